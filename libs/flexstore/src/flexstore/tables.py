@@ -1,0 +1,325 @@
+"""The tables. Rows are read and written with SQL through asyncpg; these classes define the schema and type the rows."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Interval,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field, SQLModel
+
+JOB_STATES = ("QUEUED", "STARTED", "DEFERRED", "FINISHED", "FAILED", "STOPPED", "CANCELED")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def moment(*, nullable: bool = False, **kwargs: Any) -> Any:
+    """A column for an aware moment in time."""
+    return Column(DateTime(timezone=True), nullable=nullable, **kwargs)
+
+
+def document() -> Any:
+    return Column(JSONB, nullable=False, server_default=text("'{}'::jsonb"))
+
+
+def reference(target: str, *, on_delete: str = "CASCADE", nullable: bool = False, index: bool = True) -> Any:
+    return Column(Integer, ForeignKey(target, ondelete=on_delete), nullable=nullable, index=index)
+
+
+class Account(SQLModel, table=True):
+    """A tenant. A consultancy account may manage client accounts."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    attributes: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    primary_color: str | None = None
+    secondary_color: str | None = None
+    logo_url: str | None = None
+    plan_id: int | None = None
+    consultancy_account_id: int | None = Field(
+        default=None, sa_column=reference("account.id", on_delete="SET NULL", nullable=True)
+    )
+    created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+
+
+class AccountRole(SQLModel, table=True):
+    """A role an account plays, for example consultancy."""
+
+    __tablename__ = "account_role"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    description: str | None = None
+
+
+class AccountRoleLink(SQLModel, table=True):
+    __tablename__ = "account_role_link"
+    account_id: int = Field(sa_column=Column(Integer, ForeignKey("account.id", ondelete="CASCADE"), primary_key=True))
+    role_id: int = Field(sa_column=Column(Integer, ForeignKey("account_role.id", ondelete="CASCADE"), primary_key=True))
+
+
+class User(SQLModel, table=True):
+    """A person or machine that logs in. `user` is a reserved word in SQL, hence the plural."""
+
+    __tablename__ = "users"
+    __table_args__ = (Index("users_email_key", text("lower(email)"), unique=True),)
+    id: int | None = Field(default=None, primary_key=True)
+    account_id: int = Field(sa_column=reference("account.id"))
+    email: str = Field(sa_column=Column(Text, nullable=False))
+    username: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    password_hash: str = Field(sa_column=Column(Text, nullable=False))
+    active: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    timezone: str = Field(default="UTC", sa_column=Column(Text, nullable=False))
+    last_login_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    last_seen_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+
+
+class Role(SQLModel, table=True):
+    """A role a user has: admin, admin-reader, account-admin, account-reader, consultant."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    description: str | None = None
+
+
+class UserRole(SQLModel, table=True):
+    __tablename__ = "user_role"
+    user_id: int = Field(sa_column=Column(Integer, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True))
+    role_id: int = Field(sa_column=Column(Integer, ForeignKey("role.id", ondelete="CASCADE"), primary_key=True))
+
+
+class Token(SQLModel, table=True):
+    """A login token or API key. Only its SHA-256 is kept."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    user_id: int = Field(sa_column=reference("users.id"))
+    kind: str = Field(default="login", sa_column=Column(Text, nullable=False))
+    token_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    name: str | None = None
+    scopes: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'"))
+    )
+    created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+    expires_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    revoked_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    last_used_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+
+
+class AssetType(SQLModel, table=True):
+    __tablename__ = "asset_type"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    description: str | None = None
+
+
+class Asset(SQLModel, table=True):
+    """A thing with sensors: a site, a battery, a market zone. Without an account it is public. Assets form trees."""
+
+    __table_args__ = (
+        UniqueConstraint("name", "parent_asset_id", name="asset_name_under_parent_key"),
+        Index(
+            "asset_name_at_top_key",
+            text("name"),
+            text("coalesce(account_id, 0)"),
+            unique=True,
+            postgresql_where=text("parent_asset_id is null"),
+        ),
+        CheckConstraint("latitude between -90 and 90", name="asset_latitude_check"),
+        CheckConstraint("longitude between -180 and 180", name="asset_longitude_check"),
+        CheckConstraint("parent_asset_id <> id", name="asset_own_parent_check"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    account_id: int | None = Field(default=None, sa_column=reference("account.id", nullable=True))
+    parent_asset_id: int | None = Field(default=None, sa_column=reference("asset.id", nullable=True))
+    asset_type_id: int = Field(sa_column=reference("asset_type.id", on_delete="RESTRICT"))
+    latitude: float | None = None
+    longitude: float | None = None
+    description: str | None = None
+    external_id: str | None = None
+    attributes: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    flex_model: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    flex_context: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    sensors_to_show: list[Any] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
+    )
+    sensors_to_show_as_kpis: list[Any] = Field(
+        default_factory=list, sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb"))
+    )
+    created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+
+
+class Sensor(SQLModel, table=True):
+    """One series of values: a unit, a resolution (zero: instantaneous) and a time zone for showing it."""
+
+    __table_args__ = (UniqueConstraint("name", "asset_id", name="sensor_name_on_asset_key"),)
+    id: int | None = Field(default=None, primary_key=True)
+    asset_id: int = Field(sa_column=reference("asset.id"))
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    unit: str = Field(sa_column=Column(Text, nullable=False))
+    event_resolution: timedelta = Field(sa_column=Column(Interval, nullable=False))
+    timezone: str = Field(default="UTC", sa_column=Column(Text, nullable=False))
+    attributes: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+
+
+class Source(SQLModel, table=True):
+    """Who or what believes: a user, a scheduler, a forecaster, a connector."""
+
+    __table_args__ = (
+        UniqueConstraint(
+            "name", "type", "model", "version", "user_id", name="source_key", postgresql_nulls_not_distinct=True
+        ),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    type: str = Field(sa_column=Column(Text, nullable=False))
+    model: str | None = None
+    version: str | None = None
+    user_id: int | None = Field(default=None, sa_column=reference("users.id", on_delete="SET NULL", nullable=True))
+    account_id: int | None = Field(default=None, sa_column=reference("account.id", on_delete="SET NULL", nullable=True))
+    attributes: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+
+
+class Belief(SQLModel, table=True):
+    """What a source believed, at some time, of the value of one event. No foreign keys: see docs/decisions."""
+
+    __table_args__ = (
+        PrimaryKeyConstraint("sensor_id", "event_start", "belief_time", "source_id", "cumulative_probability"),
+    )
+    sensor_id: int = Field(sa_column=Column(Integer, nullable=False))
+    event_start: datetime = Field(sa_column=moment())
+    belief_time: datetime = Field(sa_column=moment())
+    source_id: int = Field(sa_column=Column(Integer, nullable=False))
+    cumulative_probability: float = Field(default=0.5, sa_column=Column(REAL, nullable=False, server_default=text("0.5")))
+    event_value: float = Field(sa_column=Column(Float(53), nullable=False))
+
+
+class Annotation(SQLModel, table=True):
+    """A remark about a period."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    content: str = Field(sa_column=Column(Text, nullable=False))
+    type: str = Field(default="label", sa_column=Column(Text, nullable=False))
+    start: datetime = Field(sa_column=moment())
+    end: datetime = Field(sa_column=moment())
+    belief_time: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    source_id: int = Field(sa_column=reference("source.id", on_delete="RESTRICT"))
+
+
+class AnnotationLink(SQLModel, table=True):
+    """What an annotation is about: exactly one of an account, an asset or a sensor."""
+
+    __tablename__ = "annotation_link"
+    __table_args__ = (
+        UniqueConstraint(
+            "annotation_id", "account_id", "asset_id", "sensor_id",
+            name="annotation_link_key", postgresql_nulls_not_distinct=True,
+        ),
+        CheckConstraint("num_nonnulls(account_id, asset_id, sensor_id) = 1", name="annotation_link_one_subject_check"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    annotation_id: int = Field(sa_column=reference("annotation.id"))
+    account_id: int | None = Field(default=None, sa_column=reference("account.id", nullable=True))
+    asset_id: int | None = Field(default=None, sa_column=reference("asset.id", nullable=True))
+    sensor_id: int | None = Field(default=None, sa_column=reference("sensor.id", nullable=True))
+
+
+class AuditLog(SQLModel, table=True):
+    """Who changed what. Kept when its subject is deleted, hence no foreign keys to it."""
+
+    __tablename__ = "audit_log"
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True))
+    event_datetime: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+    event: str = Field(sa_column=Column(Text, nullable=False))
+    active_user_id: int | None = None
+    active_user_name: str | None = None
+    account_id: int | None = Field(default=None, index=True)
+    affected_user_id: int | None = Field(default=None, index=True)
+    asset_id: int | None = Field(default=None, index=True)
+    sensor_id: int | None = Field(default=None, index=True)
+    details: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+
+
+class Job(SQLModel, table=True):
+    """A piece of work for a worker. This table is the truth; the broker only carries ids."""
+
+    __table_args__ = (
+        CheckConstraint(f"status in {JOB_STATES}", name="job_status_check"),
+        Index("job_open_idx", "queue", "status", postgresql_where=text("status in ('QUEUED', 'STARTED')")),
+        Index("job_request_hash_idx", "request_hash", text("created_at desc")),
+    )
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    queue: str = Field(sa_column=Column(Text, nullable=False))
+    """`schedule`, `forecast`, `ingest`, …: also the name of the broker queue."""
+    status: str = Field(default="QUEUED", sa_column=Column(Text, nullable=False, server_default=text("'QUEUED'")))
+    account_id: int | None = Field(default=None, sa_column=reference("account.id", nullable=True))
+    user_id: int | None = Field(default=None, sa_column=reference("users.id", on_delete="SET NULL", nullable=True))
+    asset_id: int | None = Field(default=None, sa_column=reference("asset.id", on_delete="SET NULL", nullable=True))
+    sensor_id: int | None = Field(default=None, sa_column=reference("sensor.id", on_delete="SET NULL", nullable=True))
+    request: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    """What was asked, as validated; enough to run the job."""
+    request_hash: str | None = None
+    result: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB, nullable=True))
+    """The job result as the API shows it."""
+    info: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    """What else is known of the run: scheduler_info, warnings, the inputs it depended on."""
+    error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    """Why it failed, in a sentence for the user."""
+    traceback: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    trace_context: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    """W3C trace headers, so that one trace spans request, broker and worker."""
+    attempts: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    claim: UUID | None = None
+    """The token of the worker that holds it: only its holder may finish it."""
+    created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+    enqueued_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+    started_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    heartbeat_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+
+
+class Schedule(SQLModel, table=True):
+    """The values one job scheduled for one sensor, whole and unchanging, in the sensor's unit and sign."""
+
+    __table_args__ = (PrimaryKeyConstraint("job_id", "sensor_id"),)
+    job_id: UUID = Field(foreign_key="job.id", ondelete="CASCADE")
+    sensor_id: int = Field(sa_column=reference("sensor.id"))
+    start: datetime = Field(sa_column=moment())
+    resolution: timedelta = Field(sa_column=Column(Interval, nullable=False))
+    unit: str = Field(sa_column=Column(Text, nullable=False))
+    consumption_positive: bool
+    """Whether the stored values count consumption as positive (energy and SoC sensors: always true)."""
+    event_values: list[float] = Field(sa_column=Column(ARRAY(Float(53)), nullable=False))
+
+
+class Outbox(SQLModel, table=True):
+    """A message that was decided in a transaction and still has to leave the house."""
+
+    __table_args__ = (Index("outbox_due_idx", "due_at"),)
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True))
+    topic: str = Field(sa_column=Column(Text, nullable=False))
+    """`task:<queue>` for the broker, `webhook` for delivery."""
+    payload: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+    due_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+    attempts: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    last_error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))

@@ -1,0 +1,1 @@
+"""The public door of Flexmesh: REST, authentication, permissions, OpenAPI."""

@@ -1,0 +1,1 @@
+"""The only writer of measured data in Flexmesh."""

@@ -1,0 +1,1 @@
+"""What Flexmesh derives or tells: reports, forecasts, webhook delivery."""

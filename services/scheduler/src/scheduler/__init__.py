@@ -1,0 +1,1 @@
+"""Formulates, solves and explains schedules."""
