@@ -1,0 +1,90 @@
+"""A plain description of an asset, its relatives and their sensors, as a schedule needs them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSensor:
+    """A sensor, without its data. `resolution` zero means instantaneous."""
+
+    id: int
+    name: str
+    asset_id: int
+    account_id: int | None
+    unit: str
+    resolution: timedelta
+    timezone: str = "UTC"
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TreeAsset:
+    """An asset with its stored configuration. `flex_context` and `flex_model` are as stored: field name to value."""
+
+    id: int
+    name: str
+    parent_id: int | None
+    account_id: int | None
+    asset_type: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    flex_model: Mapping[str, Any] = field(default_factory=dict)
+    flex_context: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AssetTree:
+    """The asset in question, its ancestors and descendants, their sensors and every sensor their configuration refers to."""
+
+    asset_id: int
+    assets: Mapping[int, TreeAsset]
+    sensors: Mapping[int, TreeSensor]
+
+    @property
+    def asset(self) -> TreeAsset:
+        return self.assets[self.asset_id]
+
+    def lineage(self, asset_id: int) -> Iterator[TreeAsset]:
+        """The asset, then its ancestors, nearest first."""
+        asset = self.assets.get(asset_id)
+        while asset is not None:
+            yield asset
+            asset = None if asset.parent_id is None else self.assets.get(asset.parent_id)
+
+    def ancestors(self, asset_id: int) -> list[TreeAsset]:
+        """The ancestors, nearest first."""
+        return list(self.lineage(asset_id))[1:]
+
+    def children(self, asset_id: int) -> list[TreeAsset]:
+        """The direct children, by id."""
+        return sorted(
+            (asset for asset in self.assets.values() if asset.parent_id == asset_id), key=lambda asset: asset.id
+        )
+
+    def descendants(self, asset_id: int) -> list[TreeAsset]:
+        """Everything below the asset, parents before their children, by id within a level."""
+        found: list[TreeAsset] = []
+        level = self.children(asset_id)
+        while level:
+            found += level
+            level = sorted((child for asset in level for child in self.children(asset.id)), key=lambda asset: asset.id)
+        return found
+
+    def contains(self, sensor_id: int) -> bool:
+        """Whether the sensor belongs to the asset in question or to one of its descendants."""
+        sensor = self.sensors.get(sensor_id)
+        return sensor is not None and any(asset.id == self.asset_id for asset in self.lineage(sensor.asset_id))
+
+    def attribute(self, sensor: TreeSensor, name: str, default: Any = None) -> Any:
+        """A sensor's attribute: its own, else its asset's, else the asset's flex-model, else the nearest flex-context."""
+        asset = self.assets.get(sensor.asset_id)
+        places: list[Mapping[str, Any]] = [sensor.attributes]
+        if asset is not None:
+            places += [asset.attributes, asset.flex_model]
+            places += [relative.flex_context for relative in self.lineage(asset.id)]
+        for place in places:
+            if place.get(name) is not None:
+                return place[name]
+        return default
