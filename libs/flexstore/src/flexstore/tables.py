@@ -87,6 +87,8 @@ class User(SQLModel, table=True):
     password_hash: str = Field(sa_column=Column(Text, nullable=False))
     active: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
     timezone: str = Field(default="UTC", sa_column=Column(Text, nullable=False))
+    preferences: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    """How the user likes to look at things, for example the default page of an asset."""
     last_login_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     last_seen_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
@@ -323,3 +325,27 @@ class Outbox(SQLModel, table=True):
     due_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
     attempts: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     last_error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+
+
+class RateLimit(SQLModel, table=True):
+    """How often something was asked in the current window. Unlogged: losing it in a crash only forgives."""
+
+    __tablename__ = "rate_limit"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)
+    key: str = Field(sa_column=Column(Text, primary_key=True))
+    window_start: datetime = Field(sa_column=moment())
+    hits: int = Field(sa_column=Column(Integer, nullable=False))
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """The answer once given to a request that carried an Idempotency-Key, kept for a day."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (PrimaryKeyConstraint("user_id", "key"),)
+    user_id: int = Field(sa_column=reference("users.id", index=False))
+    key: str = Field(sa_column=Column(Text, nullable=False))
+    request_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    status: int | None = None
+    """Empty while the first request is still being answered."""
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()"), index=True))
