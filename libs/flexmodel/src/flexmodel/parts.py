@@ -1,0 +1,250 @@
+"""What a trigger asks for once merged and checked: devices, stocks, sites and the rest, sensors not yet read.
+
+Fixed values and segments are in canonical units (MW, MWh, a ratio, currency per MWh or per MW). A `SensorReference` has
+the sensor's own unit and resolution; who reads it converts to the unit named at the field.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal
+
+from flexmodel.problem import Window
+from flexmodel.values import Fixed, SensorReference, VariableQuantity
+
+
+@dataclass(frozen=True, slots=True)
+class StateReading:
+    """The state of charge at the start is the sensor's value nearest to it, within a radius (ties: the later)."""
+
+    sensor: int
+    within: timedelta
+
+
+class ProcessType(StrEnum):
+    INFLEXIBLE = "INFLEXIBLE"
+    SHIFTABLE = "SHIFTABLE"
+    BREAKABLE = "BREAKABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A task of fixed power and duration to be placed in the window."""
+
+    type: ProcessType
+    duration: timedelta
+    power: float
+    """MW, consumption positive."""
+    restrictions: tuple[tuple[datetime, datetime], ...] = ()
+    """Periods in which it may not run."""
+    maximise: bool = False
+    """Look for the dearest instead of the cheapest moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A flexible device. Its index in `Trigger.devices` numbers it in cost names."""
+
+    label: str
+    asset_id: int | None
+    sensor: int | None
+    """Where its schedule is stored; None: it is planned but not stored."""
+    commodity: str
+    stock: int | None = None
+    """Index into `Trigger.stocks`; None: a pure flow device."""
+    power_capacity: VariableQuantity | None = None
+    """[MW] As given on the entry or stored on its asset. See `capacity.device_limits` for the rules."""
+    consumption_capacity: VariableQuantity | None = None
+    production_capacity: VariableQuantity | None = None
+    fallback_capacity: VariableQuantity | None = None
+    """[MW] Stands in for `power_capacity` where the capacities given do not define one."""
+    may_consume: bool = True
+    may_produce: bool = True
+    consumption_breach_price: VariableQuantity | None = None
+    """[currency/MW] None: the consumption capacity is hard."""
+    production_breach_price: VariableQuantity | None = None
+    charging_efficiency: VariableQuantity | None = None
+    discharging_efficiency: VariableQuantity | None = None
+    bands: tuple[tuple[float, float], ...] = ()
+    """Operation modes as signed power ranges in MW."""
+    consumption_output: int | None = None
+    """Output sensors. One of them: the full profile. Both: the positive and the negative part."""
+    production_output: int | None = None
+    process: Process | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inflexible:
+    """A device whose power is read, not planned. Numbered after all flexible devices."""
+
+    label: str
+    reference: SensorReference
+    sign: Literal[1, -1]
+    """1: the sensor's positive values are consumption; -1: production."""
+    commodity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """An energy stock, filled and drained by one or more devices."""
+
+    label: str
+    asset_id: int | None
+    devices: tuple[int, ...]
+    """Indices into `Trigger.devices`; the first one names the stock in costs and results."""
+    initial: Fixed | StateReading
+    """[MWh] For a sensor in % of `soc_max`, see `percent_of`."""
+    sensor: int | None = None
+    """Where the state-of-charge schedule is stored."""
+    percent_of: float | None = None
+    """[MWh] What 100 % means for sensors in %."""
+    soc_min: VariableQuantity | None = None
+    soc_max: VariableQuantity | None = None
+    minima: VariableQuantity | None = None
+    maxima: VariableQuantity | None = None
+    targets: VariableQuantity | None = None
+    minima_breach_price: VariableQuantity | None = None
+    """[currency/MWh] None: the minima are hard. Targets are soft when both prices are there."""
+    maxima_breach_price: VariableQuantity | None = None
+    gain: tuple[VariableQuantity, ...] = ()
+    """[MW] Components add up."""
+    usage: tuple[VariableQuantity, ...] = ()
+    storage_efficiency: VariableQuantity | None = None
+    """Fraction kept per `efficiency_resolution`."""
+    efficiency_resolution: timedelta | None = None
+    prefer_charging_sooner: bool = True
+    prefer_curtailing_later: bool = True
+    project_off_tick: bool = True
+    """Whether points between two steps are projected on both neighbours (else they are dropped, with a warning)."""
+
+    @property
+    def targets_soft(self) -> bool:
+        return self.minima_breach_price is not None and self.maxima_breach_price is not None
+
+
+@dataclass(frozen=True, slots=True)
+class CommodityContext:
+    """The grid connection of one commodity. Its devices are all those of the commodity, inflexible ones included."""
+
+    commodity: str
+    consumption_price: VariableQuantity
+    """[currency/MWh]"""
+    production_price: VariableQuantity | None = None
+    """None: the same as the consumption price."""
+    power_capacity: VariableQuantity | None = None
+    """[MW] Hard both ways."""
+    consumption_capacity: VariableQuantity | None = None
+    production_capacity: VariableQuantity | None = None
+    consumption_breach_price: VariableQuantity | None = None
+    """[currency/MW] None: the consumption capacity is hard."""
+    production_breach_price: VariableQuantity | None = None
+    peak_consumption: VariableQuantity | None = None
+    """[MW] The peak already paid for; None: 0."""
+    peak_consumption_price: VariableQuantity | None = None
+    """[currency/MW] None: no peak tariff."""
+    peak_production: VariableQuantity | None = None
+    peak_production_price: VariableQuantity | None = None
+    aggregate_power: int | None = None
+    """Output sensors for the sum of the commodity's devices."""
+    aggregate_consumption: int | None = None
+    aggregate_production: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceNode:
+    """A commodity without grid connection: its devices' flows add up to zero."""
+
+    commodity: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceGroup:
+    """Devices behind one connection inside the site. Members are indices into devices followed by inflexible ones."""
+
+    name: str
+    """`sensor:5` or `asset:7`."""
+    members: tuple[int, ...]
+    power_capacity: VariableQuantity | None
+    consumption_capacity: VariableQuantity | None
+    production_capacity: VariableQuantity | None
+    breach_price: float
+    """[currency/MW] Prices the directional capacities, which are soft."""
+    sensor: int | None = None
+    consumption_output: int | None = None
+    production_output: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """Devices that are the ports of one converter: power of port k = coefficient k (signed) times one throughput."""
+
+    name: str
+    devices: tuple[int, ...]
+    coefficients: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price per MWh (charged for the time it lasts) or per MW (charged at every step)."""
+
+    quantity: VariableQuantity
+    per: Literal["MWh", "MW"]
+
+
+@dataclass(frozen=True, slots=True)
+class CustomCommitment:
+    """Deviations of some devices' summed power from a baseline are priced at every step."""
+
+    name: str
+    commodity: str
+    members: tuple[int, ...]
+    """Indices into devices followed by inflexible ones."""
+    baseline: VariableQuantity
+    up_price: Price | None
+    """None: the deviation upwards is free."""
+    down_price: Price | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Everything a schedule needs besides the values of the sensors it refers to."""
+
+    asset_id: int
+    window: Window
+    """The planning window, extended when a target lies beyond the requested end."""
+    requested_end: datetime
+    prior: datetime | None
+    """Use what was known at this time; None: at the time the job runs."""
+    sequential: bool
+    currency: str
+    devices: tuple[Device, ...]
+    inflexible: tuple[Inflexible, ...]
+    stocks: tuple[Stock, ...]
+    contexts: tuple[CommodityContext, ...]
+    nodes: tuple[BalanceNode, ...] = ()
+    groups: tuple[DeviceGroup, ...] = ()
+    converters: tuple[Converter, ...] = ()
+    commitments: tuple[CustomCommitment, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def of_commodity(self, commodity: str) -> tuple[int, ...]:
+        """The indices of the commodity's devices, flexible ones first, then inflexible ones."""
+        commodities = [device.commodity for device in self.devices] + [device.commodity for device in self.inflexible]
+        return tuple(index for index, name in enumerate(commodities) if name == commodity)
+
+    def referenced_sensors(self) -> set[int]:
+        """The sensors whose values must be read."""
+        return {reading.sensor for reading in _readings(self)}
+
+
+def _readings(part: Any) -> Iterator[SensorReference | StateReading]:
+    """Every reference to a sensor's values, however deep in the parts."""
+    if isinstance(part, SensorReference | StateReading):
+        yield part
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from _readings(item)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from _readings(getattr(part, field.name))
