@@ -1,0 +1,34 @@
+# make run    the platform in one process, with a toy battery and its schedule     make run PORT=5050
+# make test   everything the tests need, then all tests                            make test ARGS="-k battery"
+# make lint   style, types and the rules of dependency
+# make bench  how long formulating, solving and the API take
+# make clean  remove what was installed and cached here (your data stays)
+
+PORT ?= 5000
+ARGS ?=
+BIN = .venv/bin
+
+.PHONY: run test lint bench install clean
+
+run:
+	@sh scripts/install --no-dev
+	@exec $(BIN)/flexmesh up --toy --port $(PORT)
+
+install:
+	@sh scripts/install
+
+test: install
+	@sh scripts/rabbitmq run $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install
+	$(BIN)/python bench/run.py $(ARGS)
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
