@@ -36,7 +36,7 @@ class TreeAsset:
 
 @dataclass(frozen=True, slots=True)
 class AssetTree:
-    """The asset in question, its ancestors and descendants, their sensors and every sensor their configuration refers to."""
+    """The asset in question, its ancestors and descendants, their sensors and all sensors they refer to."""
 
     asset_id: int
     assets: Mapping[int, TreeAsset]
@@ -78,7 +78,7 @@ class AssetTree:
         return sensor is not None and any(asset.id == self.asset_id for asset in self.lineage(sensor.asset_id))
 
     def attribute(self, sensor: TreeSensor, name: str, default: Any = None) -> Any:
-        """A sensor's attribute: its own, else its asset's, else the asset's flex-model, else the nearest flex-context."""
+        """A sensor's attribute: its own, else its asset's, else the flex-model's, else the nearest flex-context's."""
         asset = self.assets.get(sensor.asset_id)
         places: list[Mapping[str, Any]] = [sensor.attributes]
         if asset is not None:

@@ -1,0 +1,161 @@
+"""Time: ISO 8601 durations (nominal ones included), aware datetimes, and steps on the UTC clock."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import isodate
+import numpy as np
+from numpy.typing import NDArray
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Instants = NDArray[np.datetime64]
+"""Instants in UTC, as numpy's `datetime64[us]`."""
+
+
+class TimeError(ValueError):
+    """Text that is no moment or no duration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time as people say it: years, months and days have no fixed length, `rest` has."""
+
+    years: int = 0
+    months: int = 0
+    days: int = 0
+    rest: timedelta = timedelta(0)
+
+    @property
+    def is_nominal(self) -> bool:
+        """Whether its length depends on the moment it starts."""
+        return bool(self.years or self.months or self.days)
+
+    def after(self, start: datetime, zone: tzinfo | None = None) -> datetime:
+        """The moment this long after `start`, by the calendar and the clock of the zone (default: that of `start`)."""
+        local = start.astimezone(zone or start.tzinfo)
+        months = local.year * 12 + local.month - 1 + self.years * 12 + self.months
+        shifted = _with_month(local, months // 12, months % 12 + 1) + timedelta(days=self.days)
+        return (shifted.astimezone(UTC) + self.rest).astimezone(start.tzinfo)
+
+    def from_start(self, start: datetime, zone: tzinfo | None = None) -> timedelta:
+        """Its length when it starts then, there."""
+        return self.after(start, zone) - start.astimezone(UTC)
+
+
+def _with_month(moment: datetime, year: int, month: int) -> datetime:
+    """The same day of another month, or its last day where it has no such day."""
+    try:
+        return moment.replace(year=year, month=month)
+    except ValueError:
+        first_of_next = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+        return moment.replace(year=year, month=month, day=(first_of_next - timedelta(days=1)).day)
+
+
+@lru_cache(maxsize=2_000)
+def parse_duration(text: str) -> Duration:
+    """The duration that an ISO 8601 text says."""
+    try:
+        parsed = isodate.parse_duration(text)
+    except (isodate.ISO8601Error, TypeError, ValueError, OverflowError) as error:
+        raise TimeError(f"Cannot parse {text} as ISO8601 duration: {error}") from error
+    if isinstance(parsed, timedelta):
+        return _split_days(text, parsed)
+    if parsed.years % 1 or parsed.months % 1:
+        raise TimeError(f"Cannot parse {text} as ISO8601 duration: years and months must be whole numbers")
+    whole = _split_days(text, parsed.tdelta)
+    return Duration(int(parsed.years), int(parsed.months), whole.days, whole.rest)
+
+
+def _split_days(text: str, length: timedelta) -> Duration:
+    """Keeps the days that were written as days (`P1D`) apart from those written as hours (`PT24H`)."""
+    time_part = text.partition("T")[2]
+    rest = isodate.parse_duration(f"PT{time_part}") if time_part else timedelta(0)
+    if text.startswith("-"):
+        rest = -rest
+    days = (length - rest) / timedelta(days=1)
+    if not days.is_integer():
+        return Duration(rest=length)
+    return Duration(days=int(days), rest=rest)
+
+
+def parse_fixed_duration(text: str) -> timedelta:
+    """A duration of the same length at all times: a day is 24 hours; years and months are refused."""
+    duration = parse_duration(text)
+    if duration.years or duration.months:
+        raise TimeError(f"Cannot use {text} here: years and months differ in length. Give days, hours or minutes.")
+    return timedelta(days=duration.days) + duration.rest
+
+
+def format_duration(length: timedelta, *, days: bool = False) -> str:
+    """ISO 8601 in hours, minutes and seconds (`PT24H`); with `days` also in days (`P1D`). No time at all is `P0D`."""
+    if not length:
+        return "P0D"
+    sign, length = ("-", -length) if length < timedelta(0) else ("", length)
+    whole_days = length.days if days else 0
+    seconds, microseconds = divmod((length - timedelta(days=whole_days)) // timedelta(microseconds=1), 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    fraction = f".{microseconds:06}".rstrip("0") if microseconds else ""
+    clock = (f"{hour}H" if hour else "") + (f"{minute}M" if minute else "")
+    clock += f"{second}{fraction}S" if second or microseconds else ""
+    return f"{sign}P" + (f"{whole_days}D" if whole_days else "") + (f"T{clock}" if clock else "")
+
+
+def parse_moment(text: str) -> datetime:
+    """The moment that an ISO 8601 text says. It must carry its offset from UTC."""
+    try:
+        if "T" not in text and " " not in text:
+            raise ValueError("no time of day")
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise TimeError("Not a valid datetime.") from error
+    if moment.tzinfo is None:
+        raise TimeError("Not a valid aware datetime.")
+    return moment
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of that name."""
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise TimeError(f"There is no time zone named '{name}'.") from error
+
+
+def floor(moment: datetime, resolution: timedelta) -> datetime:
+    """The last tick of the UTC clock at or before the moment. Without a resolution every moment is a tick."""
+    utc = moment.astimezone(UTC)
+    return utc - (utc - _EPOCH) % resolution if resolution else utc
+
+
+def ceil(moment: datetime, resolution: timedelta) -> datetime:
+    """The first tick of the UTC clock at or after the moment."""
+    below = floor(moment, resolution)
+    return below if below == moment else below + resolution
+
+
+def is_on_clock(moment: datetime, resolution: timedelta) -> bool:
+    """Whether the moment is a tick."""
+    return floor(moment, resolution) == moment
+
+
+def instant(moment: datetime) -> np.datetime64:
+    """The moment as numpy keeps it."""
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def moment_of(value: np.datetime64) -> datetime:
+    """The moment that numpy keeps, aware, in UTC."""
+    return _EPOCH + timedelta(microseconds=int(value.astype("datetime64[us]").astype(np.int64)))
+
+
+def steps(start: datetime, resolution: timedelta, count: int) -> Instants:
+    """`count` instants from `start`, one every `resolution`."""
+    offsets = np.arange(count) * np.timedelta64(resolution // timedelta(microseconds=1), "us")
+    result: Instants = instant(start) + offsets
+    return result
