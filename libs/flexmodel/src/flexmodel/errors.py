@@ -1,7 +1,10 @@
 """The kinds of things that go wrong, for every package. Libraries raise them, services turn them into answers."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+Envelope = Literal["json", "message", "list"]
+"""How a refusal is wrapped in answers of the v3 API: below the key `json`, bare, or as a list of sentences."""
 
 
 class FlexmeshError(Exception):
@@ -13,11 +16,15 @@ class FlexmeshError(Exception):
 
 
 class Invalid(FlexmeshError):
-    """Input that cannot be accepted, keyed by the field as the user wrote it (nested: mappings, list items by index)."""
+    """Input that cannot be accepted, keyed by the field as the user wrote it (nested: mappings, list items by index).
 
-    def __init__(self, fields: Mapping[str, Any], message: str | None = None) -> None:
+    Problems of the whole have the key `_schema`.
+    """
+
+    def __init__(self, fields: Mapping[str, Any], message: str | None = None, where: Envelope = "json") -> None:
         super().__init__(message or first_sentence(fields))
         self.fields = fields
+        self.where = where
 
 
 class NotFound(FlexmeshError):

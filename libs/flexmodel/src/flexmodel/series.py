@@ -1,0 +1,192 @@
+"""Series of values onto the steps of a planning window: resampling, segments to arrays, and filling of gaps.
+
+Flows (power, prices, efficiencies) have one value per step; stocks (states of charge) one per instant at the *end* of
+each step. NaN means that nothing is known, or asked, there.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import gcd
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexmodel.problem import Array, Window
+from flexmodel.time import Instants, instant, steps
+from flexmodel.values import Segments
+
+Overlap = Literal["first", "min", "max"]
+"""Which value counts where several do."""
+
+LONGEST_HOLD = timedelta(days=1)
+FINEST = 60_000_000
+"""Microseconds: events that are shifted against the steps by less than a minute count as if they were not."""
+
+
+class MissingData(ValueError):
+    """A series has no values over a period for which they are needed."""
+
+    def __init__(self, start: datetime, end: datetime) -> None:
+        super().__init__(f"no values from {start.isoformat()} to {end.isoformat()}")
+        self.start = start
+        self.end = end
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A period without values of its own, and the value used there."""
+
+    start: datetime
+    end: datetime
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A series without gaps, and where it had them."""
+
+    values: Array
+    gaps: tuple[Gap, ...] = ()
+
+
+def to_steps(starts: Instants, values: Array, resolution: timedelta, window: Window) -> Array:
+    """Events of a sensor (sorted by start) as one value per step: repeated, or the mean of what is known in the step.
+
+    Values of an instantaneous sensor (no resolution) count only where they fall on the start of a step.
+    """
+    ticks = steps(window.start, window.resolution, window.steps)
+    if len(starts) == 0:
+        return np.full(window.steps, np.nan)
+    if not resolution:
+        return _pick(starts, values, ticks)
+    cell = _common_cell(starts, resolution, window)
+    per_step = _microseconds(window.resolution) // cell
+    cells = steps(window.start, timedelta(microseconds=cell), window.steps * per_step)
+    known = _sample(starts, values, resolution, cells)
+    return known if per_step == 1 else _mean_known(known.reshape(window.steps, per_step))
+
+
+def to_instants(starts: Instants, values: Array, resolution: timedelta, window: Window, overlap: Overlap) -> Array:
+    """Events of a sensor as one value per end of step. An event with a length counts at both its ends as well."""
+    ticks = end_instants(window)
+    if len(starts) == 0:
+        return np.full(window.steps, np.nan)
+    if not resolution:
+        return _pick(starts, values, ticks)
+    beginning = _sample(starts, values, resolution, ticks)
+    ending = _pick(starts + np.timedelta64(_microseconds(resolution), "us"), values, ticks)
+    return _choose(np.stack([ending, beginning]), overlap)
+
+
+def segments_to_steps(segments: Segments, window: Window, overlap: Overlap = "first") -> Array:
+    """Segments as one value per step. A step counts as covered only if the whole of it is."""
+    result = np.full(window.steps, np.nan)
+    for segment in segments.items:
+        begin = _ticks_before(segment.start, window)
+        end = (segment.end - window.start) // window.resolution
+        _put(result, begin, end, segment.value, overlap)
+    return result
+
+
+def segments_to_instants(segments: Segments, window: Window, overlap: Overlap = "first") -> Array:
+    """Segments and points as one value per end of step, both ends of a segment included."""
+    result = np.full(window.steps, np.nan)
+    for segment in segments.items:
+        begin = _ticks_before(segment.start, window) - 1
+        end = (segment.end - window.start) // window.resolution
+        _put(result, begin, end, segment.value, overlap)
+    return result
+
+
+def end_instants(window: Window) -> Instants:
+    """The ends of the steps."""
+    return steps(window.start + window.resolution, window.resolution, window.steps)
+
+
+def hold_last(values: Array, window: Window, lead: int = 0, longest: timedelta = LONGEST_HOLD) -> Held:
+    """Fills gaps with the last known value, for at most a day. A longer gap, or one before all values, is an error.
+
+    The first `lead` values belong to steps before the window; they only tell what was known last and are not returned.
+    """
+    known = ~np.isnan(values)
+    positions = np.arange(len(values))
+    last = np.maximum.accumulate(np.where(known, positions, -1))
+    age = (positions - last) * window.resolution.total_seconds()
+    usable = (last >= 0) & (age <= longest.total_seconds())
+    runs = _runs(~known[lead:])
+    for begin, end in runs:
+        if not usable[lead + begin : lead + end].all():
+            raise MissingData(*_period(window, begin, end))
+    filled = np.where(known, values, values[last])[lead:]
+    return Held(filled, tuple(Gap(*_period(window, begin, end), float(filled[begin])) for begin, end in runs))
+
+
+def _period(window: Window, begin: int, end: int) -> tuple[datetime, datetime]:
+    return window.start + begin * window.resolution, window.start + end * window.resolution
+
+
+def _ticks_before(moment: datetime, window: Window) -> int:
+    """How many ticks from the start of the window lie before the moment."""
+    return -((window.start - moment) // window.resolution)
+
+
+def _put(result: Array, begin: int, end: int, value: float, overlap: Overlap) -> None:
+    """Writes the value over some positions, subject to what is there."""
+    part = result[max(begin, 0) : max(end, 0)]
+    if overlap == "min":
+        np.fmin(part, value, out=part)
+    elif overlap == "max":
+        np.fmax(part, value, out=part)
+    else:
+        part[np.isnan(part)] = value
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where the mask is true, as half-open ranges of positions."""
+    edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
+    return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
+
+
+def _microseconds(length: timedelta) -> int:
+    return length // timedelta(microseconds=1)
+
+
+def _common_cell(starts: Instants, resolution: timedelta, window: Window) -> int:
+    """The longest time (in microseconds) that divides both the events and the steps."""
+    cell = gcd(_microseconds(resolution), _microseconds(window.resolution))
+    shift = int((starts[0] - instant(window.start)).astype(np.int64))
+    return gcd(cell, shift) if gcd(cell, shift) >= FINEST else cell
+
+
+def _sample(starts: Instants, values: Array, resolution: timedelta, at: Instants) -> Array:
+    """The value of the event that is going on at each instant."""
+    index = np.searchsorted(starts, at, side="right") - 1
+    inside = (index >= 0) & (at < starts[index] + np.timedelta64(_microseconds(resolution), "us"))
+    return np.where(inside, values[index], np.nan)
+
+
+def _pick(starts: Instants, values: Array, at: Instants) -> Array:
+    """The value of the event that starts at exactly each instant."""
+    index = np.minimum(np.searchsorted(starts, at), len(starts) - 1)
+    return np.where(starts[index] == at, values[index], np.nan)
+
+
+def _mean_known(cells: Array) -> Array:
+    """The mean of each row over what is known in it."""
+    known = ~np.isnan(cells)
+    count = known.sum(axis=1)
+    total = np.where(known, cells, 0.0).sum(axis=1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _choose(candidates: Array, overlap: Overlap) -> Array:
+    """One of two rows' values in each column, where any is known."""
+    first, second = candidates
+    if overlap == "min":
+        chosen: Array = np.fmin(first, second)
+    elif overlap == "max":
+        chosen = np.fmax(first, second)
+    else:
+        chosen = np.where(np.isnan(first), second, first)
+    return chosen
