@@ -86,7 +86,7 @@ class User(SQLModel, table=True):
     username: str = Field(sa_column=Column(Text, nullable=False, unique=True))
     password_hash: str = Field(sa_column=Column(Text, nullable=False))
     active: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
-    timezone: str = Field(default="UTC", sa_column=Column(Text, nullable=False))
+    timezone: str = Field(default="UTC", sa_column=Column(Text, nullable=False, server_default=text("'UTC'")))
     preferences: dict[str, Any] = Field(default_factory=dict, sa_column=document())
     """How the user likes to look at things, for example the default page of an asset."""
     last_login_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
@@ -113,7 +113,7 @@ class Token(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     user_id: int = Field(sa_column=reference("users.id"))
-    kind: str = Field(default="login", sa_column=Column(Text, nullable=False))
+    kind: str = Field(default="login", sa_column=Column(Text, nullable=False, server_default=text("'login'")))
     token_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
     name: str | None = None
     scopes: list[str] = Field(
@@ -178,7 +178,7 @@ class Sensor(SQLModel, table=True):
     name: str = Field(sa_column=Column(Text, nullable=False))
     unit: str = Field(sa_column=Column(Text, nullable=False))
     event_resolution: timedelta = Field(sa_column=Column(Interval, nullable=False))
-    timezone: str = Field(default="UTC", sa_column=Column(Text, nullable=False))
+    timezone: str = Field(default="UTC", sa_column=Column(Text, nullable=False, server_default=text("'UTC'")))
     attributes: dict[str, Any] = Field(default_factory=dict, sa_column=document())
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
 
@@ -196,6 +196,10 @@ class Source(SQLModel, table=True):
     type: str = Field(sa_column=Column(Text, nullable=False))
     model: str | None = None
     version: str | None = None
+    version_order: list[int] = Field(
+        default_factory=list, sa_column=Column(ARRAY(BigInteger), nullable=False, server_default=text("'{}'"))
+    )
+    """The numbers in `version`, so that 10 comes after 9 and any version after none."""
     user_id: int | None = Field(default=None, sa_column=reference("users.id", on_delete="SET NULL", nullable=True))
     account_id: int | None = Field(default=None, sa_column=reference("account.id", on_delete="SET NULL", nullable=True))
     attributes: dict[str, Any] = Field(default_factory=dict, sa_column=document())
@@ -211,7 +215,9 @@ class Belief(SQLModel, table=True):
     event_start: datetime = Field(sa_column=moment())
     belief_time: datetime = Field(sa_column=moment())
     source_id: int = Field(sa_column=Column(Integer, nullable=False))
-    cumulative_probability: float = Field(default=0.5, sa_column=Column(REAL, nullable=False, server_default=text("0.5")))
+    cumulative_probability: float = Field(
+        default=0.5, sa_column=Column(REAL, nullable=False, server_default=text("0.5"))
+    )
     event_value: float = Field(sa_column=Column(Float(53), nullable=False))
 
 
@@ -220,7 +226,7 @@ class Annotation(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     content: str = Field(sa_column=Column(Text, nullable=False))
-    type: str = Field(default="label", sa_column=Column(Text, nullable=False))
+    type: str = Field(default="label", sa_column=Column(Text, nullable=False, server_default=text("'label'")))
     start: datetime = Field(sa_column=moment())
     end: datetime = Field(sa_column=moment())
     belief_time: datetime | None = Field(default=None, sa_column=moment(nullable=True))
@@ -233,8 +239,12 @@ class AnnotationLink(SQLModel, table=True):
     __tablename__ = "annotation_link"
     __table_args__ = (
         UniqueConstraint(
-            "annotation_id", "account_id", "asset_id", "sensor_id",
-            name="annotation_link_key", postgresql_nulls_not_distinct=True,
+            "annotation_id",
+            "account_id",
+            "asset_id",
+            "sensor_id",
+            name="annotation_link_key",
+            postgresql_nulls_not_distinct=True,
         ),
         CheckConstraint("num_nonnulls(account_id, asset_id, sensor_id) = 1", name="annotation_link_one_subject_check"),
     )
@@ -294,6 +304,8 @@ class Job(SQLModel, table=True):
     """The token of the worker that holds it: only its holder may finish it."""
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
     enqueued_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+    sent_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+    """When a message that announces the job was last put in the outbox."""
     started_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     heartbeat_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     ended_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))

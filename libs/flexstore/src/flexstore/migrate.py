@@ -1,0 +1,96 @@
+"""Bringing a database to the tables of this version. Safe to run twice, and by several processes at once."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flexmodel.errors import Conflict, Unavailable
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from flexstore import timescale
+from flexstore.store import AWAY
+
+LOCK = 0x666C6578_6D657368  # "flexmesh"
+MIGRATIONS = "flexstore:migrations"
+
+
+async def upgrade(url: str) -> str:
+    """Bring the database to the newest revision, and make use of TimescaleDB when it is there. Returns the revision."""
+    async with _session(url) as (raw, connection):
+        # Held by the session, not by a transaction: a migration may commit on its way.
+        await raw.execute("select pg_advisory_lock($1)", LOCK)
+        await connection.run_sync(_upgrade)
+        await connection.commit()
+        await timescale.use(raw)
+    return head()
+
+
+async def current(url: str) -> str | None:
+    """The revision of the database; None when it is empty."""
+    async with _session(url) as (_, connection):
+        return await connection.run_sync(_revision)
+
+
+def head() -> str:
+    """The newest revision this version knows."""
+    revision = _scripts().get_current_head()
+    assert revision is not None
+    return revision
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", MIGRATIONS)
+    return config
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _upgrade(connection: Connection) -> None:
+    revision = _revision(connection)
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if revision is not None and revision not in known:
+        raise Conflict(
+            f"The database is at revision {revision}, which this version of Flexmesh (newest revision {head()}) does "
+            "not know. Install the version that upgraded it, or a newer one."
+        )
+    connection.commit()
+    command.upgrade(_config(connection), "head")
+
+
+@asynccontextmanager
+async def _session(url: str) -> AsyncIterator[tuple["asyncpg.Connection[asyncpg.Record]", AsyncConnection]]:
+    """One session on the database, both as asyncpg and as SQLAlchemy know it."""
+    try:
+        raw: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url)
+    except (asyncpg.PostgresError, OSError) as error:
+        raise Unavailable("database", f"Cannot connect to the database: {error}") from error
+
+    async def same() -> "asyncpg.Connection[asyncpg.Record]":
+        return raw
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=same)
+    try:
+        async with engine.connect() as connection:
+            yield raw, connection
+    except AWAY as error:
+        raise Unavailable("database") from error
+    except DBAPIError as error:
+        if raw.is_closed():
+            raise Unavailable("database") from error
+        raise
+    finally:
+        await engine.dispose()
+        await raw.close()

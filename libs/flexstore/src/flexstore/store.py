@@ -1,0 +1,170 @@
+"""The connection to the database: one asyncpg pool that starts without the database and recovers when it is back."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Self
+
+import asyncpg
+import orjson
+from asyncpg.pool import PoolConnectionProxy
+from flexmodel.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+type Pooled = PoolConnectionProxy[asyncpg.Record]
+type Connection = asyncpg.Connection[asyncpg.Record] | Pooled
+
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.DatabaseDroppedError,
+    asyncpg.IdleSessionTimeoutError,
+    asyncpg.TooManyConnectionsError,
+)
+"""What the server says, or asyncpg in its place, when a connection ends or cannot begin."""
+
+CLOSE_SECONDS = 5.0
+
+
+class Store:
+    """A pool of connections. A database that is away raises `Unavailable("database")`, and only while it is away."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", url: str, acquire_timeout: float) -> None:
+        self.pool = pool
+        self.url = url
+        self.acquire_timeout = acquire_timeout
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        *,
+        min_size: int = 1,
+        max_size: int = 10,
+        application: str = "flexmesh",
+        wait: bool = True,
+        statement_timeout: float = 60.0,
+        acquire_timeout: float = 5.0,
+    ) -> Self:
+        """Open `min_size` connections; more are opened when needed, at most `max_size`.
+
+        With `wait` unset, a database that is away does not matter yet: the first use connects.
+        """
+        pool = asyncpg.create_pool(
+            url,
+            min_size=0,  # asyncpg would fail now, or keep complaining later, when it cannot keep up a minimum
+            max_size=max_size,
+            timeout=acquire_timeout,
+            command_timeout=statement_timeout + CLOSE_SECONDS,  # a server that lives cancels the statement before that
+            init=_teach_json,
+            reset=_leave_as_is,
+            server_settings={
+                "application_name": application,
+                "statement_timeout": str(round(1000 * statement_timeout)),
+                "timezone": "UTC",
+                "jit": "off",  # our statements are short: compiling them takes longer than running them
+            },
+        )
+        await pool
+        store = cls(pool, url, acquire_timeout)
+        try:
+            await store._open(min_size)
+        except Unavailable:
+            if wait:
+                await store.close()
+                raise
+        return store
+
+    async def _open(self, count: int) -> None:
+        """Have this many connections open at once, so that the first requests need not wait for them."""
+        async with AsyncExitStack() as held:
+            for _ in range(count):
+                await held.enter_async_context(self.connection())
+
+    async def _acquire(self) -> Pooled:
+        try:
+            return await self.pool.acquire(timeout=self.acquire_timeout)
+        except (asyncpg.PostgresError, OSError) as error:  # a TimeoutError is an OSError
+            log.warning("No connection to the database: %s: %s", type(error).__name__, error)
+            raise Unavailable("database") from error
+
+    async def _release(self, con: Pooled) -> None:
+        """Give a connection back. What was done on it is done, whatever happens to it now."""
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await self.pool.release(con)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Pooled]:
+        """A connection on which every statement is its own transaction."""
+        con = await self._acquire()
+        try:
+            yield con
+        except AWAY as error:
+            raise Unavailable("database") from error
+        except (asyncpg.InterfaceError, OSError) as error:
+            # These can also be mistakes of the caller, or trouble with something else: then the connection still lives.
+            if con.is_closed():
+                raise Unavailable("database") from error
+            raise
+        finally:
+            await self._release(con)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Pooled]:
+        """A connection in a transaction: committed at the end, rolled back when anything is raised."""
+        async with self.connection() as con, con.transaction():
+            yield con
+
+    async def ping(self, timeout: float = 2.0) -> None:  # noqa: ASYNC109 - it is what the caller wants to say
+        """Ask the database for a sign of life; raise `Unavailable` when none comes in time."""
+        try:
+            async with asyncio.timeout(timeout), self.connection() as con:
+                await con.execute("select 1")
+        except TimeoutError as error:
+            raise Unavailable("database") from error
+
+    async def listen(self, channel: str, heard: Callable[[], None]) -> None:
+        """Call `heard` at every notification on the channel, until cancelled or the connection ends.
+
+        It is called once at the start too: what was said before we listened went unheard. The connection is not one of
+        the pool, so listening takes nothing from the others.
+        """
+        try:
+            con: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(self.url, timeout=self.acquire_timeout)
+        except (asyncpg.PostgresError, OSError) as error:
+            raise Unavailable("database") from error
+        ended = asyncio.Event()
+        try:
+            con.add_termination_listener(lambda _: ended.set())
+            await con.add_listener(channel, lambda *_: heard())
+            heard()
+            await ended.wait()
+        except AWAY as error:
+            raise Unavailable("database") from error
+        finally:
+            con.terminate()
+        raise Unavailable("database")
+
+    async def close(self) -> None:
+        """Close the pool; connections still in use after a while are cut."""
+        try:
+            await asyncio.wait_for(self.pool.close(), CLOSE_SECONDS)
+        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            self.pool.terminate()
+
+
+def _to_json(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+async def _teach_json(con: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Make `jsonb` come and go as plain Python values."""
+    await con.set_type_codec("jsonb", schema="pg_catalog", encoder=_to_json, decoder=orjson.loads)
+
+
+async def _leave_as_is(con: Any) -> None:
+    """Nothing of ours leaves settings, locks or cursors on a connection, so no round trip is spent on tidying it."""
