@@ -40,6 +40,10 @@ class Duration:
         shifted = _with_month(local, months // 12, months % 12 + 1) + timedelta(days=self.days)
         return (shifted.astimezone(UTC) + self.rest).astimezone(start.tzinfo)
 
+    def before(self, end: datetime, zone: tzinfo | None = None) -> datetime:
+        """The moment this long before `end`."""
+        return Duration(-self.years, -self.months, -self.days, -self.rest).after(end, zone)
+
     def from_start(self, start: datetime, zone: tzinfo | None = None) -> timedelta:
         """Its length when it starts then, there."""
         return self.after(start, zone) - start.astimezone(UTC)

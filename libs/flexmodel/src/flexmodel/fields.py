@@ -1,0 +1,263 @@
+"""The kinds of fields in flex-models and flex-contexts: quantities, sensors and outputs, as types for pydantic models.
+
+A field of type `Power` accepts `"22 kVA"`, `{"sensor": 5}` or a list of values over time, and becomes `Fixed`,
+`SensorReference` or `Segments` in MW.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from flexmodel import quantities
+from flexmodel.quantities import QuantityError
+from flexmodel.reading import Reader, Refused, at, each, mapping, segment, validator, whole_number
+from flexmodel.tree import TreeSensor
+from flexmodel.values import Fixed, Segments, SensorReference, VariableQuantity
+
+SENSOR_KEYS = ("sensor", "source-types", "exclude-source-types", "sources", "source", "source-account", "default")
+
+
+@dataclass(frozen=True, slots=True)
+class QuantityKind:
+    """What kind of quantity a field holds."""
+
+    unit: str
+    minimum: float | None = None
+    above: float | None = None
+    bare_numbers: bool = False
+    """Whether a number without a unit is accepted. In fields of energy it counts in the reader's energy unit."""
+    over_time: bool = True
+    sensors: bool = True
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(validator(self.read))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        forms: list[JsonSchemaValue] = [
+            {"type": "string", "description": f"A quantity, convertible to {self.shown()}."}
+        ]
+        if self.bare_numbers:
+            forms.append({"type": "number"})
+        if self.sensors:
+            forms.append(SENSOR_SCHEMA)
+        if self.over_time:
+            forms.append({"type": "array", "minItems": 1, "items": SEGMENT_SCHEMA})
+        return {"anyOf": forms} if len(forms) > 1 else forms[0]
+
+    def canonical(self, reader: Reader) -> str:
+        """The unit of what is read."""
+        return self.unit
+
+    def shown(self) -> str:
+        return self.unit or "%"
+
+    def read(self, value: Any, reader: Reader, field: str) -> VariableQuantity:
+        """The quantity in the canonical unit."""
+        if isinstance(value, Mapping):
+            return self._reference(value, reader, field)
+        if isinstance(value, list | tuple):
+            return self._over_time(value, reader, field)
+        return Fixed(self.number(value, reader, field))
+
+    def number(self, value: Any, reader: Reader, field: str) -> float:
+        """The number of canonical units that a text or a bare number says."""
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise Refused(f"Not a valid quantity. Give it like '1 {self.shown()}'.")
+        unit = self.canonical(reader)
+        if not isinstance(value, str) and not self.bare_numbers:
+            raise Refused(f"Cannot convert value `{value}` to '{unit}'. Give its unit, like '{value} {self.shown()}'.")
+        text = value if isinstance(value, str) else f"{value} {reader.energy_unit if unit == 'MWh' else ''}".strip()
+        try:
+            number = quantities.parse(text, unit)
+        except QuantityError as error:
+            raise Refused(self.complaint(text, str(error), reader, field)) from None
+        self._check_limits(number, reader)
+        return number + 0.0
+
+    def complaint(self, text: str, complaint: str, reader: Reader, field: str) -> str:
+        """What to say about a text that has not the right unit."""
+        return complaint
+
+    def _check_limits(self, number: float, reader: Reader) -> None:
+        unit = self.canonical(reader) or "%"
+        if self.minimum is not None and number < self.minimum:
+            raise Refused(f"Must be greater than or equal to {self.minimum:g} {unit}.")
+        if self.above is not None and number <= self.above:
+            raise Refused(f"Must be greater than {self.above:g} {unit}.")
+
+    def _reference(self, value: Mapping[str, Any], reader: Reader, field: str) -> SensorReference:
+        if not self.sensors:
+            raise Refused("A sensor cannot be used here. Give a fixed quantity.")
+        number = None
+        if "default" in value:
+            number = at("default", lambda: self.number(value["default"], reader, field))
+        reference = sensor_reference(value, reader, number)
+        self.check_sensor(reader.tree.sensors[reference.sensor], reader, field)
+        return reference
+
+    def check_sensor(self, sensor: TreeSensor, reader: Reader, field: str) -> None:
+        """Refuses a sensor whose values cannot become what the field holds."""
+        unit = self.canonical(reader)
+        if not quantities.is_convertible(sensor.unit, unit, sensor.resolution):
+            raise Refused(f"Cannot convert '{sensor.unit}', the unit of sensor {sensor.id}, to '{unit}'.")
+
+    def _over_time(self, items: list[Any] | tuple[Any, ...], reader: Reader, field: str) -> Segments:
+        if not self.over_time:
+            raise Refused("Values over time cannot be used here. Give a fixed quantity.")
+        if reader.stored:
+            raise Refused("Values for particular times cannot be stored on an asset. Send them with a trigger.")
+        if not items:
+            raise Refused("Shorter than minimum length 1.")
+        return Segments(each(items, lambda item: segment(item, reader, lambda v: self.number(v, reader, field))))
+
+
+@dataclass(frozen=True, slots=True)
+class PriceOf(QuantityKind):
+    """A price in the reader's currency per `unit`."""
+
+    def canonical(self, reader: Reader) -> str:
+        return f"{reader.currency}/{self.unit}"
+
+    def shown(self) -> str:
+        return f"EUR/{self.unit}"
+
+    def complaint(self, text: str, complaint: str, reader: Reader, field: str) -> str:
+        if not complaint.startswith("Cannot convert value `"):
+            return complaint
+        return self._wrong_unit(text.lstrip("0123456789.+-*/() "), reader, field)
+
+    def check_sensor(self, sensor: TreeSensor, reader: Reader, field: str) -> None:
+        if quantities.price_kind(sensor.unit) != (reader.currency, self.unit):
+            raise Refused(self._wrong_unit(sensor.unit, reader, field))
+
+    def _wrong_unit(self, unit: str, reader: Reader, field: str) -> str:
+        other = reader.currency_field if reader.currency_field != field else None
+        because = f" (this example uses '{reader.currency}', because '{other}' used that currency)" if other else ""
+        note = (
+            " Also note that all prices in the flex-context must share the same currency unit "
+            f"(in this case: '{reader.currency}')."
+            if other
+            else ""
+        )
+        return (
+            f"Invalid unit. A valid unit would be, for example, '{self.canonical(reader)}'{because}. "
+            f"However, you passed an incompatible price ('{unit}') for the '{field}' field.{note}"
+        )
+
+
+def sensor_reference(value: Any, reader: Reader, default: float | None = None) -> SensorReference:
+    """A reference to a sensor, with its filters on sources."""
+    item = mapping(value, SENSOR_KEYS, ("sensor",))
+    sensor = at("sensor", lambda: reader.sensor(item["sensor"]))
+    return SensorReference(
+        sensor=sensor.id,
+        source_types=_strings(item, "source-types"),
+        exclude_source_types=_strings(item, "exclude-source-types"),
+        sources=_numbers(item, "sources") or _numbers(item, "source"),
+        source_account=_numbers(item, "source-account"),
+        default=default,
+    )
+
+
+def _strings(item: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+    if key not in item:
+        return None
+    return tuple(at(key, lambda: each(item[key], _string)))
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Refused("Not a valid string.")
+    return value
+
+
+def _numbers(item: Mapping[str, Any], key: str) -> tuple[int, ...] | None:
+    if key not in item:
+        return None
+    listed = item[key] if isinstance(item[key], list | tuple) else [item[key]]
+    return tuple(at(key, lambda: each(listed, whole_number)))
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSensor:
+    """A sensor that receives results: `{"sensor": 5}`. No filters."""
+
+    power: bool = True
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(validator(self.read))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return OUTPUT_SCHEMA
+
+    def read(self, value: Any, reader: Reader, field: str) -> int:
+        item = mapping(value, ("sensor",), ("sensor",))
+        sensor: TreeSensor = at("sensor", lambda: reader.sensor(item["sensor"]))
+        if self.power and not quantities.is_power(sensor.unit):
+            raise Refused(f"Sensor {sensor.id} measures '{sensor.unit}'. It must have a unit of power, like 'kW'.")
+        return sensor.id
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSensor:
+    """The id of a sensor."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(validator(self.read))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "integer"}
+
+    def read(self, value: Any, reader: Reader, field: str) -> int:
+        return reader.sensor(value).id
+
+
+SENSOR_SCHEMA: JsonSchemaValue = {
+    "type": "object",
+    "required": ["sensor"],
+    "additionalProperties": False,
+    "properties": {
+        "sensor": {"type": "integer"},
+        "source-types": {"type": "array", "items": {"type": "string"}},
+        "exclude-source-types": {"type": "array", "items": {"type": "string"}},
+        "sources": {"type": "array", "items": {"type": "integer"}},
+        "source-account": {"type": "array", "items": {"type": "integer"}},
+        "default": {"type": ["string", "number"], "description": "Fills every empty slot."},
+    },
+}
+OUTPUT_SCHEMA: JsonSchemaValue = {
+    "type": "object",
+    "required": ["sensor"],
+    "additionalProperties": False,
+    "properties": {"sensor": {"type": "integer"}},
+}
+SEGMENT_SCHEMA: JsonSchemaValue = {
+    "type": "object",
+    "required": ["value"],
+    "additionalProperties": False,
+    "properties": {
+        "value": {"type": ["string", "number"]},
+        "datetime": {"type": "string", "format": "date-time"},
+        "start": {"type": "string", "format": "date-time"},
+        "end": {"type": "string", "format": "date-time"},
+        "duration": {"type": "string", "format": "duration"},
+    },
+}
+
+Power = Annotated[VariableQuantity, QuantityKind("MW")]
+Capacity = Annotated[VariableQuantity, QuantityKind("MW", minimum=0)]
+Energy = Annotated[VariableQuantity, QuantityKind("MWh", bare_numbers=True)]
+EnergyFromZero = Annotated[VariableQuantity, QuantityKind("MWh", minimum=0, bare_numbers=True)]
+SteadyEnergy = Annotated[VariableQuantity, QuantityKind("MWh", bare_numbers=True, over_time=False)]
+SteadyEnergyFromZero = Annotated[VariableQuantity, QuantityKind("MWh", minimum=0, bare_numbers=True, over_time=False)]
+Ratio = Annotated[VariableQuantity, QuantityKind("", minimum=0, bare_numbers=True)]
+PositiveRatio = Annotated[VariableQuantity, QuantityKind("", above=0, bare_numbers=True)]
+EnergyPrice = Annotated[VariableQuantity, PriceOf("MWh")]
+EnergyPenalty = Annotated[VariableQuantity, PriceOf("MWh", minimum=0)]
+PowerPenalty = Annotated[VariableQuantity, PriceOf("MW", minimum=0)]
+Output = Annotated[int, OutputSensor()]
+SensorId = Annotated[int, KnownSensor()]
