@@ -1,0 +1,154 @@
+"""Soft limits: breaking one costs, once for the height of the breach and per hour for its duration.
+
+    any:  Σ_g max_{j∈g} price · (X_j − limit_j)⁺          g: runs of steps with equal limit and price
+    all:  Σ_j Δ · price_j · (X_j − limit_j)⁺              and the mirror images for lower limits
+
+Limits on power are priced in currency per MW, limits on stocks in currency per MWh; Δ is the step in hours, so both
+costs are independent of the resolution.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from flexmodel.problem import Array, Index, Problem, Stocks
+from flexmodel.schedule import Owner
+
+from scheduler.formulation.aggregates import Aggregates
+from scheduler.formulation.terms import Each, Largest, Subject, runs
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One family of soft limits; arrays are (rows, steps)."""
+
+    field: str
+    """As the user knows it."""
+    owner: Owner
+    owners: Index
+    """Which stocks, devices, sites or groups of the problem, one for each row."""
+    names: tuple[tuple[str, ...], tuple[str, ...]]
+    """The names of the costs of height and of duration, one for each row."""
+    subject: Subject
+    rows: Index
+    """Which aggregates or stocks of the ledger."""
+    bound: Array
+    above: Array | None
+    """Price of being above the bound; None where that is no breach."""
+    below: Array | None
+
+
+def breaches(problem: Problem, aggregates: Aggregates) -> Iterator[Each | Largest]:
+    """The terms of all soft limits."""
+    for limit in limits(problem, aggregates):
+        yield from _terms(limit, problem.window.hours)
+
+
+def limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
+    """All soft limits."""
+    yield from site_limits(problem, aggregates)
+    yield from group_limits(problem, aggregates)
+    yield from device_limits(problem, aggregates)
+    yield from stock_limits(problem.stocks)
+
+
+def _terms(limit: Limit, hours: float) -> Iterator[Each | Largest]:
+    active = ~np.isnan(limit.bound)
+    above, below = (
+        np.zeros(limit.bound.shape) if price is None else np.where(active, np.nan_to_num(price), 0.0)
+        for price in (limit.above, limit.below)
+    )
+    group = runs(active, limit.bound, above, below)
+    for price, side in ((limit.above, +1), (limit.below, -1)):
+        if price is not None:
+            charge = above if side > 0 else below
+            yield Largest(limit.names[0], limit.subject, limit.rows, limit.bound, charge, side, group)
+    yield Each(limit.names[1], limit.subject, limit.rows, limit.bound, above * hours, -below * hours)
+
+
+def site_limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
+    """`K any consumption breach` and its kin. They are listed even when the site has no such capacity."""
+    for number, site in enumerate(problem.sites):
+        row = np.array([aggregates.find(site.devices)])
+        for direction, cap, price in (
+            ("consumption", site.consumption_cap, site.consumption_breach_price),
+            ("production", site.production_cap, site.production_breach_price),
+        ):
+            if cap is not None and price is not None:
+                names = (f"{site.commodity} any {direction} breach",), (f"{site.commodity} all {direction} breaches",)
+                yield _power_limit(
+                    direction, f"site-{direction}-capacity", "site", np.array([number]), names, row, cap, price
+                )
+
+
+def group_limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
+    """Soft caps of groups inside a site, at a price that users cannot choose."""
+    for number, group in enumerate(problem.groups):
+        row = np.array([aggregates.find(group.devices)])
+        for direction, cap in (("consumption", group.consumption_cap), ("production", group.production_cap)):
+            if cap is not None:
+                names = (
+                    (f"group {group.name} any {direction} breach",),
+                    (f"group {group.name} all {direction} breaches",),
+                )
+                price = np.full(len(cap), group.breach_price)
+                yield _power_limit(
+                    direction, f"{direction}-capacity", "group", np.array([number]), names, row, cap, price
+                )
+
+
+def device_limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
+    """Softened consumption and production capacities of single devices."""
+    devices = problem.devices
+    for direction, cap, price in (
+        ("consumption", devices.consumption_cap, devices.consumption_breach_price),
+        ("production", devices.production_cap, devices.production_breach_price),
+    ):
+        soft = np.flatnonzero((~np.isnan(cap)).any(axis=1))
+        if len(soft):
+            names = (
+                tuple(f"any {direction} breach device {d}" for d in soft),
+                tuple(f"all {direction} breaches device {d}" for d in soft),
+            )
+            rows = aggregates.find_each(soft)
+            yield _power_limit(direction, f"{direction}-capacity", "device", soft, names, rows, cap[soft], price[soft])
+
+
+def _power_limit(
+    direction: str,
+    field: str,
+    owner: Owner,
+    owners: Index,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+    rows: Index,
+    cap: Array,
+    price: Array,
+) -> Limit:
+    cap, price = np.atleast_2d(cap), np.atleast_2d(price)
+    if direction == "consumption":
+        return Limit(field, owner, owners, names, "power", rows, cap, above=price, below=None)
+    return Limit(field, owner, owners, names, "power", rows, -cap, above=None, below=price)
+
+
+def stock_limits(stocks: Stocks) -> Iterator[Limit]:
+    """Softened state-of-charge minima, maxima and targets; all stocks are reported under one name."""
+    low, high = stocks.minima_breach_price, stocks.maxima_breach_price
+    families: tuple[tuple[str, Array, Array | None, Array | None], ...] = (
+        ("minima", stocks.minima, None, low),
+        ("maxima", stocks.maxima, high, None),
+        ("targets", stocks.targets, high, low),
+    )
+    for what, bound, above, below in families:
+        soft = np.flatnonzero((~np.isnan(bound)).any(axis=1))
+        if len(soft):
+            yield Limit(
+                f"soc-{what}",
+                "stock",
+                soft,
+                ((f"any soc {what}",) * len(soft), (f"all soc {what}",) * len(soft)),
+                "stock",
+                soft,
+                bound[soft],
+                None if above is None else above[soft],
+                None if below is None else below[soft],
+            )

@@ -1,0 +1,50 @@
+"""The ledger of a problem: every priced term, and what a schedule costs by name."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flexmodel.problem import Array, Problem
+
+from scheduler.formulation.aggregates import Aggregates, of_problem
+from scheduler.formulation.breaches import breaches
+from scheduler.formulation.commitments import custom
+from scheduler.formulation.peaks import peaks
+from scheduler.formulation.site import energy
+from scheduler.formulation.terms import Each, Largest
+from scheduler.formulation.tiebreak import fullness
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Terms and the aggregates they refer to."""
+
+    terms: tuple[Each | Largest, ...]
+    aggregates: Aggregates
+
+    def costs(self, power: Array, stock: Array) -> dict[str, float]:
+        """The cost by name of device powers (devices, steps) and stocks at the end of each step (stocks, steps).
+
+        Computed from the terms' definitions alone, so it checks what the solver minimised.
+        """
+        net = self.aggregates.sums(power)
+        total: dict[str, float] = {}
+        for term in self.terms:
+            costs = term.costs(net if term.subject == "power" else stock)
+            for name, cost in zip(term.names, costs.tolist(), strict=True):
+                total[name] = total.get(name, 0.0) + cost
+        return {name: cost + 0.0 for name, cost in total.items()}
+
+
+def read(problem: Problem) -> Ledger:
+    """All terms of a problem."""
+    aggregates = of_problem(problem)
+    terms = tuple(_own_terms(problem, aggregates))
+    taken = {name for term in terms for name in term.names}
+    return Ledger((*terms, *custom(problem, aggregates, taken)), aggregates)
+
+
+def _own_terms(problem: Problem, aggregates: Aggregates) -> Iterator[Each | Largest]:
+    yield from energy(problem, aggregates)
+    yield from peaks(problem, aggregates)
+    yield from breaches(problem, aggregates)
+    yield from fullness(problem)

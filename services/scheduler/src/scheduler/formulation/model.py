@@ -1,0 +1,38 @@
+"""The whole formulation of a problem."""
+
+from dataclasses import dataclass
+
+from flexmodel.problem import Problem
+
+from scheduler.formulation import ledger
+from scheduler.formulation.builder import Builder, Program
+from scheduler.formulation.kinks import sort
+from scheduler.formulation.largest import add_largest
+from scheduler.formulation.ledger import Ledger
+from scheduler.formulation.net import Net, add_net
+from scheduler.formulation.power import Power, add_power
+from scheduler.formulation.storage import Storage, add_storage, limits
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The matrices and what their columns and rows mean."""
+
+    problem: Problem
+    ledger: Ledger
+    program: Program
+    power: Power
+    storage: Storage
+    net: Net
+
+
+def formulate(problem: Problem) -> Model:
+    """Every constraint and price of the problem."""
+    book = ledger.read(problem)
+    builder = Builder()
+    power = add_power(builder, problem.devices)
+    kinks, largest = sort(book.terms, "stock", *limits(problem.stocks))
+    storage = add_storage(builder, problem, power, kinks)
+    add_largest(builder, "soc.largest", largest, storage.soc)
+    net = add_net(builder, book.aggregates, power, book.terms)
+    return Model(problem, book, builder.build(), power, storage, net)

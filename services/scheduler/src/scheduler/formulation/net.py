@@ -1,0 +1,77 @@
+"""The net power of aggregates, tied to the devices' columns only where something depends on it.
+
+    Σ_{d∈a} P_{d,j} = X_{a,j},      lower_{a,j} ≤ X_{a,j} ≤ upper_{a,j}
+
+Where the cost of X is a straight line, no cap can bind and no largest deviation looks at it, the price goes on the
+devices' own columns and there is neither row nor column.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from flexmodel.problem import Array, Index, Mask
+
+from scheduler.formulation.aggregates import Aggregates
+from scheduler.formulation.builder import Builder
+from scheduler.formulation.kinks import sort
+from scheduler.formulation.largest import add_largest
+from scheduler.formulation.pieces import Pieces, add_pieces, price
+from scheduler.formulation.power import Power
+from scheduler.formulation.terms import Each, Largest
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """The aggregates' columns and rows (aggregates, steps); rows are -1 where the price is on the devices."""
+
+    pieces: Pieces
+    rows: Index
+    slope: Array
+    """Where there is no row: the price of the net power, per MW and step."""
+
+
+def reach(aggregates: Aggregates, power: Power) -> tuple[Array, Array]:
+    """The range of net power that devices and hard caps allow together."""
+    lowest, highest = aggregates.sums(power.lowest), aggregates.sums(power.highest)
+    return np.maximum(lowest, aggregates.lower), np.minimum(highest, aggregates.upper)
+
+
+def add_net(builder: Builder, aggregates: Aggregates, power: Power, terms: Sequence[Each | Largest]) -> Net:
+    """Columns, rows and prices of all aggregates."""
+    lowest, highest = reach(aggregates, power)
+    kinks, largest = sort(terms, "power", lowest, highest)
+    cost = price(lowest, highest, kinks)
+    capped = (aggregates.lower > aggregates.sums(power.lowest)) | (aggregates.upper < aggregates.sums(power.highest))
+    needed = capped | (cost.exists.sum(axis=0) > 1) | _watched(largest, lowest.shape)
+    pieces = add_pieces(builder, "net", needed, cost)
+    slope = _price_devices(builder, aggregates, power, needed, pieces)
+    fixed = aggregates.sums(power.fixed)
+    balance = pieces.constant - fixed
+    rows = builder.rows("net", needed, balance, balance)
+    pieces.put(builder, rows, -1.0)
+    number, device = aggregates.pairs()
+    power.put(builder, rows[number], device)
+    add_largest(builder, "net.largest", largest, pieces)
+    return Net(pieces, rows, slope)
+
+
+def _watched(largest: Sequence[Largest], shape: tuple[int, ...]) -> Mask:
+    watched = np.zeros(shape, dtype=bool)
+    for term in largest:
+        watched[term.rows] |= term.group >= 0
+    return watched
+
+
+def _price_devices(builder: Builder, aggregates: Aggregates, power: Power, needed: Mask, pieces: Pieces) -> Array:
+    """Price the devices directly where the aggregate has no column."""
+    cost = pieces.cost
+    first = np.argmax(cost.exists, axis=0)
+    slope: Array = np.where(needed, 0.0, np.take_along_axis(cost.slope, first[None], axis=0)[0])
+    number, device = aggregates.pairs()
+    builder.price(power.up[device], slope[number])
+    builder.price(power.down[device], -slope[number])
+    rest = np.clip(0.0, cost.left[0], cost.right[-1])
+    fixed = aggregates.sums(power.fixed)
+    builder.offset += float(np.sum(cost.value_at_rest + slope * (fixed - rest), where=~needed))
+    return slope

@@ -1,0 +1,140 @@
+"""Quantities with a piecewise linear cost: one column for each piece between two baselines, and no rows.
+
+    X = Σ_k sign_k · x_k,      cost(X) = offset + Σ_k slope_k · sign_k · x_k
+
+The piece that holds zero keeps the quantity's own values; pieces above it count up from zero, pieces below it count
+down. Where the slopes rise the cheapest filling is the right one. Where a slope falls (production earns more than
+consumption costs, say) the program alone would fill the pieces out of order: those kinks are `concave` and need a
+binary choice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from flexmodel.problem import Array, Index, Mask
+from numpy.typing import ArrayLike
+
+from scheduler.formulation.builder import Builder
+
+
+@dataclass(frozen=True, slots=True)
+class Kinked:
+    """A price that changes at a baseline: `up` per unit above it, `down` per unit below it. Arrays are (rows,
+    steps)."""
+
+    baseline: Array
+    up: Array
+    down: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A piecewise linear cost over a range, as pieces (pieces, rows, steps) from low to high."""
+
+    left: Array
+    right: Array
+    slope: Array
+    exists: Mask
+    value_at_rest: Array
+    """The cost of the value nearest to zero (rows, steps)."""
+
+    @property
+    def concave(self) -> Mask:
+        """Pieces (after the first) that are cheaper per unit than the piece before them."""
+        steps = np.diff(self.slope, axis=0)
+        tolerance = 1e-12 * np.abs(self.slope).max(axis=0, initial=0.0)
+        concave = np.zeros(self.exists.shape, dtype=bool)
+        concave[1:] = self.exists[1:] & self.exists[:-1] & (steps < -tolerance)
+        return concave
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The columns of a quantity. X = constant + Σ_k sign_k · column_k."""
+
+    cost: Cost
+    columns: Index
+    sign: Array
+    constant: Array
+
+    def put(self, builder: Builder, rows: Index, factor: ArrayLike, steps: slice = slice(None)) -> None:
+        """Add `factor · X` to rows (rows, steps); the constant is the caller's to move to the other side."""
+        for columns, sign in zip(self.columns[:, :, steps], self.sign[:, :, steps], strict=True):
+            builder.put(rows, columns, sign * factor)
+
+    def values(self, x: Array) -> Array:
+        """The quantity (rows, steps) of a solution."""
+        padded = np.append(x, 0.0)
+        total: Array = self.constant + (self.sign * padded[self.columns]).sum(axis=0)
+        return total
+
+
+def price(lowest: Array, highest: Array, kinks: Sequence[Kinked]) -> Cost:
+    """Cut the range [lowest, highest] at the baselines where the price changes."""
+    slope = np.zeros(lowest.shape)
+    cuts: list[Array] = []
+    bends: list[Array] = []
+    for kink in kinks:
+        bend = kink.up - kink.down
+        slope = slope + kink.down
+        if ((kink.baseline > lowest) & (kink.baseline < highest) & (bend != 0)).any():
+            cuts.append(kink.baseline)
+            bends.append(bend)
+        else:
+            slope = slope + np.where(kink.baseline <= lowest, bend, 0.0)
+    edges, bend = _ordered(cuts, bends, lowest.shape)
+    edges = np.clip(edges, lowest, highest)
+    left = np.concatenate([lowest[None], edges])
+    right = np.concatenate([edges, highest[None]])
+    slopes = slope + np.concatenate([np.zeros((1, *lowest.shape)), np.cumsum(bend, axis=0)])
+    rest = np.clip(0.0, lowest, highest)
+    value = sum((np.where(rest >= kink.baseline, kink.up, kink.down) * _gap(rest, kink) for kink in kinks), np.zeros(1))
+    return Cost(left, right, slopes, right > left, np.broadcast_to(value, lowest.shape))
+
+
+def _gap(values: Array, kink: Kinked) -> Array:
+    """The distance to the baseline; zero where nothing is priced, so that an absent baseline may be anything."""
+    priced = (kink.up != 0) | (kink.down != 0)
+    return np.where(priced, values - np.where(priced, kink.baseline, 0.0), 0.0)
+
+
+def _ordered(cuts: list[Array], bends: list[Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Cuts in rising order with their bends; equal cuts become one, and cuts without a bend move out of the way."""
+    if not cuts:
+        return np.zeros((0, *shape)), np.zeros((0, *shape))
+    cut, bend = np.array(cuts), np.array(bends)
+    for later in range(1, len(cut)):
+        for earlier in range(later):
+            same = cut[earlier] == cut[later]
+            bend[earlier] += np.where(same, bend[later], 0.0)
+            bend[later] = np.where(same, 0.0, bend[later])
+    cut = np.where(bend == 0, np.inf, cut)
+    order = np.argsort(cut, axis=0, kind="stable")
+    return np.take_along_axis(cut, order, axis=0), np.take_along_axis(bend, order, axis=0)
+
+
+def add_pieces(builder: Builder, name: str, where: Mask, cost: Cost) -> Pieces:
+    """The columns for a quantity at the (rows, steps) where it is needed."""
+    exists = cost.exists & where
+    holds_zero = exists & (cost.right > 0)
+    last = len(exists) - 1 - np.argmax(exists[::-1], axis=0)
+    home = np.where(holds_zero.any(axis=0), np.argmax(holds_zero, axis=0), last)
+    number = np.arange(len(exists))[:, None, None]
+    sign = np.where(number < home, -1.0, 1.0)
+    with np.errstate(invalid="ignore"):
+        width = cost.right - cost.left
+    lower = np.where(number == home, cost.left, 0.0)
+    upper = np.where(number == home, cost.right, width)
+    columns = np.array(
+        [
+            builder.columns(f"{name}.{k}" if k else name, exists[k], lower[k], upper[k], cost.slope[k] * sign[k])
+            for k in range(len(exists))
+        ]
+    )
+    moving = exists.any(axis=0)
+    constant = np.where(where & ~moving, cost.right[-1], 0.0)
+    rest = np.clip(0.0, cost.left[0], cost.right[-1])
+    home_slope = np.take_along_axis(cost.slope, home[None], axis=0)[0]
+    builder.offset += float(np.sum(cost.value_at_rest - np.where(moving, home_slope * rest, 0.0), where=where))
+    return Pieces(cost, columns, sign, constant)

@@ -1,0 +1,84 @@
+"""Stocks of energy, with the state of charge as a variable.
+
+    SoC_j = a_j · SoC_{j−1} + b_j · Δ · ( Σ_d [ η⁺_{d,j} · up_{d,j} − down_{d,j} / η⁻_{d,j} ] + gain_j )
+    (a, b) = (ε, (ε − 1) / ln ε)         ε: the fraction kept over one step; (1, 1) when nothing is lost
+
+b accounts for the losses on what flows in evenly during the step. Bounds: lo_j ≤ SoC_j ≤ hi_j, with
+
+    min_j, max_j = the hard minima and maxima where given, else the constant limits, and never outside these
+    lo = max(min, min(target, max)),   hi = min(max, max(target, min))      a target is bent into [min, max]
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from flexmodel.problem import Array, Index, Problem, Stocks
+
+from scheduler.formulation.builder import Builder
+from scheduler.formulation.pieces import Kinked, Pieces, add_pieces, price
+from scheduler.formulation.power import Power
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The stocks' columns and balance rows (stocks, steps)."""
+
+    soc: Pieces
+    rows: Index
+    inflow: Array
+    """MWh in the stock at the end of a step per MW that flows in during it."""
+
+
+def add_storage(builder: Builder, problem: Problem, power: Power, kinks: Sequence[Kinked]) -> Storage:
+    """Balance rows for all stocks."""
+    stocks, devices = problem.stocks, problem.devices
+    lowest, highest = limits(stocks)
+    everywhere = np.ones(lowest.shape, dtype=bool)
+    soc = add_pieces(builder, "soc", everywhere, price(lowest, highest, kinks))
+    kept, share = decay(stocks.retention)
+    inflow = share * problem.window.hours
+    known = inflow * (stocks.gain + _fixed_inflow(problem, power)) - soc.constant
+    known[:, :1] += kept[:, :1] * stocks.initial[:, None]
+    known[:, 1:] += kept[:, 1:] * soc.constant[:, :-1]
+    rows = builder.rows("soc.balance", everywhere, known, known)
+    soc.put(builder, rows, 1.0)
+    soc.put(builder, rows[:, 1:], -kept[:, 1:], slice(None, -1))
+    stocked = np.flatnonzero(devices.stock >= 0)
+    own = devices.stock[stocked]
+    builder.put(rows[own], power.up[stocked], -inflow[own] * power.charge[stocked])
+    builder.put(rows[own], power.down[stocked], inflow[own] * power.discharge[stocked])
+    return Storage(soc, rows, inflow)
+
+
+def _fixed_inflow(problem: Problem, power: Power) -> Array:
+    """What devices with fixed power bring into their stocks, in MW (stocks, steps)."""
+    total = np.zeros(problem.stocks.gain.shape)
+    for device in np.flatnonzero((problem.devices.stock >= 0) & (power.fixed != 0).any(axis=1)):
+        fixed = power.fixed[device]
+        total[problem.devices.stock[device]] += fixed * np.where(
+            fixed > 0, power.charge[device], power.discharge[device]
+        )
+    return total
+
+
+def limits(stocks: Stocks) -> tuple[Array, Array]:
+    """Hard lower and upper bounds of the stocks (stocks, steps), infinite where there are none."""
+    floor = np.where(np.isnan(stocks.soc_min), -np.inf, stocks.soc_min)[:, None]
+    ceiling = np.where(np.isnan(stocks.soc_max), np.inf, stocks.soc_max)[:, None]
+    low = np.clip(np.where(np.isnan(stocks.hard_minima), floor, stocks.hard_minima), floor, ceiling)
+    high = np.clip(np.where(np.isnan(stocks.hard_maxima), ceiling, stocks.hard_maxima), floor, ceiling)
+    target = stocks.hard_targets
+    free = np.isnan(target)
+    lower = np.maximum(low, np.minimum(np.where(free, -np.inf, target), high))
+    upper = np.minimum(high, np.maximum(np.where(free, np.inf, target), low))
+    return lower, upper
+
+
+def decay(retention: Array) -> tuple[Array, Array]:
+    """(a, b) of the balance."""
+    kept = np.clip(retention, 0.0, 1.0)
+    rate = np.log(np.maximum(kept, 1e-300))
+    lossless = kept == 1
+    share = np.where(lossless, 1.0, np.expm1(rate) / np.where(lossless, -1.0, rate))
+    return kept, np.where(kept <= 0, 0.0, share)

@@ -1,0 +1,23 @@
+"""Solves a problem: formulate, optimise, read out; and says why when there is no schedule."""
+
+from flexmodel.errors import FlexmeshError
+from flexmodel.problem import Problem
+from flexmodel.schedule import Schedule
+
+from scheduler.formulation.model import formulate
+from scheduler.solving import readout
+from scheduler.solving.optimise import NoTimeError, Options, optimise
+
+
+class OutOfTimeError(FlexmeshError):
+    """The deadline came before any schedule was found."""
+
+
+def solve(problem: Problem, options: Options = Options()) -> Schedule:  # noqa: B008
+    """The cheapest schedule, or an error with a sentence; never a schedule that is not one."""
+    model = formulate(problem)
+    try:
+        outcome = optimise(model, options)
+    except NoTimeError as late:
+        raise OutOfTimeError(f"No schedule was found within {options.seconds:g} seconds.") from late
+    return readout.schedule(model, outcome)

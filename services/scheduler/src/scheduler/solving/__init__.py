@@ -1,0 +1,1 @@
+"""Running the solver and making sure of its answer."""

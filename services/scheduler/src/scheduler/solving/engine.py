@@ -1,0 +1,140 @@
+"""Hands a program to OR-Tools in bulk and reads the answer back as arrays.
+
+Only OR-Tools' bare model helper is imported: the friendlier module around it would load pandas. All solvers release the
+interpreter's lock while they work.
+"""
+
+import ctypes
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from flexmodel.problem import Array
+from ortools.linear_solver.python import model_builder_helper as bulk
+
+from scheduler.formulation.builder import Program
+
+LARGE = 50_000
+"""Columns above which HiGHS is faster than GLOP."""
+
+GLOP = (
+    "use_dual_simplex: true use_preprocessing: {presolve} "
+    "primal_feasibility_tolerance: 1e-10 dual_feasibility_tolerance: 1e-10 solution_feasibility_tolerance: 1e-8"
+)
+SCIP = "limits/gap = {gap}\nnumerics/feastol = 1e-9\nnumerics/dualfeastol = 1e-9\nrandomization/randomseedshift = 0"
+WITHOUT_PRESOLVE = 6_000
+"""Columns up to which GLOP is faster without its preprocessing."""
+
+
+class Answer(Enum):
+    """What the solver found out."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    INFEASIBLE = "infeasible"
+    """No solution, or no best one: small programs are not told apart, the diagnosis does that."""
+    NOTHING = "nothing"
+    """Stopped by the deadline without a solution, or failed numerically."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Arrays are empty unless there is a solution; duals are empty unless the program was linear."""
+
+    answer: Answer
+    x: Array
+    objective: float
+    bound: float
+    row_duals: Array
+    reduced_costs: Array
+    solver: str
+
+
+def solve_linear(program: Program, seconds: float) -> Solution:
+    """Solve with integrality left aside."""
+    if len(program.cost) <= LARGE:
+        presolve = "false" if len(program.cost) <= WITHOUT_PRESOLVE else "true"
+        return _run(program, "glop", GLOP.format(presolve=presolve), seconds)
+    with _quiet():
+        return _run(program, "highs_lp", "", seconds)
+
+
+def solve_integer(program: Program, seconds: float, gap: float) -> Solution:
+    """Solve with whole numbers where the program asks for them, up to a relative gap."""
+    return _run(program, "scip", SCIP.format(gap=repr(gap)), seconds, whole=True)
+
+
+def _run(program: Program, name: str, parameters: str, seconds: float, whole: bool = False) -> Solution:
+    model: Any = bulk.ModelBuilderHelper()  # a fresh one: a second fill would append. Its stubs misname numpy's types
+    model.fill_model_from_sparse_data(
+        program.lower, program.upper, program.cost, program.row_lower, program.row_upper, program.matrix
+    )
+    if whole:
+        for column in np.flatnonzero(program.integer).tolist():
+            model.set_var_integrality(column, True)
+    solver = bulk.ModelSolverHelper(name)
+    if parameters:
+        solver.set_solver_specific_parameters(parameters)
+    solver.set_time_limit_in_seconds(seconds)
+    solver.solve(model)
+    return _read(program, solver, name.removesuffix("_lp"), whole)
+
+
+def _read(program: Program, solver: bulk.ModelSolverHelper, name: str, whole: bool) -> Solution:
+    answer = {
+        bulk.OPTIMAL: Answer.OPTIMAL,
+        bulk.FEASIBLE: Answer.FEASIBLE,
+        bulk.INFEASIBLE: Answer.INFEASIBLE,
+        bulk.UNBOUNDED: Answer.INFEASIBLE,
+    }.get(solver.status(), Answer.NOTHING)
+    none = np.zeros(0)
+    if answer not in (Answer.OPTIMAL, Answer.FEASIBLE):
+        return Solution(answer, none, np.inf, -np.inf, none, none, name)
+    x = np.array(solver.variable_values())
+    objective = float(program.cost @ x)
+    if whole:
+        return Solution(answer, x, objective, float(solver.best_objective_bound()), none, none, name)
+    bound = objective if answer is Answer.OPTIMAL else -np.inf
+    return Solution(answer, x, objective, bound, np.array(solver.dual_values()), np.array(solver.reduced_costs()), name)
+
+
+_STDOUT = {"linux": "stdout", "darwin": "__stdoutp"}.get(sys.platform)
+_turn = threading.Lock()
+_inside = 0
+_saved: int | None = None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep HiGHS' banner off the terminal.
+
+    It is printed through the C library, whose idea of standard output is pointed at nothing meanwhile. Python writes
+    to the file descriptor itself, so other threads' output is not lost.
+    """
+    _redirect(+1)
+    try:
+        yield
+    finally:
+        _redirect(-1)
+
+
+def _redirect(change: int) -> None:
+    global _inside, _saved
+    if _STDOUT is None:
+        return
+    library = ctypes.CDLL(None)
+    pointer = ctypes.c_void_p.in_dll(library, _STDOUT)
+    with _turn:
+        if _inside == 0:
+            library.fopen.restype = ctypes.c_void_p
+            _saved = pointer.value
+            pointer.value = library.fopen(b"/dev/null", b"w")
+        _inside += change
+        if _inside == 0:
+            nothing, pointer.value = pointer.value, _saved
+            library.fclose(ctypes.c_void_p(nothing))
