@@ -1,0 +1,1 @@
+"""Values posted to a sensor, from the message to the rows."""

@@ -1,0 +1,1 @@
+"""Files of values uploaded to a sensor."""

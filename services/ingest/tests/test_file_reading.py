@@ -1,0 +1,312 @@
+from datetime import UTC, datetime
+from io import BytesIO
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ingest.files.columns import Rows, understand
+from ingest.files.formats import FileError, Limits, read
+
+LIMITS = Limits(rows=10_000, unpacked_bytes=2**20)
+
+
+def rows_of(content: bytes | str, zone: str = "Europe/Amsterdam", value_name: str = "load") -> Rows:
+    data = content.encode() if isinstance(content, str) else content
+    return understand(read(data, LIMITS), zone, value_name)
+
+
+def starts(rows: Rows) -> list[datetime]:
+    return rows.frame["start"].to_list()
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-11-24T00:15:00+01:00",
+        "2026-11-24T00:15:00.000+0100",
+        "2026-11-24 00:15+01",
+        "2026-11-23T23:15:00Z",
+        "2026-11-23 23:15 UTC",
+        "2026-11-24 00:15",
+        "2026/11/24 00:15:00",
+        "24-11-2026 00:15",
+        "24.11.2026 00:15:00",
+    ],
+)
+def test_ways_to_write_a_time(written):
+    rows = rows_of(f"event_start,event_value\n{written},1\n")
+    assert rows.problems == []
+    assert starts(rows) == [utc(2026, 11, 23, 23, 15)]
+
+
+def test_a_date_is_midnight_in_the_sensors_zone():
+    assert starts(rows_of("date,value\n2026-07-01,1\n")) == [utc(2026, 6, 30, 22)]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "event_start,event_value\n",
+        "Event Start,Event Value\n",
+        "timestamp,load\n",
+        "time,LOAD\n",
+        "when,how much\n",
+        "",
+    ],
+)
+def test_columns_by_name_or_by_order(head):
+    rows = rows_of(f"{head}2026-11-24T00:00Z,1.5\n2026-11-24T01:00Z,-2e3\n")
+    assert starts(rows) == [utc(2026, 11, 24), utc(2026, 11, 24, 1)]
+    assert rows.frame["value"].to_list() == [1.5, -2000.0]
+    assert rows.problems == []
+
+
+def test_named_columns_may_come_in_any_order_with_others_between():
+    rows = rows_of("source,remark,value,belief_time,start\nmeter,ok,7,2026-11-25T00:00Z,2026-11-24T00:00Z\n")
+    assert rows.frame.row(0, named=True) == {
+        "row": 2,
+        "source": "meter",
+        "start": utc(2026, 11, 24),
+        "belief": utc(2026, 11, 25),
+        "value": 7.0,
+    }
+
+
+def test_three_columns_without_names_are_start_belief_time_and_value():
+    rows = rows_of("2026-11-24T00:00Z,2026-11-23T12:00Z,7\n")
+    assert rows.frame["belief"].to_list() == [utc(2026, 11, 23, 12)]
+    assert rows.frame["value"].to_list() == [7.0]
+
+
+def test_columns_that_cannot_be_told_apart_are_refused():
+    with pytest.raises(FileError, match=r"cannot be told apart \(a, b, c\)"):
+        rows_of("a,b,c\n2026-11-24T00:00Z,1,2\n")
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_decimal_commas(separator):
+    text = f"event_start{separator}event_value\n2026-11-24T00:00Z{separator}1,5\n2026-11-24T01:00Z{separator}2\n"
+    assert rows_of(text).frame["value"].to_list() == [1.5, 2.0]
+
+
+def test_points_among_decimal_commas_are_unclear():
+    rows = rows_of("start;value\n2026-11-24T00:00Z;1,5\n2026-11-24T01:00Z;1.234\n2026-11-24T02:00Z;1.234,5\n")
+    assert [problem.split(":")[0] for problem in rows.problems] == ["row 3", "row 4"]
+    assert "decimal commas" in rows.problems[0]
+
+
+def test_empty_cells_and_blank_rows_hold_no_value():
+    rows = rows_of("\n\nstart,value\n2026-11-24T00:00Z,\n\n2026-11-24T01:00Z,3\n,\n")
+    assert rows.problems == []
+    assert rows.frame["row"].to_list() == [6]
+
+
+def test_every_bad_row_is_named_with_its_reason():
+    rows = rows_of(
+        "start,value\n2026-11-24T00:00Z,abc\nnoon,1\n,5\n03/04/2026,1\n2026-11-24T03:00Z,NaN\n2026-11-24,=1+1\n"
+    )
+    assert [problem.split(":")[0] for problem in rows.problems] == [f"row {n}" for n in range(2, 8)]
+    assert "'abc' is not a number" in rows.problems[0]
+    assert "'noon' is not a time" in rows.problems[1]
+    assert "no time" in rows.problems[2]
+
+
+def test_many_bad_rows_are_counted():
+    rows = rows_of("start,value\n" + "2026-11-24T00:00Z,x\n" * 100)
+    assert len(rows.problems) == 21
+    assert rows.problems[-1] == "… and 80 more rows that cannot be read."
+
+
+def test_numbers_beyond_any_measure_are_refused():
+    assert len(rows_of("start,value\n2026-11-24T00:00Z,1e999\n2026-11-24T01:00Z,inf\n").problems) == 2
+
+
+def test_the_night_the_clock_goes_back_has_its_hour_twice():
+    local = ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00"]
+    text = "".join(f"2026-10-25 {time},{i}\n" for i, time in enumerate(local))
+    expected = [utc(2026, 10, 24, 23, 30), *(utc(2026, 10, 25, i // 2, 30 * (i % 2)) for i in range(5))]
+    rows = rows_of("start,value\n" + text)
+    assert starts(rows) == expected
+    upside_down = "".join(f"2026-10-25 {time},1\n" for time in reversed(local))
+    assert starts(rows_of("start,value\n" + upside_down)) == expected[::-1]
+
+
+def test_the_hour_that_the_clock_skips_does_not_exist():
+    rows = rows_of("start,value\n2026-03-29 01:30,1\n2026-03-29 02:30,2\n2026-03-29 03:30,3\n")
+    assert rows.problems == [
+        "row 3: '2026-03-29 02:30' is not a time in Europe/Amsterdam, such as 2026-03-29T00:15:00+01:00."
+    ]
+
+
+def test_every_row_of_a_day_in_local_time_is_an_hour_after_the_one_before():
+    for day, hours in (("2026-03-29", 23), ("2026-10-25", 25), ("2026-07-01", 24)):
+        local = pl.datetime_range(
+            pl.lit(day).str.to_datetime(time_zone="Europe/Amsterdam"),
+            pl.lit(day).str.to_datetime(time_zone="Europe/Amsterdam").dt.offset_by("1d"),
+            "1h",
+            closed="left",
+            eager=True,
+        )
+        text = "start,value\n" + "".join(f"{time:%Y-%m-%d %H:%M},1\n" for time in local)
+        rows = rows_of(text)
+        assert rows.frame.height == hours
+        assert rows.frame["start"].diff().drop_nulls().dt.total_minutes().unique().to_list() == [60]
+
+
+def test_encodings():
+    text = "start;größe\n2026-11-24T00:00Z;1\n"
+    assert rows_of(text.encode("utf-8-sig")).frame.height == 1
+    assert rows_of(text.encode("utf-16")).frame.height == 1
+    with pytest.raises(FileError, match="row 1: this is not UTF-8 text"):
+        rows_of(text.encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b" \n \n", "empty"),
+        (b"start,value\n", "no rows"),
+        (b"start,value\n1,2,3\n", "row 2: 3 fields"),
+        (b'start,value\n"2026,1\n', "row 2: a quotation mark"),
+        (b"\x89PNG\x00\x1a", "row 1"),
+        (b"GIF89a\x00\x00", "neither CSV"),
+        (b"PK\x03\x04 and no more", "damaged"),
+        (b"PAR1 and no more than that", "Parquet"),
+        (b"\xd0\xcf\x11\xe0 old", "old Excel"),
+    ],
+)
+def test_files_that_cannot_be_read_say_why(content, said):
+    with pytest.raises(FileError, match=said):
+        rows_of(content)
+
+
+def test_too_many_rows_are_refused():
+    with pytest.raises(FileError, match="more than 10000 rows"):
+        rows_of("start,value\n" + "2026-11-24T00:00Z,1\n" * 10_001)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_it(content):
+    try:
+        rows_of(content)
+    except FileError as problem:
+        assert str(problem)
+
+
+# --- Excel
+
+
+def cell(address: str, value: object) -> str:
+    if isinstance(value, str):
+        return f'<c r="{address}" t="inlineStr"><is><t>{value}</t></is></c>'
+    style = ' s="1"' if address.startswith("A") else ""
+    return f'<c r="{address}"{style}><v>{value}</v></c>'
+
+
+def workbook(rows: list[tuple[object, object]], sheet: str | None = None) -> bytes:
+    body = "".join(f'<row r="{n}">{cell(f"A{n}", a)}{cell(f"B{n}", b)}</row>' for n, (a, b) in enumerate(rows, start=1))
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    types = "http://schemas.openxmlformats.org/package/2006/content-types"
+    package = "http://schemas.openxmlformats.org/package/2006/relationships"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{types}"><Override PartName="/xl/workbook.xml" '
+        'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{package}"><Relationship Id="rId1" '
+        f'Type="{relation}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{relation}"><sheets>'
+        '<sheet name="meter" sheetId="1" r:id="rId1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}">'
+        f'<Relationship Id="rId1" Type="{relation}/worksheet" Target="worksheets/sheet1.xml"/>'
+        f'<Relationship Id="rId2" Type="{relation}/styles" Target="styles.xml"/></Relationships>',
+        "xl/styles.xml": f'<styleSheet xmlns="{main}"><cellXfs count="2"><xf numFmtId="0"/>'
+        '<xf numFmtId="22" applyNumberFormat="1"/></cellXfs></styleSheet>',
+        "xl/worksheets/sheet1.xml": sheet or f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>',
+    }
+    packed = BytesIO()
+    with ZipFile(packed, "w", ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def test_excel_dates_text_and_formulas():
+    midnight = 46350  # 24 November 2026, as Excel counts days
+    rows = rows_of(
+        workbook(
+            [
+                ("event_start", "event_value"),
+                (midnight, 1.5),
+                (midnight + 1 / 96, 0.1),
+                ("2026-11-24T00:30:00+01:00", 3),
+            ]
+        )
+    )
+    assert rows.problems == []
+    assert starts(rows) == [utc(2026, 11, 23, 23, minute) for minute in (0, 15, 30)]
+    assert rows.frame["value"].to_list() == [1.5, 0.1, 3.0]
+    assert rows.frame["row"].to_list() == [2, 3, 4]
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused():
+    bomb = workbook([("event_start", "x" * (3 * 2**20))])
+    assert len(bomb) < 2**14
+    with pytest.raises(FileError, match="unpacks to more than 1 MB"):
+        rows_of(bomb)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="B1048576"><v>1</v></c></row>',
+        '<row r="1"><c r="A1"><v>1</v></c><c r="XFD1"><v>1</v></c></row>',
+        '<row r="1">' + "<c><v>1</v></c>" * 60 + "</row>",
+        "<row><c r='A1'><v>1</v></c></row><row><c r = 'A99999'><v>1</v></c></row>",
+    ],
+)
+def test_a_sheet_with_two_distant_cells_takes_no_memory_for_those_between(cells):
+    with pytest.raises(FileError, match="The sheet spans"):
+        rows_of(workbook([], sheet=f"<worksheet><sheetData>{cells}</sheetData></worksheet>"))
+
+
+def test_another_zip_file_is_no_workbook():
+    packed = BytesIO()
+    with ZipFile(packed, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(FileError, match="not an Excel workbook"):
+        rows_of(packed.getvalue())
+
+
+# --- Parquet
+
+
+def test_parquet_with_zones_and_numbers():
+    frame = pl.DataFrame(
+        {
+            "event_start": pl.Series(["2026-11-24 00:00", "2026-11-24 01:00"]).str.to_datetime(
+                time_zone="Europe/Amsterdam"
+            ),
+            "event_value": [0.1, None],
+            "tags": [["a"], ["b"]],
+        }
+    )
+    packed = BytesIO()
+    frame.write_parquet(packed)
+    rows = rows_of(packed.getvalue(), zone="Asia/Seoul")
+    assert starts(rows) == [utc(2026, 11, 23, 23)]
+    assert rows.frame["value"].to_list() == [0.1]
+
+
+def test_parquet_with_too_many_rows_is_refused_before_they_are_read():
+    packed = BytesIO()
+    pl.DataFrame({"start": ["2026-11-24"] * 200_000, "value": [1] * 200_000}).write_parquet(packed)
+    assert len(packed.getvalue()) < 50_000
+    with pytest.raises(FileError, match="more than 10000 rows"):
+        rows_of(packed.getvalue())
