@@ -1,0 +1,64 @@
+"""From names to numbers: a trigger and the series it refers to become a `Problem`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flexmodel.parts import Stock, Trigger
+from flexmodel.problem import Problem
+from flexmodel.tree import AssetTree
+from flexstore.store import Connection
+
+from scheduler.resolve import reading
+from scheduler.resolve.checks import check
+from scheduler.resolve.devices import bands, devices, processes
+from scheduler.resolve.groups import commitments, couplings, groups
+from scheduler.resolve.outputs import Output, outputs
+from scheduler.resolve.profiles import Profiles
+from scheduler.resolve.readings import Readings
+from scheduler.resolve.sites import leading_price, nodes, sites
+from scheduler.resolve.stocks import eagerness, stocks
+from scheduler.resolve.wishes import Wishes
+
+__all__ = ["Resolved", "assemble", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What to solve, and what to do with the solution."""
+
+    problem: Problem
+    outputs: tuple[Output, ...]
+    stocks: tuple[Stock, ...]
+    wishes: tuple[Wishes, ...]
+    """What is asked of each stock, whether soft or hard."""
+
+
+async def resolve(con: Connection, trigger: Trigger, tree: AssetTree, now: datetime) -> Resolved:
+    """Read what the trigger refers to, and put it together."""
+    return assemble(trigger, tree, await reading.read(con, trigger, tree, now))
+
+
+def assemble(trigger: Trigger, tree: AssetTree, readings: Readings) -> Resolved:
+    """Put a problem together from what was read."""
+    profiles = Profiles(trigger.window, readings)
+    all_sites = sites(trigger, profiles)
+    all_devices = devices(trigger, profiles)
+    weight = eagerness(leading_price(all_sites), trigger.window.steps)
+    all_stocks, wishes = stocks(trigger, profiles, readings, all_devices, weight)
+    targets, dropped = outputs(trigger, tree)
+    problem = Problem(
+        window=trigger.window,
+        currency=trigger.currency,
+        devices=all_devices,
+        stocks=all_stocks,
+        sites=all_sites,
+        nodes=nodes(trigger),
+        groups=groups(trigger, profiles),
+        couplings=couplings(trigger),
+        bands=bands(trigger),
+        commitments=commitments(trigger, profiles),
+        processes=processes(trigger),
+        warnings=tuple(dict.fromkeys([*trigger.warnings, *profiles.warnings, *dropped])),
+    )
+    check(problem)
+    return Resolved(problem, targets, trigger.stocks, wishes)

@@ -1,0 +1,104 @@
+"""Devices: their power limits, hard and soft, and their efficiencies; inflexible ones with the power that was read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from flexmodel.parts import Device, Inflexible, Process, Trigger
+from flexmodel.problem import Array, Bands, Devices, Kind, Window
+from flexmodel.problem import Process as Placement
+from flexmodel.time import instant, steps
+
+from scheduler.resolve.limits import Direction, device_limits
+from scheduler.resolve.profiles import Profiles
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One device."""
+
+    consumption: Direction
+    production: Direction
+    charging_efficiency: Array
+    discharging_efficiency: Array
+
+
+def devices(trigger: Trigger, profiles: Profiles) -> Devices:
+    """All devices, flexible ones first."""
+    rows = [_flexible(device, trigger.currency, profiles) for device in trigger.devices]
+    rows += [_inflexible(device, profiles) for device in trigger.inflexible]
+    stock = np.full(len(rows), -1, dtype=np.int64)
+    for index, device in enumerate(trigger.devices):
+        stock[index] = -1 if device.stock is None else device.stock
+
+    def table(of: Callable[[_Row], Array]) -> Array:
+        return np.array([of(row) for row in rows], dtype=np.float64).reshape(len(rows), trigger.window.steps)
+
+    everyone: list[Device | Inflexible] = [*trigger.devices, *trigger.inflexible]
+    return Devices(
+        labels=tuple(device.label for device in everyone),
+        commodity=tuple(device.commodity for device in everyone),
+        power_min=table(lambda row: -row.production.hard),
+        power_max=table(lambda row: row.consumption.hard),
+        flexible=np.arange(len(rows)) < len(trigger.devices),
+        stock=stock,
+        charging_efficiency=table(lambda row: row.charging_efficiency),
+        discharging_efficiency=table(lambda row: row.discharging_efficiency),
+        consumption_cap=table(lambda row: row.consumption.soft),
+        production_cap=table(lambda row: row.production.soft),
+        consumption_breach_price=table(lambda row: row.consumption.price),
+        production_breach_price=table(lambda row: row.production.price),
+    )
+
+
+def _flexible(device: Device, currency: str, profiles: Profiles) -> _Row:
+    if device.process is None:
+        consumption, production = device_limits(device, currency, profiles)
+    else:
+        power = np.full(profiles.window.steps, device.process.power)
+        consumption, production = _hard(np.maximum(power, 0.0)), _hard(np.maximum(-power, 0.0))
+    return _Row(
+        consumption,
+        production,
+        profiles.known(device.charging_efficiency, "", 1.0),
+        profiles.known(device.discharging_efficiency, "", 1.0),
+    )
+
+
+def _inflexible(device: Inflexible, profiles: Profiles) -> _Row:
+    """The power that was read; nothing where nothing is known."""
+    power = profiles.power(device.reference, device.label) * device.sign
+    ones = np.ones(profiles.window.steps)
+    return _Row(_hard(power), _hard(-power), ones, ones)
+
+
+def _hard(power: Array) -> Direction:
+    return Direction(power, np.full(len(power), np.nan), np.zeros(len(power)))
+
+
+def bands(trigger: Trigger) -> tuple[Bands, ...]:
+    """The operation modes of the devices that have any."""
+    return tuple(
+        Bands(index, np.array(device.bands, dtype=np.float64))
+        for index, device in enumerate(trigger.devices)
+        if device.bands
+    )
+
+
+def processes(trigger: Trigger) -> tuple[Placement, ...]:
+    """The devices that are tasks to be placed in the window."""
+    return tuple(
+        _placement(index, device.process, trigger.window)
+        for index, device in enumerate(trigger.devices)
+        if device.process is not None
+    )
+
+
+def _placement(index: int, process: Process, window: Window) -> Placement:
+    begins = steps(window.start, window.resolution, window.steps)
+    ends = steps(window.start + window.resolution, window.resolution, window.steps)
+    allowed = np.ones(window.steps, dtype=np.bool_)
+    for start, end in process.restrictions:
+        allowed &= (ends <= instant(start)) | (begins >= instant(end))
+    count = min(-(-process.duration // window.resolution), window.steps)
+    return Placement(index, Kind(process.type.value), process.power, count, allowed)

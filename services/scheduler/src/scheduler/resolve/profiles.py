@@ -1,0 +1,161 @@
+"""Quantities as arrays over the planning window: fixed ones, segments and sensors, in the unit asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from flexmodel.errors import FlexmeshError, Invalid
+from flexmodel.problem import Array, Window
+from flexmodel.quantities import QuantityError, convert, is_ratio
+from flexmodel.series import (
+    LONGEST_HOLD,
+    Gap,
+    MissingData,
+    Overlap,
+    hold_last,
+    segments_to_instants,
+    segments_to_steps,
+    to_instants,
+    to_steps,
+)
+from flexmodel.values import Fixed, Segments, SensorReference, VariableQuantity
+
+from scheduler.resolve.readings import Events, Readings
+
+
+class UnknownPricesError(FlexmeshError):
+    """Prices are missing for too long to assume any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One way in which a sensor's values are needed."""
+
+    reference: SensorReference
+    unit: str
+    grid: str
+    scale: float = 1.0
+
+
+class Profiles:
+    """Turns quantities into arrays over one window. Unknown values are NaN; `warnings` tells what was filled in."""
+
+    def __init__(self, window: Window, readings: Readings) -> None:
+        self.window = window
+        self.warnings: list[str] = []
+        self._readings = readings
+        self._known: dict[Use, Array] = {}
+
+    def steps(self, quantity: VariableQuantity | None, unit: str, overlap: Overlap = "first") -> Array:
+        """One value per step."""
+        match quantity:
+            case Segments():
+                return segments_to_steps(quantity, self.window, overlap)
+            case SensorReference():
+                return self._sensor(
+                    Use(quantity, unit, "steps"), lambda e, v: to_steps(e.starts, v, e.resolution, self.window)
+                )
+        return self._constant(quantity)
+
+    def instants(
+        self, quantity: VariableQuantity | None, overlap: Overlap = "first", percent_of: float | None = None
+    ) -> Array:
+        """One value per end of step, in MWh. A sensor in % is converted with what 100 % is."""
+        match quantity:
+            case Segments():
+                return segments_to_instants(quantity, self.window, overlap)
+            case SensorReference():
+                in_percent = percent_of is not None and is_ratio(self._readings.of(quantity).unit)
+                share = percent_of if in_percent and percent_of is not None else 1.0
+                use = Use(quantity, "" if in_percent else "MWh", f"instants-{overlap}", share)
+                return self._sensor(use, lambda e, v: to_instants(e.starts, v, e.resolution, self.window, overlap))
+        return self._constant(quantity)
+
+    def known(
+        self, quantity: VariableQuantity | None, unit: str, otherwise: float, overlap: Overlap = "first"
+    ) -> Array:
+        """One value per step, with a value for the steps where none is known."""
+        values = self.steps(quantity, unit, overlap)
+        return np.where(np.isnan(values), otherwise, values)
+
+    def power(self, reference: SensorReference, label: str) -> Array:
+        """MW per step of a device that is not planned; what is not known counts as 0."""
+        values = self.steps(reference, "MW")
+        missing = np.isnan(values)
+        if missing.any():
+            known = (
+                "no values in the planning window"
+                if missing.all()
+                else f"no values for {missing.sum()} of {len(values)} steps"
+            )
+            self.warnings.append(f"{label} (sensor {reference.sensor}) has {known}: its power was taken as 0 there.")
+        return np.where(missing, 0.0, values)
+
+    def price(self, quantity: VariableQuantity, unit: str, field: str) -> Array:
+        """One price per step. A gap holds the last known price for at most a day; a longer one is an error."""
+        match quantity:
+            case Segments():
+                return self._price_segments(quantity, field)
+            case SensorReference(default=None):
+                return self._held(self._with_lead(quantity, unit), self._lead, field, f"sensor {quantity.sensor}")
+        return self.steps(quantity, unit)
+
+    @property
+    def _lead(self) -> int:
+        """How many steps before the window tell the price that was known last."""
+        return LONGEST_HOLD // self.window.resolution
+
+    def _with_lead(self, reference: SensorReference, unit: str) -> Array:
+        """One value per step of the window and of the day before it."""
+        lead, window = self._lead, self.window
+        longer = Window(window.start - lead * window.resolution, window.resolution, window.steps + lead)
+        return self._sensor(Use(reference, unit, "lead"), lambda e, v: to_steps(e.starts, v, e.resolution, longer))
+
+    def _price_segments(self, segments: Segments, field: str) -> Array:
+        """Segments are all that is known: before the first one its price holds, too."""
+        values = segments_to_steps(segments, self.window)
+        known = np.flatnonzero(~np.isnan(values))
+        first = int(known[0]) if len(known) else 0
+        if 0 < first <= self._lead:
+            self._warn(
+                field,
+                "first",
+                Gap(self.window.start, self.window.start + first * self.window.resolution, values[first]),
+            )
+            values = np.concatenate([np.full(first, values[first]), values[first:]])
+        return self._held(values, 0, field, "segments")
+
+    def _held(self, values: Array, lead: int, field: str, origin: str) -> Array:
+        try:
+            held = hold_last(values, self.window, lead)
+        except MissingData as missing:
+            raise UnknownPricesError(
+                f"Prices unknown for planning window. ({origin}). {field} has no values from "
+                f"{missing.start.isoformat()} to {missing.end.isoformat()}, and a known price holds for at most a day. "
+                "Post the missing prices, or give a default."
+            ) from missing
+        for gap in held.gaps:
+            self._warn(field, "last", gap)
+        return held.values
+
+    def _warn(self, field: str, which: str, gap: Gap) -> None:
+        self.warnings.append(
+            f"{field} has no values from {gap.start.isoformat()} to {gap.end.isoformat()}: "
+            f"used the {which} known one, {gap.value:g}."
+        )
+
+    def _sensor(self, use: "Use", onto: Callable[[Events, Array], Array]) -> Array:
+        """A sensor's values as a use needs them, computed once."""
+        if use not in self._known:
+            events = self._readings.of(use.reference)
+            try:
+                values = convert(events.values, events.unit, use.unit, events.resolution or None) * use.scale
+            except QuantityError as error:
+                raise Invalid({f"sensor {use.reference.sensor}": [str(error)]}) from error
+            default = use.reference.default
+            values = onto(events, values)
+            self._known[use] = values if default is None else np.where(np.isnan(values), default, values)
+        return self._known[use]
+
+    def _constant(self, quantity: Fixed | None) -> Array:
+        return np.full(self.window.steps, np.nan if quantity is None else quantity.value)

@@ -1,0 +1,83 @@
+"""Reads every series that a trigger refers to, in one query."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+from flexmodel.parts import StateReading, Trigger
+from flexmodel.problem import Array, Window
+from flexmodel.series import LONGEST_HOLD
+from flexmodel.time import Instants
+from flexmodel.tree import AssetTree
+from flexmodel.values import SensorReference
+from flexstore.series import SeriesQuery
+from flexstore.series import read as read_series
+from flexstore.store import Connection
+
+from scheduler.resolve.readings import Events, Readings, Reference, key
+
+
+async def read(con: Connection, trigger: Trigger, tree: AssetTree, now: datetime) -> Readings:
+    """Everything as it was known at the trigger's `prior`, or now."""
+    wanted = references(trigger)
+    series = await read_series(con, queries(trigger, wanted, tree, trigger.prior or now))
+    return Readings(
+        {
+            reference: events(reference, tree, found.event_start, found.values)
+            for reference, found in zip(wanted, series, strict=True)
+        }
+    )
+
+
+def events(reference: Reference, tree: AssetTree, starts: Instants, values: Array) -> Events:
+    """A sensor's values, with the unit and resolution that the tree knows of."""
+    sensor = tree.sensors[reference.sensor]
+    return Events(sensor.unit, sensor.resolution, starts, values)
+
+
+def references(trigger: Trigger) -> list[Reference]:
+    """What has to be read, each once."""
+    return list(dict.fromkeys(key(reference) for reference in _references(trigger)))
+
+
+def queries(trigger: Trigger, wanted: Sequence[Reference], tree: AssetTree, known_at: datetime) -> list[SeriesQuery]:
+    """One query per reference. The end is included, for states of charge; prices may also hold from the day before."""
+    holding = prices(trigger)
+    return [_query(reference, trigger.window, reference in holding, tree, known_at) for reference in wanted]
+
+
+def prices(trigger: Trigger) -> set[Reference]:
+    """The sensors whose values hold over a gap."""
+    given = (price for context in trigger.contexts for price in (context.consumption_price, context.production_price))
+    return {key(price) for price in given if isinstance(price, SensorReference)}
+
+
+def _query(reference: Reference, window: Window, holds: bool, tree: AssetTree, known_at: datetime) -> SeriesQuery:
+    resolution = tree.sensors[reference.sensor].resolution
+    if isinstance(reference, StateReading):
+        start, end = window.start - reference.within, window.start + reference.within
+        return SeriesQuery(reference.sensor, start, end + window.resolution, resolution, known_at)
+    return SeriesQuery(
+        reference.sensor,
+        window.start - LONGEST_HOLD if holds else window.start,
+        window.end + window.resolution,
+        resolution,
+        known_at,
+        sources=reference.sources,
+        types=reference.source_types,
+        excluded_types=reference.exclude_source_types,
+        accounts=reference.source_account,
+    )
+
+
+def _references(part: Any) -> Iterator[Reference]:
+    """Every reference to a sensor's values, however deep in the parts of a trigger."""
+    if isinstance(part, SensorReference | StateReading):
+        yield part
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from _references(item)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from _references(getattr(part, field.name))

@@ -1,0 +1,146 @@
+"""Stocks: limits and wishes for their state of charge, what leaks and is drawn, and how eagerly they are filled."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from flexmodel.errors import Invalid
+from flexmodel.parts import Stock, Trigger
+from flexmodel.problem import Array, Devices, Stocks
+from flexmodel.values import Fixed, VariableQuantity
+
+from scheduler.resolve.profiles import Profiles
+from scheduler.resolve.readings import Readings
+from scheduler.resolve.states import initial_state
+from scheduler.resolve.wishes import Wishes, wishes
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One stock."""
+
+    initial: float
+    soc_min: float
+    soc_max: float
+    varying_min: Array
+    varying_max: Array
+    wishes: Wishes
+    minima_price: Array | None
+    maxima_price: Array | None
+    targets_soft: bool
+    retention: Array
+    gain: Array
+    fullness_price: Array
+
+
+def stocks(
+    trigger: Trigger, profiles: Profiles, readings: Readings, devices: Devices, eagerness: float
+) -> tuple[Stocks, tuple[Wishes, ...]]:
+    """All stocks, and what is asked of each. `eagerness` is the tie-break's weight at the first step."""
+    steps = trigger.window.steps
+    nowhere = np.full(steps, np.nan)
+    rows = [_row(stock, trigger, profiles, readings, devices, eagerness) for stock in trigger.stocks]
+
+    def table(of: Callable[[_Row], Array]) -> Array:
+        return np.array([of(row) for row in rows], dtype=np.float64).reshape(len(rows), steps)
+
+    def column(of: Callable[[_Row], float]) -> Array:
+        return np.array([of(row) for row in rows], dtype=np.float64)
+
+    resolved = Stocks(
+        labels=tuple(stock.label for stock in trigger.stocks),
+        first_device=np.array([stock.devices[0] for stock in trigger.stocks], dtype=np.int64),
+        initial=column(lambda row: row.initial),
+        soc_min=column(lambda row: row.soc_min),
+        soc_max=column(lambda row: row.soc_max),
+        hard_minima=table(
+            lambda row: np.fmax(row.wishes.minima, row.varying_min) if row.minima_price is None else row.varying_min
+        ),
+        hard_maxima=table(
+            lambda row: np.fmin(row.wishes.maxima, row.varying_max) if row.maxima_price is None else row.varying_max
+        ),
+        hard_targets=table(lambda row: nowhere if row.targets_soft else row.wishes.targets),
+        minima=table(lambda row: nowhere if row.minima_price is None else row.wishes.minima),
+        maxima=table(lambda row: nowhere if row.maxima_price is None else row.wishes.maxima),
+        targets=table(lambda row: row.wishes.targets if row.targets_soft else nowhere),
+        minima_breach_price=table(lambda row: np.zeros(steps) if row.minima_price is None else row.minima_price),
+        maxima_breach_price=table(lambda row: np.zeros(steps) if row.maxima_price is None else row.maxima_price),
+        retention=table(lambda row: row.retention),
+        gain=table(lambda row: row.gain),
+        fullness_price=table(lambda row: row.fullness_price),
+    )
+    return resolved, tuple(row.wishes for row in rows)
+
+
+def _row(
+    stock: Stock, trigger: Trigger, profiles: Profiles, readings: Readings, devices: Devices, eagerness: float
+) -> _Row:
+    per_energy = f"{trigger.currency}/MWh"
+    soc_min, varying_min = _bound(stock, "soc-min", stock.soc_min, profiles, np.min)
+    soc_max, varying_max = _bound(stock, "soc-max", stock.soc_max, profiles, np.max)
+    state = initial_state(stock, trigger.window, readings)
+    return _Row(
+        initial=state.energy,
+        soc_min=soc_min,
+        soc_max=soc_max,
+        varying_min=varying_min,
+        varying_max=varying_max,
+        wishes=wishes(stock, state, profiles, devices, soc_min, soc_max),
+        minima_price=_breach_price(stock.minima_breach_price, per_energy, profiles),
+        maxima_price=_breach_price(stock.maxima_breach_price, per_energy, profiles),
+        targets_soft=stock.targets_soft,
+        retention=_retention(stock, profiles),
+        gain=_total(stock.gain, profiles) - _total(stock.usage, profiles),
+        fullness_price=_fullness(stock, soc_max, profiles, eagerness),
+    )
+
+
+def _bound(
+    stock: Stock, field: str, quantity: VariableQuantity | None, profiles: Profiles, widest: Callable[[Array], float]
+) -> tuple[float, Array]:
+    """A hard limit of the stock: its constant value, and its course where it varies."""
+    if quantity is None or isinstance(quantity, Fixed):
+        return np.nan if quantity is None else quantity.value, np.full(profiles.window.steps, np.nan)
+    course = profiles.instants(quantity, "first", stock.percent_of)
+    known = np.flatnonzero(~np.isnan(course))
+    if not len(known):
+        raise Invalid(
+            {field: [f"{stock.label}: no value is known in the planning window. Post one, or give a fixed quantity."]}
+        )
+    latest = np.searchsorted(known, np.arange(len(course)), side="right") - 1
+    course = course[known[np.maximum(latest, 0)]]
+    return float(widest(course)), course
+
+
+def _breach_price(price: VariableQuantity | None, unit: str, profiles: Profiles) -> Array | None:
+    return None if price is None else np.maximum(profiles.known(price, unit, 0.0), 0.0)
+
+
+def _retention(stock: Stock, profiles: Profiles) -> Array:
+    """The fraction kept over one step: what is kept over the efficiency's own period, to the power of the ratio."""
+    if stock.storage_efficiency is None:
+        return np.ones(profiles.window.steps)
+    kept = np.clip(profiles.known(stock.storage_efficiency, "", 1.0), 0.0, 1.0)
+    period = stock.efficiency_resolution or profiles.window.resolution
+    retention: Array = kept ** (profiles.window.resolution / period)
+    return retention
+
+
+def _total(components: Sequence[VariableQuantity], profiles: Profiles) -> Array:
+    """The sum of all components in MW."""
+    return sum((profiles.known(component, "MW", 0.0) for component in components), np.zeros(profiles.window.steps))
+
+
+def _fullness(stock: Stock, soc_max: float, profiles: Profiles, eagerness: float) -> Array:
+    """The tie-break per MWh missing to full: falling to zero when curtailing later is preferred, else constant."""
+    steps = profiles.window.steps
+    if not stock.prefer_charging_sooner or np.isnan(soc_max):
+        return np.zeros(steps)
+    last = 0.0 if stock.prefer_curtailing_later else eagerness
+    return np.linspace(eagerness, last, steps) / profiles.window.hours
+
+
+def eagerness(prices: Array | None, steps: int) -> float:
+    """The tie-break's weight: a ten-thousandth of the prices' spread, divided over the steps."""
+    spread = 0.0 if prices is None else float(prices.max() - prices.min())
+    return 1e-4 * (spread if spread > 0 else 1.0) / steps
