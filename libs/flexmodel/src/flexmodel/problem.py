@@ -1,11 +1,13 @@
 """A scheduling problem as plain arrays: no sensors, no database, no units to convert.
 
-Conventions: `T` time steps of equal length; power in MW, consumption positive; energy in MWh; money in the problem's one
-currency. Flow `j` spans step `j`; stock `j` is the state at the *end* of step `j`. NaN in a limit means "no limit here".
+Conventions: `T` time steps of equal length; power in MW, consumption positive; energy in MWh; money in the problem's
+one currency. Flow `j` spans step `j`; stock `j` is the state at the *end* of step `j`. NaN in a limit means "no limit
+here".
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +37,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """All devices, flexible and inflexible, in the order that numbers them in cost names. Two-dimensional arrays are (N, T)."""
+    """All devices, flexible and inflexible, in the order that numbers them in cost names. Two-dimensional arrays
+    are (N, T)."""
 
     labels: tuple[str, ...]
     commodity: tuple[str, ...]
@@ -166,6 +169,31 @@ class Commitment:
     down_price: Array
 
 
+class Kind(StrEnum):
+    """How freely a process can be placed."""
+
+    INFLEXIBLE = "INFLEXIBLE"
+    """Starts as soon as it can run through."""
+    SHIFTABLE = "SHIFTABLE"
+    """One unbroken run at any time."""
+    BREAKABLE = "BREAKABLE"
+    """May be interrupted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A device that runs at one power for a number of steps, planned together with all others."""
+
+    device: int
+    """Its limits in `Devices` are zero and `power`."""
+    kind: Kind
+    power: float
+    """MW, consumption positive."""
+    steps: int
+    allowed: Mask
+    """Steps in which it may run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Everything the solver needs, and nothing else."""
@@ -180,5 +208,6 @@ class Problem:
     couplings: tuple[Coupling, ...] = ()
     bands: tuple[Bands, ...] = ()
     commitments: tuple[Commitment, ...] = ()
+    processes: tuple[Process, ...] = ()
     warnings: tuple[str, ...] = field(default=())
     """What was filled or assumed on the way here, in sentences."""

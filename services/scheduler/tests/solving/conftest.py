@@ -11,8 +11,10 @@ from flexmodel.problem import (
     Coupling,
     Devices,
     Group,
+    Kind,
     Node,
     Problem,
+    Process,
     Site,
     Stocks,
     Window,
@@ -148,6 +150,14 @@ class Draft:
             )
         )
 
+    def process(self, kind, power, steps, blocked=(), commodity="electricity"):
+        """A process that is planned with the others."""
+        device = self.device(min(power, 0), max(power, 0), commodity=commodity)
+        allowed = np.ones(self.window.steps, dtype=bool)
+        allowed[list(blocked)] = False
+        self.processes.append(Process(device, Kind(kind), power, steps, allowed))
+        return device
+
     def of(self, commodity):
         return np.array(
             [i for i, device in enumerate(self.devices) if device["commodity"] == commodity], dtype=np.int64
@@ -165,6 +175,7 @@ class Draft:
             couplings=tuple(self.couplings),
             bands=tuple(self.bands),
             commitments=tuple(self.commitments),
+            processes=tuple(self.processes),
             **more,
         )
 

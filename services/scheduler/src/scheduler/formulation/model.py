@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from flexmodel.problem import Problem
 
 from scheduler.formulation import ledger
+from scheduler.formulation.bands import add_bands
 from scheduler.formulation.builder import Builder, Program
+from scheduler.formulation.coupling import add_coupling
 from scheduler.formulation.kinks import sort
 from scheduler.formulation.largest import add_largest
 from scheduler.formulation.ledger import Ledger
 from scheduler.formulation.net import Net, add_net
+from scheduler.formulation.nodes import add_nodes
 from scheduler.formulation.power import Power, add_power
+from scheduler.formulation.starts import add_starts
 from scheduler.formulation.storage import Storage, add_storage, limits
 
 
@@ -35,4 +39,8 @@ def formulate(problem: Problem) -> Model:
     storage = add_storage(builder, problem, power, kinks)
     add_largest(builder, "soc.largest", largest, storage.soc)
     net = add_net(builder, book.aggregates, power, book.terms)
+    add_coupling(builder, problem, power)
+    add_nodes(builder, problem, power)
+    add_bands(builder, problem, power)
+    add_starts(builder, problem, power)
     return Model(problem, book, builder.build(), power, storage, net)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from flexmodel.errors import Invalid
 from flexmodel.problem import Array, Devices, Index, Mask
+from numpy.typing import ArrayLike
 
 from scheduler.formulation.builder import Builder
 
@@ -30,10 +31,10 @@ class Power:
     discharge: Array
     """MW out of the stock per MW of `down`."""
 
-    def put(self, builder: Builder, rows: Index, devices: Index, factor: float = 1.0) -> None:
+    def put(self, builder: Builder, rows: Index, devices: Index, factor: ArrayLike = 1.0) -> None:
         """Add the net power of devices to rows (devices, steps)."""
         builder.put(rows, self.up[devices], factor)
-        builder.put(rows, self.down[devices], -factor)
+        builder.put(rows, self.down[devices], np.negative(factor))
 
     def values(self, x: Array) -> Array:
         """Net power (devices, steps) of a solution."""

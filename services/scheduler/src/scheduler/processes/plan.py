@@ -1,0 +1,60 @@
+"""When a process runs if nothing but the price matters; ties go to the earliest."""
+
+import math
+from datetime import timedelta
+
+import numpy as np
+from flexmodel.errors import FlexmeshError
+from flexmodel.problem import Array, Kind, Mask
+from numpy.lib.stride_tricks import sliding_window_view
+
+
+class NoRoomError(FlexmeshError):
+    """The restrictions leave no time for the process."""
+
+
+def steps_of(duration: timedelta, resolution: timedelta, steps: int) -> int:
+    """How many steps a process takes: rounded up, and never more than the window has."""
+    return min(math.ceil(duration / resolution), steps)
+
+
+def plan(prices: Array, steps: int, kind: Kind, allowed: Mask, dearest: bool = False) -> Mask:
+    """The steps in which the process runs, for `steps` steps in all, only where `allowed`.
+
+    INFLEXIBLE: as soon as it can run through. SHIFTABLE: the cheapest unbroken run. BREAKABLE: the cheapest steps. With
+    `dearest` the other way round (for processes that produce).
+    """
+    value = -prices if dearest else prices
+    runs = np.zeros(len(prices), dtype=bool)
+    if kind is Kind.BREAKABLE:
+        ranked = [step for step in np.argsort(value, kind="stable").tolist() if allowed[step]]
+        if len(ranked) < steps:
+            raise NoRoomError(_no_room(steps, len(ranked)))
+        runs[ranked[:steps]] = True
+        return runs
+    offered = admissible(allowed, steps)
+    if not offered.any():
+        raise NoRoomError(_no_room(steps, None))
+    totals = sliding_window_view(value, steps).sum(axis=1)
+    first = int(np.argmax(offered)) if kind is Kind.INFLEXIBLE else _cheapest(totals, offered)
+    runs[first : first + steps] = True
+    return runs
+
+
+def admissible(allowed: Mask, steps: int) -> Mask:
+    """The steps at which a run of so many steps can start."""
+    starts = np.zeros(len(allowed), dtype=bool)
+    starts[: len(allowed) - steps + 1] = sliding_window_view(allowed, steps).all(axis=1)
+    return starts
+
+
+def _cheapest(totals: Array, offered: Mask) -> int:
+    """The earliest of the cheapest; sums that differ by rounding only are equal."""
+    candidates = np.where(offered[: len(totals)], totals, np.inf)
+    best = candidates.min()
+    return int(np.argmax(candidates <= best + 1e-9 * max(1.0, abs(best))))
+
+
+def _no_room(steps: int, free: int | None) -> str:
+    left = "no unbroken run of that length" if free is None else f"{free} of them"
+    return f"The process needs {steps} steps, but the time restrictions leave {left} within the window."
