@@ -1,0 +1,75 @@
+"""A service's HTTP application: routes, plus logs, metrics, traces, health and errors as every service has them."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.datastructures import Default
+
+from flexserve import health, logs, metrics, tracing
+from flexserve.answers import OrjsonResponse
+from flexserve.errors import ErrorStyle, ErrorStyles
+from flexserve.health import Check
+from flexserve.middleware import Observed
+from flexserve.settings import ServiceSettings
+
+VERSION = version("flexserve")
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
+
+
+def create_app(
+    settings: ServiceSettings,
+    *,
+    service: str,
+    title: str,
+    routers: Sequence[APIRouter] = (),
+    lifespan: Lifespan | None = None,
+    checks: Sequence[Check] = (),
+    samplers: Sequence[metrics.Sampler] = (),
+    error_styles: Mapping[str, ErrorStyle] | None = None,
+    max_body_bytes: int | None = None,
+    **options: Any,
+) -> FastAPI:
+    """The application of `service`. `options` go to FastAPI as they are."""
+    tracing.setup(service, VERSION)
+    app = FastAPI(
+        title=title,
+        version=VERSION,
+        lifespan=_with_flush(lifespan),
+        # `Default` lets routes with a response model keep pydantic's own writer, which is faster still.
+        default_response_class=Default(OrjsonResponse),
+        telemetry=tracing.fastapi_telemetry(),
+        **options,
+    )
+    styles = ErrorStyles(error_styles)
+    styles.install(app)
+    limit = settings.max_body_bytes if max_body_bytes is None else max_body_bytes
+    app.add_middleware(Observed, service=service, styles=styles, max_body_bytes=limit)
+    app.include_router(health.router(service, VERSION, checks, settings.readiness_timeout))
+    app.include_router(metrics.router(service, VERSION, samplers))
+    for router in routers:
+        app.include_router(router)
+    return app
+
+
+def start_logs(settings: ServiceSettings, service: str) -> None:
+    """Set up the process's logs as its settings say."""
+    logs.setup(service, settings.log_level, settings.log_format)
+
+
+def _with_flush(lifespan: Lifespan | None) -> Lifespan:
+    @asynccontextmanager
+    async def flushed(app: FastAPI) -> AsyncIterator[Any]:
+        try:
+            if lifespan is None:
+                yield
+            else:
+                async with lifespan(app) as state:
+                    yield state
+        finally:
+            tracing.flush()
+
+    return flushed

@@ -1,0 +1,93 @@
+"""Prometheus metrics: requests by route template, jobs by queue, messages, the process. Few label values, always."""
+
+import asyncio
+import platform
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+
+from fastapi import APIRouter, Request
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from starlette.responses import Response
+
+from flexserve import logs
+
+log = logs.get(__name__)
+
+REQUESTS = Histogram(
+    "flexmesh_http_request_seconds",
+    "Duration of HTTP requests by route template.",
+    ("service", "method", "route", "status"),
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+REQUESTS_IN_FLIGHT = Gauge("flexmesh_http_requests_in_flight", "HTTP requests being answered now.", ("service",))
+JOBS = Histogram(
+    "flexmesh_job_seconds",
+    "Duration of jobs by queue and outcome (done, failed, returned).",
+    ("queue", "outcome"),
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+)
+JOBS_IN_FLIGHT = Gauge("flexmesh_jobs_in_flight", "Jobs being worked on now.", ("queue",))
+JOB_WAITS = Histogram(
+    "flexmesh_job_wait_seconds",
+    "Time from asking for a job to its start.",
+    ("queue",),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10, 60, 300, 1800),
+)
+MESSAGES = Counter("flexmesh_messages_published", "Messages given to the broker.", ("queue", "outcome"))
+QUEUE_LENGTH = Gauge("flexmesh_queue_messages", "Messages waiting in a queue of the broker.", ("queue",))
+BUILD = Gauge("flexmesh_build_info", "Always 1; the labels tell what runs.", ("service", "version", "python"))
+
+Sampler = Callable[[], Awaitable[None]]
+SAMPLE_SECONDS = 1.0
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+def router(service: str, version: str, samplers: Sequence[Sampler] = ()) -> APIRouter:
+    """`GET /metrics`. Samplers set gauges just before; one that fails or is slow is left out."""
+    BUILD.labels(service, version, platform.python_version()).set(1)
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        await asyncio.gather(*(_sample(sampler) for sampler in samplers))
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(REGISTRY), headers={"Content-Type": content_type})
+
+    return routes
+
+
+def count_request(service: str, method: str, route: str, status: int, seconds: float) -> None:
+    REQUESTS.labels(service, method if method in _METHODS else "other", route, status).observe(seconds)
+
+
+@contextmanager
+def job(queue: str) -> Iterator["JobOutcome"]:
+    """Count and time a job; set `outcome` on what this yields if it was not simply done."""
+    outcome = JobOutcome()
+    in_flight = JOBS_IN_FLIGHT.labels(queue)
+    start = perf_counter()
+    in_flight.inc()
+    try:
+        yield outcome
+    except BaseException:
+        outcome.value = "failed"
+        raise
+    finally:
+        in_flight.dec()
+        JOBS.labels(queue, outcome.value).observe(perf_counter() - start)
+
+
+class JobOutcome:
+    """How a job ended: done, failed, or returned to the queue."""
+
+    value = "done"
+
+
+async def _sample(sampler: Sampler) -> None:
+    try:
+        async with asyncio.timeout(SAMPLE_SECONDS):
+            await sampler()
+    except Exception as error:
+        log.debug("a gauge could not be read", error=str(error))

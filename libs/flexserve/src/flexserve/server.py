@@ -1,0 +1,101 @@
+"""Serving an application over HTTP until SIGTERM or SIGINT, letting running requests finish."""
+
+import errno
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from flexmodel.errors import FlexmeshError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flexserve import logs
+from flexserve.settings import ServiceSettings, variable
+
+log = logs.get(__name__)
+
+
+def serve(app: ASGIApp, settings: ServiceSettings, listening: socket.socket | None = None) -> int:
+    """Serve in this thread; returns the exit code of the process."""
+    listening = listening or listen(settings)
+    server = http_server(app, settings)
+    with _signals_ignored():
+        try:
+            server.run(sockets=[listening])
+        except SystemExit as stop:  # uvicorn's way to say that the application did not start
+            return int(stop.code or 0)
+    return 0
+
+
+def http_server(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Server:
+    """A uvicorn server, to be given a listening socket."""
+    config = uvicorn.Config(
+        _PlainStartupErrors(app),
+        loop="auto",
+        http="auto",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
+    )
+    return uvicorn.Server(config)
+
+
+def listen(settings: ServiceSettings) -> socket.socket:
+    """A listening socket, or exit code 1 with a sentence when the port cannot be had."""
+    host, port = settings.host, settings.port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        listening = socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        print(_why_not(error, host, port), file=sys.stderr)
+        raise SystemExit(1) from None
+    address = listening.getsockname()
+    log.info("listening", host=address[0], port=address[1])
+    return listening
+
+
+def _why_not(error: OSError, host: str, port: int) -> str:
+    choose = f"choose another with {variable('port')}"
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is already in use: stop the program that uses it, or {choose}."
+    if error.errno == errno.EACCES:
+        return f"Port {port} on {host} may not be used by this user: {choose} (1024 or higher)."
+    return f"Cannot listen on {host} port {port} ({error}): check {variable('host')} and {variable('port')}."
+
+
+@contextmanager
+def _signals_ignored() -> Iterator[None]:
+    # uvicorn stops on these signals by itself, but raises them again when it is done, which would kill the process
+    # before it has cleaned up. So what it finds there does nothing.
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _PlainStartupErrors:
+    """Tells why a service could not start in the sentence of the error, not in a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_plainly(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                error = sys.exception()
+                if isinstance(error, FlexmeshError):
+                    message = {**message, "message": error.message}
+            await send(message)
+
+        await self.app(scope, receive, send_plainly)

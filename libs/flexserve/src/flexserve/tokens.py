@@ -1,0 +1,38 @@
+"""The shared secret with which services trust each other."""
+
+import hmac
+import secrets
+import sys
+
+from pydantic import SecretStr
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from flexserve.settings import ServiceSettings, variable
+
+
+def new() -> SecretStr:
+    """A random token, for services that live in one process."""
+    return SecretStr(secrets.token_urlsafe(32))
+
+
+def required(settings: ServiceSettings) -> SecretStr:
+    """The token of these settings, or exit code 2 with a sentence: without one, anybody could be a service."""
+    if settings.service_token is None:
+        description = ServiceSettings.model_fields["service_token"].description
+        print(f"{variable('service_token')} is not set. {description}", file=sys.stderr)
+        raise SystemExit(2)
+    return settings.service_token
+
+
+class ServiceOnly:
+    """A FastAPI dependency that lets only our own services in: `dependencies=[Depends(ServiceOnly(token))]`."""
+
+    def __init__(self, token: SecretStr) -> None:
+        self._expected = f"Bearer {token.get_secret_value()}".encode()
+
+    async def __call__(self, request: Request) -> None:
+        sent = request.headers.get("Authorization", "").encode()
+        if not hmac.compare_digest(sent, self._expected):
+            detail = "This address is for Flexmesh services only: the service token is missing or wrong."
+            raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})

@@ -1,0 +1,117 @@
+"""OpenTelemetry traces: off, and then without cost, unless the standard `OTEL_*` variables ask for them."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry import propagate, trace
+from opentelemetry.trace import SpanKind, StatusCode
+from starlette.types import Scope
+
+HEADERS = frozenset(propagate.get_global_textmap().fields)
+"""The names of the headers that carry a trace."""
+_UNTRACED_PATHS = ("/health/", "/metrics")
+
+
+def exporter_name() -> str | None:
+    """Which exporter the environment asks for: otlp, console, or None for no traces."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return None
+    name = os.environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    if not name:
+        endpoints = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+        name = "otlp" if any(os.environ.get(endpoint) for endpoint in endpoints) else "none"
+    if name not in ("otlp", "console", "none"):
+        raise SystemExit(f"OTEL_TRACES_EXPORTER is {name!r}: it should be otlp, console or none.")
+    protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    if name == "otlp" and protocol not in (None, "http/protobuf"):
+        raise SystemExit(
+            f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}: it should be http/protobuf (usually port 4318)."
+        )
+    return None if name == "none" else name
+
+
+def setup(service: str, version: str) -> bool:
+    """Start tracing when the environment asks for it; says whether it did."""
+    name = exporter_name()
+    if name is None or is_on():
+        return is_on()
+    # Imported here so that a process without traces pays nothing for them.
+    from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter  # noqa: PLC0415
+
+    exporter: SpanExporter
+    if name == "console":
+        exporter = ConsoleSpanExporter()
+    else:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+
+        exporter = OTLPSpanExporter()
+    names = {SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or f"flexmesh-{service}", SERVICE_VERSION: version}
+    provider = TracerProvider(resource=Resource.create(names))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return True
+
+
+def is_on() -> bool:
+    """Whether spans go anywhere."""
+    return hasattr(trace.get_tracer_provider(), "add_span_processor")
+
+
+def flush() -> None:
+    """Send the spans that are still here."""
+    if is_on():
+        provider: Any = trace.get_tracer_provider()
+        provider.force_flush(5000)
+
+
+def carrier() -> dict[str, str]:
+    """The W3C headers of where we are in the trace: for an HTTP call, a message, or `job.trace_context`."""
+    headers: dict[str, str] = {}
+    if is_on():
+        propagate.inject(headers)
+    return headers
+
+
+@contextmanager
+def span(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    *,
+    parent: Mapping[str, Any] | None = None,
+    **attributes: str | int | float,
+) -> Iterator[None]:
+    """Time a piece of work as a span, under the span that `parent` (headers of `carrier`) names if given."""
+    if not is_on():
+        yield
+        return
+    headers = {key: value for key, value in (parent or {}).items() if isinstance(value, str)}
+    context = propagate.extract(headers) if headers else None
+    named = {key.replace("__", "."): value for key, value in attributes.items()}
+    with trace.get_tracer("flexserve").start_as_current_span(name, context, kind, attributes=named) as current:
+        try:
+            yield
+        except Exception as error:
+            current.set_status(StatusCode.ERROR, str(error))
+            raise
+
+
+def fastapi_telemetry() -> TelemetryConfig:
+    """FastAPI makes the spans of requests itself; metrics and logs are ours."""
+    return {
+        "tracing": is_on(),
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": _is_untraced,
+    }
+
+
+def _is_untraced(scope: Scope) -> bool:
+    path: str = scope.get("path", "")
+    return path.startswith(_UNTRACED_PATHS)

@@ -1,0 +1,239 @@
+"""Runs tasks: a Celery worker in a thread of this process, which ends by finishing or giving back what it holds."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from itertools import chain, repeat
+from typing import Any
+
+from celery.bootsteps import CLOSE
+from celery.concurrency.thread import TaskPool
+from celery.exceptions import WorkerShutdown
+from celery.worker import WorkController
+from celery.worker.consumer import Consumer
+from flexmodel.errors import Unavailable
+from kombu.asynchronous import set_event_loop
+from starlette.types import ASGIApp
+
+from flexserve import logs, tracing
+from flexserve.broker import BrokerApp, connect
+from flexserve.loop import Loop
+from flexserve.server import http_server, listen
+from flexserve.settings import ServiceSettings
+
+log = logs.get(__name__)
+
+# What a cancelled task may take to put its job back, and the worker to leave the broker.
+LEAVE_SECONDS = 5.0
+_RECONNECT_SECONDS = (0.25, 0.5, 1.0, 2.0)
+_starting = threading.Lock()
+
+
+class Worker:
+    """Consumes the queues of `app` with `concurrency` threads, until stopped."""
+
+    def __init__(self, app: BrokerApp, *, queues: Sequence[str], concurrency: int, loop: Loop | None = None) -> None:
+        unknown = [queue for queue in queues if queue not in app.tasks]
+        if unknown:
+            raise ValueError(f"No task is registered for queue {unknown[0]!r}: a task is named after its queue.")
+        self.app = app
+        self.loop = loop
+        self.queues = tuple(queues)
+        self.concurrency = concurrency
+        self._asked_to_stop = threading.Event()
+        self._controller: _Controller | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Work in a background thread. Connects, and connects again, by itself."""
+        self.app.stopping.clear()
+        for queue in self.queues:
+            self.app.amqp.queues.add(self.app.queue(queue))
+        with _starting:
+            set_event_loop(None)  # celery would share one selector among all workers of a process
+            self._controller = _Controller(
+                app=self.app,
+                hostname=f"{self.app.main}-{os.getpid()}@{socket.gethostname()}",
+                queues=[self.app.queue(queue).name for queue in self.queues],
+                concurrency=self.concurrency,
+                pool_cls=_Pool,
+                consumer_cls=_Consumer,
+                without_mingle=True,
+                without_gossip=True,
+                without_heartbeat=True,
+            )
+        self._thread = threading.Thread(target=self._controller.work, name="worker", daemon=True)
+        self._thread.start()
+
+    def stop(self, grace: float) -> bool:
+        """Take no more messages, let running tasks finish for `grace` seconds, then have them given back.
+
+        Says whether everything ended; a task stuck outside the Loop may not.
+        """
+        controller, thread = self._controller, self._thread
+        if controller is None or thread is None:
+            return True
+        self.app.stopping.set()
+        controller.consumer.leave()
+        if not controller.pool.idle.wait(grace):
+            log.info("giving back the jobs that are not finished", grace=grace)
+            if self.loop is not None:
+                self.loop.cancel()
+            controller.pool.idle.wait(LEAVE_SECONDS)
+        controller.consumer.end()
+        thread.join(LEAVE_SECONDS)
+        return not thread.is_alive() and bool(controller.pool.idle.is_set())
+
+    async def check(self) -> None:
+        """For readiness: raise unless it is consuming."""
+        controller = self._controller
+        if controller is None or not controller.consumer.consuming.is_set():
+            raise Unavailable("broker", "The worker is not connected to the broker at the moment.")
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Wait until it consumes."""
+        assert self._controller is not None
+        return bool(self._controller.consumer.consuming.wait(timeout))
+
+    def run(self, settings: ServiceSettings, http: ASGIApp | None = None) -> int:
+        """Be the main program until SIGTERM or SIGINT; returns the exit code. `http` is served from the Loop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._asked_to_stop.set())
+        serving = self._serve(http, settings) if http is not None else None
+        self.start()
+        log.info("working", queues=self.queues, concurrency=self.concurrency)
+        assert self._thread is not None
+        while not self._asked_to_stop.wait(1.0) and self._thread.is_alive():
+            pass
+        asked = self._asked_to_stop.is_set()
+        ended = self.stop(settings.shutdown_grace)
+        if serving is not None:
+            serving.end()
+        if self.loop is not None:
+            ended = self.loop.stop(LEAVE_SECONDS) and ended
+        tracing.flush()
+        if not ended:
+            # Python would wait for the thread; the broker gives its message to another worker as soon as we are gone.
+            log.warning("stopped with a task still running")
+            os._exit(0 if asked else 1)
+        log.info("stopped")
+        return 0 if asked else 1
+
+    def _serve(self, http: ASGIApp, settings: ServiceSettings) -> "_Serving":
+        if self.loop is None:
+            raise ValueError("A worker serves HTTP from its Loop: give it one.")
+        return _Serving(http, settings, self.loop)
+
+
+class _Serving:
+    """An HTTP server in the Loop: a worker's health and metrics."""
+
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, loop: Loop) -> None:
+        listening = listen(settings)
+        self._server = http_server(app, settings)
+        self._ended: Future[None] = loop.spawn(self._server.serve(sockets=[listening]))
+
+    def end(self) -> None:
+        self._server.should_exit = True
+        with suppress(TimeoutError):
+            self._ended.result(LEAVE_SECONDS)
+
+
+class _Controller(WorkController):  # type: ignore[misc]
+    """Celery's worker without its signal handlers and global logging, run in any thread."""
+
+    def work(self) -> None:
+        self.start()
+        self.stop()
+
+
+class _Consumer(Consumer):  # type: ignore[misc]
+    """Consumes the queues and nothing else: no remote control, no events, no delay queues."""
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+        default_steps = (
+            "celery.worker.consumer.connection:Connection",
+            "celery.worker.consumer.tasks:Tasks",
+            "celery.worker.consumer.consumer:Evloop",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.consuming = threading.Event()
+        self._leaving = threading.Event()
+        self._left = threading.Event()
+        super().__init__(*args, **kwargs)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long it takes; whatever the reason, it may pass while we wait."""
+        for attempt, seconds in enumerate(chain(_RECONNECT_SECONDS, repeat(_RECONNECT_SECONDS[-1]))):
+            if self._leaving.is_set():
+                self._left.set()
+                raise WorkerShutdown(0)
+            try:
+                connect(conn)
+            except Exception as error:
+                write = log.debug if attempt else log.warning
+                write("waiting for the broker", broker=conn.as_uri(), error=f"{type(error).__name__}: {error}")
+                self._leaving.wait(seconds)
+            else:
+                break
+        log.info("connected to the broker", broker=conn.as_uri())
+        return conn
+
+    def on_ready(self) -> None:
+        super().on_ready()
+        self.consuming.set()
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        self.consuming.clear()
+        super().on_connection_error_after_connected(exc)
+
+    def leave(self) -> None:
+        """Take no more messages. The connection stays, for the acknowledgements of what runs."""
+        self._leaving.set()
+        self.call_soon(self._cancel)
+        self._left.wait(LEAVE_SECONDS)
+
+    def end(self) -> None:
+        """Let the consuming loop end: it looks at the state whenever it wakes up."""
+        self.blueprint.state = CLOSE
+        self.call_soon(lambda: None)
+
+    def _cancel(self) -> None:
+        self.consuming.clear()
+        if self.task_consumer is not None:
+            self.task_consumer.cancel()
+        self._left.set()
+
+
+class _Pool(TaskPool):  # type: ignore[misc]
+    """Celery's thread pool, which also knows whether it is idle and which application it works for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.idle = threading.Event()
+        self.idle.set()
+        self._running = 0
+        self._counting = threading.Lock()
+
+    def on_apply(self, target: Any, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        with self._counting:
+            self._running += 1
+            self.idle.clear()
+        # Without `app`, the task would be looked up in whichever application Celery thinks is the current one.
+        result = super().on_apply(target, args, {**(kwargs or {}), "app": self.app}, **options)
+        result.f.add_done_callback(self._done)
+        return result
+
+    def on_stop(self) -> None:
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+    def _done(self, _future: Future[Any]) -> None:
+        with self._counting:
+            self._running -= 1
+            if self._running == 0:
+                self.idle.set()

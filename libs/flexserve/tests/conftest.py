@@ -1,0 +1,97 @@
+"""What the tests of flexserve share: settings, the log as data, an application with a client, workers."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from flexserve import logs
+from flexserve.broker import BrokerApp, Publisher, celery_app
+from flexserve.loop import Loop
+from flexserve.settings import ServiceSettings
+from flexserve.worker import Worker
+
+LogLines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens to be set where the tests run does not matter to them."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith(("FLEXMESH_", "OTEL_")) and name != "FLEXMESH_TEST_AMQP_URL":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def settings() -> ServiceSettings:
+    return ServiceSettings(broker_url=f"memory://?queue_prefix={uuid4().hex[:8]}-")
+
+
+@pytest.fixture
+def log_lines(capsys: pytest.CaptureFixture[str]) -> LogLines:
+    """The lines logged since the last call, as JSON."""
+    logs.setup("testing", "debug", "json")
+    capsys.readouterr()
+    return lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+@pytest.fixture
+async def client_for() -> AsyncIterator[Callable[[Any], httpx.AsyncClient]]:
+    """An HTTP client for an application."""
+    clients: list[httpx.AsyncClient] = []
+
+    def make(app: Any) -> httpx.AsyncClient:
+        clients.append(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test"))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    with Loop() as running:
+        yield running
+
+
+@pytest.fixture
+def publisher_for() -> Iterator[Callable[[BrokerApp], Publisher]]:
+    publishers: list[Publisher] = []
+
+    def make(app: BrokerApp) -> Publisher:
+        publishers.append(Publisher(app))
+        return publishers[-1]
+
+    yield make
+    for publisher in publishers:
+        publisher.close()
+
+
+@pytest.fixture
+def worker_for(loop: Loop) -> Iterator[Callable[..., Worker]]:
+    """Start a worker that is stopped after the test."""
+    workers: list[Worker] = []
+
+    def start(app: BrokerApp, *queues: str, concurrency: int = 2) -> Worker:
+        worker = Worker(app, queues=queues, concurrency=concurrency, loop=loop)
+        workers.append(worker)
+        worker.start()
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.stop(grace=0)
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+def broker_app(request: pytest.FixtureRequest, settings: ServiceSettings) -> BrokerApp:
+    """An application on each kind of broker, with queues of its own."""
+    if request.param == "memory":
+        return celery_app(settings, "testing")
+    url = request.getfixturevalue("fresh_amqp_url")
+    return celery_app(ServiceSettings(broker_url=url), "testing")

@@ -1,0 +1,67 @@
+"""Live means that the process runs; ready that every part it needs answers in time."""
+
+import asyncio
+from time import perf_counter
+from typing import Any
+
+import httpx
+from flexmodel.errors import Unavailable
+from flexserve.app import create_app
+from flexserve.health import Check
+from flexserve.settings import ServiceSettings
+
+
+async def well() -> None:
+    pass
+
+
+async def slow() -> None:
+    await asyncio.sleep(60)
+
+
+async def away() -> None:
+    raise Unavailable("database")
+
+
+async def broken() -> None:
+    raise RuntimeError("no route to amqp://me:hush@mq")
+
+
+def client(client_for: Any, settings: ServiceSettings, *checks: Check) -> httpx.AsyncClient:
+    app = create_app(settings, service="testing", title="Testing", checks=checks)
+    made: httpx.AsyncClient = client_for(app)
+    return made
+
+
+async def test_ready_when_all_is_well(client_for: Any, settings: ServiceSettings) -> None:
+    response = await client(client_for, settings, Check("database", well), Check("broker", well)).get("/health/ready")
+    assert response.status_code == 200
+    body = response.json()
+    assert body["status"] == "ready" and set(body["checks"]) == {"database", "broker"}
+    assert all(check["ok"] for check in body["checks"].values())
+
+
+async def test_not_ready_says_which_part_and_why(client_for: Any, settings: ServiceSettings) -> None:
+    checks = [
+        Check("cache", well),
+        Check("database", away),
+        Check("broker", slow, timeout=0.1),
+        Check("queue", slow, timeout=0.1),
+        Check("mail", broken),
+    ]
+    start = perf_counter()
+    response = await client(client_for, settings, *checks).get("/health/ready")
+    assert perf_counter() - start < 1.0
+    assert response.status_code == 503 and response.headers["retry-after"] == "2"
+    parts = response.json()["checks"]
+    assert parts["cache"]["ok"]
+    assert parts["database"]["error"] == "The database cannot be reached at the moment. Please try again shortly."
+    assert parts["broker"]["error"] == "The broker did not answer within 0.1 s."
+    assert not parts["queue"]["ok"]
+    assert parts["mail"]["error"].startswith("The mail does not work: no route") and "hush" not in response.text
+
+
+async def test_live_whatever_is_away(client_for: Any, settings: ServiceSettings) -> None:
+    response = await client(client_for, settings, Check("database", away)).get("/health/live")
+    assert response.status_code == 200
+    assert response.json()["status"] == "live"
