@@ -143,7 +143,7 @@ class Store:
             await con.add_listener(channel, lambda *_: heard())
             heard()
             await ended.wait()
-        except AWAY as error:
+        except (*AWAY, asyncpg.InterfaceError, OSError) as error:
             raise Unavailable("database") from error
         finally:
             con.terminate()

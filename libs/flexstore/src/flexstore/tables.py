@@ -1,4 +1,4 @@
-"""The tables. Rows are read and written with SQL through asyncpg; these classes define the schema and type the rows."""
+"""The tables. These classes define the schema; rows are read and written with SQL through asyncpg."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -333,6 +333,8 @@ class Outbox(SQLModel, table=True):
     topic: str = Field(sa_column=Column(Text, nullable=False))
     """`task:<queue>` for the broker, `webhook` for delivery."""
     payload: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    headers: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    """W3C trace headers: where in a trace it was decided."""
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
     due_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
     attempts: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
@@ -361,3 +363,37 @@ class IdempotencyKey(SQLModel, table=True):
     """Empty while the first request is still being answered."""
     body: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()"), index=True))
+
+
+class Webhook(SQLModel, table=True):
+    """An address of an account that is told what happens, and the secret that signs what it is told."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    account_id: int = Field(sa_column=reference("account.id"))
+    url: str = Field(sa_column=Column(Text, nullable=False))
+    secret: str = Field(sa_column=Column(Text, nullable=False))
+    events: list[str] = Field(
+        default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'"))
+    )
+    """The types of events it hears of; none: of all."""
+    active: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """One attempt to tell a webhook of an event, and how it ended."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (Index("webhook_delivery_webhook_idx", "webhook_id", text("attempted_at desc")),)
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True))
+    webhook_id: int = Field(sa_column=reference("webhook.id", index=False))
+    message_id: str = Field(sa_column=Column(Text, nullable=False))
+    """What the receiver sees as `webhook-id`: the same in all attempts."""
+    type: str = Field(sa_column=Column(Text, nullable=False))
+    attempt: int = Field(sa_column=Column(Integer, nullable=False))
+    status: int | None = None
+    """The HTTP status it answered with, if it did."""
+    error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    """Why the attempt failed; empty if it did not."""
+    seconds: float = Field(sa_column=Column(REAL, nullable=False))
+    attempted_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()"), index=True))

@@ -382,6 +382,7 @@ def create_work() -> None:
         sa.Column("id", sa.BigInteger(), nullable=False),
         sa.Column("topic", sa.Text(), nullable=False),
         sa.Column("payload", JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
+        sa.Column("headers", JSONB(), server_default=sa.text("'{}'::jsonb"), nullable=False),
         sa.Column("created_at", MOMENT, server_default=sa.text("now()"), nullable=False),
         sa.Column("due_at", MOMENT, server_default=sa.text("now()"), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),

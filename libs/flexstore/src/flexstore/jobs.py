@@ -1,0 +1,234 @@
+"""Jobs: what has to be done, who is doing it, and what came of it. The table is the truth; the broker carries ids."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from asyncpg import Record
+
+from flexstore import outbox
+from flexstore.store import Connection
+
+LEASE = 15.0
+"""Seconds without a heartbeat after which a worker is thought dead."""
+SWEEP_LOCK = 0x666C6578_73776570  # "flexswep"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of the table `job`, where the columns are explained."""
+
+    id: UUID
+    queue: str
+    status: str
+    account_id: int | None
+    user_id: int | None
+    asset_id: int | None
+    sensor_id: int | None
+    request: dict[str, Any]
+    request_hash: str | None
+    result: dict[str, Any] | None
+    info: dict[str, Any]
+    error: str | None
+    traceback: str | None
+    trace_context: dict[str, str]
+    attempts: int
+    claim: UUID | None
+    created_at: datetime
+    enqueued_at: datetime
+    sent_at: datetime
+    started_at: datetime | None
+    heartbeat_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did."""
+
+    requeued: int = 0
+    """Their worker died; another may try."""
+    failed: int = 0
+    """Their worker died once too often."""
+    resent: int = 0
+    """They waited long, and the message that announced them may be lost."""
+
+
+COLUMNS = ", ".join(f"job.{name}" for name in Job.__slots__)
+
+CREATE = """
+insert into job (
+    id, queue, account_id, user_id, asset_id, sensor_id, request, request_hash, info, trace_context
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+GET = f"select {COLUMNS} from job where id = $1"  # noqa: S608 - put together from constants
+CLAIM = f"""
+update job
+set status = 'STARTED', claim = $2, attempts = attempts + 1, started_at = now(), heartbeat_at = now()
+where id = (
+    select id from job
+    where id = $1 and (status = 'QUEUED' or status = 'STARTED' and heartbeat_at < now() - $3::interval)
+    for update skip locked
+)
+returning {COLUMNS}
+"""  # noqa: S608 - put together from constants
+HEARTBEAT = "update job set heartbeat_at = now() where id = $1 and claim = $2"
+FINISH = """
+update job set status = 'FINISHED', claim = null, ended_at = now(), result = $3, info = info || $4, error = null,
+    traceback = null
+where id = $1 and claim = $2
+"""
+FAIL = """
+update job set status = 'FAILED', claim = null, ended_at = now(), error = $3, traceback = $4, info = info || $5
+where id = $1 and claim = $2
+"""
+RELEASE = """
+update job set status = 'QUEUED', claim = null, attempts = attempts - 1, started_at = null, heartbeat_at = null,
+    sent_at = now()
+where id = $1 and claim = $2
+returning id, queue, trace_context
+"""
+FIND_SAME = f"""
+select {COLUMNS} from job
+where request_hash = $1 and account_id is not distinct from $2 and status = any($3::text[])
+    and created_at > now() - $4::interval
+order by created_at desc
+limit 1
+"""  # noqa: S608 - put together from constants
+STALE = """
+update job
+set status = case when attempts < $2 then 'QUEUED' else 'FAILED' end,
+    claim = null, heartbeat_at = null, sent_at = now(),
+    started_at = case when attempts < $2 then null else started_at end,
+    ended_at = case when attempts < $2 then null else now() end,
+    error = case when attempts < $2 then null else
+        format('The worker that ran this job stopped without a word, %s times in a row.', attempts) end
+where id in (
+    select id from job where status = 'STARTED' and heartbeat_at < now() - $1::interval for update skip locked
+)
+returning id, queue, status, trace_context
+"""
+UNSENT = """
+update job set sent_at = now()
+where id in (
+    select id from job
+    where status = 'QUEUED' and sent_at < now() - $1::interval
+        and not exists (
+            select from outbox where topic = $2 || job.queue and payload ->> 'job' = job.id::text
+        )
+    for update skip locked
+)
+returning id, queue, trace_context
+"""
+
+
+async def create(
+    con: Connection,
+    *,
+    queue: str,
+    request: Mapping[str, Any],
+    account_id: int | None = None,
+    user_id: int | None = None,
+    asset_id: int | None = None,
+    sensor_id: int | None = None,
+    request_hash: str | None = None,
+    info: Mapping[str, Any] | None = None,
+    trace_context: Mapping[str, str] | None = None,
+    due_at: datetime | None = None,
+) -> UUID:
+    """Add a job and the message that announces it, both in the caller's transaction. Returns its id."""
+    job_id = uuid4()
+    await con.execute(
+        CREATE, job_id, queue, account_id, user_id, asset_id, sensor_id, dict(request), request_hash,
+        dict(info or {}), dict(trace_context or {}),
+    )  # fmt: skip
+    await _announce(con, {"id": job_id, "queue": queue, "trace_context": trace_context}, due_at)
+    return job_id
+
+
+async def get(con: Connection, job_id: UUID) -> Job | None:
+    row = await con.fetchrow(GET, job_id)
+    return None if row is None else Job(*row)
+
+
+async def claim(con: Connection, job_id: UUID, lease: float = LEASE) -> Job | None:
+    """Take a job to work on it: `job.claim` is the token that heartbeat, finish, fail and release ask for.
+
+    None when there is nothing to do: it is done, or another worker has it and gave a sign of life within the lease.
+    """
+    row = await con.fetchrow(CLAIM, job_id, uuid4(), timedelta(seconds=lease))
+    return None if row is None else Job(*row)
+
+
+async def heartbeat(con: Connection, job_id: UUID, claim: UUID) -> bool:
+    """Tell that the worker lives. False: the job is no longer its own."""
+    return _did_one(await con.execute(HEARTBEAT, job_id, claim))
+
+
+async def finish(
+    con: Connection, job_id: UUID, claim: UUID, result: Mapping[str, Any] | None, info: Mapping[str, Any] | None = None
+) -> bool:
+    """Mark a job as done; `info` is added to what it had. False: it is no longer the worker's own."""
+    return _did_one(
+        await con.execute(FINISH, job_id, claim, None if result is None else dict(result), dict(info or {}))
+    )
+
+
+async def fail(
+    con: Connection,
+    job_id: UUID,
+    claim: UUID,
+    error: str,
+    traceback: str | None = None,
+    info: Mapping[str, Any] | None = None,
+) -> bool:
+    """Mark a job as failed, with a sentence for the user. False: it is no longer the worker's own."""
+    return _did_one(await con.execute(FAIL, job_id, claim, error, traceback, dict(info or {})))
+
+
+async def release(con: Connection, job_id: UUID, claim: UUID, due_at: datetime | None = None) -> bool:
+    """Give a job back undone, for another try that counts as the first. False: it is no longer the worker's own."""
+    row = await con.fetchrow(RELEASE, job_id, claim)
+    if row is not None:
+        await _announce(con, row, due_at)
+    return row is not None
+
+
+async def find_same(
+    con: Connection,
+    request_hash: str,
+    account_id: int | None,
+    *,
+    within: timedelta,
+    statuses: Sequence[str] = ("QUEUED", "STARTED", "FINISHED"),
+) -> Job | None:
+    """The newest job of the account with the same request, in one of these states, created within this time."""
+    row = await con.fetchrow(FIND_SAME, request_hash, account_id, list(statuses), within)
+    return None if row is None else Job(*row)
+
+
+async def sweep(con: Connection, lease: float = LEASE, unsent_after: float = 60.0, max_attempts: int = 3) -> Swept:
+    """Put back what was claimed and died, and announce again what waits although its message may be lost.
+
+    Every process may sweep; one at a time does. Announcing a job twice is harmless.
+    """
+    async with con.transaction():
+        if not await con.fetchval("select pg_try_advisory_xact_lock($1)", SWEEP_LOCK):
+            return Swept()
+        stale = await con.fetch(STALE, timedelta(seconds=lease), max_attempts)
+        requeued = [row for row in stale if row["status"] == "QUEUED"]
+        unsent = await con.fetch(UNSENT, timedelta(seconds=unsent_after), outbox.TASK)
+        for job in (*requeued, *unsent):
+            await _announce(con, job)
+    return Swept(requeued=len(requeued), failed=len(stale) - len(requeued), resent=len(unsent))
+
+
+async def _announce(con: Connection, job: Mapping[str, Any] | Record, due_at: datetime | None = None) -> None:
+    await outbox.put(con, outbox.TASK + job["queue"], {"job": str(job["id"])}, due_at, job["trace_context"])
+
+
+def _did_one(done: str) -> bool:
+    return done == "UPDATE 1"

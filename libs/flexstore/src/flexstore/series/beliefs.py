@@ -1,0 +1,90 @@
+"""Beliefs on their way in: arrays of one length, brought into the order of the table's key."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from flexmodel.errors import Invalid
+from numpy.typing import NDArray
+
+from flexstore.series.wire import ROW, Moments, Rows
+
+KEY = ("sensor_id", "event_start", "belief_time", "source_id", "cumulative_probability")
+CERTAIN = np.float32(0.5)
+"""The cumulative probability of a belief that is a single value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beliefs:
+    """What sources believed, at some time, of the values of events. What is one for all may be given once.
+
+    Moments are datetime64[us] in UTC; `moment` makes one. A value that is NaN says nothing and is not stored.
+    """
+
+    sensor: int | NDArray[np.integer]
+    event_start: Moments
+    belief_time: np.datetime64 | Moments
+    values: NDArray[np.float64]
+    source: int | NDArray[np.integer]
+    probability: float | NDArray[np.floating] = 0.5
+
+
+def moment(time: datetime) -> np.datetime64:
+    """An aware moment as arrays hold it."""
+    if time.tzinfo is None:
+        raise ValueError(f"{time.isoformat()} has no time zone, so it is no moment in time.")
+    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def rows_of(beliefs: Beliefs) -> Rows:
+    """The beliefs as rows in the order of the key, each key once: of several with one key the last counts."""
+    rows = np.empty(len(beliefs.values), ROW)
+    rows["sensor_id"] = beliefs.sensor
+    rows["event_start"] = beliefs.event_start
+    rows["belief_time"] = beliefs.belief_time
+    rows["source_id"] = beliefs.source
+    rows["cumulative_probability"] = beliefs.probability
+    rows["event_value"] = np.add(beliefs.values, 0.0)  # there is no minus zero here
+    infinite = np.isinf(rows["event_value"])
+    if infinite.any():
+        position = int(infinite.argmax())
+        raise Invalid({"values": {position: [f"{rows['event_value'][position]} is not a finite number."]}})
+    rows = rows[~np.isnan(rows["event_value"])]
+    return rows if _in_order(rows) else _put_in_order(rows)
+
+
+def _in_order(rows: Rows) -> bool:
+    """Whether every key is greater than the one before, as those of an ordinary series are."""
+    greater = np.zeros(max(len(rows) - 1, 0), dtype=np.bool_)
+    equal = ~greater
+    for name in KEY:
+        before, after = rows[name][:-1], rows[name][1:]
+        greater |= equal & (before < after)
+        equal &= before == after
+    return bool(greater.all())
+
+
+def _put_in_order(rows: Rows) -> Rows:
+    rows = rows[np.lexsort([rows[name] for name in reversed(KEY)])]
+    last = np.ones(len(rows), dtype=np.bool_)
+    last[:-1] = np.any([rows[name][:-1] != rows[name][1:] for name in KEY], axis=0)
+    return rows[last]
+
+
+def generations(rows: Rows) -> list[Rows]:
+    """The rows such that each part holds at most one belief per event and source, older beliefs in earlier parts."""
+    same_event = (rows["sensor_id"][:-1] == rows["sensor_id"][1:]) & (
+        rows["event_start"][:-1] == rows["event_start"][1:]
+    )
+    if not same_event.any():
+        return [rows]
+    order = np.lexsort([rows[name] for name in ("belief_time", "source_id", "event_start", "sensor_id")])
+    ordered = rows[order]
+    first = np.ones(len(rows), dtype=np.bool_)
+    first[1:] = np.any(
+        [ordered[name][:-1] != ordered[name][1:] for name in ("sensor_id", "event_start", "source_id")], axis=0
+    )
+    count = np.arange(len(rows))
+    age = np.empty(len(rows), dtype=np.int64)
+    age[order] = count - np.maximum.accumulate(np.where(first, count, 0))
+    return [rows[age == generation] for generation in range(int(age.max()) + 1)]

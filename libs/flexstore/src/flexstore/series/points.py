@@ -1,0 +1,133 @@
+"""Single beliefs and figures about a sensor: the latest, the nearest, how much there is, how old it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flexstore.series.reading import BEST
+from flexstore.store import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One event and the belief about it that counts."""
+
+    sensor_id: int
+    event_start: datetime
+    belief_time: datetime
+    source_id: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What one source said about a sensor. Every belief counts, also those that later ones replaced."""
+
+    source_id: int
+    source_name: str
+    first_event_start: datetime
+    last_event_end: datetime
+    last_recorded: datetime
+    minimum: float
+    maximum: float
+    mean: float
+    total: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """How far the data of a sensor reach that came from one type of source."""
+
+    sensor_id: int
+    source_type: str
+    last_event_start: datetime
+    last_event_end: datetime
+    last_recorded: datetime
+
+
+async def latest(
+    con: Connection, sensor_ids: Sequence[int], at: datetime | None = None, prior: datetime | None = None
+) -> dict[int, Point]:
+    """The last known event of each sensor that starts at `at` or before. Sensors without one are left out."""
+    rows = await con.fetch(LATEST, list(sensor_ids), at, prior)
+    return {row["sensor_id"]: Point(*row) for row in rows}
+
+
+async def nearest(
+    con: Connection, sensor_id: int, at: datetime, radius: timedelta, prior: datetime | None = None
+) -> Point | None:
+    """The known event that starts nearest to a moment, at most `radius` away. Of two as near, the later."""
+    row = await con.fetchrow(NEAREST, sensor_id, at, radius, prior)
+    return None if row is None else Point(*row)
+
+
+async def stats(
+    con: Connection, sensor_id: int, start: datetime | None = None, end: datetime | None = None
+) -> list[Stats]:
+    """Figures per source about the events of a sensor that start in [start, end)."""
+    return [Stats(*row) for row in await con.fetch(STATS, sensor_id, start, end)]
+
+
+async def staleness(con: Connection, sensor_ids: Sequence[int]) -> list[Staleness]:
+    """How far the data of sensors reach, per type of source. A sensor without data is left out."""
+    return [Staleness(*row) for row in await con.fetch(STALENESS, list(sensor_ids))]
+
+
+async def delete(con: Connection, sensor_id: int, start: datetime | None = None, end: datetime | None = None) -> int:
+    """Delete all beliefs about the events of a sensor that start in [start, end). Returns how many there were."""
+    done = await con.execute(DELETE, sensor_id, start, end)
+    return int(done.split()[-1])
+
+
+def _point(sensor: str, prior: str, when: str, order: str) -> str:
+    """SQL for the first event in this order, of those that start when they should."""
+    return f"""
+        select known.sensor_id, known.event_start, known.belief_time, known.source_id, known.event_value
+        from belief known left join source on source.id = known.source_id
+        where known.sensor_id = {sensor} and known.event_start {when}
+            and known.belief_time <= coalesce({prior}::timestamptz, 'infinity')
+        order by known.event_start {order}, {BEST}
+        limit 1
+    """  # noqa: S608 - put together from constants
+
+
+LATEST = f"""
+select point.* from unnest($1::int[]) as asked (sensor_id) cross join lateral (
+    {_point("asked.sensor_id", "$3", "<= coalesce($2::timestamptz, 'infinity')", "desc")}
+) point
+"""  # noqa: S608 - put together from constants
+
+NEAREST = f"""
+select * from (
+    ({_point("$1", "$4", "between $2::timestamptz - $3::interval and $2", "desc")})
+    union all
+    ({_point("$1", "$4", "between $2 and $2::timestamptz + $3::interval", "asc")})
+) point
+order by greatest(event_start - $2, $2 - event_start), event_start desc
+limit 1
+"""  # noqa: S608 - put together from constants
+
+IN_SPAN = """
+    belief.event_start >= coalesce($2::timestamptz, '-infinity')
+    and belief.event_start < coalesce($3::timestamptz, 'infinity')
+"""
+
+STATS = f"""
+select source.id, source.name, min(event_start), max(event_start) + sensor.event_resolution, max(belief_time),
+    min(event_value), max(event_value), avg(event_value), sum(event_value), count(*)
+from belief join sensor on sensor.id = belief.sensor_id join source on source.id = belief.source_id
+where belief.sensor_id = $1 and {IN_SPAN}
+group by source.id, sensor.id
+order by source.id
+"""  # noqa: S608 - put together from constants
+
+STALENESS = """
+select sensor.id, source.type, max(event_start), max(event_start) + sensor.event_resolution, max(belief_time)
+from belief join sensor on sensor.id = belief.sensor_id join source on source.id = belief.source_id
+where belief.sensor_id = any($1::int[])
+group by sensor.id, source.type
+order by sensor.id, source.type
+"""
+
+DELETE = f"delete from belief where belief.sensor_id = $1 and {IN_SPAN}"  # noqa: S608 - put together from constants

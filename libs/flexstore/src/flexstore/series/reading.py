@@ -1,0 +1,119 @@
+"""Reading series: of every event the belief that counts, for any number of sensors in one query."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexstore.series.wire import Moments, floats, integers, moments
+from flexstore.store import Connection
+
+MICROSECOND = timedelta(microseconds=1)
+
+BEST = """
+    known.belief_time desc, source.version_order desc nulls last, known.source_id desc,
+    abs(known.cumulative_probability - 0.5), known.cumulative_probability
+"""
+"""Which belief counts: the most recent, then the newest version, then the newest source; of a spread, the middle."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuery:
+    """The events of a sensor that overlap [start, end), as they were known."""
+
+    sensor_id: int
+    start: datetime
+    end: datetime
+    resolution: timedelta = timedelta(0)
+    """How long the sensor's events last; zero for moments."""
+    prior: datetime | None = None
+    """Only what was believed at this time or before."""
+    horizon: timedelta | None = None
+    """Only what was believed at least this long before the end of the event; negative: up to so long after."""
+    sources: Sequence[int] | None = None
+    types: Sequence[str] | None = None
+    excluded_types: Sequence[str] | None = None
+    accounts: Sequence[int] | None = None
+    """Only beliefs of sources that belong to one of these accounts."""
+
+    def as_json(self, number: int) -> dict[str, Any]:
+        return {
+            "number": number,
+            "sensor_id": self.sensor_id,
+            "after": _utc(self.start - (self.resolution or MICROSECOND)),
+            "before": _utc(self.end),
+            "prior": None if self.prior is None else _utc(self.prior),
+            "lead": None if self.horizon is None else f"{(self.resolution - self.horizon) // MICROSECOND} microseconds",
+            "sources": self.sources,
+            "types": self.types,
+            "excluded_types": self.excluded_types,
+            "accounts": self.accounts,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The known events of a sensor in order, and for each the belief that counts. What is not known is not here."""
+
+    sensor_id: int
+    event_start: Moments
+    values: NDArray[np.float64]
+    belief_time: Moments
+    source: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+async def read(con: Connection, queries: Sequence[SeriesQuery]) -> list[Series]:
+    """The series asked for, in the order of the queries."""
+    asked = [query.as_json(number) for number, query in enumerate(queries)]
+    rows = await con.fetch(READ, asked) if asked else []
+    return [
+        Series(
+            sensor_id=row["sensor_id"],
+            event_start=moments(row["event_start"]),
+            values=floats(row["event_value"]),
+            belief_time=moments(row["belief_time"]),
+            source=integers(row["source_id"]),
+        )
+        for row in rows
+    ]
+
+
+def _utc(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise ValueError(f"{time.isoformat()} has no time zone, so it is no moment in time.")
+    return time.astimezone(UTC)
+
+
+READ = f"""
+select query.sensor_id, found.*
+from jsonb_to_recordset($1) as query (
+    number int, sensor_id int, after timestamptz, before timestamptz, prior timestamptz, lead interval,
+    sources int[], types text[], excluded_types text[], accounts int[]
+)
+cross join lateral (
+    select
+        array_send(array_agg(event_start)) as event_start, array_send(array_agg(event_value)) as event_value,
+        array_send(array_agg(belief_time)) as belief_time, array_send(array_agg(source_id)) as source_id
+    from (
+        select distinct on (known.event_start)
+            known.event_start, known.event_value, known.belief_time, known.source_id
+        from belief known left join source on source.id = known.source_id
+        where known.sensor_id = query.sensor_id
+            and known.event_start > query.after and known.event_start < query.before
+            and known.belief_time <= coalesce(query.prior, 'infinity')
+            and (query.lead is null or known.belief_time <= known.event_start + query.lead)
+            and (query.sources is null or known.source_id = any(query.sources))
+            and (query.types is null or source.type = any(query.types))
+            and (query.excluded_types is null or source.type <> all(query.excluded_types))
+            and (query.accounts is null or source.account_id = any(query.accounts))
+        order by known.event_start, {BEST}
+    ) best
+) found
+order by query.number
+"""  # noqa: S608 - put together from constants

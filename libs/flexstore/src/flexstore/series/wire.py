@@ -1,0 +1,90 @@
+"""How PostgreSQL writes rows and arrays in binary, so that series travel without a Python object per value."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Rows = NDArray[np.void]
+type Moments = NDArray[np.datetime64]
+
+ROW = np.dtype(
+    [
+        ("sensor_id", "i4"),
+        ("event_start", "M8[us]"),
+        ("belief_time", "M8[us]"),
+        ("source_id", "i4"),
+        ("cumulative_probability", "f4"),
+        ("event_value", "f8"),
+    ]
+)
+"""A row of the table `belief`."""
+COLUMNS = tuple(ROW.names or ())
+
+EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
+"""PostgreSQL counts microseconds from here."""
+
+
+def _sent_as(kind: "np.dtype[Any]") -> str:
+    """PostgreSQL sends everything big end first, and moments as integers."""
+    return ">i8" if kind.kind == "M" else kind.newbyteorder(">").str
+
+
+COPY_START = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+COPY_END = b"\xff\xff"
+COPY_ROW = np.dtype(
+    [
+        ("fields", ">i2"),
+        *((part, kind) for name in COLUMNS for part, kind in ((f"{name} size", ">i4"), (name, _sent_as(ROW[name])))),
+    ]
+)
+"""The same row as COPY takes it: the number of fields, then the size and the content of each."""
+COPY_ROWS = 1 << 14
+"""How many rows are sent at a time: enough to be quick, few enough to need no memory."""
+
+ARRAY_HEADER = 20
+"""Bytes before the elements of a one-dimensional array."""
+
+
+async def copy_stream(rows: Rows) -> AsyncIterator[bytes]:
+    """The rows as the binary input of COPY."""
+    yield COPY_START
+    for first in range(0, len(rows), COPY_ROWS):
+        part = rows[first : first + COPY_ROWS]
+        packed = np.empty(len(part), COPY_ROW)
+        packed["fields"] = len(COLUMNS)
+        for name in COLUMNS:
+            packed[f"{name} size"] = ROW[name].itemsize
+            column = part[name]
+            packed[name] = column.astype(np.int64) - EPOCH if column.dtype.kind == "M" else column
+        yield packed.tobytes()
+    yield COPY_END
+
+
+def floats(array: bytes | None) -> NDArray[np.float64]:
+    """The elements of a `float8[]` as `array_send` gives it. NULL, an aggregate over nothing, is empty."""
+    return _elements(array, ">f8").astype(np.float64)
+
+
+def integers(array: bytes | None) -> NDArray[np.int32]:
+    """The elements of an `int4[]`."""
+    return _elements(array, ">i4").astype(np.int32)
+
+
+def moments(array: bytes | None) -> Moments:
+    """The elements of a `timestamptz[]`."""
+    return (_elements(array, ">i8").astype(np.int64) + EPOCH).view("datetime64[us]")
+
+
+def _elements(array: bytes | None, kind: str) -> NDArray[Any]:
+    element = np.dtype([("size", ">i4"), ("value", kind)])
+    if array is None:
+        return np.empty(0, kind)
+    return np.frombuffer(array, element, offset=ARRAY_HEADER)["value"]
+
+
+def aware(times: Moments) -> list[datetime]:
+    """The moments as Python knows them."""
+    return [time.replace(tzinfo=UTC) for time in times.tolist()]

@@ -1,0 +1,147 @@
+"""Storing beliefs, few or millions, from any number of writers at once."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import asyncpg
+import numpy as np
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from flexstore.series.beliefs import CERTAIN, Beliefs, generations, rows_of
+from flexstore.series.wire import COLUMNS, ROW, Rows, aware, copy_stream
+from flexstore.store import Connection
+
+FEW = 100
+"""Up to here one statement with the rows in it is quicker than COPY."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the beliefs that were written, each counted once."""
+
+    new: int = 0
+    changed: int = 0
+    """The same belief was there with another value, and now has this one."""
+    unchanged: int = 0
+    """Nothing new: it was there, or repeats what its source believed before."""
+
+    def __add__(self, other: "Written") -> "Written":
+        return Written(self.new + other.new, self.changed + other.changed, self.unchanged + other.unchanged)
+
+
+async def write(con: Connection, beliefs: Beliefs) -> Written:
+    """Store beliefs, all or none. Inside a transaction of the caller's they are part of it."""
+    rows = rows_of(beliefs)
+    if not len(rows):
+        return Written()
+    # A spread of values is one belief: that some of them are repeated does not make them superfluous.
+    certain = bool((rows["cumulative_probability"] == CERTAIN).all())
+    parts = generations(rows) if certain else [rows]
+    alone = len(rows) <= FEW and len(parts) == 1 and not con.is_in_transaction()
+    # Rows are always written in the order of their key, so writers wait for one another rather than lock up. Retrying
+    # is for what a caller's transaction did before.
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type((asyncpg.DeadlockDetectedError, asyncpg.SerializationError)),
+        wait=wait_random_exponential(0.05, max=1.0),
+        stop=stop_after_attempt(5),
+        reraise=True,
+    ):
+        with attempt:
+            async with nullcontext() if alone else con.transaction():
+                written = Written()
+                for part in parts:
+                    written += await _write_part(con, part, certain)
+    return written
+
+
+async def _write_part(con: Connection, rows: Rows, certain: bool) -> Written:
+    if len(rows) <= FEW:
+        columns = (aware(rows[name]) if ROW[name].kind == "M" else rows[name].tolist() for name in COLUMNS)
+        return _counted(await con.fetchrow(UPSERT_FEW, certain, *columns))
+    if await _is_fresh(con, rows) and await _copy(con, rows):
+        return Written(new=len(rows))
+    await con.execute("create temp table incoming (like belief) on commit drop")
+    await con.copy_to_table("incoming", source=copy_stream(rows), columns=COLUMNS, format="binary")
+    written = _counted(await con.fetchrow(UPSERT_MANY, certain))
+    await con.execute("drop table incoming")
+    return written
+
+
+async def _is_fresh(con: Connection, rows: Rows) -> bool:
+    """Whether nothing is known yet of the time that the rows span."""
+    sensors, first = np.unique(rows["sensor_id"], return_index=True)
+    last = np.append(first[1:], len(rows)) - 1
+    starts = rows["event_start"]
+    fresh: bool = await con.fetchval(IS_FRESH, sensors.tolist(), aware(starts[first]), aware(starts[last]))
+    return fresh
+
+
+async def _copy(con: Connection, rows: Rows) -> bool:
+    """Copy right into the table, the quickest way. False when another writer got there first with one of the rows."""
+    try:
+        async with con.transaction():
+            await con.copy_to_table("belief", source=copy_stream(rows), columns=COLUMNS, format="binary")
+    except asyncpg.UniqueViolationError:
+        return False
+    return True
+
+
+def _counted(counts: asyncpg.Record | None) -> Written:
+    assert counts is not None
+    return Written(*counts)
+
+
+IS_FRESH = """
+select not exists (
+    select from unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) as span (sensor_id, first, last)
+    cross join lateral (
+        select from belief
+        where belief.sensor_id = span.sensor_id and belief.event_start between span.first and span.last
+        limit 1
+    ) known
+)
+"""
+
+# Each row is compared with what its source believed of the event until then: the same belief, else the one before it.
+# Of a spread of values believed before, one that is not the middle is taken, so that no single value repeats it.
+UPSERT = """
+with compared as materialized (
+    select incoming.*,
+        case
+            when before.same and before.event_value = incoming.event_value then 'unchanged'
+            when before.same then 'changed'
+            when $1::bool and before.belief_time < incoming.belief_time and before.cumulative_probability = 0.5
+                and before.event_value = incoming.event_value then 'unchanged'
+            else 'new'
+        end as verdict
+    from {incoming}
+    left join lateral (
+        select known.belief_time, known.cumulative_probability, known.event_value,
+            known.belief_time = incoming.belief_time
+                and known.cumulative_probability = incoming.cumulative_probability as same
+        from belief known
+        where known.sensor_id = incoming.sensor_id and known.event_start = incoming.event_start
+            and known.source_id = incoming.source_id and known.belief_time <= incoming.belief_time
+        order by known.belief_time desc, same desc, known.cumulative_probability = 0.5
+        limit 1
+    ) before on true
+),
+stored as (
+    insert into belief ({columns})
+    select {columns} from compared where verdict <> 'unchanged'
+    on conflict (sensor_id, event_start, belief_time, source_id, cumulative_probability)
+        do update set event_value = excluded.event_value
+        where belief.event_value is distinct from excluded.event_value
+)
+select count(*) filter (where verdict = 'new'), count(*) filter (where verdict = 'changed'),
+    count(*) filter (where verdict = 'unchanged')
+from compared
+"""
+UPSERT_MANY = UPSERT.format(columns=", ".join(COLUMNS), incoming="incoming")
+UPSERT_FEW = UPSERT.format(
+    columns=", ".join(COLUMNS),
+    incoming=f"""
+        unnest($2::int[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::real[], $7::float8[])
+        as incoming ({", ".join(COLUMNS)})
+    """,
+)
