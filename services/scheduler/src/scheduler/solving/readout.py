@@ -24,7 +24,9 @@ def schedule(model: Model, outcome: Outcome) -> Schedule:
     stock = tidy(model.storage.soc.values(outcome.solution.x))
     costs = model.ledger.costs(power, stock)
     cost = float(sum(costs.values()))
-    bound = cost if outcome.proven else min(outcome.bound + model.program.offset, cost)
+    bound = min(outcome.bound + model.program.offset, cost)
+    if cost - bound <= 1e-12 * abs(cost) + 1e-12:
+        bound = cost
     return Schedule(
         window=problem.window,
         currency=problem.currency,
