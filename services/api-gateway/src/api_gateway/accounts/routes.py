@@ -1,0 +1,77 @@
+"""`/accounts`: list, read, create and change accounts."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Query
+
+from api_gateway.accounts import repository, service
+from api_gateway.accounts.schemas import AccountPatch, AccountPost, AccountQuery
+from api_gateway.answers import Json, fields_under
+from api_gateway.auth.access import Access, Caller, Found, OnPlatform
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Thing
+from api_gateway.gateway import Here
+from api_gateway.paging import paged
+from api_gateway.routing import WireRoute
+
+router = APIRouter(prefix="/accounts", tags=["Accounts"], route_class=WireRoute)
+
+
+def shown(row: Any, *, counts: bool = False) -> dict[str, Any]:
+    """An account as the API shows it."""
+    account = {
+        "account_roles": orjson.Fragment(row["account_roles"]),
+        "attributes": row["attributes"],
+        "consultancy_account_id": row["consultancy_account_id"],
+        "id": row["id"],
+        "logo_url": row["logo_url"],
+        "name": row["name"],
+        "plan_id": row["plan_id"],
+        "primary_color": row["primary_color"],
+        "secondary_color": row["secondary_color"],
+    }
+    if counts:
+        account |= {"asset_count": row["asset_count"], "user_count": row["user_count"]}
+    return account
+
+
+@router.get("", summary="List all accounts accessible to the current user.")
+async def list_accounts(caller: Caller, here: Here, query: Annotated[AccountQuery, Query()]) -> Json:
+    async with here.store.connection() as con:
+        accounts = await repository.visible(con, caller)
+        order = repository.SORT[query.sort_by or "id"]
+        rows, filtered = await repository.listed(con, accounts, query, query.role, order)
+        if query.page is None:
+            return Json([shown(row) for row in rows])
+        total = await repository.count(con, accounts)
+    return Json(paged([shown(row, counts=True) for row in rows], total, filtered))
+
+
+@router.post("", status_code=201, summary="Create an account.")
+async def create_account(
+    caller: Annotated[Identity, Depends(OnPlatform(Action.CREATE))], here: Here, body: AccountPost
+) -> Json:
+    with fields_under("json"):
+        async with here.store.transaction() as con:
+            account_id = await service.create(con, caller, body.name, body.consultancy_account_id)
+            row = await repository.get(con, account_id)
+    return Json(shown(row), 201)
+
+
+@router.get("/{id}", summary="Fetch a given account.")
+async def get_account(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.READ))], here: Here) -> Json:
+    async with here.store.connection() as con:
+        row = await repository.get(con, account["id"])
+    return Json(shown(row) | {"status": 200})
+
+
+@router.patch("/{id}", summary="Update an account.")
+async def update_account(
+    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.UPDATE))], here: Here, body: AccountPatch
+) -> Json:
+    with fields_under("json"):
+        async with here.store.transaction() as con:
+            await service.change(con, account.caller, account["id"], body.sent())
+            row = await repository.get(con, account["id"])
+    return Json(shown(row) | {"status": 200})

@@ -1,0 +1,53 @@
+"""Creating and changing accounts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flexmodel.errors import Forbidden, Invalid
+
+from api_gateway.accounts import repository
+from api_gateway.audit.service import Actor, changes_between, note
+from api_gateway.auth.identity import Identity, Role
+
+FOR_ADMINISTRATORS = ("consultancy_account_id", "plan_id", "account_roles")
+
+
+async def create(con: Any, actor: Actor | None, name: str, consultancy_account_id: int | None = None) -> int:
+    """A new account; its id."""
+    if await repository.named(con, name) is not None:
+        raise Invalid({"name": [f"An account with the name '{name}' already exists."]})
+    if consultancy_account_id is not None and await repository.get(con, consultancy_account_id) is None:
+        raise Invalid({"consultancy_account_id": [f"Account with Id {consultancy_account_id} doesn't exist."]})
+    account = await repository.insert(con, name, consultancy_account_id)
+    await note(con, actor, f"Account {name} created", account_id=account)
+    return account
+
+
+async def change(con: Any, caller: Identity, account_id: int, changes: Mapping[str, Any]) -> None:
+    """Change what was sent, if the caller may change all of it."""
+    before = await repository.get(con, account_id)
+    for field in FOR_ADMINISTRATORS:
+        if field in changes and not caller.has(Role.ADMIN):
+            raise Forbidden(f"Only administrators may change {field}.")
+    await check(con, account_id, changes)
+    await repository.update(con, account_id, changes)
+    if "account_roles" in changes:
+        await repository.set_roles(con, account_id, changes["account_roles"])
+    after = await repository.get(con, account_id)
+    details = changes_between(before, after)
+    if details:
+        await note(con, caller, f"Account {after['name']} Updated", account_id=account_id, details=details)
+
+
+async def check(con: Any, account_id: int, changes: Mapping[str, Any]) -> None:
+    """Whether the changes fit what is already there."""
+    if "name" in changes and await repository.named(con, changes["name"]) not in (None, account_id):
+        raise Invalid({"name": [f"An account with the name '{changes['name']}' already exists."]})
+    consultancy = changes.get("consultancy_account_id")
+    if consultancy == account_id:
+        raise Invalid({"consultancy_account_id": ["An account cannot be its own consultancy."]})
+    if consultancy is not None and await repository.get(con, consultancy) is None:
+        raise Invalid({"consultancy_account_id": [f"Account with Id {consultancy} doesn't exist."]})
+    unknown = await repository.unknown_roles(con, changes.get("account_roles") or [])
+    if unknown:
+        raise Invalid({"account_roles": [f"No account role found with ID {unknown[0]}."]})

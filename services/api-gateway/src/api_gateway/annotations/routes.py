@@ -1,0 +1,64 @@
+"""`…/annotations`: remark something about an account, an asset or a sensor."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from flexstore import sources
+
+from api_gateway.annotations import repository
+from api_gateway.annotations.schemas import AnnotationPost
+from api_gateway.answers import Json
+from api_gateway.auth.access import Access, Found
+from api_gateway.auth.policy import Action, Thing
+from api_gateway.gateway import Gateway, Here
+from api_gateway.routing import WireRoute
+from api_gateway.times import instant
+
+router = APIRouter(tags=["Annotations"], route_class=WireRoute)
+
+
+@router.post("/accounts/{id}/annotations", status_code=201, summary="Add an annotation to an account.")
+async def annotate_account(
+    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.FEED))], here: Here, body: AnnotationPost
+) -> Json:
+    return await annotate(here, account, Thing.ACCOUNT, body)
+
+
+@router.post("/assets/{id}/annotations", status_code=201, summary="Add an annotation to an asset.")
+async def annotate_asset(
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.FEED))], here: Here, body: AnnotationPost
+) -> Json:
+    return await annotate(here, asset, Thing.ASSET, body)
+
+
+@router.post("/sensors/{id}/annotations", status_code=201, summary="Add an annotation to a sensor.")
+async def annotate_sensor(
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED))], here: Here, body: AnnotationPost
+) -> Json:
+    return await annotate(here, sensor, Thing.SENSOR, body)
+
+
+async def annotate(here: Gateway, subject: Found, thing: Thing, body: AnnotationPost) -> Json:
+    """201 when the annotation is new, 200 when the same was there already."""
+    caller = subject.caller
+    async with here.store.transaction() as con:
+        source_id = await sources.ensure(
+            con, caller.username, "user", user_id=caller.user_id, account_id=caller.account_id
+        )
+        known = await repository.same(con, body, source_id)
+        annotation_id = known or await repository.insert(con, body, source_id)
+        await repository.link(con, annotation_id, thing, subject["id"])
+        row = await repository.get(con, annotation_id)
+    return Json(shown(row), 200 if known else 201)
+
+
+def shown(row: Any) -> dict[str, Any]:
+    return {
+        "content": row["content"],
+        "end": instant(row["end"]),
+        "id": row["id"],
+        "prior": instant(row["belief_time"]),
+        "source": row["source_id"],
+        "start": instant(row["start"]),
+        "type": row["type"],
+    }

@@ -1,0 +1,130 @@
+"""The application of the gateway."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from fastapi import APIRouter, FastAPI
+from flexmodel.errors import Unavailable
+from flexserve.app import create_app as create_service
+from flexserve.broker import Publisher, celery_app
+from flexserve.health import Check
+from flexserve.siblings import Sibling
+from flexstore import jobs
+from flexstore.outbox import TASK, Message, Relay
+from flexstore.store import Store
+
+from api_gateway.accounts.routes import router as accounts
+from api_gateway.annotations.routes import router as annotations
+from api_gateway.assets.routes import router as assets
+from api_gateway.audit.routes import router as audit
+from api_gateway.auth.routes import router as auth
+from api_gateway.data.routes import router as data
+from api_gateway.errors import envelope
+from api_gateway.gateway import Gateway
+from api_gateway.headers import VersionHeaders
+from api_gateway.home.routes import router as home
+from api_gateway.home.versions import API_VERSION
+from api_gateway.jobs.routes import router as job_routes
+from api_gateway.mail import Mailer
+from api_gateway.rates import Limiter
+from api_gateway.schedules.routes import router as schedules
+from api_gateway.sensors.routes import router as sensors
+from api_gateway.settings import GatewaySettings
+from api_gateway.sources.routes import router as sources
+from api_gateway.users.routes import router as users
+
+SERVICE = "gateway"
+SWEEP_SECONDS = 15.0
+
+
+def create_app(
+    settings: GatewaySettings,
+    *,
+    ingest: Sibling,
+    store: Store | None = None,
+    work_waits: Callable[[], None] | None = None,
+) -> FastAPI:
+    """The gateway. A platform in one process passes its store and how to wake its relay; else it has its own."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            opened = store
+            if opened is None:
+                opened = await Store.connect(
+                    settings.database_url,
+                    max_size=settings.database_connections,
+                    application="flexmesh gateway",
+                    wait=False,
+                )
+                stack.push_async_callback(opened.close)
+            wake = work_waits
+            if wake is None:
+                wake = await stack.enter_async_context(relaying(settings, opened))
+            app.state.gateway = gateway_of(settings, opened, ingest, wake)
+            yield
+
+    app = create_service(
+        settings,
+        service=SERVICE,
+        title="Flexmesh",
+        routers=[auth, home, version_3()],
+        lifespan=lifespan,
+        checks=[Check("database", lambda: app.state.gateway.store.ping(settings.readiness_timeout))],
+        error_styles={"/api": envelope},
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(VersionHeaders)
+    return app
+
+
+def version_3() -> APIRouter:
+    """Everything below `/api/v3_0`."""
+    router = APIRouter(prefix=f"/api/{API_VERSION}")
+    for noun in (accounts, users, audit, assets, sensors, data, schedules, job_routes, sources, annotations):
+        router.include_router(noun)
+    return router
+
+
+def gateway_of(settings: GatewaySettings, store: Store, ingest: Sibling, work_waits: Callable[[], None]) -> Gateway:
+    password = settings.mail_password
+    mailer = Mailer(
+        settings.mail_host,
+        settings.mail_port,
+        settings.mail_from,
+        settings.mail_user,
+        None if password is None else password.get_secret_value(),
+        settings.mail_tls,
+    )
+    return Gateway(store, settings, ingest, Limiter(store), mailer, work_waits)
+
+
+@asynccontextmanager
+async def relaying(settings: GatewaySettings, store: Store) -> AsyncIterator[Callable[[], None]]:
+    """Carry what transactions leave in the outbox to the broker, and look after jobs whose workers died."""
+    publisher = Publisher(celery_app(settings, SERVICE))
+
+    async def deliver(message: Message) -> None:
+        await publisher.publish(message.queue, message.payload, message.headers)
+
+    relay = Relay(store, deliver, topics=[f"{TASK}%"])
+    tasks = [asyncio.create_task(relay.run()), asyncio.create_task(sweeping(store))]
+    try:
+        yield relay.poke
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        publisher.close()
+
+
+async def sweeping(store: Store) -> None:
+    """Put back what was claimed and died, for as long as the gateway runs."""
+    while True:
+        with suppress(Unavailable):
+            async with store.connection() as con:
+                await jobs.sweep(con)
+        await asyncio.sleep(SWEEP_SECONDS)

@@ -1,0 +1,177 @@
+"""`/assets`: list, read, create, change, copy and delete assets."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Query
+from flexmodel.errors import Forbidden
+
+from api_gateway.accounts import repository as accounts
+from api_gateway.answers import Empty, Json, fields_under, forbidden, unprocessable_field
+from api_gateway.assets import copying, repository, service
+from api_gateway.assets.schemas import (
+    AssetPatch,
+    AssetPost,
+    AssetQuery,
+    CopyQuery,
+    DefaultView,
+    FieldsQuery,
+    LegendPlace,
+)
+from api_gateway.auth import subjects
+from api_gateway.auth.access import Access, Anyone, Caller, Found
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Thing, may
+from api_gateway.gateway import Here
+from api_gateway.paging import paged
+from api_gateway.routing import WireRoute
+from api_gateway.users import repository as users
+
+router = APIRouter(prefix="/assets", tags=["Assets"], route_class=WireRoute)
+
+
+def shown(row: Any, fields: Sequence[str] | None = None) -> dict[str, Any]:
+    """An asset as the API shows it, all of it or only some fields. Documents are text, as existing clients expect."""
+    owner = None if row["account_id"] is None else {"id": row["account_id"], "name": row["owner_name"]}
+    asset = {
+        "account_id": row["account_id"],
+        "attributes": row["attributes"],
+        "child_assets": orjson.Fragment(row["child_assets"]),
+        "description": row["description"],
+        "external_id": row["external_id"],
+        "flex_context": row["flex_context"],
+        "flex_model": row["flex_model"],
+        "generic_asset_type": {"id": row["type_id"], "name": row["type_name"]},
+        "generic_asset_type_id": row["type_id"],
+        "id": row["id"],
+        "latitude": row["latitude"],
+        "longitude": row["longitude"],
+        "name": row["name"],
+        "owner": owner,
+        "parent_asset_id": row["parent_asset_id"],
+        "sensors": orjson.Fragment(row["sensors"]),
+        "sensors_to_show": row["sensors_to_show"],
+        "sensors_to_show_as_kpis": row["sensors_to_show_as_kpis"],
+    }
+    return asset if fields is None else {field: asset[field] for field in fields}
+
+
+@router.get("", summary="List assets accessible by the user.")
+async def list_assets(caller: Caller, here: Here, query: Annotated[AssetQuery, Query()]) -> Json:
+    async with here.store.connection() as con:
+        within = await listed_accounts(con, caller, query)
+        public = query.all_accessible or query.include_public or query.root is not None
+        order = repository.SORT[query.sort_by or "id"]
+        rows, filtered = await repository.listed(con, within, query, public=public, order=order)
+        assets = [shown(row, query.chosen) for row in rows]
+        if query.page is None:
+            return Json(assets)
+        total = await repository.count(con, within, query, public=public)
+    return Json(paged(assets, total, filtered))
+
+
+async def listed_accounts(con: Any, caller: Identity, query: AssetQuery) -> list[int] | None:
+    """The accounts whose assets are listed; none means all."""
+    if query.account_id is not None:
+        account = await subjects.find(con, Thing.ACCOUNT, query.account_id)
+        if account is None:
+            raise unprocessable_field("query", "account_id", f"Account with Id {query.account_id} doesn't exist.")
+        if not may(caller, Action.READ, Thing.ACCOUNT, subjects.owner_of(account)):
+            raise forbidden()
+        return [query.account_id]
+    if query.root is not None:
+        root = await subjects.find(con, Thing.ASSET, query.root)
+        if root is None:
+            raise unprocessable_field("query", "root", f"No asset found with ID {query.root}.")
+        if not may(caller, Action.READ, Thing.ASSET, subjects.owner_of(root)):
+            raise forbidden()
+    if query.all_accessible or query.root is not None:
+        return await accounts.visible(con, caller)
+    return [caller.account_id]
+
+
+@router.post("", status_code=201, summary="Create an asset.")
+async def create_asset(caller: Caller, here: Here, body: AssetPost) -> Json:
+    values = {"account_id": caller.account_id} | body.sent()
+    try:
+        with fields_under("json"):
+            async with here.store.transaction() as con:
+                asset_id = await service.create(con, caller, values)
+                row = await repository.get(con, asset_id)
+    except Forbidden as refused:
+        raise forbidden() from refused
+    return Json(shown(row), 201)
+
+
+@router.get("/types", dependencies=[Anyone], summary="List asset types.")
+async def list_types(here: Here) -> Json:
+    async with here.store.connection() as con:
+        rows = await repository.types(con)
+    return Json([{"description": row["description"], "id": row["id"], "name": row["name"]} for row in rows])
+
+
+@router.get("/public", summary="List all public assets.")
+async def list_public_assets(_caller: Caller, here: Here, query: Annotated[FieldsQuery, Query()]) -> Json:
+    async with here.store.connection() as con:
+        rows = await repository.public(con)
+    return Json([shown(row, query.chosen) for row in rows])
+
+
+@router.post("/default_asset_view", summary="Choose the page that opens for assets.")
+async def choose_default_view(caller: Caller, here: Here, body: DefaultView) -> Json:
+    view = orjson.dumps(body.default_asset_view).decode() if body.use_as_default else None
+    async with here.store.connection() as con:
+        await users.set_preference(con, caller.user_id, "default_asset_view", view)
+    return Json({"message": "Default asset view successfully set.", "status": 200})
+
+
+@router.post("/keep_legends_below_graphs", summary="Choose where the legends of graphs stand.")
+async def choose_legend_place(caller: Caller, here: Here, body: LegendPlace) -> Json:
+    place = orjson.dumps(body.keep_legends_below_graphs).decode()
+    async with here.store.connection() as con:
+        await users.set_preference(con, caller.user_id, "keep_legends_below_graphs", place)
+    return Json({"message": "Place of legends successfully set.", "status": 200})
+
+
+@router.get("/{id}", summary="Get an asset.")
+async def get_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))], here: Here) -> Json:
+    async with here.store.connection() as con:
+        row = await repository.get(con, asset["id"])
+    return Json(shown(row) | {"status": 200})
+
+
+@router.patch("/{id}", summary="Update an asset.")
+async def update_asset(
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.UPDATE))], here: Here, body: AssetPatch
+) -> Json:
+    try:
+        with fields_under("json"):
+            async with here.store.transaction() as con:
+                await service.change(con, asset.caller, asset["id"], body.sent())
+                row = await repository.get(con, asset["id"])
+    except Forbidden as refused:
+        raise forbidden() from refused
+    return Json(shown(row) | {"status": 200})
+
+
+@router.delete("/{id}", status_code=204, response_class=Empty, summary="Delete an asset and everything below it.")
+async def delete_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.DELETE))], here: Here) -> Empty:
+    async with here.store.transaction() as con:
+        await service.remove(con, asset.caller, asset["id"])
+    return Empty()
+
+
+@router.post("/{id}/copy", status_code=201, summary="Copy an asset with everything below it, without data.")
+async def copy_asset(
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))],
+    here: Here,
+    query: Annotated[CopyQuery, Query()],
+) -> Json:
+    try:
+        with fields_under("query"):
+            async with here.store.transaction() as con:
+                copy = await copying.copy(con, asset.caller, asset["id"], **query.model_dump(exclude_unset=True))
+    except Forbidden as refused:
+        raise forbidden() from refused
+    return Json({"asset": copy, "message": f"Successfully copied asset {asset['id']}.", "status": 201}, 201)

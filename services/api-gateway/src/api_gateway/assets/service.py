@@ -1,0 +1,105 @@
+"""Creating, changing and deleting assets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+from flexmodel.errors import Forbidden, Invalid
+
+from api_gateway.assets import configuration, repository
+from api_gateway.audit.service import Actor, changes_between, note, told
+from api_gateway.auth import subjects
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Owner, Thing, may
+from api_gateway.data import repository as data
+
+TREES_LOCK = 7_204_311
+"""Held while an asset moves in its tree, so that two moves cannot close a circle."""
+NOT_ALLOWED = "User is not allowed to create assets for this account."
+
+
+async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> int:
+    """A new asset with these fields of the API; its id. On the command line there is no actor, and nothing to ask."""
+    await check_owner(con, actor, values)
+    await check(con, actor, values)
+    try:
+        asset_id = await repository.insert(con, values)
+    except asyncpg.UniqueViolationError as error:
+        raise Invalid({"name": [taken(values)]}) from error
+    await note(
+        con, actor, f"Created asset '{values['name']}': {asset_id}", account_id=values["account_id"], asset_id=asset_id
+    )
+    return asset_id
+
+
+async def check_owner(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> None:
+    """Whether the account is there, its assets are the caller's to create, and the parent is in it."""
+    account_id, parent_id = values["account_id"], values.get("parent_asset_id")
+    account = None if account_id is None else await subjects.find(con, Thing.ACCOUNT, account_id)
+    if account_id is not None and account is None:
+        raise Invalid({"account_id": [f"Account with Id {account_id} doesn't exist."]})
+    owner = Owner(None) if account is None else subjects.owner_of(account)
+    if actor is not None and account_id != actor.account_id and not may(actor, Action.CREATE, Thing.ACCOUNT, owner):
+        raise Invalid({"account_id": [NOT_ALLOWED]})
+    if parent_id is None:
+        if actor is not None and not may(actor, Action.CREATE, Thing.ACCOUNT, owner):
+            raise Forbidden(NOT_ALLOWED)
+        return
+    parent = await subjects.find(con, Thing.ASSET, parent_id)
+    if parent is None or (actor and not may(actor, Action.READ, Thing.ASSET, subjects.owner_of(parent))):
+        raise Invalid({"parent_asset_id": [f"No asset found with ID {parent_id}."]})
+    if parent["account_id"] != account_id:
+        raise Invalid({"parent_asset_id": [f"Asset {parent_id} belongs to another account."]})
+    if actor is not None and not may(actor, Action.CREATE, Thing.ASSET, subjects.owner_of(parent)):
+        raise Forbidden(NOT_ALLOWED)
+
+
+async def check(con: Any, actor: Actor | None, values: Mapping[str, Any], asset_id: int | None = None) -> None:
+    """Whether the values fit what is already there. `values` hold the name, the parent and the account."""
+    type_id = values.get("generic_asset_type_id")
+    if type_id is not None and not await repository.type_exists(con, type_id):
+        raise Invalid({"generic_asset_type_id": [f"GenericAssetType with id {type_id} doesn't exist."]})
+    same = await repository.with_name(con, values["name"], values.get("parent_asset_id"), values["account_id"])
+    if same not in (None, asset_id):
+        raise Invalid({"name": [taken(values)]})
+    await configuration.check(con, actor, values)
+
+
+def taken(values: Mapping[str, Any]) -> str:
+    parent, account = values.get("parent_asset_id"), values["account_id"]
+    if parent is not None:
+        place = f"under parent asset {parent}"
+    else:
+        place = "as a public top-level asset" if account is None else f"as a top-level asset in account {account}"
+    return f"An asset with the name '{values['name']}' already exists {place}"
+
+
+async def change(con: Any, caller: Identity, asset_id: int, changes: Mapping[str, Any]) -> None:
+    """Change what was sent."""
+    before = await repository.get(con, asset_id)
+    after = {name: before[name] for name in ("name", "parent_asset_id", "account_id")} | dict(changes)
+    if after["parent_asset_id"] != before["parent_asset_id"]:
+        await con.execute("select pg_advisory_xact_lock($1)", TREES_LOCK)
+        await check_owner(con, caller, after)
+        if after["parent_asset_id"] and await repository.is_below(con, after["parent_asset_id"], asset_id):
+            raise Invalid({"parent_asset_id": ["An asset cannot be below itself."]})
+    await check(con, caller, after, asset_id)
+    try:
+        await repository.update(con, asset_id, changes)
+    except asyncpg.UniqueViolationError as error:
+        raise Invalid({"name": [taken(after)]}) from error
+    now = await repository.get(con, asset_id)
+    details = changes_between(before, now, [name for name in changes if name in before.keys()])  # noqa: SIM118
+    if details:
+        event = f"Updated asset '{now['name']}': {asset_id}. {told(details)}"
+        await note(con, caller, event, account_id=now["account_id"], asset_id=asset_id, details=details)
+
+
+async def remove(con: Any, caller: Identity, asset_id: int) -> None:
+    """Delete the asset with everything below it: assets, sensors and their data."""
+    asset = await repository.get(con, asset_id)
+    sensors = await repository.sensors_below(con, asset_id)
+    await data.delete_all(con, sensors)
+    await repository.delete(con, asset_id)
+    event = f"Deleted asset '{asset['name']}': {asset_id}"
+    await note(con, caller, event, account_id=asset["account_id"], asset_id=asset_id, details={"sensors": sensors})

@@ -1,0 +1,79 @@
+"""`…/auditlog`: who changed what."""
+
+from email.utils import format_datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AliasChoices, Field
+
+from api_gateway.answers import Json
+from api_gateway.audit import repository
+from api_gateway.auth.access import Access, Found
+from api_gateway.auth.policy import Action, Thing
+from api_gateway.gateway import Here
+from api_gateway.paging import Page, paged
+from api_gateway.routing import WireRoute
+from api_gateway.times import naive
+
+router = APIRouter(tags=["Audit log"], route_class=WireRoute)
+
+
+class AssetLogQuery(Page):
+    sort_by: Literal["event_datetime"] | None = Field(default=None, validation_alias=AliasChoices("sort_by", "sort-by"))
+
+
+class UserLogQuery(Page):
+    sort_by: Literal["username", "email", "event_datetime", "lastLogin", "lastSeen"] | None = Field(
+        default=None, validation_alias=AliasChoices("sort_by", "sort-by")
+    )
+
+
+def shown(row: Any) -> dict[str, Any]:
+    return {
+        "active_user_id": row["active_user_id"],
+        "active_user_name": row["active_user_name"],
+        "event": row["event"],
+        "event_datetime": naive(row["event_datetime"]),
+    }
+
+
+@router.get("/accounts/{id}/auditlog", summary="Get the history of actions for a specific account.")
+async def account_log(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], here: Here) -> Json:
+    async with here.store.connection() as con:
+        rows = await repository.of_account(con, account["id"])
+    return Json(
+        [
+            {
+                "active_user_id": row["active_user_id"],
+                "event": row["event"],
+                "event_datetime": format_datetime(row["event_datetime"], usegmt=True),
+            }
+            for row in rows
+        ]
+    )
+
+
+@router.get("/users/{id}/auditlog", summary="Get the history of actions for a specific user.")
+async def user_log(
+    user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))],
+    here: Here,
+    query: Annotated[UserLogQuery, Query()],
+) -> Json:
+    async with here.store.connection() as con:
+        rows, filtered = await repository.of_user(con, user["id"], query, "event_datetime")
+        if query.page is None:
+            return Json([shown(row) for row in rows])
+        total = await repository.count_of_user(con, user["id"])
+    return Json(paged([shown(row) for row in rows], total, filtered))
+
+
+@router.get("/assets/{id}/auditlog", summary="Get the history of actions for a specific asset.")
+async def asset_log(
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.AUDIT))],
+    here: Here,
+    query: Annotated[AssetLogQuery, Query()],
+) -> Json:
+    async with here.store.connection() as con:
+        rows, filtered = await repository.of_asset(con, asset["id"], query, "event_datetime")
+        total = await repository.count_of_asset(con, asset["id"])
+    return Json(paged([shown(row) for row in rows], total, filtered))

@@ -1,0 +1,125 @@
+"""What a route demands of its caller. Every route has exactly one `Requirement` among its dependencies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from api_gateway.answers import Rejected, forbidden, not_found, unauthorized, unprocessable
+from api_gateway.auth import repository, subjects
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Owner, Thing, may
+from api_gateway.auth.tokens import digest, from_header
+from api_gateway.gateway import Here
+
+
+class Requirement:
+    """Marks the dependency that decides who may use a route."""
+
+
+class Public(Requirement):
+    """Anyone may, without logging in."""
+
+    async def __call__(self) -> None:
+        return None
+
+
+class LoggedIn(Requirement):
+    """Anyone who is logged in may; the route shows each caller only what they may see."""
+
+    async def __call__(self, request: Request, here: Here) -> Identity:
+        async with here.store.connection() as con:
+            return await authenticate(con, request, here)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The thing in the path, after permission was given."""
+
+    caller: Identity
+    row: Any
+    owner: Owner
+
+    def __getitem__(self, column: str) -> Any:
+        return self.row[column]
+
+
+class Access(Requirement):
+    """Who may do `action` to the `thing` whose id is in the path. `unknown` answers when there is no such thing."""
+
+    def __init__(self, thing: Thing, action: Action, unknown: Callable[[int], Rejected] | None = None) -> None:
+        self.thing = thing
+        self.action = action
+        self.unknown = unknown or UNKNOWN[thing]
+
+    async def __call__(self, id: int, request: Request, here: Here) -> Found:
+        async with here.store.connection() as con:
+            caller = await authenticate(con, request, here)
+            row = await subjects.find(con, self.thing, id)
+        if row is None:
+            raise self.unknown(id)
+        owner = subjects.owner_of(row)
+        if not may(caller, self.action, self.thing, owner):
+            raise forbidden()
+        return Found(caller, row, owner)
+
+
+class OnPlatform(Requirement):
+    """Who may do `action` to the platform as a whole: administrators."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    async def __call__(self, request: Request, here: Here) -> Identity:
+        async with here.store.connection() as con:
+            caller = await authenticate(con, request, here)
+        if not may(caller, self.action, Thing.PLATFORM, Owner(None)):
+            raise forbidden()
+        return caller
+
+
+async def authenticate(con: Any, request: Request, here: Here) -> Identity:
+    """The user whose token came with the request."""
+    token = from_header(request.headers.get("authorization"))
+    row = token and await repository.identify(con, digest(token), here.settings.seen_every)
+    if not row:
+        raise unauthorized()
+    if row["seen_long_ago"]:
+        await repository.mark_seen(con, row["user_id"], row["token_id"])
+    return Identity(
+        user_id=row["user_id"],
+        account_id=row["account_id"],
+        username=row["username"],
+        email=row["email"],
+        roles=frozenset(row["roles"]),
+        token_id=row["token_id"],
+        scopes=frozenset(row["scopes"]),
+    )
+
+
+def unknown_in_path(id: int) -> Rejected:
+    return unprocessable({"path": {"id": [f"No sensor found with ID {id}."]}})
+
+
+def unknown_sensor(id: int) -> Rejected:
+    return unprocessable({"id": [f"No sensor found with ID {id}."]})
+
+
+def unknown_data_sensor(id: int) -> Rejected:
+    return not_found(f"Sensor {id} not found")
+
+
+def unknown_asset(id: int) -> Rejected:
+    return unprocessable({"id": [f"No asset found with ID {id}."]})
+
+
+UNKNOWN: dict[Thing, Callable[[int], Rejected]] = {
+    Thing.ACCOUNT: lambda id: not_found(f"Account {id} not found"),
+    Thing.USER: lambda id: not_found(f"User {id} not found"),
+    Thing.ASSET: lambda id: not_found(f"No asset found with ID {id}."),
+    Thing.SENSOR: unknown_in_path,
+}
+
+Anyone = Depends(Public())
+Caller = Annotated[Identity, Depends(LoggedIn())]

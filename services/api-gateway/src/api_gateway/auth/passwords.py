@@ -1,0 +1,38 @@
+"""Passwords: argon2id, checked in a thread, a few at a time."""
+
+import asyncio
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+UNKNOWN = HASHER.hash("the password of nobody")
+"""Checked when there is no such user, so that the answer takes the same time."""
+
+
+class Passwords:
+    """Checks passwords without holding up other requests. At most `at_once` times 19 MiB are in use."""
+
+    def __init__(self, at_once: int = 4) -> None:
+        self._turn = asyncio.Semaphore(at_once)
+
+    async def hash(self, password: str) -> str:
+        async with self._turn:
+            return await asyncio.to_thread(HASHER.hash, password)
+
+    async def matches(self, password: str, hashed: str | None) -> bool:
+        """Whether the password is the one that was hashed; without a hash never, after the same time."""
+        async with self._turn:
+            return await asyncio.to_thread(verify, password, hashed or UNKNOWN) and hashed is not None
+
+
+def verify(password: str, hashed: str) -> bool:
+    try:
+        return HASHER.verify(hashed, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def outdated(hashed: str) -> bool:
+    """Whether it was hashed with other parameters than we use now."""
+    return HASHER.check_needs_rehash(hashed)

@@ -1,0 +1,138 @@
+"""Who may do what: the whole policy of the gateway, in one table.
+
+A thing belongs to an account, or is public. The caller relates to it in one or more ways (`Party`), and each pair of a
+thing and an action lists the parties that may. Administrators may everything. An admin-reader may also read everything,
+whatever else they may. An account-reader reads everything in their account and changes nothing but themselves.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from api_gateway.auth.identity import Identity, Role
+
+
+class Thing(StrEnum):
+    """What a permission is about."""
+
+    PLATFORM = "platform"
+    ACCOUNT = "account"
+    USER = "user"
+    ASSET = "asset"
+    SENSOR = "sensor"
+    JOB = "job"
+
+
+class Action(StrEnum):
+    """What is done to it."""
+
+    READ = "read"
+    AUDIT = "audit"
+    """Read its audit log."""
+    CREATE = "create"
+    """Create something inside it: users and assets in an account, sensors and assets in an asset."""
+    FEED = "feed"
+    """Post data and annotations."""
+    SCHEDULE = "schedule"
+    """Trigger schedules and forecasts."""
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Party(StrEnum):
+    """How the caller relates to the owner of a thing."""
+
+    ANYONE = "anyone logged in"
+    """The thing is public."""
+    MEMBER = "member of the account"
+    ACCOUNT_ADMIN = "administrator of the account"
+    CONSULTANT = "consultant of the account"
+    SELF = "the user it is about"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """To whom a thing belongs. Without an account it is public."""
+
+    account_id: int | None
+    consultancy_account_id: int | None = None
+    user_id: int | None = None
+
+
+A, P = Action, Party
+RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
+    Thing.PLATFORM: {A.READ: (), A.CREATE: ()},
+    Thing.ACCOUNT: {
+        A.READ: (P.MEMBER, P.CONSULTANT),
+        A.AUDIT: (P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.CREATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.FEED: (P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.UPDATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
+    },
+    Thing.USER: {
+        A.READ: (P.SELF, P.MEMBER, P.CONSULTANT),
+        A.AUDIT: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.UPDATE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT),
+    },
+    Thing.ASSET: {
+        A.READ: (P.ANYONE, P.MEMBER, P.CONSULTANT),
+        A.AUDIT: (P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.CREATE: (P.MEMBER, P.CONSULTANT),
+        A.FEED: (P.MEMBER, P.CONSULTANT),
+        A.SCHEDULE: (P.MEMBER, P.CONSULTANT),
+        A.UPDATE: (P.MEMBER, P.CONSULTANT),
+        A.DELETE: (P.ACCOUNT_ADMIN,),
+    },
+    Thing.SENSOR: {
+        A.READ: (P.ANYONE, P.MEMBER, P.CONSULTANT),
+        A.FEED: (P.MEMBER, P.CONSULTANT),
+        A.SCHEDULE: (P.MEMBER, P.CONSULTANT),
+        A.UPDATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.DELETE: (P.ACCOUNT_ADMIN,),
+    },
+    Thing.JOB: {A.READ: (P.MEMBER, P.CONSULTANT)},
+}
+
+READING = frozenset({Action.READ, Action.AUDIT})
+SCOPES: dict[Action, str] = {
+    Action.READ: "read",
+    Action.AUDIT: "admin",
+    Action.CREATE: "admin",
+    Action.FEED: "write",
+    Action.SCHEDULE: "schedule",
+    Action.UPDATE: "admin",
+    Action.DELETE: "admin",
+}
+"""The scope an API key needs for an action."""
+
+
+def parties(caller: Identity, owner: Owner) -> frozenset[Party]:
+    """Every way in which the caller relates to the owner."""
+    found: set[Party] = set()
+    if owner.account_id is None:
+        found.add(Party.ANYONE)
+    elif owner.account_id == caller.account_id:
+        found.add(Party.MEMBER)
+        if caller.has(Role.ACCOUNT_ADMIN):
+            found.add(Party.ACCOUNT_ADMIN)
+    elif owner.consultancy_account_id == caller.account_id and caller.has(Role.CONSULTANT):
+        found.add(Party.CONSULTANT)
+    if owner.user_id is not None and owner.user_id == caller.user_id:
+        found.add(Party.SELF)
+    return frozenset(found)
+
+
+def may(caller: Identity, action: Action, thing: Thing, owner: Owner) -> bool:
+    """Whether the caller may do this."""
+    granted = frozenset(RIGHTS[thing][action])
+    if caller.scopes and SCOPES[action] not in caller.scopes:
+        return False
+    if caller.has(Role.ADMIN):
+        return True
+    related = parties(caller, owner)
+    if action in READING and (
+        caller.has(Role.ADMIN_READER) or (caller.has(Role.ACCOUNT_READER) and P.MEMBER in related)
+    ):
+        return True
+    if action not in READING and caller.has(Role.ACCOUNT_READER) and not caller.has(Role.ACCOUNT_ADMIN):
+        related &= {Party.SELF}
+    return bool(granted & related)

@@ -1,0 +1,19 @@
+"""`POST /api/requestAuthToken`."""
+
+from fastapi import APIRouter, Request
+
+from api_gateway.answers import Json
+from api_gateway.auth import service
+from api_gateway.auth.access import Anyone
+from api_gateway.auth.schemas import Credentials
+from api_gateway.gateway import Here
+from api_gateway.routing import WireRoute
+
+router = APIRouter(prefix="/api", tags=["Auth"], route_class=WireRoute)
+
+
+@router.post("/requestAuthToken", dependencies=[Anyone], summary="Obtain an authentication token.")
+async def request_token(request: Request, here: Here, body: Credentials) -> Json:
+    address = request.client.host if request.client else "unknown"
+    login = await service.log_in(here, body.email, body.password, address)
+    return Json({"auth_token": login.token, "status": 200, "user_id": login.user_id})

@@ -1,0 +1,31 @@
+"""Finding the thing a request is about, together with whom it belongs to."""
+
+from typing import Any
+
+from api_gateway.auth.policy import Owner, Thing
+
+LARGEST_ID = 2**31 - 1
+
+FIND: dict[Thing, str] = {
+    Thing.ACCOUNT: """
+        select id, name, id as account_id, consultancy_account_id, null::int as user_id from account where id = $1""",
+    Thing.USER: """
+        select u.id, u.username, u.email, u.account_id, a.consultancy_account_id, u.id as user_id
+        from users u join account a on a.id = u.account_id where u.id = $1""",
+    Thing.ASSET: """
+        select s.id, s.name, s.parent_asset_id, s.account_id, a.consultancy_account_id, null::int as user_id
+        from asset s left join account a on a.id = s.account_id where s.id = $1""",
+    Thing.SENSOR: """
+        select n.id, n.name, n.unit, n.event_resolution, n.timezone, n.asset_id,
+               s.name as asset_name, s.account_id, a.consultancy_account_id, null::int as user_id
+        from sensor n join asset s on s.id = n.asset_id left join account a on a.id = s.account_id where n.id = $1""",
+}
+
+
+async def find(con: Any, thing: Thing, id: int) -> Any:
+    """The thing, or nothing."""
+    return await con.fetchrow(FIND[thing], id) if 0 < id <= LARGEST_ID else None
+
+
+def owner_of(row: Any) -> Owner:
+    return Owner(row["account_id"], row["consultancy_account_id"], row["user_id"])

@@ -1,0 +1,108 @@
+"""Reading the values of a sensor: the window, the unit and the resolution that were asked for."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flexmodel.errors import Invalid
+from flexmodel.problem import Array, Window
+from flexmodel.quantities import QuantityError, convert, is_energy, is_valid_unit
+from flexmodel.series import to_steps
+from flexmodel.time import Duration, zone
+from flexstore import series
+from flexstore.series import Series, SeriesQuery
+
+from api_gateway.data.schemas import DataQuery
+
+GRID_OF_INSTANTS = timedelta(minutes=5)
+"""The steps at which an instantaneous sensor is read when no resolution is asked for."""
+TO_SUBTRACT = timedelta(days=400 * 365)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A window of a sensor's data, checked."""
+
+    window: Window
+    length: timedelta
+    told_resolution: timedelta
+    query: SeriesQuery
+
+
+def understand(sensor: Any, query: DataQuery, most_values: int) -> Asked:
+    """What is asked of this sensor. Raises `Invalid` with the parameters that are wrong."""
+    own: timedelta = sensor["event_resolution"]
+    length = length_of(query.duration, query.start, sensor["timezone"], "duration")
+    asked = None if query.resolution is None else fixed(query.resolution, "resolution")
+    if asked is not None and asked <= timedelta(0):
+        # Clients say "no resolution" for instantaneous sensors as zero.
+        asked = None
+    step = asked or own or GRID_OF_INSTANTS
+    steps = -(-length // step)
+    if steps > most_values:
+        raise Invalid({"duration": [f"This asks for {steps} values. At most {most_values} can be read at once."]})
+    check_unit(sensor, query.unit, step)
+    return Asked(
+        Window(query.start, step, steps),
+        length,
+        step if asked or own else timedelta(0),
+        SeriesQuery(
+            sensor_id=sensor["id"],
+            start=query.start,
+            end=query.start + steps * step,
+            resolution=own,
+            prior=query.prior,
+            horizon=None if query.horizon is None else fixed(query.horizon, "horizon"),
+            sources=None if query.source is None else [query.source],
+            types=None if query.source_type is None else [query.source_type],
+            accounts=None if query.source_account is None else [query.source_account],
+        ),
+    )
+
+
+def length_of(duration: Duration, start: datetime, timezone: str, field: str) -> timedelta:
+    """The length of a duration that starts then, in the sensor's time zone."""
+    try:
+        length = duration.from_start(start, zone(timezone))
+    except (OverflowError, ValueError) as error:
+        raise Invalid({field: ["This goes beyond the years 1 to 9999."]}) from error
+    if length < timedelta(0):
+        raise Invalid({field: ["A duration cannot be negative."]})
+    if length > TO_SUBTRACT:
+        raise Invalid({field: ["A duration cannot be longer than 400 years."]})
+    return length
+
+
+def fixed(duration: Duration, field: str) -> timedelta:
+    """A duration that is the same at all times."""
+    if duration.years or duration.months:
+        raise Invalid({field: ["Use days, hours, minutes or seconds: years and months differ in length."]})
+    return timedelta(days=duration.days) + duration.rest
+
+
+def check_unit(sensor: Any, unit: str, step: timedelta) -> None:
+    try:
+        if not is_valid_unit(unit):
+            raise QuantityError
+        convert([], sensor["unit"], unit, step)
+    except QuantityError as error:
+        own = sensor["unit"]
+        sentence = f"Required unit for this sensor is {own}, got incompatible unit: {unit}"
+        raise Invalid({"_schema": [sentence]}) from error
+
+
+def on_steps(found: Series, sensor: Any, asked: Asked, unit: str) -> Array:
+    """The values per step in the unit asked for, NaN where nothing is known.
+
+    Energy adds up: it becomes power before events are averaged or repeated, and the energy of a step thereafter.
+    """
+    own, own_unit, step = sensor["event_resolution"], sensor["unit"], asked.window.resolution
+    values = found.values
+    if is_energy(own_unit) and own and (step != own or not is_energy(unit)):
+        values, own_unit = convert(values, own_unit, "MW", own), "MW"
+    return convert(to_steps(found.event_start, values, own, asked.window), own_unit, unit, step)
+
+
+async def read(con: Any, sensor: Any, asked: Asked, unit: str) -> Array:
+    [found] = await series.read(con, [asked.query])
+    return on_steps(found, sensor, asked, unit)

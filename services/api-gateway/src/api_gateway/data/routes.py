@@ -1,0 +1,133 @@
+"""`/sensors/{id}/data` and what is derived from it: values, uploads, statistics, status."""
+
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from flexmodel.errors import Invalid
+from flexstore import series
+from flexstore.series import Stats
+
+from api_gateway.answers import PROCESSED, Empty, Json, fields_under
+from api_gateway.audit.service import note
+from api_gateway.auth.access import Access, Found, unknown_data_sensor
+from api_gateway.auth.policy import Action, Thing
+from api_gateway.data import reading, repository
+from api_gateway.data.schemas import DataDeletion, DataPost, DataQuery, StatsQuery, example_values
+from api_gateway.data.status import status_of, utc_now
+from api_gateway.gateway import Gateway, Here
+from api_gateway.routing import COMBINED, WireRoute, body_of, names_fields_under
+from api_gateway.times import clock_duration
+
+router = APIRouter(prefix="/sensors/{id}", tags=["Sensor data"], route_class=WireRoute)
+
+WHERE = "combined_sensor_data_description"
+Readable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))]
+ReadableData = Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ, unknown_data_sensor))]
+Feedable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_data_sensor))]
+
+
+@router.get(
+    "/data",
+    summary="Get sensor data.",
+    responses={200: {"content": {"application/json": {"example": example_values()}}}},
+)
+@names_fields_under(COMBINED)
+async def get_data(sensor: ReadableData, here: Here, query: Annotated[DataQuery, Query()]) -> Json:
+    with fields_under(WHERE):
+        asked = reading.understand(sensor.row, query, here.settings.most_values)
+        async with here.store.connection() as con:
+            if query.source is not None and not await repository.source_exists(con, query.source):
+                raise Invalid({"source": [f"No data source found with id {query.source}."]})
+            values = await reading.read(con, sensor.row, asked, query.unit)
+    return Json(
+        PROCESSED
+        | {
+            "duration": clock_duration(asked.length),
+            "resolution": clock_duration(asked.told_resolution),
+            "start": query.start.isoformat(),
+            "unit": query.unit,
+            "values": values,
+        }
+    )
+
+
+@router.post("/data", summary="Post sensor data.", openapi_extra=body_of(DataPost))
+@names_fields_under(COMBINED)
+async def post_data(sensor: Feedable, here: Here, request: Request) -> Response:
+    return await passed_on(sensor, here, request, f"/internal/sensors/{sensor['id']}/data")
+
+
+@router.post("/data/upload", summary="Upload sensor data by file.")
+@names_fields_under(COMBINED)
+async def upload_data(sensor: Feedable, here: Here, request: Request) -> Response:
+    return await passed_on(sensor, here, request, f"/internal/sensors/{sensor['id']}/data/upload")
+
+
+async def passed_on(sensor: Found, here: Gateway, request: Request, path: str) -> Response:
+    """What the ingest service answers to the same body."""
+    with fields_under(WHERE):
+        answer = await here.ingest.post(
+            path,
+            user=sensor.caller.user_id,
+            account=sensor.caller.account_id,
+            content=await request.body(),
+            headers={"Content-Type": request.headers.get("content-type", "")},
+        )
+    return Response(answer.content, answer.status_code, media_type="application/json")
+
+
+@router.delete("/data", status_code=204, response_class=Empty, summary="Delete sensor data.")
+async def delete_data(
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))], here: Here, body: DataDeletion | None = None
+) -> Empty:
+    which = body or DataDeletion()
+    with fields_under("json"):
+        async with here.store.transaction() as con:
+            if which.source is not None and not await repository.source_exists(con, which.source):
+                raise Invalid({"source": [f"No data source found with id {which.source}."]})
+            number = await repository.delete_between(con, sensor["id"], which.source, which.start, which.until)
+            await note(
+                con,
+                sensor.caller,
+                f"Deleted {number} values of sensor '{sensor['name']}': {sensor['id']}",
+                account_id=sensor["account_id"],
+                asset_id=sensor["asset_id"],
+                sensor_id=sensor["id"],
+                details=which.model_dump(mode="json", exclude_none=True),
+            )
+    return Empty()
+
+
+@router.get("/stats", summary="Get sensor statistics per data source.")
+async def get_stats(sensor: Readable, here: Here, query: Annotated[StatsQuery, Query()]) -> Json:
+    async with here.store.connection() as con:
+        found = await series.stats(con, sensor["id"], query.event_start_time, query.event_end_time)
+    answer: dict[str, Any] = {"status": 200}
+    for stats in found:
+        figures = shown_stats(stats, sensor["timezone"])
+        answer[f"{stats.source_name} (ID: {stats.source_id})"] = figures if query.sort else list(figures.items())
+    return Json(answer)
+
+
+def shown_stats(stats: Stats, timezone: str) -> dict[str, Any]:
+    zone = ZoneInfo(timezone)
+    return {
+        "First event start": stats.first_event_start.astimezone(zone).isoformat(),
+        "Last event end": stats.last_event_end.astimezone(zone).isoformat(),
+        "Last recorded": stats.last_recorded.astimezone(zone).isoformat(),
+        "Min value": stats.minimum,
+        "Max value": stats.maximum,
+        "Mean value": stats.mean,
+        "Sum over values": stats.total,
+        "Number of values": stats.count,
+    }
+
+
+@router.get("/status", summary="Get how recent the data of a sensor are.")
+async def get_status(sensor: Readable, here: Here) -> Json:
+    async with here.store.connection() as con:
+        found = await series.staleness(con, [sensor["id"]])
+    now = utc_now()
+    lines = [status_of(sensor.row, one, now) for one in found] or [status_of(sensor.row, None, now)]
+    return Json({"sensors_data": lines, "status": 200})

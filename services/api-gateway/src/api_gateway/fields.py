@@ -1,0 +1,162 @@
+"""The kinds of fields that requests are made of."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+from flexmodel.quantities import QuantityError, check_unit
+from flexmodel.time import Duration, TimeError, parse_duration, parse_moment, zone
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+LARGEST_ID = 2**31 - 1
+LONGEST_DOCUMENT = 1_000_000
+"""Characters of one JSON field, such as the attributes of an asset."""
+
+
+class Input(BaseModel):
+    """The body of a request; an unknown field is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    def sent(self) -> dict[str, Any]:
+        """The fields that the request contained."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+def absent() -> Any:
+    """The default of a field that may be left out but not be null."""
+    return Field(default=None, json_schema_extra=without_default)
+
+
+def without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+def problem(sentence: str) -> PydanticCustomError:
+    # Braces would be taken for placeholders.
+    return PydanticCustomError("input", "{sentence}", {"sentence": sentence})
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise problem("Field may not be null." if value is None else "Not a valid string.")
+    if "\0" in value:
+        raise problem("Must not contain the character NUL.")
+    return value
+
+
+def moment(value: Any) -> datetime:
+    if not isinstance(value, str):
+        raise problem("Not a valid datetime.")
+    try:
+        return parse_moment(value)
+    except TimeError as error:
+        raise problem(str(error)) from error
+
+
+def duration(value: Any) -> Duration:
+    if not isinstance(value, str):
+        raise problem("Not a valid string.")
+    if len(value) > 100:
+        raise problem("Longer than maximum length 100.")
+    try:
+        return parse_duration(value)
+    except TimeError as error:
+        raise problem(str(error)) from error
+
+
+def timezone(value: str) -> str:
+    try:
+        zone(value)
+    except TimeError as error:
+        raise problem(str(error)) from error
+    return value
+
+
+def unit(value: str) -> str:
+    try:
+        return check_unit(value)
+    except QuantityError as error:
+        raise problem(str(error)) from error
+
+
+def email(value: str) -> str:
+    local, at, domain = value.strip().rpartition("@")
+    if not (at and local and "." in domain.strip(".") and not any(c.isspace() for c in value.strip())):
+        raise problem("Not a valid email address.")
+    return value.strip()
+
+
+def color(value: str) -> str:
+    if not (len(value) in (4, 7) and value.startswith("#") and all(c in "0123456789abcdefABCDEF" for c in value[1:])):
+        raise problem("Not a valid color. Write it like #1a3443.")
+    return value
+
+
+def identifier(value: int) -> int:
+    """Ids are small; what is larger is answered like any id that nothing has."""
+    return min(value, LARGEST_ID)
+
+
+def document(value: Any) -> Any:
+    """A JSON field: existing clients send it as text, others as it is."""
+    if isinstance(value, str):
+        if len(value) > LONGEST_DOCUMENT:
+            raise problem(f"Longer than maximum length {LONGEST_DOCUMENT}.")
+        try:
+            return orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise problem(f"Not valid JSON: {error.msg}.") from error
+    return value
+
+
+def holds_nul(value: Any) -> bool:
+    """Whether the character NUL, which PostgreSQL cannot store, is anywhere in a JSON value."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(holds_nul(key) or holds_nul(item) for key, item in value.items())
+    return isinstance(value, list) and any(holds_nul(item) for item in value)
+
+
+def without_nul(value: Any) -> Any:
+    if holds_nul(value):
+        raise problem("Must not contain the character NUL.")
+    return value
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise problem("Not a valid mapping type.")
+    return value
+
+
+def sequence(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise problem("Not a valid list.")
+    return value
+
+
+DOCUMENT = (BeforeValidator(document), AfterValidator(without_nul))
+TEXT_OR_JSON = {"description": "JSON, as text or as it is."}
+
+Text = Annotated[str, BeforeValidator(text)]
+Name = Annotated[Text, Field(min_length=1, max_length=255)]
+Id = Annotated[int, AfterValidator(identifier)]
+Moment = Annotated[
+    datetime,
+    PlainValidator(moment),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-22T00:00:00+01:00"]}),
+]
+Span = Annotated[
+    Duration,
+    PlainValidator(duration),
+    WithJsonSchema({"type": "string", "format": "duration", "examples": ["PT1H"]}),
+]
+TimeZone = Annotated[Text, Field(max_length=255), AfterValidator(timezone)]
+Unit = Annotated[Text, Field(max_length=80), AfterValidator(unit)]
+Email = Annotated[Text, Field(max_length=254), AfterValidator(email)]
+Color = Annotated[Text, AfterValidator(color)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(mapping), *DOCUMENT]
+JsonList = Annotated[list[Any], AfterValidator(sequence), *DOCUMENT]

@@ -1,0 +1,34 @@
+"""What every route may use: the store, the settings and the other services."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+from flexserve.siblings import Sibling
+from flexstore.store import Store
+
+from api_gateway.auth.passwords import Passwords
+from api_gateway.mail import Mailer
+from api_gateway.rates import Limiter
+from api_gateway.settings import GatewaySettings
+
+
+@dataclass(slots=True)
+class Gateway:
+    store: Store
+    settings: GatewaySettings
+    ingest: Sibling
+    limiter: Limiter
+    mailer: Mailer
+    work_waits: Callable[[], None]
+    """Tell the relay that a transaction left something in the outbox."""
+    passwords: Passwords = field(default_factory=Passwords)
+
+
+async def here(request: Request) -> Gateway:
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+Here = Annotated[Gateway, Depends(here)]

@@ -1,0 +1,100 @@
+"""`/`, `/api/`, the listing of `/api/v3_0`, health as existing clients ask for it, and versions long gone."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from flexmodel.errors import Unavailable
+
+from api_gateway.answers import PROCESSED, Json
+from api_gateway.auth.access import Anyone
+from api_gateway.gateway import Here
+from api_gateway.home import pages
+from api_gateway.home.versions import API_VERSION, COMPATIBLE_VERSION, DOCUMENTATION, OWN_VERSION, SUNSET_VERSIONS
+from api_gateway.routing import WireRoute
+
+router = APIRouter(dependencies=[Anyone], tags=["Home"], route_class=WireRoute)
+
+MESSAGE = (
+    "For these API versions a public endpoint is available, listing its service. For example: /api/v3_0. "
+    "An authentication token can be requested at: /api/requestAuthToken"
+)
+METHODS = {"get": 0, "post": 1, "patch": 2, "delete": 3}
+
+
+@router.get("/", response_class=HTMLResponse, include_in_schema=False)
+async def home(here: Here) -> HTMLResponse:
+    return HTMLResponse(pages.home(here.settings.public_url))
+
+
+@router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+async def documentation(request: Request) -> HTMLResponse:
+    return HTMLResponse(pages.reference(request.app.openapi()))
+
+
+@router.get("/api/", summary="List the versions of the API.")
+@router.get("/api", include_in_schema=False)
+async def versions() -> Json:
+    return Json(
+        {
+            "flexmeasures_version": COMPATIBLE_VERSION,
+            "flexmesh_version": OWN_VERSION,
+            "message": MESSAGE,
+            "status": 200,
+            "versions": [API_VERSION],
+        }
+    )
+
+
+@router.get(f"/api/{API_VERSION}", summary="Obtain a service listing for this version.")
+async def services(request: Request) -> Json:
+    listed = services_in(request.app.openapi(), str(request.base_url).rstrip("/"))
+    return Json(PROCESSED | {"services": listed, "version": "3.0"})
+
+
+def services_in(document: dict[str, Any], base_url: str) -> list[dict[str, str]]:
+    """Every operation of this version of the API, from its description."""
+    prefix = f"/api/{API_VERSION}"
+    found = []
+    for path, operations in sorted(document["paths"].items()):
+        if path == prefix or path.startswith(f"{prefix}/"):
+            name = path.removeprefix(prefix).replace("{", "<").replace("}", ">")
+            for method in sorted(METHODS.keys() & operations.keys(), key=METHODS.__getitem__):
+                description = operations[method].get("summary", "")
+                found.append(
+                    {"description": description, "name": f"{method.upper()} {name}", "url": f"{base_url}{prefix}{name}"}
+                )
+    return found
+
+
+@router.get(f"/api/{API_VERSION}/health/ready", tags=["Health"], summary="Get readiness status.")
+async def ready(here: Here) -> Json:
+    try:
+        await here.store.ping(here.settings.readiness_timeout)
+    except Unavailable:
+        return Json({"database_sql": False, "status": 503}, 503, {"Retry-After": "2"})
+    return Json({"database_sql": True, "status": 200})
+
+
+@router.get("/api/ops/ping", include_in_schema=False)
+async def ping() -> Json:
+    return Json({"message": "ok", "status": 200})
+
+
+async def sunset(request: Request) -> Json:
+    """Any request to a version that is gone."""
+    name = request.url.path.split("/")[2]
+    version = name.removeprefix("v").replace("_", ".")
+    page = f"{DOCUMENTATION}/en/v0.13.0/api/{name}.html"
+    upgrade = f"{DOCUMENTATION}/en/latest/api/introduction.html#deprecation-and-sunset"
+    message = (
+        f"API version {version} has been sunset. Please upgrade to API version 3.0. See {page} for more information."
+    )
+    links = f'<{upgrade}>; rel="deprecation"; type="text/html", <{page}>; rel="sunset"; type="text/html"'
+    return Json({"message": message, "status": 410}, 410, {"Link": links})
+
+
+for gone in SUNSET_VERSIONS:
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    router.add_api_route(f"/api/{gone}", sunset, methods=methods, include_in_schema=False)
+    router.add_api_route(f"/api/{gone}/{{path:path}}", sunset, methods=methods, include_in_schema=False)

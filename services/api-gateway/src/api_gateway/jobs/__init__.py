@@ -1,0 +1,1 @@
+"""Jobs, as those who asked for them see them."""

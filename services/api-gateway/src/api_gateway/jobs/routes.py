@@ -1,0 +1,53 @@
+"""`GET /jobs/{uuid}` and the jobs of an asset."""
+
+import hashlib
+import json
+from email.utils import format_datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from api_gateway.answers import Json, Rejected, forbidden
+from api_gateway.auth.access import Access, Caller, Found
+from api_gateway.auth.policy import Action, Thing
+from api_gateway.gateway import Here
+from api_gateway.jobs import access, repository
+from api_gateway.jobs.wording import KINDS, STATUS_CODES, shown
+from api_gateway.routing import WireRoute
+
+router = APIRouter(tags=["Jobs"], route_class=WireRoute)
+
+
+@router.get("/jobs/{uuid}", summary="Get the status of a job.", responses={202: {}, 404: {}, 422: {}})
+async def get_job(uuid: str, caller: Caller, here: Here) -> Json:
+    async with here.store.connection() as con:
+        job = await access.find(con, uuid)
+        if job is None:
+            raise Rejected(404, {"message": f"Job {uuid} not found.", "status": "ERROR"})
+        if not await access.may_see(con, caller, job):
+            raise forbidden()
+    return Json(shown(job), STATUS_CODES[job.status])
+
+
+@router.get("/assets/{id}/jobs", summary="Get all background jobs of an asset.")
+async def list_asset_jobs(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))], here: Here) -> Json:
+    async with here.store.connection() as con:
+        rows = await repository.of_asset(con, asset["id"])
+    return Json({"jobs": [listed(row) for row in rows], "redis_connection_err": None, "status": 200})
+
+
+def listed(row: Any) -> dict[str, Any]:
+    """A job in the list of an asset."""
+    kind = "asset" if row["sensor_id"] is None else "sensor"
+    metadata = json.dumps(row["request"], indent=4)
+    return {
+        "asset_or_sensor_type": kind,
+        "enqueued_at": format_datetime(row["enqueued_at"], usegmt=True),
+        "entity": f"{kind}: {row['name']} (Id: {row['entity_id']})",
+        "err": row["error"],
+        "job_id": str(row["id"]),
+        "metadata": metadata,
+        "metadata_hash": hashlib.sha256(metadata.encode()).hexdigest(),
+        "queue": KINDS.get(row["queue"], ("", row["queue"]))[1],
+        "status": row["status"].lower(),
+    }

@@ -1,0 +1,41 @@
+"""Mail to users: through SMTP when it is set up, else into the log, where the operator of a laptop finds it."""
+
+import asyncio
+import logging
+import smtplib
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Mailer:
+    host: str | None
+    port: int
+    sender: str
+    user: str | None = None
+    password: str | None = None
+    encrypted: bool = True
+    """Whether to ask the server for TLS before saying anything else."""
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        """Send one mail. A mail server that is away is logged: the request that led to the mail has succeeded."""
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = self.sender, to, subject
+        message.set_content(text)
+        if self.host is None:
+            log.info("No mail server is set, so here is the mail to %s:\n%s", to, text)
+            return
+        try:
+            await asyncio.to_thread(self._deliver, message)
+        except (OSError, smtplib.SMTPException) as error:
+            log.error("The mail '%s' to %s was not sent: %s", subject, to, error)
+
+    def _deliver(self, message: EmailMessage) -> None:
+        with smtplib.SMTP(self.host or "", self.port, timeout=20) as server:
+            if self.encrypted:
+                server.starttls()
+            if self.user:
+                server.login(self.user, self.password or "")
+            server.send_message(message)

@@ -1,0 +1,101 @@
+"""Rate limits, counted in the database so that all replicas of the gateway share them."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+from time import time
+
+from flexstore.store import Store
+
+from api_gateway.answers import Rejected
+
+COUNT = """
+insert into rate_limit as r (key, window_start, hits) values ($1, to_timestamp($2), 1)
+on conflict (key) do update
+set hits = case when r.window_start = excluded.window_start then r.hits + 1 else 1 end,
+    window_start = excluded.window_start
+returning hits
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So many per window. Zero means no limit."""
+
+    hits: int
+    window: timedelta
+    told: str
+    """How the answer calls it: `60 per 1 minute`."""
+
+
+def per_minute(hits: int) -> Limit:
+    return Limit(hits, timedelta(minutes=1), f"{hits} per 1 minute")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is left in the window."""
+
+    limit: Limit
+    hits: int
+    reset: float
+    """When the window ends, in seconds since 1970."""
+
+    @property
+    def exceeded(self) -> bool:
+        return self.hits > self.limit.hits
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if not self.limit.hits:
+            return {}
+        return {
+            "X-RateLimit-Limit": str(self.limit.hits),
+            "X-RateLimit-Remaining": str(max(0, self.limit.hits - self.hits)),
+            "X-RateLimit-Reset": str(ceil(self.reset)),
+            "Retry-After": str(max(1, ceil(self.reset - time()))),
+        }
+
+    def enforce(self) -> None:
+        """Refuse the request when the limit is exceeded."""
+        if self.limit.hits and self.exceeded:
+            message = f"You hit a rate limit. The limit you hit allows {self.limit.told}."
+            body = {"message": message, "result": "Rejected", "status": "TOO_MANY_REQUESTS"}
+            raise Rejected(429, body, self.headers)
+
+
+class Limiter:
+    """Counts in fixed windows."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def count(self, key: str, limit: Limit) -> Verdict:
+        """Count one request."""
+        start = self._window(limit)
+        hits = 0
+        if limit.hits:
+            async with self.store.connection() as con:
+                hits = await con.fetchval(COUNT, key, start)
+        return Verdict(limit, hits, start + limit.window.total_seconds())
+
+    async def look(self, key: str, limit: Limit) -> Verdict:
+        """How many were counted, with the one being asked about, but without counting it."""
+        start = self._window(limit)
+        hits = None
+        if limit.hits:
+            async with self.store.connection() as con:
+                hits = await con.fetchval(
+                    "select hits from rate_limit where key = $1 and window_start = to_timestamp($2)", key, start
+                )
+        return Verdict(limit, (hits or 0) + 1, start + limit.window.total_seconds())
+
+    async def forget_old(self) -> None:
+        """Remove counts of windows long past."""
+        async with self.store.connection() as con:
+            await con.execute("delete from rate_limit where window_start < now() - interval '1 day'")
+
+    @staticmethod
+    def _window(limit: Limit) -> float:
+        length = limit.window.total_seconds()
+        return time() // length * length

@@ -1,0 +1,91 @@
+"""How a request becomes the arguments of a route: strict JSON, and where a route's answer names wrong fields."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from api_gateway.answers import Rejected, nested, plain, unprocessable
+from api_gateway.fields import holds_nul
+from api_gateway.wording import by_field
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
+
+DEFAULT_PLACES: dict[str, str | None] = {"body": "json", "query": "query", "path": "path"}
+COMBINED: dict[str, str | None] = {
+    **dict.fromkeys(DEFAULT_PLACES, "combined_sensor_data_description"),
+    "id": "sensor",
+}
+"""The endpoints of sensor data name everything under one key, and the id in the path `sensor`."""
+FLAT: dict[str, str | None] = dict.fromkeys(DEFAULT_PLACES, None)
+
+
+class StrictRequest(Request):
+    """A request whose JSON has no NaN, no infinity and no depth that could exhaust anyone."""
+
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = orjson.loads(await self.body())
+            if b"\\u0000" in self._body and holds_nul(self._json):
+                raise unprocessable({"json": {"_schema": ["Text must not contain the character NUL (\\u0000)."]}})
+        return self._json
+
+
+class WireRoute(APIRoute):
+    """A route that reads strict JSON and refuses every other kind of body by name."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            try:
+                return await handle(StrictRequest(request.scope, request.receive))
+            except Rejected as rejected:
+                return rejected.answer()
+            except RequestValidationError as error:
+                return await explained(error, request)
+
+        return strictly
+
+
+def body_of(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
+    """What the documentation says of a body that the route passes on unread."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
+
+
+def names_fields_under(places: dict[str, str | None]) -> Callable[[Endpoint], Endpoint]:
+    """Say under which keys this route's answers name wrong fields of the body, the query and the path."""
+
+    def mark(endpoint: Endpoint) -> Endpoint:
+        endpoint.field_places = places  # type: ignore[attr-defined]
+        return endpoint
+
+    return mark
+
+
+async def explained(error: RequestValidationError, request: Request) -> Response:
+    """Invalid input as existing clients know it."""
+    errors = error.errors()
+    for one in errors:
+        if one["type"] == "json_invalid":
+            reason = (one.get("ctx") or {}).get("error", one["msg"])
+            return plain(400, f"The body is not valid JSON: {reason}.").answer()
+        if one["loc"] == ("body",) and isinstance(one.get("input"), bytes):
+            sent = request.headers.get("content-type", "no Content-Type")
+            return plain(415, f"Send JSON, with the header Content-Type: application/json (got {sent}).").answer()
+    places = getattr(request.scope.get("endpoint"), "field_places", DEFAULT_PLACES)
+    message: dict[str, Any] = {}
+    for place in ("path", "query", "body"):
+        here = [one for one in errors if one["loc"][0] == place]
+        fields = by_field(here, skip=1)
+        if place == "path" and "id" in fields and places.get("id"):
+            fields[str(places["id"])] = fields.pop("id")
+        if fields:
+            where = places[place]
+            message |= nested(where, message.get(where, {}) | fields if where else fields)
+    return unprocessable(message).answer()

@@ -1,0 +1,126 @@
+"""`…/schedules`: trigger schedules for a sensor or an asset, and read them."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from flexmodel.errors import Forbidden, Invalid
+
+from api_gateway.answers import PROCESSED, Json, Rejected, fields_under, forbidden, problem_lists, unprocessable
+from api_gateway.auth.access import Access, Found, unknown_asset, unknown_sensor
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Thing
+from api_gateway.gateway import Gateway, Here
+from api_gateway.jobs import access
+from api_gateway.jobs.wording import message
+from api_gateway.rates import Verdict, per_minute
+from api_gateway.routing import FLAT, WireRoute, names_fields_under
+from api_gateway.schedules import reading, repository, service
+from api_gateway.schedules.schemas import AssetTrigger, ScheduleQuery, SensorTrigger
+from api_gateway.schedules.service import Asked
+from api_gateway.times import clock_duration
+
+router = APIRouter(tags=["Schedules"], route_class=WireRoute)
+
+ACCEPTED = {"message": "Request has been accepted for processing.", "status": "ACCEPTED"}
+TOP_LEVEL = frozenset({"start", "end", "duration", "resolution", "prior", "sequential", "flex-model", "_schema"})
+"""Where a trigger itself, rather than its flex-model or flex-context, is wrong."""
+
+
+@router.post("/sensors/{id}/schedules/trigger", status_code=202, summary="Trigger a schedule for one device.")
+async def trigger_sensor(
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))],
+    here: Here,
+    request: Request,
+    body: SensorTrigger,
+) -> Json:
+    verdict = await counted(here, sensor.caller)
+    asked = Asked(
+        sensor["asset_id"], sensor["account_id"], await request.json(), sensor["id"], body.force_new_job_creation
+    )
+    with fields_under("json"):
+        job = await taken_on(here, sensor.caller, asked)
+    results = f"/api/v3_0/sensors/{sensor['id']}/schedules/{job}"
+    return Json(accepted(job) | {"results-url": results}, 202, verdict.headers)
+
+
+@router.post("/assets/{id}/schedules/trigger", status_code=202, summary="Trigger a schedule for one or more devices.")
+@names_fields_under(FLAT)
+async def trigger_asset(
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.SCHEDULE, unknown_asset))],
+    here: Here,
+    request: Request,
+    body: AssetTrigger,
+) -> Json:
+    verdict = await counted(here, asset.caller)
+    asked = Asked(asset["id"], asset["account_id"], await request.json(), force=body.force_new_job_creation)
+    try:
+        job = await taken_on(here, asset.caller, asked)
+    except Invalid as invalid:
+        fields = problem_lists(invalid.fields)
+        raise unprocessable(fields if TOP_LEVEL & fields.keys() else {"json": fields}) from invalid
+    return Json(accepted(job), 202, verdict.headers)
+
+
+async def counted(here: Gateway, caller: Identity) -> Verdict:
+    """Count the trigger against the limit of the caller's account."""
+    limit = per_minute(here.settings.triggers_per_minute)
+    verdict = await here.limiter.count(f"trigger:{caller.account_id}", limit)
+    verdict.enforce()
+    return verdict
+
+
+async def taken_on(here: Gateway, caller: Identity, asked: Asked) -> UUID:
+    try:
+        return await service.trigger(here, caller, asked)
+    except Forbidden as refused:
+        raise forbidden() from refused
+
+
+def accepted(job: UUID) -> dict[str, Any]:
+    return ACCEPTED | {"job": str(job), "job-url": f"/api/v3_0/jobs/{job}", "schedule": str(job)}
+
+
+@router.get("/sensors/{id}/schedules/{uuid}", summary="Get a schedule for one device.", responses={202: {}, 400: {}})
+@names_fields_under(FLAT)
+async def get_schedule(
+    uuid: str,
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ, unknown_sensor))],
+    here: Here,
+    query: Annotated[ScheduleQuery, Query()],
+) -> Json:
+    async with here.store.connection() as con:
+        job = await access.find(con, uuid)
+        if job is None or job.queue != service.QUEUE or not await access.may_see(con, sensor.caller, job):
+            raise unknown_job(uuid)
+        if job.status in ("QUEUED", "DEFERRED", "STARTED"):
+            return Json({"message": message(job), "status": job.status}, 202)
+        if job.status != "FINISHED":
+            raise unknown_schedule(message(job))
+        row = await repository.get(con, job.id, sensor["id"])
+    if row is None:
+        raise unknown_schedule(f"Job {job.id} scheduled nothing for sensor {sensor['id']}.")
+    with fields_under(None):
+        part = reading.part_of(row, sensor.row, query)
+    info = job.info.get("scheduler_info", {})
+    return Json(
+        {
+            "message": f"{PROCESSED['message']} {info.get('scheduler', 'The scheduler')} was used.",
+            "status": PROCESSED["status"],
+            "scheduler_info": info,
+            "values": part.values,
+            "start": part.start.isoformat(),
+            "duration": clock_duration(part.duration),
+            "unit": part.unit,
+        }
+    )
+
+
+def unknown_job(uuid: str) -> Rejected:
+    text = f"The requested UDI event (id = {uuid}, type = job) is not known."
+    return Rejected(400, {"message": text, "result": "Rejected", "status": "UNRECOGNIZED_UDI_EVENT"})
+
+
+def unknown_schedule(reason: str) -> Rejected:
+    text = f"No known schedule for this time period. {reason}"
+    return Rejected(400, {"message": text, "result": "Rejected", "status": "UNKNOWN_SCHEDULE"})

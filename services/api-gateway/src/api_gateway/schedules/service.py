@@ -1,0 +1,124 @@
+"""Taking on the computation of a schedule: checks, permissions, and one job for what is asked."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from flexmodel.errors import Forbidden, NotFound
+from flexmodel.parts import Trigger
+from flexmodel.references import sensors_in
+from flexmodel.tree import AssetTree
+from flexmodel.trigger import read_trigger
+from flexserve import tracing
+from flexstore import jobs, trees
+
+from api_gateway.accounts import repository as accounts
+from api_gateway.auth.identity import Identity
+from api_gateway.gateway import Gateway
+from api_gateway.schedules import repository
+
+QUEUE = "schedule"
+REMEMBERED = timedelta(hours=1)
+"""How long an identical trigger is answered with the job that is already there."""
+LOOKED_BACK = timedelta(days=1)
+"""How far before the window data may still matter: values are held for a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A schedule that was asked for: of an asset, or of one sensor on it."""
+
+    asset_id: int
+    account_id: int | None
+    message: Mapping[str, Any]
+    """The trigger as received."""
+    sensor_id: int | None = None
+    force: bool = False
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What the worker needs to know."""
+        subject = {"asset": self.asset_id} if self.sensor_id is None else {"sensor": self.sensor_id}
+        return subject | {key: value for key, value in self.message.items() if key not in FORCING}
+
+
+FORCING = ("force-new-job-creation", "force_new_job_creation")
+
+
+async def trigger(here: Gateway, caller: Identity, asked: Asked) -> UUID:
+    """The job that computes what is asked. Raises `Invalid`, or `Forbidden` for sensors the caller may not read."""
+    async with here.store.connection() as con:
+        tree = await load_tree(con, asked)
+        await check_readable(con, caller, asked, tree)
+        trigger = read_trigger(asked.request, tree)
+        request_hash = await state_of(con, asked, tree, trigger)
+        if not asked.force:
+            same = await jobs.find_same(con, request_hash, asked.account_id, within=REMEMBERED)
+            if same is not None:
+                return same.id
+        async with con.transaction():
+            job_id = await jobs.create(
+                con,
+                queue=QUEUE,
+                request=asked.request,
+                account_id=asked.account_id or caller.account_id,
+                user_id=caller.user_id,
+                asset_id=asked.asset_id,
+                sensor_id=asked.sensor_id,
+                request_hash=request_hash,
+                trace_context=tracing.carrier(),
+            )
+    here.work_waits()
+    return job_id
+
+
+async def load_tree(con: Any, asked: Asked) -> AssetTree:
+    try:
+        return await trees.load(con, asked.asset_id, extra_sensors=sensors_in(asked.message))
+    except NotFound as error:  # deleted since permission was given
+        raise Forbidden(error.message) from error
+
+
+async def check_readable(con: Any, caller: Identity, asked: Asked, tree: AssetTree) -> None:
+    """Every sensor that the message or the stored configuration refers to must be one that the caller may read."""
+    visible = await accounts.visible(con, caller)
+    if visible is None:
+        return
+    configured = [(asset.flex_model, asset.flex_context) for asset in tree.assets.values()]
+    for sensor_id in sensors_in(asked.message) | sensors_in(configured):
+        sensor = tree.sensors.get(sensor_id)
+        if sensor is not None and sensor.account_id is not None and sensor.account_id not in visible:
+            raise Forbidden(f"You may not read sensor {sensor_id}.")
+
+
+def outputs_of(trigger: Trigger) -> list[int]:
+    """The sensors on which the schedule will be stored."""
+    devices = [(device.sensor, device.consumption_output, device.production_output) for device in trigger.devices]
+    groups = [(group.sensor, group.consumption_output, group.production_output) for group in trigger.groups]
+    sums = [(sum.aggregate_power, sum.aggregate_consumption, sum.aggregate_production) for sum in trigger.contexts]
+    stocks = [(stock.sensor,) for stock in trigger.stocks]
+    return sorted({sensor for group in (*devices, *groups, *sums, *stocks) for sensor in group if sensor is not None})
+
+
+async def state_of(con: Any, asked: Asked, tree: AssetTree, trigger: Trigger) -> str:
+    """A hash of everything the schedule depends on: the message, the configuration, and the data it will read."""
+    inputs = sorted(trigger.referenced_sensors())
+    longest = max((tree.sensors[sensor].resolution for sensor in inputs), default=timedelta(0))
+    window = trigger.window
+    data = await repository.fingerprint(
+        con, inputs, outputs_of(trigger), window.start - LOOKED_BACK - longest, window.end + longest
+    )
+    configuration = [
+        [asset.id, asset.parent_id, asset.attributes, asset.flex_model, asset.flex_context]
+        for asset in tree.assets.values()
+    ]
+    sensors = [
+        [sensor.id, sensor.unit, sensor.resolution.total_seconds(), sensor.attributes]
+        for sensor in tree.sensors.values()
+    ]
+    state = [asked.request, configuration, sensors, data]
+    return hashlib.sha256(orjson.dumps(state, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)).hexdigest()

@@ -1,0 +1,120 @@
+"""`/sensors`: list, read, create, change and delete sensors."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from flexmodel.errors import Forbidden
+
+from api_gateway.accounts import repository as accounts
+from api_gateway.answers import Empty, Json, fields_under, forbidden, unprocessable_field
+from api_gateway.auth import subjects
+from api_gateway.auth.access import Access, Caller, Found
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Thing, may
+from api_gateway.gateway import Here
+from api_gateway.paging import paged
+from api_gateway.routing import WireRoute
+from api_gateway.sensors import repository, service
+from api_gateway.sensors.schemas import SensorListQuery, SensorPatch, SensorPost, SensorQuery
+from api_gateway.settings import GatewaySettings
+from api_gateway.times import calendar_duration
+
+router = APIRouter(tags=["Sensors"], route_class=WireRoute)
+
+
+def shown(row: Any, settings: GatewaySettings) -> dict[str, Any]:
+    """A sensor as the API shows it."""
+    return {
+        "attributes": row["attributes"],
+        "entity_address": f"ea1.{settings.naming_authority}:fm1.{row['id']}",
+        "event_resolution": calendar_duration(row["event_resolution"]),
+        "generic_asset_id": row["asset_id"],
+        "id": row["id"],
+        "name": row["name"],
+        "timezone": row["timezone"],
+        "unit": row["unit"],
+    }
+
+
+@router.get("/sensors", summary="Get a list of sensors.")
+async def list_sensors(caller: Caller, here: Here, query: Annotated[SensorListQuery, Query()]) -> Json:
+    async with here.store.connection() as con:
+        within, public = await listed_accounts(con, caller, query)
+        order = repository.SORT[query.sort_by or "id"]
+        rows, filtered, total = await repository.listed(
+            con, query, within, public=public, below=query.asset_id, unit=query.unit, order=order
+        )
+    sensors = [shown(row, here.settings) for row in rows]
+    return Json(sensors if query.page is None else paged(sensors, total, filtered))
+
+
+async def listed_accounts(con: Any, caller: Identity, query: SensorListQuery) -> tuple[list[int] | None, bool]:
+    """The accounts whose sensors are listed (none means all), and whether public ones are too."""
+    public = query.include_public_assets
+    if query.account_id is not None:
+        account = await subjects.find(con, Thing.ACCOUNT, query.account_id)
+        if account is None:
+            raise unprocessable_field("query", "account_id", f"Account with Id {query.account_id} doesn't exist.")
+        if not may(caller, Action.READ, Thing.ACCOUNT, subjects.owner_of(account)):
+            raise forbidden()
+        return [query.account_id], public
+    if query.asset_id is not None:
+        asset = await subjects.find(con, Thing.ASSET, query.asset_id)
+        if asset is None:
+            raise unprocessable_field("query", "asset_id", f"No asset found with ID {query.asset_id}.")
+        if not may(caller, Action.READ, Thing.ASSET, subjects.owner_of(asset)):
+            raise forbidden()
+        return await accounts.visible(con, caller), True
+    if query.include_consultancy_clients:
+        return await accounts.visible(con, caller), public
+    return [caller.account_id], public
+
+
+@router.post("/sensors", status_code=201, summary="Create a sensor.")
+async def create_sensor(caller: Caller, here: Here, body: SensorPost) -> Json:
+    values = {"timezone": here.settings.timezone} | body.sent()
+    try:
+        with fields_under("json"):
+            async with here.store.transaction() as con:
+                sensor_id = await service.create(con, caller, values)
+                row = await repository.get(con, sensor_id)
+    except Forbidden as refused:
+        raise forbidden() from refused
+    return Json(shown(row, here.settings), 201)
+
+
+@router.get("/sensors/{id}", summary="Get a sensor.")
+async def get_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))], here: Here) -> Json:
+    async with here.store.connection() as con:
+        row = await repository.get(con, sensor["id"])
+    return Json(shown(row, here.settings) | {"status": 200})
+
+
+@router.patch("/sensors/{id}", summary="Update a sensor.")
+async def update_sensor(
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.UPDATE))], here: Here, body: SensorPatch
+) -> Json:
+    with fields_under("json"):
+        async with here.store.transaction() as con:
+            await service.change(con, sensor.caller, sensor.row, body.sent())
+            row = await repository.get(con, sensor["id"])
+    return Json(shown(row, here.settings) | {"status": 200})
+
+
+@router.delete("/sensors/{id}", status_code=204, response_class=Empty, summary="Delete a sensor and its data.")
+async def delete_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))], here: Here) -> Empty:
+    async with here.store.transaction() as con:
+        await service.remove(con, sensor.caller, sensor.row)
+    return Empty()
+
+
+@router.get("/assets/{id}/sensors", summary="Get the sensors of an asset.")
+async def list_asset_sensors(
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))],
+    here: Here,
+    query: Annotated[SensorQuery, Query()],
+) -> Json:
+    async with here.store.connection() as con:
+        order = repository.SORT[query.sort_by or "id"]
+        rows, filtered, total = await repository.of_asset(con, asset["id"], query, order)
+    return Json(paged([shown(row, here.settings) for row in rows], total, filtered))

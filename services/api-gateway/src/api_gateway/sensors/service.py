@@ -1,0 +1,67 @@
+"""Creating, changing and deleting sensors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+from flexmodel.errors import Forbidden, Invalid
+
+from api_gateway.audit.service import Actor, changes_between, note, told
+from api_gateway.auth import subjects
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Thing, may
+from api_gateway.data import repository as data
+from api_gateway.sensors import repository
+from api_gateway.times import calendar_duration
+
+
+async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> int:
+    """A new sensor with these fields of the API; its id."""
+    asset_id = values["generic_asset_id"]
+    asset = await subjects.find(con, Thing.ASSET, asset_id)
+    if asset is None:
+        raise Invalid({"generic_asset_id": [f"Generic asset with id {asset_id} doesn't exist."]})
+    if actor is not None and not may(actor, Action.CREATE, Thing.ASSET, subjects.owner_of(asset)):
+        raise Forbidden("User is not allowed to create sensors on this asset.")
+    if await repository.with_name(con, values["name"], asset_id) is not None:
+        raise Invalid({"name": [taken(values["name"], asset_id)]})
+    try:
+        sensor_id = await repository.insert(con, values)
+    except asyncpg.UniqueViolationError as error:
+        raise Invalid({"name": [taken(values["name"], asset_id)]}) from error
+    event = f"Created sensor '{values['name']}': {sensor_id}"
+    await note(con, actor, event, account_id=asset["account_id"], asset_id=asset_id, sensor_id=sensor_id)
+    return sensor_id
+
+
+def taken(name: str, asset_id: int) -> str:
+    return f"A sensor with the name '{name}' already exists on asset {asset_id}."
+
+
+async def change(con: Any, caller: Identity, sensor: Any, changes: Mapping[str, Any]) -> None:
+    """Change what was sent."""
+    sensor_id, asset_id = sensor["id"], sensor["asset_id"]
+    before = await repository.get(con, sensor_id)
+    if "name" in changes and await repository.with_name(con, changes["name"], asset_id) not in (None, sensor_id):
+        raise Invalid({"name": [taken(changes["name"], asset_id)]})
+    try:
+        await repository.update(con, sensor_id, changes)
+    except asyncpg.UniqueViolationError as error:
+        raise Invalid({"name": [taken(changes["name"], asset_id)]}) from error
+    details = changes_between(written(before), written(await repository.get(con, sensor_id)))
+    if details:
+        event = f"Updated sensor '{before['name']}': {sensor_id}. {told(details)}"
+        account_id = sensor["account_id"]
+        await note(con, caller, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
+
+
+def written(row: Any) -> dict[str, Any]:
+    return dict(row) | {"event_resolution": calendar_duration(row["event_resolution"])}
+
+
+async def remove(con: Any, caller: Identity, sensor: Any) -> None:
+    """Delete the sensor and its data."""
+    await data.delete_all(con, [sensor["id"]])
+    await repository.delete(con, sensor["id"])
+    event = f"Deleted sensor '{sensor['name']}': {sensor['id']}"
+    await note(con, caller, event, account_id=sensor["account_id"], asset_id=sensor["asset_id"], sensor_id=sensor["id"])

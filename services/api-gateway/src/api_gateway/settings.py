@@ -1,0 +1,41 @@
+"""The settings of the gateway."""
+
+from datetime import timedelta
+
+from flexserve.settings import ServiceSettings
+from pydantic import Field, SecretStr
+
+
+class GatewaySettings(ServiceSettings):
+    """What the gateway is told besides what every service is."""
+
+    ingest_url: str = Field("http://localhost:5001", description="Where the ingest service listens.")
+    public_url: str = Field("http://localhost:5000", description="The address under which people reach this platform.")
+    database_connections: int = Field(10, ge=1, le=200, description="The most connections to the database at a time.")
+    timezone: str = Field("UTC", description="The time zone of new sensors and users that name none.")
+    naming_authority: str = Field(
+        "2026-12.localhost",
+        description="The part of sensors' entity addresses that names their owner: year-month.host.",
+    )
+    token_lifetime: timedelta = Field(timedelta(days=14), description="How long a login token can be used.")
+    reset_lifetime: timedelta = Field(
+        timedelta(days=2), description="How long a mailed link to choose a password works."
+    )
+    seen_every: timedelta = Field(
+        timedelta(minutes=1), description="How often at most to note when a user was last seen."
+    )
+    triggers_per_minute: int = Field(
+        60, ge=0, description="Schedules and forecasts one account may trigger per minute; 0: no limit."
+    )
+    failed_logins_per_user: int = Field(10, ge=0, description="Failed logins per minute for one user; 0: no limit.")
+    failed_logins_per_address: int = Field(
+        50, ge=0, description="Failed logins per minute from one address; 0: no limit."
+    )
+    longest_window_days: int = Field(366, ge=1, description="The longest window a schedule may be asked for, in days.")
+    most_values: int = Field(1_000_000, ge=1, description="The most values one request may read from a sensor.")
+    mail_host: str | None = Field(None, description="The SMTP server; without one, mails are written to the log.")
+    mail_port: int = Field(587, ge=1, le=65535, description="The port of the SMTP server.")
+    mail_user: str | None = Field(None, description="The user for the SMTP server.")
+    mail_password: SecretStr | None = Field(None, description="The password for the SMTP server.")
+    mail_from: str = Field("flexmesh@localhost", description="The sender of mails.")
+    mail_tls: bool = Field(True, description="Whether to talk to the SMTP server over TLS.")

@@ -1,0 +1,1 @@
+"""Sources: who or what recorded data."""

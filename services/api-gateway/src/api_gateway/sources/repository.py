@@ -1,0 +1,17 @@
+"""SQL about sources."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+async def visible(con: Any, accounts: Sequence[int] | None, *, only_latest: bool) -> list[Any]:
+    """Sources of these accounts (none: of all) and of nobody; of several versions only the newest, if asked."""
+    rows: list[Any] = await con.fetch(
+        """select id, name, type, model, version, user_id, account_id
+           from (select s.*, row_number() over (partition by name, type, model, user_id order by id desc) as newness
+                 from source s
+                 where s.account_id is null or $1::int[] is null or s.account_id = any($1)) as numbered
+           where newness = 1 or not $2 order by id""",
+        accounts, only_latest,
+    )  # fmt: skip
+    return rows

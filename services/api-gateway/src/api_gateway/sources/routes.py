@@ -1,0 +1,44 @@
+"""`GET /sources`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from api_gateway.accounts import repository as accounts
+from api_gateway.answers import Json
+from api_gateway.auth.access import Caller
+from api_gateway.gateway import Here
+from api_gateway.paging import Query as Parameters
+from api_gateway.routing import WireRoute
+from api_gateway.sources import repository
+
+router = APIRouter(tags=["Sources"], route_class=WireRoute)
+
+USUAL_TYPES = ("user", "scheduler", "forecaster", "reporter", "demo script", "gateway", "market")
+
+
+class SourceQuery(Parameters):
+    only_latest: bool = True
+
+
+def described(source: Any) -> str:
+    """A source in words: who, with which model, in which version."""
+    words: str = source["name"]
+    if source["model"]:
+        words += f"'s {source['model']} model" if source["type"] != "forecaster" else f"'s {source['model']} forecaster"
+    return f"{words} v{source['version']}" if source["version"] else words
+
+
+def shown(source: Any) -> dict[str, Any]:
+    optional = {key: source[key] for key in ("account_id", "user_id", "model", "version") if source[key] is not None}
+    own = {"description": described(source), "id": source["id"], "name": source["name"], "type": source["type"]}
+    return own | optional
+
+
+@router.get("/sources", summary="List accessible data sources.")
+async def list_sources(caller: Caller, here: Here, query: Annotated[SourceQuery, Query()]) -> Json:
+    async with here.store.connection() as con:
+        within = await accounts.visible(con, caller)
+        rows = await repository.visible(con, within, only_latest=query.only_latest)
+    types = dict.fromkeys((*USUAL_TYPES, *(row["type"] for row in rows)))
+    return Json({"sources": [shown(row) for row in rows], "status": 200, "types": list(types)})

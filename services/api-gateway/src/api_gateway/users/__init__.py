@@ -1,0 +1,1 @@
+"""Users: the people and machines that log in."""

@@ -1,0 +1,112 @@
+"""`/users`: list, read, create and change users."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from flexmodel.errors import Forbidden
+
+from api_gateway.accounts import repository as accounts
+from api_gateway.accounts.routes import shown as shown_account
+from api_gateway.answers import Json, fields_under, forbidden, unprocessable_field
+from api_gateway.auth import subjects
+from api_gateway.auth.access import Access, Caller, Found
+from api_gateway.auth.policy import Action, Owner, Thing, may
+from api_gateway.auth.reset import invite, new_link
+from api_gateway.gateway import Here
+from api_gateway.paging import paged
+from api_gateway.routing import WireRoute
+from api_gateway.times import naive
+from api_gateway.users import repository, service
+from api_gateway.users.schemas import UserPatch, UserPost, UserQuery
+
+router = APIRouter(prefix="/users", tags=["Users"], route_class=WireRoute)
+
+
+def shown(row: Any) -> dict[str, Any]:
+    """A user as the API shows one, with the ids of their roles."""
+    return {
+        "account_id": row["account_id"],
+        "active": row["active"],
+        "email": row["email"],
+        "flexmeasures_roles": row["role_ids"],
+        "id": row["id"],
+        "last_login_at": naive(row["last_login_at"]),
+        "last_seen_at": naive(row["last_seen_at"]),
+        "timezone": row["timezone"],
+        "username": row["username"],
+    }
+
+
+def listed(row: Any, account: Any) -> dict[str, Any]:
+    """A user in a list: with the account, and the roles by name."""
+    return shown(row) | {"flexmeasures_roles": row["role_names"], "account": shown_account(account)}
+
+
+@router.get("", summary="List users accessible to the current user.")
+async def list_users(caller: Caller, here: Here, query: Annotated[UserQuery, Query()]) -> Json:
+    async with here.store.connection() as con:
+        within = await accounts.visible(con, caller)
+        if query.account_id is not None:
+            account = await subjects.find(con, Thing.ACCOUNT, query.account_id)
+            if account is None:
+                raise unprocessable_field("query", "account_id", f"Account with Id {query.account_id} doesn't exist.")
+            if not may(caller, Action.READ, Thing.ACCOUNT, subjects.owner_of(account)):
+                raise forbidden()
+            within = [query.account_id]
+        order = repository.SORT.get(query.sort_by or "", "id")
+        rows, filtered = await repository.listed(con, within, query, order, include_inactive=query.include_inactive)
+        owners = await repository.accounts_of(con, [row["account_id"] for row in rows])
+        total = await repository.count(con, within, include_inactive=query.include_inactive)
+    users = [listed(row, owners[row["account_id"]]) for row in rows]
+    return Json(users if query.page is None else paged(users, total, filtered))
+
+
+@router.post("", status_code=201, summary="Create a user.")
+async def create_user(caller: Caller, here: Here, body: UserPost) -> Json:
+    password = await here.passwords.hash(service.unusable_password())
+    account_id = caller.account_id if body.account_id is None else body.account_id
+    with fields_under("json"):
+        async with here.store.transaction() as con:
+            account = await subjects.find(con, Thing.ACCOUNT, account_id)
+            if account is None:
+                raise unprocessable_field("json", "account_id", f"Account with Id {account_id} doesn't exist.")
+            if not may(caller, Action.CREATE, Thing.ACCOUNT, subjects.owner_of(account)):
+                raise forbidden()
+            user_id = await service.create(con, caller, account_id, body.email, body.username, password)
+            link = await new_link(con, here, user_id)
+            row = await repository.get(con, user_id)
+    await invite(here, body.email, link)
+    return Json(shown(row), 201)
+
+
+@router.get("/{id}", summary="Fetch a given user.")
+async def get_user(user: Annotated[Found, Depends(Access(Thing.USER, Action.READ))], here: Here) -> Json:
+    async with here.store.connection() as con:
+        row = await repository.get(con, user["id"])
+    return Json(shown(row) | {"status": 200})
+
+
+@router.patch("/{id}", summary="Update a user.")
+async def update_user(
+    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here, body: UserPatch
+) -> Json:
+    account = Owner(user["account_id"], user["consultancy_account_id"])
+    manages = may(user.caller, Action.UPDATE, Thing.ACCOUNT, account)
+    try:
+        with fields_under("json"):
+            async with here.store.transaction() as con:
+                await service.change(con, user.caller, user["id"], body.sent(), manages=manages)
+                row = await repository.get(con, user["id"])
+    except Forbidden as refused:
+        raise forbidden(refused.message) from refused
+    return Json(shown(row) | {"status": 200})
+
+
+@router.patch("/{id}/password-reset", summary="Reset a user's password and mail them how to choose another.")
+async def reset_password(user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here) -> Json:
+    password = await here.passwords.hash(service.unusable_password())
+    async with here.store.transaction() as con:
+        await service.forget_password(con, user.caller, user["id"], user["account_id"], user["username"], password)
+        link = await new_link(con, here, user["id"])
+    await invite(here, user["email"], link)
+    return Json({"message": f"A password reset was mailed to {user['email']}.", "status": 200})

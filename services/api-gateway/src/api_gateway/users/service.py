@@ -1,0 +1,88 @@
+"""Creating and changing users."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flexmodel.errors import Forbidden, Invalid
+
+from api_gateway.audit.service import Actor, changes_between, note, told
+from api_gateway.auth import repository as tokens
+from api_gateway.auth.identity import Identity, Role
+from api_gateway.users import repository
+
+PLATFORM_ROLES = frozenset({Role.ADMIN.value, Role.ADMIN_READER.value})
+
+
+async def create(
+    con: Any,
+    actor: Actor | None,
+    account_id: int,
+    email: str,
+    username: str,
+    password_hash: str,
+    *,
+    roles: Sequence[str] = (),
+    timezone: str = "UTC",
+) -> int:
+    """A new user; their id."""
+    await check_unique(con, None, {"email": email, "username": username})
+    user = await repository.insert(con, account_id, email, username, password_hash, timezone)
+    await repository.set_roles(con, user, [await repository.ensure_role(con, role) for role in roles])
+    await note(con, actor, f"User {username} created", account_id=account_id, affected_user_id=user)
+    return user
+
+
+async def change(con: Any, caller: Identity, user_id: int, changes: Mapping[str, Any], *, manages: bool) -> None:
+    """Change what was sent. Only who manages the account may change the state and the roles of its users."""
+    if not manages and changes.keys() & {"active", "flexmeasures_roles"}:
+        raise Forbidden("Only administrators may activate users and change their roles.")
+    await check_unique(con, user_id, changes)
+    before = await repository.get(con, user_id)
+    if "flexmeasures_roles" in changes:
+        await repository.set_roles(con, user_id, await chosen_roles(con, caller, before, changes["flexmeasures_roles"]))
+    await repository.update(con, user_id, changes)
+    if changes.get("active") is False:
+        await tokens.revoke_tokens(con, user_id)
+    after = await repository.get(con, user_id)
+    details = changes_between(before, after, (*repository.CHANGEABLE, "role_names"))
+    if details:
+        event = f"Updated user {after['username']}. {told(details)}"
+        await note(con, caller, event, account_id=after["account_id"], affected_user_id=user_id, details=details)
+
+
+async def chosen_roles(con: Any, caller: Identity, user: Any, wanted: Sequence[int | str]) -> list[int]:
+    """The ids of the roles wanted, given by id or name, if the caller may give and take them."""
+    known = await repository.roles(con)
+    by_name = {name: role for role, name in known.items()}
+    chosen = []
+    for role in wanted:
+        number = by_name.get(str(role)) or (int(role) if str(role).isdigit() else 0)
+        if number not in known:
+            raise Invalid({"flexmeasures_roles": [f"No role found with ID or name {role}."]})
+        chosen.append(number)
+    moved = {known[role] for role in set(chosen) ^ set(user["role_ids"])}
+    if moved & PLATFORM_ROLES and not caller.has(Role.ADMIN):
+        raise Forbidden("Only administrators may give and take the roles admin and admin-reader.")
+    return chosen
+
+
+async def check_unique(con: Any, user_id: int | None, changes: Mapping[str, Any]) -> None:
+    if "email" in changes and await repository.with_email(con, changes["email"]) not in (None, user_id):
+        raise Invalid({"email": [f"A user with the email address '{changes['email']}' already exists."]})
+    if "username" in changes and await repository.with_name(con, changes["username"]) not in (None, user_id):
+        raise Invalid({"username": [f"A user with the name '{changes['username']}' already exists."]})
+
+
+async def forget_password(
+    con: Any, caller: Identity, user_id: int, account_id: int, username: str, password_hash: str
+) -> None:
+    """Replace a password that may be known to others, and log the user out everywhere."""
+    await tokens.replace_password(con, user_id, password_hash)
+    await tokens.revoke_tokens(con, user_id)
+    await note(con, caller, f"Password of user {username} reset", account_id=account_id, affected_user_id=user_id)
+
+
+def unusable_password() -> str:
+    """A password nobody knows, for users who still have to choose theirs."""
+    return secrets.token_urlsafe(48)

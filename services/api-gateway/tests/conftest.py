@@ -1,0 +1,150 @@
+"""A gateway on a fresh database, an ingest service that only remembers what it was sent, and people with roles."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from api_gateway.accounts import service as accounts
+from api_gateway.app import create_app
+from api_gateway.auth import repository as tokens
+from api_gateway.auth.passwords import HASHER
+from api_gateway.auth.tokens import digest, new_token
+from api_gateway.settings import GatewaySettings
+from api_gateway.users import service as users
+from fastapi import FastAPI, Request
+from flexserve.answers import OrjsonResponse
+from flexserve.siblings import Sibling
+from flexserve.tokens import new
+from flexstore.store import Store
+
+PASSWORD = "correct horse"
+HASHED = HASHER.hash(PASSWORD)
+NEVER = timedelta(days=1)
+
+
+@dataclass
+class Ingest:
+    """Stands in for the ingest service."""
+
+    received: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    answer: tuple[int, Any] = (200, {"message": "Sensor data has been stored.", "status": "PROCESSED"})
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.post("/{path:path}")
+        async def remember(path: str, request: Request) -> OrjsonResponse:
+            self.received.append((f"/{path}", dict(request.headers), await request.body()))
+            status, body = self.answer
+            return OrjsonResponse(body, status)
+
+        return app
+
+
+@dataclass
+class Person:
+    """Someone who is logged in."""
+
+    user_id: int
+    account_id: int
+    client: httpx.AsyncClient
+
+    async def call(self, method: str, path: str, *, status: int | None = None, **options: Any) -> Any:
+        """The body of the answer to a request below `/api/v3_0`."""
+        answer = await self.client.request(method, f"/api/v3_0{path}", **options)
+        if status is not None:
+            assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    async def get(self, path: str, status: int = 200, **params: Any) -> Any:
+        return await self.call("GET", path, status=status, params=params)
+
+    async def post(self, path: str, json: Any = None, status: int = 201, **options: Any) -> Any:
+        return await self.call("POST", path, status=status, json=json, **options)
+
+    async def patch(self, path: str, json: Any, status: int = 200) -> Any:
+        return await self.call("PATCH", path, status=status, json=json)
+
+    async def delete(self, path: str, status: int = 204, **options: Any) -> Any:
+        return await self.call("DELETE", path, status=status, **options)
+
+
+@dataclass
+class House:
+    """The gateway and who is in it."""
+
+    app: FastAPI
+    store: Store
+    ingest: Ingest
+    settings: GatewaySettings
+    woken: asyncio.Event
+
+    def guest(self, token: str | None = None) -> httpx.AsyncClient:
+        headers = {"Authorization": token} if token else {}
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://gateway", headers=headers)
+
+    async def account(self, name: str, consultancy: int | None = None) -> int:
+        async with self.store.transaction() as con:
+            return await accounts.create(con, None, name, consultancy)
+
+    async def person(self, name: str, account_id: int, *roles: str) -> Person:
+        """A user who has a token already."""
+        token = new_token()
+        async with self.store.transaction() as con:
+            user = await users.create(con, None, account_id, f"{name}@example.com", name, HASHED, roles=roles)
+            await tokens.add_token(con, user, digest(token), NEVER)
+        return Person(user, account_id, self.guest(token))
+
+    async def fetch(self, sql: str, *values: Any) -> list[Any]:
+        async with self.store.connection() as con:
+            rows: list[Any] = await con.fetch(sql, *values)
+            return rows
+
+
+@asynccontextmanager
+async def opened(database_url: str, **changes: Any) -> AsyncIterator[House]:
+    settings = GatewaySettings(database_url=database_url, **changes)
+    store = await Store.connect(database_url, max_size=10)
+    ingest, woken = Ingest(), asyncio.Event()
+    app = create_app(settings, ingest=Sibling("ingest", ingest.app(), new()), store=store, work_waits=woken.set)
+    async with app.router.lifespan_context(app):
+        yield House(app, store, ingest, settings, woken)
+    await store.close()
+
+
+@pytest.fixture
+async def house(database_url: str) -> AsyncIterator[House]:
+    async with opened(database_url) as house:
+        yield house
+
+
+@pytest.fixture
+def open_house(database_url: str) -> Callable[..., Any]:
+    """A gateway with other settings."""
+    return lambda **changes: opened(database_url, **changes)
+
+
+@pytest.fixture
+async def toy(house: House) -> Person:
+    """The administrator of an account, as in the tutorials."""
+    return await house.person("toy-user", await house.account("Toy Account"), "account-admin")
+
+
+@pytest.fixture
+def add_site(toy: Person) -> Callable[..., Awaitable[tuple[int, int, int, int]]]:
+    """A building with a price sensor and a battery with a power sensor; returns their ids in this order."""
+
+    async def add(name: str = "site") -> tuple[int, int, int, int]:
+        building = await toy.post("/assets", {"name": name, "generic_asset_type_id": 6})
+        price = {"name": "price", "unit": "EUR/MWh", "event_resolution": "PT1H", "generic_asset_id": building["id"]}
+        battery = {"name": "battery", "generic_asset_type_id": 5, "parent_asset_id": building["id"]}
+        made = await toy.post("/sensors", price), await toy.post("/assets", battery)
+        power = {"name": "power", "unit": "kW", "event_resolution": "PT15M", "generic_asset_id": made[1]["id"]}
+        return building["id"], made[0]["id"], made[1]["id"], (await toy.post("/sensors", power))["id"]
+
+    return add
