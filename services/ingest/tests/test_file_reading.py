@@ -72,6 +72,7 @@ def test_named_columns_may_come_in_any_order_with_others_between():
     assert rows.frame.row(0, named=True) == {
         "row": 2,
         "source": "meter",
+        "wall": datetime(2026, 11, 24),  # noqa: DTZ001 - as written
         "start": utc(2026, 11, 24),
         "belief": utc(2026, 11, 25),
         "value": 7.0,

@@ -42,7 +42,9 @@ IS_AWAITED = f"select exists (select from webhook where {HEARS})"  # noqa: S608 
 ANNOUNCE = f"""
 with told as (
     insert into outbox (topic, payload)
-    select '{TOPIC}', jsonb_build_object('id', 'msg_' || gen_random_uuid(), 'webhook', id, 'type', $2::text, 'data', $3::jsonb)
+    select '{TOPIC}', jsonb_build_object(
+        'id', 'msg_' || gen_random_uuid(), 'webhook', id, 'type', $2::text, 'data', $3::jsonb
+    )
     from webhook where {HEARS}
     returning id
 )
@@ -71,7 +73,7 @@ async def get(con: Connection, webhook_id: int) -> Webhook | None:
     return None if row is None else Webhook(*row)
 
 
-async def is_awaited(con: Connection, account_id: int | None, type: str) -> bool:  # noqa: A002 - as the message says
+async def is_awaited(con: Connection, account_id: int | None, type: str) -> bool:
     """Whether anyone wants to be told of such an event of the account."""
     awaited: bool = await con.fetchval(IS_AWAITED, account_id, type)
     return awaited
@@ -80,7 +82,7 @@ async def is_awaited(con: Connection, account_id: int | None, type: str) -> bool
 async def announce(
     con: Connection,
     account_id: int | None,
-    type: str,  # noqa: A002 - as the message says
+    type: str,
     data: Mapping[str, Any],
 ) -> int:
     """Leave a message for each webhook of the account that hears of such events, as part of the caller's transaction.
@@ -103,7 +105,7 @@ async def log(
     webhook_id: int,
     *,
     message_id: str,
-    type: str,  # noqa: A002 - as the message says
+    type: str,
     attempt: int,
     status: int | None,
     error: str | None,

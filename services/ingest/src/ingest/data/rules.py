@@ -101,9 +101,9 @@ def mean_of_known(parts: Values) -> Values:
 
 def belief_times(
     starts: Instants, resolution: timedelta, *, prior: datetime | None, horizon: timedelta | None, now: datetime
-) -> Instants:
-    """When each value was believed: at `prior`, else `horizon` before the event's end, else now."""
+) -> np.datetime64 | Instants:
+    """When the values were believed: all at `prior`, else each `horizon` before its event's end, else all now."""
     if prior is None and horizon is not None:
         times: Instants = starts + np.timedelta64((resolution - horizon) // MICROSECOND, "us")
         return times
-    return np.full(len(starts), instant(prior or now))
+    return instant(prior or now)

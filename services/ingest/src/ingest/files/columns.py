@@ -22,7 +22,10 @@ MANY = 20
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows that hold a value: `row`, `start`, `value`, `belief` and `source` (null where the file does not say)."""
+    """The rows that hold a value: `row`, `start`, `value`, `belief` and `source` (null where the file does not say).
+
+    `wall` is the start as written, whatever its distance to UTC.
+    """
 
     frame: pl.DataFrame
     problems: list[str]
@@ -94,6 +97,7 @@ def read_cells(text: pl.DataFrame, zone: str, decimal_comma: bool) -> Rows:
     frame = text.select(
         "row",
         "source",
+        wall=cells.wall_time("start"),
         start=cells.times("start", zone, beside=["belief", "source"]),
         belief=cells.times("belief", zone, beside=["start", "source"]),
         value=cells.numbers("value", decimal_comma=comma),

@@ -1,0 +1,55 @@
+"""The ingest service's application: what the gateway passes on, and health, metrics and errors as everywhere."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import Depends, FastAPI
+from flexserve import tokens
+from flexserve.app import create_app as create_service
+from flexserve.health import Check
+from flexstore.store import Store
+
+from ingest.data import routes as data
+from ingest.files import routes as files
+from ingest.ingest import Ingest
+from ingest.settings import IngestSettings
+
+SERVICE = "ingest"
+
+
+def create_app(settings: IngestSettings, store: Store | None = None) -> FastAPI:
+    """The application. A caller that passes its store keeps it; else the service opens one of its own and closes it."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            if store is None:
+                own = await Store.connect(
+                    settings.database_url,
+                    max_size=settings.database_connections,
+                    application=f"flexmesh {SERVICE}",
+                    wait=False,
+                )
+                stack.push_async_callback(own.close)
+                app.state.ingest = Ingest(own, settings)
+            yield
+
+    async def ping() -> None:
+        await app.state.ingest.store.ping(settings.readiness_timeout)
+
+    guard = Depends(tokens.ServiceOnly(tokens.required(settings)))
+    app = create_service(
+        settings,
+        service=SERVICE,
+        title="Flexmesh ingest",
+        lifespan=lifespan,
+        checks=[Check("database", ping)],
+        max_body_bytes=settings.upload_max_bytes,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for router in (data.router, files.router):
+        app.include_router(router, dependencies=[guard])
+    if store is not None:
+        app.state.ingest = Ingest(store, settings)
+    return app

@@ -1,0 +1,62 @@
+"""What the database knows of sensors and of the users who send values."""
+
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+from time import monotonic
+
+from flexmodel.errors import NotFound
+from flexmodel.time import zone
+from flexstore import sources
+from flexstore.store import Connection
+
+SENSOR = """
+select sensor.id, sensor.name, sensor.unit, sensor.event_resolution, sensor.timezone, asset.account_id
+from sensor join asset on asset.id = sensor.asset_id
+where sensor.id = $1
+"""
+USER = "select username, account_id from users where id = $1"
+
+REMEMBERED_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    id: int
+    name: str
+    unit: str
+    resolution: timedelta
+    timezone: str
+    account: int | None
+
+    @property
+    def zone(self) -> tzinfo:
+        return zone(self.timezone)
+
+
+async def find_sensor(con: Connection, sensor_id: int) -> Sensor:
+    row = await con.fetchrow(SENSOR, sensor_id)
+    if row is None:
+        raise NotFound(f"Sensor {sensor_id} not found")
+    return Sensor(*row)
+
+
+class UserSources:
+    """The source that stands for each user, remembered for a while because every post needs it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[float, int]] = {}
+
+    async def of(self, con: Connection, user_id: int) -> int:
+        until, source_id = self._known.get(user_id, (0.0, 0))
+        if monotonic() >= until:
+            source_id = await self._look_up(con, user_id)
+            self._known[user_id] = (monotonic() + REMEMBERED_SECONDS, source_id)
+        return source_id
+
+    async def _look_up(self, con: Connection, user_id: int) -> int:
+        user = await con.fetchrow(USER, user_id)
+        if user is None:
+            raise NotFound(f"User {user_id} not found")
+        return await sources.ensure(
+            con, name=user["username"], type="user", user_id=user_id, account_id=user["account_id"]
+        )

@@ -1,0 +1,42 @@
+"""`POST /internal/sensors/{id}/data`: what a client posted, passed on by the gateway."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request
+from flexserve.answers import OrjsonResponse
+from flexserve.middleware import too_large
+from flexserve.siblings import USER_HEADER
+from flexstore.series import Written
+
+from ingest.data.rules import refuse
+from ingest.data.schemas import read_post
+from ingest.ingest import Here
+
+router = APIRouter(prefix="/internal/sensors")
+
+ActingUser = Annotated[int, Header(alias=USER_HEADER, description="The id of the user whose values these are.")]
+
+
+@router.post("/{sensor_id}/data")
+async def post_data(sensor_id: int, user: ActingUser, here: Here, request: Request) -> OrjsonResponse:
+    kind = request.headers.get("content-type", "")
+    if kind and "json" not in kind:
+        raise refuse(f"Send the values as JSON, with the header Content-Type: application/json (got {kind[:80]}).")
+    body = await request.body()
+    if len(body) > here.settings.post_max_bytes:
+        raise too_large(here.settings.post_max_bytes)
+    return stored(await here.posting.take(sensor_id, user, read_post(body)))
+
+
+def stored(written: Written, **more: int) -> OrjsonResponse:
+    """The answer to values that are stored for good."""
+    return OrjsonResponse(
+        {
+            "message": "Sensor data has been stored.",
+            "status": "PROCESSED",
+            "new": written.new,
+            "changed": written.changed,
+            "unchanged": written.unchanged,
+            **more,
+        }
+    )

@@ -1,0 +1,140 @@
+"""A posted message: what its fields mean, and what is wrong with them in words."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from flexmodel.errors import Invalid
+from flexmodel.time import Duration, TimeError, parse_duration, parse_fixed_duration, parse_moment
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
+from pydantic_core import PydanticCustomError, from_json
+
+from ingest.data.rules import Values
+
+MANY = 20
+"""Wrong values that are named one by one."""
+
+SENTENCES = {
+    "missing": "Missing data for required field.",
+    "extra_forbidden": "Unknown field.",
+    "string_type": "Not a valid string.",
+}
+
+
+def problem(sentence: Any) -> PydanticCustomError:
+    return PydanticCustomError("flexmesh", "not accepted", {"problem": sentence})
+
+
+def text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise problem(["Field may not be null." if value is None else "Not a valid string."])
+    return value
+
+
+def read_moment(value: Any) -> datetime:
+    if not isinstance(value, str):
+        raise problem(["Not a valid datetime."])
+    try:
+        return parse_moment(value)
+    except TimeError as error:
+        raise problem([str(error)]) from error
+
+
+def read_duration(value: Any) -> Duration:
+    try:
+        return parse_duration(text(value))
+    except TimeError as error:
+        raise problem([str(error)]) from error
+
+
+def read_horizon(value: Any) -> timedelta:
+    try:
+        return parse_fixed_duration(text(value))
+    except TimeError as error:
+        raise problem([str(error)]) from error
+
+
+def read_values(value: Any) -> Values:
+    """Numbers and nulls as an array with holes; a single number is a list of one."""
+    if value is None:
+        raise problem(["Field may not be null."])
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise problem(["Send at least one value."])
+    if set(map(type, listed)) - {int, float, type(None)}:
+        raise problem(wrong_items(listed))
+    try:
+        array = np.array(listed, dtype=np.float64)
+    except OverflowError as error:
+        raise problem(["Numbers must be smaller than 1e308."]) from error
+    if any(listed[i] is not None for i in np.flatnonzero(~np.isfinite(array))):
+        raise problem(wrong_items(listed))
+    return array
+
+
+def wrong_items(listed: list[Any]) -> dict[str, list[str]]:
+    """What is wrong, by position in the list."""
+    wrong: dict[str, list[str]] = {}
+    for i, item in enumerate(listed):
+        sentence = wrong_item(item)
+        if sentence:
+            wrong[str(i)] = [sentence]
+        if len(wrong) == MANY:
+            break
+    return wrong
+
+
+def wrong_item(item: Any) -> str | None:
+    try:
+        finite = bool(np.isfinite(float(item)))
+    except (TypeError, ValueError, OverflowError):
+        return None if item is None else "Not a valid number."
+    if not finite:
+        return "Special numeric values (nan or infinity) are not permitted."
+    return None if type(item) in (int, float) else "Not a valid number."
+
+
+class Post(BaseModel):
+    """Values over a window, as a client sends them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    start: Annotated[datetime, PlainValidator(read_moment)]
+    duration: Annotated[Duration, PlainValidator(read_duration)]
+    values: Annotated[Values, PlainValidator(read_values)]
+    unit: Annotated[str, PlainValidator(text)]
+    horizon: Annotated[timedelta, PlainValidator(read_horizon)] | None = None
+    prior: Annotated[datetime, PlainValidator(read_moment)] | None = None
+    type: (
+        Literal[
+            "PostSensorDataRequest",
+            "PostMeterDataRequest",
+            "PostPrognosisRequest",
+            "PostPriceDataRequest",
+            "PostWeatherDataRequest",
+        ]
+        | None
+    ) = None
+    """An old way to say what the values are; meter data must lie in the past, prognoses in the future."""
+
+
+def read_post(body: bytes) -> Post:
+    try:
+        message = from_json(body)
+    except ValueError as error:
+        raise Invalid({"_schema": [f"The message is not valid JSON: {error}."]}) from error
+    if not isinstance(message, dict):
+        raise Invalid({"_schema": ["Send one JSON object with start, duration, values and unit."]})
+    try:
+        return Post.model_validate(message)
+    except ValidationError as error:
+        raise Invalid({str(item["loc"][0]): sentences(item) for item in error.errors(include_url=False)}) from error
+
+
+def sentences(item: Any) -> Any:
+    """What pydantic found wrong with one field, as the API says it."""
+    if item["type"] == "flexmesh":
+        return item["ctx"]["problem"]
+    if item["type"] == "literal_error":
+        return [f"Must be one of: {item['ctx']['expected']}."]
+    return [SENTENCES.get(item["type"], item["msg"])]

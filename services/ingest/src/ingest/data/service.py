@@ -1,0 +1,81 @@
+"""Posted values to stored beliefs."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from flexmodel.errors import Invalid
+from flexmodel.time import Instants, steps
+from flexstore.series import Beliefs, Written
+from flexstore.store import Store
+
+from ingest.data import rules
+from ingest.data.repository import Sensor, UserSources, find_sensor
+from ingest.data.rules import Events
+from ingest.data.schemas import Post
+from ingest.data.units import adds_up, in_unit
+from ingest.storing import Storage
+
+
+class Posting:
+    """Takes posts. When it returns, the values are stored."""
+
+    def __init__(self, store: Store, storage: Storage, sources: UserSources, max_events: int) -> None:
+        self.store = store
+        self.storage = storage
+        self.sources = sources
+        self.max_events = max_events
+
+    async def take(self, sensor_id: int, user_id: int, post: Post) -> Written:
+        # No transaction here: a few values are one statement, which is its own.
+        async with self.store.connection() as con:
+            sensor = await find_sensor(con, sensor_id)
+            source = await self.sources.of(con, user_id)
+            return await self.storage.store(con, sensor, beliefs_of(post, sensor, source, self.max_events))
+
+
+def beliefs_of(post: Post, sensor: Sensor, source: int, max_events: int) -> Beliefs:
+    events = events_of(post, sensor, max_events).known()
+    believed = rules.belief_times(
+        events.starts, sensor.resolution, prior=post.prior, horizon=post.horizon, now=datetime.now(UTC)
+    )
+    check_type(post.type, events.starts + np.timedelta64(sensor.resolution), believed)
+    return Beliefs(sensor.id, events.starts, believed, events.values, source)
+
+
+def events_of(post: Post, sensor: Sensor, max_events: int) -> Events:
+    """The events that the posted values are for this sensor."""
+    duration = window(post)
+    spacing = duration / len(post.values)
+    if not sensor.resolution or (len(post.values) > 1 and not duration):
+        events = rules.spread(post.start, duration, post.values)
+        return Events(events.starts, in_unit(events.values, post.unit, sensor.unit, spacing))
+    if not duration:
+        raise Invalid({"duration": ["Must be longer than zero: this sensor does not record moments."]})
+    rules.check_clock(post.start, sensor.resolution, sensor.zone)
+    slots = rules.slots_in(len(post.values), duration, sensor.resolution)
+    if slots > max_events:
+        raise Invalid(
+            {"duration": [f"Spans {slots} events of this sensor; at most {max_events} can be posted at once."]}
+        )
+    values = in_unit(post.values, post.unit, sensor.unit, spacing)
+    if slots != len(values):
+        values = rules.fit(values, slots, adds_up=adds_up(sensor.unit))
+    return Events(steps(post.start, sensor.resolution, slots), values)
+
+
+def window(post: Post) -> timedelta:
+    """How long the values span. A day is 24 hours; months and years are those that follow the start."""
+    try:
+        duration = post.duration.from_start(post.start)
+    except (OverflowError, ValueError) as error:
+        raise Invalid({"duration": ["Ends after the year 9999."]}) from error
+    if duration < timedelta(0):
+        raise Invalid({"duration": ["Must not be negative."]})
+    return duration
+
+
+def check_type(kind: str | None, ends: Instants, believed: np.datetime64 | Instants) -> None:
+    if kind == "PostMeterDataRequest" and np.any(believed < ends):
+        raise rules.refuse("Meter data must lie in the past.")
+    if kind == "PostPrognosisRequest" and np.any(believed > ends):
+        raise rules.refuse("Prognoses must lie in the future.")

@@ -1,0 +1,31 @@
+"""What the routes use: the parts that take posts and uploads, over one store."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from flexstore.store import Store
+
+from ingest.data.repository import UserSources
+from ingest.data.service import Posting
+from ingest.files.formats import Limits
+from ingest.files.service import Uploading
+from ingest.settings import IngestSettings
+from ingest.storing import Storage
+
+
+class Ingest:
+    def __init__(self, store: Store, settings: IngestSettings) -> None:
+        storage, sources = Storage(), UserSources()
+        limits = Limits(settings.upload_max_rows, settings.upload_max_unpacked_bytes)
+        self.store = store
+        self.settings = settings
+        self.posting = Posting(store, storage, sources, settings.post_max_events)
+        self.uploading = Uploading(store, storage, sources, limits)
+
+
+async def here(request: Request) -> Ingest:
+    ingest: Ingest = request.app.state.ingest
+    return ingest
+
+
+Here = Annotated[Ingest, Depends(here)]

@@ -1,0 +1,34 @@
+"""Settings of the ingest service."""
+
+from flexserve.settings import ServiceSettings
+from pydantic import Field
+
+MEGABYTE = 1_000_000
+
+
+class IngestSettings(ServiceSettings):
+    port: int = Field(5001, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
+    database_connections: int = Field(10, ge=1, le=200, description="The most connections to the database at a time.")
+    post_max_mb: float = Field(
+        5.0, gt=0, description="The largest posted message, in megabytes. More values come as files."
+    )
+    post_max_events: int = Field(
+        1_000_000, gt=0, description="The most events that one posted message may fill at the sensor's resolution."
+    )
+    upload_max_mb: float = Field(25.0, gt=0, description="The largest upload, in megabytes, all its files together.")
+    upload_max_rows: int = Field(1_000_000, gt=0, description="The most rows in one file.")
+    upload_max_unpacked_mb: float = Field(
+        100.0, gt=0, description="How large an Excel file may be once it is unpacked, in megabytes."
+    )
+
+    @property
+    def post_max_bytes(self) -> int:
+        return int(self.post_max_mb * MEGABYTE)
+
+    @property
+    def upload_max_bytes(self) -> int:
+        return int(self.upload_max_mb * MEGABYTE)
+
+    @property
+    def upload_max_unpacked_bytes(self) -> int:
+        return int(self.upload_max_unpacked_mb * MEGABYTE)

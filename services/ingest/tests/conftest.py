@@ -1,0 +1,85 @@
+"""An ingest service over a real database, with a user who may send values."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from flexserve.siblings import USER_HEADER
+from flexstore import series
+from flexstore.store import Store
+from ingest.app import create_app
+from ingest.settings import IngestSettings
+
+TOKEN = "a token for the tests"
+
+
+@dataclass
+class Service:
+    """The service, and direct access to what it stored."""
+
+    store: Store
+    client: httpx.AsyncClient
+    user: int
+    asset: int
+    account: int
+
+    async def add_sensor(self, unit: str = "kW", minutes: float = 15, timezone: str = "Europe/Amsterdam") -> int:
+        async with self.store.connection() as con:
+            number = await con.fetchval("select count(*) from sensor")
+            sensor: int = await con.fetchval(
+                "insert into sensor (asset_id, name, unit, event_resolution, timezone) values ($1, $2, $3, $4, $5)"
+                " returning id",
+                self.asset, f"sensor {number}", unit, timedelta(minutes=minutes), timezone,
+            )  # fmt: skip
+        return sensor
+
+    async def post(self, sensor: int, /, **message: Any) -> httpx.Response:
+        return await self.client.post(f"/internal/sensors/{sensor}/data", json=message)
+
+    async def upload(self, sensor: int, /, *files: tuple[str, bytes | str], **fields: str) -> httpx.Response:
+        parts = [("uploaded-files", (name, content)) for name, content in files]
+        fields = {name.replace("_", "-"): value for name, value in fields.items()}
+        return await self.client.post(f"/internal/sensors/{sensor}/data/upload", files=parts, data=fields)
+
+    async def values(
+        self, sensor: int, start: str = "2000-01-01T00:00Z", end: str = "2100-01-01T00:00Z", **query: Any
+    ) -> dict[datetime, float]:
+        """What counts now, by start of the event."""
+        async with self.store.connection() as con:
+            asked = series.SeriesQuery(sensor, datetime.fromisoformat(start), datetime.fromisoformat(end), **query)
+            [found] = await series.read(con, [asked])
+        starts = [time.replace(tzinfo=UTC) for time in found.event_start.tolist()]
+        return dict(zip(starts, found.values.tolist(), strict=True))
+
+    async def rows(self, sensor: int) -> Sequence[Any]:
+        async with self.store.connection() as con:
+            return await con.fetch(
+                "select * from belief where sensor_id = $1 order by event_start, belief_time", sensor
+            )
+
+
+@pytest.fixture
+async def service(database_url: str) -> AsyncIterator[Service]:
+    settings = IngestSettings(database_url=database_url, service_token=TOKEN, post_max_events=10_000)
+    store = await Store.connect(database_url, max_size=20)
+    async with store.transaction() as con:
+        account = await con.fetchval("insert into account (name) values ('grower') returning id")
+        user = await con.fetchval(
+            "insert into users (account_id, email, username, password_hash) values ($1, 'a@b.cd', 'ada', '')"
+            " returning id",
+            account,
+        )
+        asset = await con.fetchval(
+            "insert into asset (name, account_id, asset_type_id) values ('greenhouse', $1, 6) returning id", account
+        )
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(settings, store)),
+        base_url="http://ingest",
+        headers={"Authorization": f"Bearer {TOKEN}", USER_HEADER: str(user)},
+    )
+    async with client:
+        yield Service(store, client, user, asset, account)
+    await store.close()

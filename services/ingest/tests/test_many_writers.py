@@ -1,0 +1,84 @@
+"""Many writers with overlapping windows: what was acknowledged is there, once, and nothing else."""
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+
+from flexstore import webhooks
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+WRITERS, POSTS, SENSORS = 16, 25, 3
+
+
+def value_of(sensor: int, writer: int, post: int) -> float:
+    """Tells who posted it, where to and when."""
+    return sensor * 1_000_000 + writer * 1000 + post
+
+
+async def test_overlapping_windows_from_sixteen_writers(service):
+    sensors = [await service.add_sensor("kW", 60) for _ in range(SENSORS)]
+    acknowledged: set[tuple[int, datetime, datetime, float]] = set()
+    counted = {"new": 0, "changed": 0, "unchanged": 0}
+
+    async def write(writer: int) -> None:
+        dice = random.Random(writer)
+        for post in range(POSTS):
+            sensor, first, length = dice.choice(sensors), dice.randrange(100), dice.choice((1, 3, 24, 150))
+            # Each writer has belief times of its own, so that no value replaces another.
+            prior = START - timedelta(seconds=writer * POSTS + post)
+            answer = await service.post(
+                sensor,
+                start=(START + first * HOUR).isoformat(),
+                duration=f"PT{length}H",
+                values=[value_of(sensor, writer, post)] * length,
+                unit="kW",
+                prior=prior.isoformat(),
+            )
+            assert answer.status_code == 200, answer.text
+            for name in counted:
+                counted[name] += answer.json()[name]
+            for i in range(length):
+                acknowledged.add((sensor, START + (first + i) * HOUR, prior, value_of(sensor, writer, post)))
+
+    await asyncio.gather(*(write(writer) for writer in range(WRITERS)))
+    found = [
+        (sensor, row["event_start"], row["belief_time"], row["event_value"])
+        for sensor in sensors
+        for row in await service.rows(sensor)
+    ]
+    assert len(found) == len(set(found)) == counted["new"]
+    assert set(found) == acknowledged
+    assert counted == {"new": len(acknowledged), "changed": 0, "unchanged": 0}
+
+
+async def test_the_same_values_from_sixteen_writers_are_stored_once(service):
+    sensor = await service.add_sensor("kW", 60)
+    message = {"start": START.isoformat(), "duration": "PT200H", "unit": "kW", "prior": START.isoformat()}
+    answers = await asyncio.gather(
+        *(service.post(sensor, **message, values=list(range(200))) for _ in range(WRITERS)),
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert [row["event_value"] for row in await service.rows(sensor)] == [float(i) for i in range(200)]
+
+
+async def test_webhooks_hear_of_stored_data(service):
+    sensor = await service.add_sensor("kW", 60)
+    async with service.store.connection() as con:
+        hook = await webhooks.add(con, service.account, "https://example.com/hook", ["data.stored"])
+        await webhooks.add(con, service.account, "https://example.com/other", ["schedule.finished"])
+    message = {"start": START.isoformat(), "duration": "PT2H", "unit": "kW", "values": [1, 2]}
+    for _ in range(2):  # the second time there is nothing new to tell
+        assert (await service.post(sensor, **message)).status_code == 200
+    async with service.store.connection() as con:
+        [told] = await con.fetch("select topic, payload from outbox")
+    assert told["topic"] == "webhook"
+    assert told["payload"]["webhook"] == hook.id
+    assert told["payload"]["type"] == "data.stored"
+    assert told["payload"]["data"] == {
+        "sensor": sensor,
+        "start": "2026-03-02T00:00:00+00:00",
+        "end": "2026-03-02T02:00:00+00:00",
+        "new": 2,
+        "changed": 0,
+    }

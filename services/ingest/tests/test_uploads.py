@@ -1,0 +1,229 @@
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+
+import polars as pl
+import pytest
+
+QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
+MIDNIGHT = datetime(2026, 11, 23, 23, tzinfo=UTC)
+
+
+def csv(*rows: str, head: str = "event_start,event_value") -> str:
+    return "\n".join([head, *rows]) + "\n"
+
+
+def every(step: timedelta, values: list[float], start: datetime = MIDNIGHT) -> str:
+    return csv(*(f"{(start + i * step).isoformat()},{value}" for i, value in enumerate(values)))
+
+
+def taken(answer) -> tuple[int, int, int, int]:
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["message"] == "Sensor data has been stored."
+    return body["rows"], body["new"], body["changed"], body["unchanged"]
+
+
+def reasons(answer) -> list[str]:
+    assert answer.status_code == 422, answer.text
+    return answer.json()["fields"]["uploaded-files"]["0"]
+
+
+async def test_a_file_is_stored_when_it_is_acknowledged(service):
+    sensor = await service.add_sensor("kW", 15)
+    values = [i / 4 for i in range(96)]
+    answer = await service.upload(sensor, ("up.csv", every(QUARTER, values)), belief_time_measured_instantly="True")
+    assert taken(answer) == (96, 96, 0, 0)
+    assert await service.values(sensor) == {MIDNIGHT + i * QUARTER: value for i, value in enumerate(values)}
+    assert all(row["belief_time"] == row["event_start"] + QUARTER for row in await service.rows(sensor))
+    again = await service.upload(sensor, ("up.csv", every(QUARTER, values)), belief_time_measured_instantly="on")
+    assert taken(again) == (96, 0, 0, 96)
+    other = await service.upload(sensor, ("up.csv", every(QUARTER, [7])), belief_time_measured_instantly="on")
+    assert taken(other) == (1, 0, 1, 0)
+
+
+async def test_without_that_option_the_values_are_believed_now(service):
+    sensor = await service.add_sensor("kW", 15)
+    before = datetime.now(UTC)
+    await service.upload(sensor, ("up.csv", every(QUARTER, [1])), belief_time_measured_instantly="False")
+    [row] = await service.rows(sensor)
+    assert before <= row["belief_time"] <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("unit", "minutes", "posted", "step", "values", "expected"),
+    [
+        ("kW", 15, "MW", HOUR, [2, 2, 2], [2000.0] * 12),
+        ("kW", 15, "kWh", 2 * QUARTER, [10] * 4, [20.0] * 8),
+        ("kW", 15, "kWh", QUARTER / 2, [20, 40, 40, 80], [240.0, 480.0]),
+        ("kWh", 60, "kWh", 2 * QUARTER, [10, 20, 20, 40], [30.0, 60.0]),
+        ("EUR/kWh", 60, "EUR/MWh", 2 * QUARTER, [200, 300, 400, 500], [0.25, 0.45]),
+        ("EUR/kWh", 60, "EUR/kWh", 2 * HOUR, [200, 300], [200.0, 200.0, 300.0, 300.0]),
+        ("EUR", 60, "kEUR", 2 * QUARTER, [2, 3, 4, 2], [5000.0, 6000.0]),
+        ("EUR", 60, "kEUR", 2 * HOUR, [5, 6], [2500.0, 2500.0, 3000.0, 3000.0]),
+        ("EUR", 60, "kEUR", HOUR, [5], [5000.0]),
+        ("kWh", 0, "MWh", QUARTER / 2, [10, 20], [10_000.0, 20_000.0]),
+    ],
+)
+async def test_units_and_the_spacing_of_rows(service, unit, minutes, posted, step, values, expected):
+    sensor = await service.add_sensor(unit, minutes)
+    assert taken(await service.upload(sensor, ("up.csv", every(step, values)), unit=posted))[1] == len(expected)
+    assert list((await service.values(sensor)).values()) == expected
+
+
+async def test_a_gap_stays_a_gap(service):
+    sensor = await service.add_sensor("kW", 15)
+    text = csv("2026-11-24T00:00Z,1", "2026-11-24T00:15Z,2", "2026-11-24T00:30Z,3", "2026-11-24T02:00Z,4")
+    assert taken(await service.upload(sensor, ("up.csv", text)))[:2] == (4, 4)
+
+
+async def test_days_on_which_the_clock_changes(service):
+    for day, hours in (("2026-03-29", 23), ("2026-10-25", 25)):
+        sensor = await service.add_sensor("kW", 60)
+        local = pl.datetime_range(
+            pl.lit(day).str.to_datetime(time_zone="Europe/Amsterdam"),
+            pl.lit(day).str.to_datetime(time_zone="Europe/Amsterdam").dt.offset_by("1d"),
+            "15m",
+            closed="left",
+            eager=True,
+        )
+        text = csv(*(f"{time:%Y-%m-%d %H:%M},{i // 4}" for i, time in enumerate(local)))
+        assert taken(await service.upload(sensor, ("up.csv", text))) == (4 * hours, hours, 0, 0)
+        assert list((await service.values(sensor)).values()) == [float(i) for i in range(hours)]
+
+
+async def test_daily_rows_in_local_time(service):
+    sensor = await service.add_sensor("kWh", 24 * 60)
+    text = csv("2026-11-24T00:00+01:00,1", "2026-11-25T00:00+01:00,2")
+    assert taken(await service.upload(sensor, ("up.csv", text)))[1] == 2
+    elsewhere = await service.add_sensor("kWh", 24 * 60, timezone="Asia/Seoul")
+    assert taken(await service.upload(elsewhere, ("up.csv", text)))[1] == 2
+    assert list(await service.values(elsewhere)) == [MIDNIGHT, MIDNIGHT + 24 * HOUR]
+
+
+async def test_belief_times_and_sources_of_the_file(service):
+    sensor = await service.add_sensor("kW", 60)
+    head = "event_start,belief_time,source,event_value"
+    text = csv(
+        "2026-11-24T00:00Z,2026-11-23T06:00Z,model A,1",
+        "2026-11-24T00:00Z,2026-11-23T12:00Z,model A,2",
+        "2026-11-24T00:00Z,2026-11-23T12:00Z,model B,3",
+        "2026-11-24T01:00Z,,,4",
+        head=head,
+    )
+    assert taken(await service.upload(sensor, ("up.csv", text))) == (4, 4, 0, 0)
+    async with service.store.connection() as con:
+        names = {
+            row["id"]: (row["name"], row["type"], row["account_id"]) for row in await con.fetch("select * from source")
+        }
+    found = [(row["event_value"], names[row["source_id"]][:2]) for row in await service.rows(sensor)]
+    assert sorted(found) == [
+        (1.0, ("model A", "upload")),
+        (2.0, ("model A", "upload")),
+        (3.0, ("model B", "upload")),
+        (4.0, ("ada", "user")),
+    ]
+    assert {account for _, _, account in names.values()} == {service.account}
+
+
+async def test_several_files_are_stored_together_or_not_at_all(service):
+    sensor = await service.add_sensor("kW", 15)
+    good, bad = ("good.csv", every(QUARTER, [1, 2])), ("bad.csv", csv("2026-11-25T00:00Z,x"))
+    answer = await service.upload(sensor, good, bad)
+    assert answer.status_code == 422
+    assert list(answer.json()["fields"]["uploaded-files"]) == ["1"]
+    assert await service.rows(sensor) == []
+    later = ("later.csv", every(QUARTER, [3, 4], MIDNIGHT + HOUR))
+    assert taken(await service.upload(sensor, good, later))[:2] == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            ["2026-11-24T00:00Z,1", "2026-11-24T00:15Z,high", "soon,3"],
+            ["row 3: 'high' is not a number", "row 4: 'soon'"],
+        ),
+        (["2026-11-24T00:00Z,1", "2026-11-24T00:15Z,2", "2026-11-24T00:37Z,3"], ["row 4: 2026-11-24T00:37:00 is off"]),
+        (["2026-11-24T00:00Z,1", "2026-11-24T00:00Z,2"], ["row 3: another value for the same time as in row 2"]),
+        (
+            ["2026-11-24T00:00Z,1", "2026-11-24T00:20Z,2", "2026-11-24T00:40Z,3"],
+            ["row 3: 2026-11-24T00:20:00 is off the sensor's clock"],
+        ),
+        ([f"2026-11-24T00:{m:02}Z,1" for m in range(0, 56, 7)], ["Resolutions do not fit: rows every 0:07"]),
+        (
+            ["2026-11-24T00:00Z,1", "2026-11-24T01:00Z,2", "2026-11-24T02:00Z,2", "2026-11-24T02:15Z,3"],
+            [
+                "Resolutions do not fit: rows every 1:00:00, where the sensor has events of 0:15:00 (but some are closer)"
+            ],
+        ),
+    ],
+)
+async def test_bad_rows_are_named_and_nothing_is_stored(service, rows, said):
+    sensor = await service.add_sensor("kW", 15)
+    found = reasons(await service.upload(sensor, ("up.csv", csv(*rows))))
+    assert len(found) == len(said)
+    for sentence, start in zip(found, said, strict=True):
+        assert sentence.startswith(start)
+    assert await service.rows(sensor) == []
+
+
+async def test_an_amount_in_parts_needs_all_its_parts(service):
+    sensor = await service.add_sensor("kWh", 60)
+    found = reasons(await service.upload(sensor, ("up.csv", every(QUARTER, [1, 2, 3, 4, 5, 6]))))
+    assert found == ["row 6: only 2 of the 4 amounts that make up one event of 1:00:00."]
+
+
+async def test_the_same_row_twice_is_one(service):
+    sensor = await service.add_sensor("kW", 15)
+    text = csv("2026-11-24T00:00Z,1", "2026-11-24T00:00Z,1", "2026-11-24T00:15Z,2")
+    assert taken(await service.upload(sensor, ("up.csv", text)))[1] == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"\xff\xd8\xff\xe0 a photo", "not UTF-8 text"),
+        (b"PK\x03\x04 a zip", "damaged"),
+        ("event_start,event_value\nväli,1\n".encode("latin-1"), "row 2: this is not UTF-8"),
+    ],
+)
+async def test_other_files_are_refused(service, content, said):
+    sensor = await service.add_sensor()
+    assert said in reasons(await service.upload(sensor, ("up.csv", content)))[0]
+
+
+async def test_parquet(service):
+    sensor = await service.add_sensor("kW", 15)
+    packed = BytesIO()
+    pl.DataFrame({"time": [MIDNIGHT, MIDNIGHT + QUARTER], "load": [1.5, 2.5]}).write_parquet(packed)
+    assert taken(await service.upload(sensor, ("up.parquet", packed.getvalue())))[:2] == (2, 2)
+    assert await service.values(sensor) == {MIDNIGHT: 1.5, MIDNIGHT + QUARTER: 2.5}
+
+
+async def test_fields_of_the_form(service):
+    sensor = await service.add_sensor("kW", 15)
+    file = ("up.csv", every(QUARTER, [1]))
+    answer = await service.upload(sensor, file, unit="m/s")
+    assert answer.json()["fields"] == {"_schema": ["Provided unit 'm/s' is not convertible to sensor unit 'kW'"]}
+    answer = await service.upload(sensor, file, belief_time_measured_instantly="perhaps")
+    assert answer.json()["fields"] == {"belief-time-measured-instantly": ["Not a valid boolean."]}
+    answer = await service.upload(sensor, file, sensor_name="x")
+    assert answer.json()["fields"] == {"sensor-name": ["Unknown field."]}
+    answer = await service.upload(sensor, unit="kW")
+    assert "uploaded-files" in answer.json()["fields"]
+    answer = await service.client.post(
+        f"/internal/sensors/{sensor}/data/upload", files={"x": b"y"}, data={"uploaded-files": "text"}
+    )
+    assert answer.status_code == 422
+    assert await service.rows(sensor) == []
+
+
+async def test_an_upload_that_is_too_large_is_refused(service):
+    sensor = await service.add_sensor()
+    answer = await service.upload(sensor, ("big.csv", b"x" * 26_000_000))
+    assert answer.status_code == 413
+
+
+async def test_an_unknown_sensor_is_not_found(service):
+    assert (await service.upload(99_999, ("up.csv", every(QUARTER, [1])))).status_code == 404
