@@ -28,6 +28,8 @@ class QuantityKind:
     unit: str
     minimum: float | None = None
     above: float | None = None
+    stored_minimum: float | None = None
+    """A minimum that counts only for what is stored on assets."""
     bare_numbers: bool = False
     """Whether a number without a unit is accepted. In fields of energy it counts in the reader's energy unit."""
     over_time: bool = True
@@ -84,8 +86,9 @@ class QuantityKind:
 
     def _check_limits(self, number: float, reader: Reader) -> None:
         unit = self.canonical(reader) or "%"
-        if self.minimum is not None and number < self.minimum:
-            raise Refused(f"Must be greater than or equal to {self.minimum:g} {unit}.")
+        minimum = self.stored_minimum if reader.stored and self.minimum is None else self.minimum
+        if minimum is not None and number < minimum:
+            raise Refused(f"Must be greater than or equal to {minimum:g} {unit}.")
         if self.above is not None and number <= self.above:
             raise Refused(f"Must be greater than {self.above:g} {unit}.")
 
@@ -152,7 +155,7 @@ class PriceOf(QuantityKind):
 def sensor_reference(value: Any, reader: Reader, default: float | None = None) -> SensorReference:
     """A reference to a sensor, with its filters on sources."""
     item = mapping(value, SENSOR_KEYS, ("sensor",))
-    sensor = at("sensor", lambda: reader.sensor(item["sensor"]))
+    sensor = reader.sensor(item["sensor"])
     return SensorReference(
         sensor=sensor.id,
         source_types=_strings(item, "source-types"),
@@ -196,7 +199,7 @@ class OutputSensor:
 
     def read(self, value: Any, reader: Reader, field: str) -> int:
         item = mapping(value, ("sensor",), ("sensor",))
-        sensor: TreeSensor = at("sensor", lambda: reader.sensor(item["sensor"]))
+        sensor = reader.sensor(item["sensor"])
         if self.power and not quantities.is_power(sensor.unit):
             raise Refused(f"Sensor {sensor.id} measures '{sensor.unit}'. It must have a unit of power, like 'kW'.")
         return sensor.id
@@ -248,11 +251,11 @@ SEGMENT_SCHEMA: JsonSchemaValue = {
     },
 }
 
-Power = Annotated[VariableQuantity, QuantityKind("MW")]
+Power = Annotated[VariableQuantity, QuantityKind("MW", stored_minimum=0)]
 Capacity = Annotated[VariableQuantity, QuantityKind("MW", minimum=0)]
-Energy = Annotated[VariableQuantity, QuantityKind("MWh", bare_numbers=True)]
+Energy = Annotated[VariableQuantity, QuantityKind("MWh", stored_minimum=0, bare_numbers=True)]
 EnergyFromZero = Annotated[VariableQuantity, QuantityKind("MWh", minimum=0, bare_numbers=True)]
-SteadyEnergy = Annotated[VariableQuantity, QuantityKind("MWh", bare_numbers=True, over_time=False)]
+SteadyEnergy = Annotated[VariableQuantity, QuantityKind("MWh", stored_minimum=0, bare_numbers=True, over_time=False)]
 SteadyEnergyFromZero = Annotated[VariableQuantity, QuantityKind("MWh", minimum=0, bare_numbers=True, over_time=False)]
 Ratio = Annotated[VariableQuantity, QuantityKind("", minimum=0, bare_numbers=True)]
 PositiveRatio = Annotated[VariableQuantity, QuantityKind("", above=0, bare_numbers=True)]

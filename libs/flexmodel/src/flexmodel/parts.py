@@ -5,7 +5,7 @@ the sensor's own unit and resolution; who reads it converts to the unit named at
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
@@ -54,7 +54,7 @@ class Device:
     stock: int | None = None
     """Index into `Trigger.stocks`; None: a pure flow device."""
     power_capacity: VariableQuantity | None = None
-    """[MW] As given on the entry or stored on its asset. See `capacity.device_limits` for the rules."""
+    """[MW] As given on the entry or stored on its asset."""
     consumption_capacity: VariableQuantity | None = None
     production_capacity: VariableQuantity | None = None
     fallback_capacity: VariableQuantity | None = None
@@ -83,6 +83,8 @@ class Inflexible:
     sign: Literal[1, -1]
     """1: the sensor's positive values are consumption; -1: production."""
     commodity: str
+    planned_in: int | None = None
+    """In a sequence: its power is the schedule of that earlier step (in MW, not read from the sensor)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,19 @@ class Trigger:
 
     def referenced_sensors(self) -> set[int]:
         """The sensors whose values must be read."""
-        return {reading.sensor for reading in _readings(self)}
+        read = replace(self, inflexible=tuple(part for part in self.inflexible if part.planned_in is None))
+        return {reading.sensor for reading in _readings(read)}
+
+    def output_sensors(self) -> set[int]:
+        """The sensors that receive results."""
+        outputs: set[int | None] = {stock.sensor for stock in self.stocks}
+        for device in self.devices:
+            outputs |= {device.sensor, device.consumption_output, device.production_output}
+        for group in self.groups:
+            outputs |= {group.sensor, group.consumption_output, group.production_output}
+        for context in self.contexts:
+            outputs |= {context.aggregate_power, context.aggregate_consumption, context.aggregate_production}
+        return {sensor for sensor in outputs if sensor is not None}
 
 
 def _readings(part: Any) -> Iterator[SensorReference | StateReading]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from typing import Any, cast
 
 from pydantic import ValidationInfo
@@ -82,11 +83,11 @@ def mapping(value: Any, allowed: tuple[str, ...], required: tuple[str, ...] = ()
     return value
 
 
-def each(items: Any, read: Callable[[Any], Any]) -> tuple[Any, ...]:
+def each[T](items: Any, read: Callable[[Any], T]) -> tuple[T, ...]:
     """The items of a list, each as read; their problems by index."""
     if not isinstance(items, list | tuple):
         raise Refused("Not a valid list.")
-    found: list[Any] = []
+    found: list[T] = []
     problems: dict[str, Any] = {}
     for index, item in enumerate(items):
         try:
@@ -98,7 +99,7 @@ def each(items: Any, read: Callable[[Any], Any]) -> tuple[Any, ...]:
     return tuple(found)
 
 
-def at(key: str, read: Callable[[], Any]) -> Any:
+def at[T](key: str, read: Callable[[], T]) -> T:
     """What `read` gives; a refusal is one of that key."""
     try:
         return read()
@@ -123,13 +124,13 @@ def length(value: Any, start: datetime, place: tzinfo | None) -> timedelta:
 
 def period(value: Mapping[str, Any], reader: Reader) -> tuple[datetime, datetime]:
     """The period that `datetime`, or two of `start`, `end` and `duration`, describe."""
-    given = {key: value[key] for key in ("datetime", "start", "end", "duration") if key in value}
+    given: dict[str, Any] = {key: value[key] for key in ("datetime", "start", "end", "duration") if key in value}
     if set(given) == {"datetime"}:
         point = at("datetime", lambda: moment(given["datetime"]))
         return point, point
     if "datetime" in given or len(given) != 2:
         raise Refused({WHOLE: ["Give either `datetime`, or two of `start`, `end` and `duration`."]})
-    ends = {key: at(key, lambda key=key: moment(given[key])) for key in ("start", "end") if key in given}
+    ends: dict[str, datetime] = {key: at(key, partial(moment, given[key])) for key in ("start", "end") if key in given}
     if "duration" in given:
         return at("duration", lambda: _with_duration(given["duration"], ends, reader))
     if ends["end"] < ends["start"]:

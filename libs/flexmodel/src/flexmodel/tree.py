@@ -79,12 +79,16 @@ class AssetTree:
 
     def attribute(self, sensor: TreeSensor, name: str, default: Any = None) -> Any:
         """A sensor's attribute: its own, else its asset's, else the flex-model's, else the nearest flex-context's."""
-        asset = self.assets.get(sensor.asset_id)
-        places: list[Mapping[str, Any]] = [sensor.attributes]
-        if asset is not None:
-            places += [asset.attributes, asset.flex_model]
-            places += [relative.flex_context for relative in self.lineage(asset.id)]
-        for place in places:
-            if place.get(name) is not None:
-                return place[name]
-        return default
+        if sensor.attributes.get(name) is not None:
+            return sensor.attributes[name]
+        return self.asset_attribute(sensor.asset_id, name, default)
+
+    def asset_attribute(self, asset_id: int | None, name: str, default: Any = None) -> Any:
+        """An asset's attribute: its own, else its flex-model's, else the nearest flex-context's."""
+        asset = None if asset_id is None else self.assets.get(asset_id)
+        if asset is None:
+            return default
+        contexts = [relative.flex_context for relative in self.lineage(asset.id)]
+        return next(
+            (place[name] for place in [asset.attributes, asset.flex_model, *contexts] if name in place), default
+        )
