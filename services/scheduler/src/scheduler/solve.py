@@ -6,18 +6,27 @@ from flexmodel.schedule import Schedule
 
 from scheduler.formulation.model import formulate
 from scheduler.solving import readout
-from scheduler.solving.optimise import NoTimeError, Options, optimise
+from scheduler.solving.contradictions import contradictions
+from scheduler.solving.diagnose import Infeasible, diagnose
+from scheduler.solving.optimise import NoSolutionError, NoTimeError, Options, optimise
+
+__all__ = ["Infeasible", "Options", "OutOfTimeError", "solve"]
 
 
 class OutOfTimeError(FlexmeshError):
     """The deadline came before any schedule was found."""
 
 
-def solve(problem: Problem, options: Options = Options()) -> Schedule:  # noqa: B008
+def solve(problem: Problem, options: Options = Options()) -> Schedule:  # noqa: B008  it cannot be changed
     """The cheapest schedule, or an error with a sentence; never a schedule that is not one."""
+    reasons = list(contradictions(problem))
+    if reasons:
+        raise Infeasible(reasons)
     model = formulate(problem)
     try:
         outcome = optimise(model, options)
     except NoTimeError as late:
         raise OutOfTimeError(f"No schedule was found within {options.seconds:g} seconds.") from late
+    except NoSolutionError as none:
+        raise diagnose(problem, options) from none
     return readout.schedule(model, outcome)

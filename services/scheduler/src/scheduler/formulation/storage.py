@@ -72,7 +72,7 @@ def limits(stocks: Stocks) -> tuple[Array, Array]:
     free = np.isnan(target)
     lower = np.maximum(low, np.minimum(np.where(free, -np.inf, target), high))
     upper = np.minimum(high, np.maximum(np.where(free, np.inf, target), low))
-    return lower, upper
+    return lower, np.maximum(upper, lower)  # they cross by rounding only, or were refused
 
 
 def decay(retention: Array) -> tuple[Array, Array]:

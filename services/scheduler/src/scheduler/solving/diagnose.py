@@ -1,0 +1,193 @@
+"""Why a problem has no schedule: the smallest violation of its hard limits, in words and numbers.
+
+The hard limits are made soft, one kind after another. The first kind that helps is the one to blame; what stands in the
+way of keeping it is read from the dual prices.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from flexmodel.errors import FlexmeshError
+from flexmodel.problem import Array, Index, Problem
+from flexmodel.schedule import Check, Marginal
+
+from scheduler.explaining.words import energy, listed, moment, power, spells
+from scheduler.formulation.model import formulate
+from scheduler.solving.marginals import marginals
+from scheduler.solving.optimise import NoSolutionError, NoTimeError, Options, optimise
+from scheduler.solving.readout import checks, tidy
+from scheduler.solving.soften import Stage, imbalance, soften
+
+SENTENCES = 5
+"""How many violations are told."""
+DUST = 1e-7
+"""MW or MWh that nobody would call a violation."""
+
+
+class Infeasible(FlexmeshError):  # noqa: N818  reads like its kin: Invalid, Forbidden, Unavailable
+    """The hard limits conflict. `reasons` has a sentence for each violation that cannot be avoided."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("No schedule keeps all limits. " + " ".join(reasons[:SENTENCES]))
+        self.reasons = reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Relief:
+    """The cheapest way to break limits, and what stood in the way of breaking fewer."""
+
+    power: Array
+    checks: list[Check]
+    prices: Marginal
+
+
+def diagnose(problem: Problem, options: Options) -> Infeasible:
+    """The error that says why."""
+    for stage in Stage:
+        softened = soften(problem, stage)
+        relief = _least_violation(softened, options)
+        if relief is not None:
+            reasons = [_sentence(problem, softened, check, relief.prices) for check in relief.checks]
+            if stage is Stage.CAPS:
+                reasons += _imbalances(problem, relief.power)
+            return Infeasible(reasons or ["The limits leave no room, by less than a watt."])
+    return Infeasible(_culprits(problem, options))
+
+
+def _least_violation(softened: Problem, options: Options) -> Relief | None:
+    model = formulate(softened)
+    try:
+        outcome = optimise(model, options)
+    except (NoSolutionError, NoTimeError):
+        return None
+    plan = tidy(model.power.values(outcome.solution.x))
+    stock = tidy(model.storage.soc.values(outcome.solution.x))
+    broken = [check for check in checks(softened, plan, stock) if (check.excess > DUST).any()]
+    return Relief(plan, broken, marginals(model, outcome))
+
+
+def _sentence(problem: Problem, softened: Problem, check: Check, prices: Marginal) -> str:
+    worst = int(np.argmax(check.excess))
+    step, bound, missing = int(check.steps[worst]), float(check.bound[worst]), float(check.excess[worst])
+    others = int((check.excess > DUST).sum()) - 1
+    also = f" (and at {others} other times)" if others else ""
+    because = _because(softened, check, step, prices)
+    if check.owner == "stock":
+        return _of_stock(problem, check, step, bound, missing) + also + because
+    end = moment(problem.window.start + step * problem.window.resolution)
+    what = (
+        f"the {problem.sites[check.index].commodity} site"
+        if check.owner == "site"
+        else problem.groups[check.index].name
+    )
+    way = "consumption" if "consumption" in check.limit else "production"
+    return (
+        f"{way.capitalize()} of {what} exceeds its limit of {power(bound)} by {power(missing)} at {end}{also}{because}"
+    )
+
+
+def _of_stock(problem: Problem, check: Check, step: int, bound: float, missing: float) -> str:
+    stocks, stock = problem.stocks, check.index
+    end = moment(problem.window.start + (step + 1) * problem.window.resolution)
+    label, start = stocks.labels[stock], energy(stocks.initial[stock])
+    if check.limit == "soc-maxima":
+        change, rest = "come down to", "too much"
+    else:
+        change, rest = "reach", "short"
+    return f"{label} cannot {change} {energy(bound)} at {end} from {start} at the start: {energy(missing)} {rest}"
+
+
+def _because(problem: Problem, check: Check, step: int, prices: Marginal) -> str:
+    """The limits that would have to give, with the largest effect first."""
+    causes: list[tuple[float, str]] = []
+    devices, window = problem.devices, problem.window
+    for gain, limit, field in (
+        (prices.device_up, devices.power_max, "consumption-capacity"),
+        (prices.device_down, -devices.power_min, "production-capacity"),
+    ):
+        for device in np.flatnonzero((gain > DUST).any(axis=1)).tolist():
+            steps = np.flatnonzero(gain[device] > DUST)
+            causes.append(
+                (gain[device].sum(), f"the {field} of {devices.labels[device]} is {_values(limit[device, steps])}")
+            )
+    for number, site in enumerate(problem.sites):
+        for gain, limit, field in (
+            (prices.site_up[number], site.power_max, "consumption"),
+            (prices.site_down[number], -site.power_min, "production"),
+        ):
+            steps = np.flatnonzero(gain > DUST)
+            if len(steps):
+                text = f"the site's {field} of {site.commodity} is limited to {_values(limit[steps])}"
+                causes.append((gain.sum(), f"{text} {listed(spells(steps, window), 1)}"))
+    causes.extend(_storage_causes(problem, check, prices))
+    if not causes:
+        return "."
+    causes.sort(key=lambda cause: -cause[0])
+    return f" because {listed([text for _, text in causes])}."
+
+
+def _storage_causes(problem: Problem, check: Check, prices: Marginal) -> Iterator[tuple[float, str]]:
+    stocks = problem.stocks
+    for gain, limit, field in (
+        (prices.stock_up, stocks.soc_max, "soc-max"),
+        (prices.stock_down, stocks.soc_min, "soc-min"),
+    ):
+        for stock in np.flatnonzero((gain > DUST).any(axis=1)).tolist():
+            if check.owner != "stock" or stock != check.index or np.isfinite(limit[stock]):
+                yield gain[stock].sum(), f"the {field} of {stocks.labels[stock]} is {energy(limit[stock])}"
+
+
+def _values(limits: Array) -> str:
+    """The values that a limit takes."""
+    found = np.unique(np.round(limits + 0.0, 9))
+    return power(found[0]) if len(found) == 1 else f"{power(found[0])} to {power(found[-1])}"
+
+
+def _imbalances(problem: Problem, plan: Array) -> list[str]:
+    """What commodities without a grid lack or have left over."""
+    sentences = []
+    for node, rest in zip(problem.nodes, imbalance(problem, plan), strict=True):
+        step = int(np.argmax(np.abs(rest)))
+        if abs(rest[step]) > DUST:
+            at = moment(problem.window.start + step * problem.window.resolution)
+            lack = (
+                f"{power(rest[step])} of {node.commodity} is missing"
+                if rest[step] > 0
+                else (f"{power(-rest[step])} of {node.commodity} cannot be used")
+            )
+            steps: Index = np.flatnonzero(np.abs(rest) > DUST)
+            also = f" (and at {len(steps) - 1} other times)" if len(steps) > 1 else ""
+            sentences.append(f"{lack} at {at}{also}: it has no grid, so what is produced must be consumed.")
+    return sentences
+
+
+def _culprits(problem: Problem, options: Options) -> list[str]:
+    """When no limit helps: the structural demands without which there would be a schedule."""
+    softened = soften(problem, Stage.CAPS)
+    labels = problem.devices.labels
+    trials = [
+        *(
+            (f"the operation modes of {labels[bands.device]}", replace(softened, bands=_without(softened.bands, bands)))
+            for bands in problem.bands
+        ),
+        *(
+            (f"the coupling {coupling.name}", replace(softened, couplings=_without(softened.couplings, coupling)))
+            for coupling in problem.couplings
+        ),
+        *(
+            (
+                f"the process {labels[process.device]}",
+                replace(softened, processes=_without(softened.processes, process)),
+            )
+            for process in problem.processes
+        ),
+    ]
+    guilty = [what for what, trial in trials if _least_violation(trial, options) is not None]
+    if guilty:
+        return [f"It would work without {text}." for text in guilty]
+    return ["The demands on devices contradict one another: operation modes, couplings and limits on power."]
+
+
+def _without[T](items: tuple[T, ...], item: T) -> tuple[T, ...]:
+    return tuple(other for other in items if other is not item)
