@@ -109,7 +109,7 @@ class _Verdict:
         verdict = cls({}, {})
         soc = np.round(soc, DECIMALS)
         for field, bound, sign in (("soc-minima", asked.minima, 1), ("soc-maxima", asked.maxima, -1)):
-            margin = sign * (soc - np.round(bound, DECIMALS))
+            margin = sign * (soc - np.round(bound, DECIMALS)) + 0.0
             if (margin < 0).any():
                 verdict.broken[field] = list(_entries(margin < 0, -margin, "violation", window))
             elif (margin >= 0).any():

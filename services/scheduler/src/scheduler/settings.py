@@ -1,0 +1,17 @@
+"""Settings of the scheduler."""
+
+from flexserve.settings import ServiceSettings
+from pydantic import Field
+
+
+class SchedulerSettings(ServiceSettings):
+    """What the scheduler is told, besides what every service is."""
+
+    port: int = Field(5002, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
+    database_connections: int = Field(5, ge=1, le=200, description="The most connections to the database at a time.")
+    solve_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds of solving after which the best schedule found so far is taken, and told how far from "
+        "the best possible one it can be at most.",
+    )

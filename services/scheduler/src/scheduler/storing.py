@@ -1,0 +1,75 @@
+"""Stores what came of a job: whole schedules, beliefs, and the marks that sensors and assets get."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from flexmodel.time import instant, steps
+from flexstore.series import Beliefs, write
+from flexstore.store import Connection
+
+from scheduler.resolve.outputs import SIGN
+from scheduler.result import Stored
+
+SCHEDULE = """
+insert into schedule (job_id, sensor_id, start, resolution, unit, consumption_positive, event_values)
+values ($1, $2, $3, $4, $5, $6, $7)
+"""
+MARK_SIGN = f"""
+update sensor set attributes = attributes || jsonb_build_object('{SIGN}', $2::bool)
+where id = $1 and not attributes ? '{SIGN}'
+"""  # noqa: S608 - put together from constants
+NOTE_STATE = """
+update {table} set attributes = attributes || jsonb_build_object('soc_datetime', $2::text, 'soc_in_mwh', $3::float8)
+where id = $1 and attributes ?& array['soc_datetime', 'soc_in_mwh']
+"""
+NOTE_STATE_OF_SENSOR, NOTE_STATE_OF_ASSET = (NOTE_STATE.format(table=table) for table in ("sensor", "asset"))
+
+
+@dataclass(frozen=True, slots=True)
+class KnownState:
+    """The state of charge at the start of a schedule for one sensor."""
+
+    sensor_id: int
+    asset_id: int
+    at: datetime
+    energy: float
+    """MWh"""
+
+
+async def save(
+    con: Connection,
+    job_id: UUID,
+    values: Sequence[Stored],
+    source: int,
+    believed_at: datetime,
+    state: KnownState | None,
+) -> None:
+    """Everything, in the transaction of the caller."""
+    rows: list[tuple[Any, ...]] = [
+        (job_id, one.sensor, one.start, one.resolution, one.unit, one.consumption_positive, one.values.tolist())
+        for one in values
+    ]
+    await con.executemany(SCHEDULE, rows)
+    if values:
+        await write(con, beliefs(values, source, believed_at))
+    for one in values:
+        if one.sets_sign:
+            await con.execute(MARK_SIGN, one.sensor, one.consumption_positive)
+    if state is not None:
+        await con.execute(NOTE_STATE_OF_SENSOR, state.sensor_id, state.at.isoformat(), state.energy)
+        await con.execute(NOTE_STATE_OF_ASSET, state.asset_id, state.at.isoformat(), state.energy)
+
+
+def beliefs(values: Sequence[Stored], source: int, believed_at: datetime) -> Beliefs:
+    """All values as what the scheduler believes, to be written at once."""
+    return Beliefs(
+        sensor=np.repeat([one.sensor for one in values], [len(one.values) for one in values]),
+        event_start=np.concatenate([steps(one.start, one.resolution, len(one.values)) for one in values]),
+        belief_time=instant(believed_at),
+        values=np.concatenate([one.values for one in values]),
+        source=source,
+    )

@@ -1,0 +1,145 @@
+"""The work of the queue `schedule`: load a job, plan, and store what came of it in one transaction."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+from flexmodel.errors import NotFound
+from flexmodel.references import sensors_in
+from flexmodel.tree import AssetTree
+from flexmodel.trigger import Trigger, read_trigger
+from flexserve import tracing
+from flexserve.broker import BrokerApp
+from flexserve.loop import Loop
+from flexstore import running, sources, trees, webhooks
+from flexstore.jobs import Job
+from flexstore.running import Outcome
+from flexstore.store import Connection, Store
+from prometheus_client import Counter, Histogram
+
+from scheduler.planning import Plan, plan
+from scheduler.resolve import reading
+from scheduler.resolve.readings import Readings
+from scheduler.settings import SchedulerSettings
+from scheduler.solving.optimise import Options
+from scheduler.storing import KnownState, save
+
+QUEUE = "schedule"
+FINISHED = "schedule.finished"
+SOURCE_NAME, SOURCE_TYPE, SOURCE_VERSION = "Flexmesh", "scheduler", "1"
+
+SCHEDULES = Counter("flexmesh_schedules", "Schedule jobs, by the state in which they were left.", ("state",))
+PHASES = Histogram(
+    "flexmesh_schedule_phase_seconds",
+    "Duration of the phases of a schedule: read (database), plan (computation), save (database).",
+    ("phase",),
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+
+
+def make_tasks(app: BrokerApp, store: Store, loop: Loop, settings: SchedulerSettings) -> None:
+    """Register the task of the queue. The threads that run it share the store through the loop."""
+    handler = make_handler(settings)
+
+    @app.task(name=QUEUE)  # type: ignore[untyped-decorator]
+    def schedule(job: str) -> None:
+        state = loop.call(running.run(store, UUID(job), handler))
+        if state is not None:
+            SCHEDULES.labels(state).inc()
+
+
+def make_handler(settings: SchedulerSettings) -> running.Handler:
+    """What `flexstore.running.run` calls with a job that it has claimed."""
+    options = Options(seconds=settings.solve_seconds)
+
+    async def handle(job: Job, store: Store) -> Outcome:
+        now = datetime.now(UTC)
+        with _phase("read"):
+            order = await read(job, store, now)
+        with _phase("plan"):
+            # The solver works outside the interpreter's lock, so heartbeats and other jobs go on meanwhile.
+            made = await asyncio.to_thread(plan, order.trigger, order.tree, order.readings, options)
+        async with store.connection() as con:
+            source_id = await sources.ensure(con, SOURCE_NAME, SOURCE_TYPE, made.scheduler, SOURCE_VERSION)
+        return Outcome(
+            result=made.result,
+            info={
+                "scheduler_info": {"scheduler": made.scheduler, "commitment_costs": made.costs},
+                "data_source_info": {
+                    "id": source_id,
+                    "name": SOURCE_NAME,
+                    "type": SOURCE_TYPE,
+                    "model": made.scheduler,
+                    "version": SOURCE_VERSION,
+                },
+                "warnings": made.warnings,
+            },
+            save=partial(_save, job=job, order=order, made=made, source_id=source_id, now=now),
+        )
+
+    return handle
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a job asks for, with everything that has to be known for it."""
+
+    trigger: Trigger
+    tree: AssetTree
+    readings: Readings
+    sensor_id: int | None
+    """The sensor that was triggered; None: an asset was."""
+
+
+async def read(job: Job, store: Store, now: datetime) -> Order:
+    """Load the job's assets and sensors, put its trigger together with what is stored, and read all series."""
+    message = dict(job.request)
+    sensor_id, asset_id = message.pop("sensor", None), message.pop("asset", None)
+    async with store.connection() as con:
+        if asset_id is None:
+            asset_id = await _asset_of(con, sensor_id)
+        tree = await trees.load(con, asset_id, extra_sensors=sensors_in(message))
+        trigger = read_trigger(message, tree, sensor_id=sensor_id)
+        return Order(trigger, tree, await reading.read(con, trigger, tree, now), sensor_id)
+
+
+async def _asset_of(con: Connection, sensor_id: Any) -> int:
+    asset_id: int | None = await con.fetchval("select asset_id from sensor where id = $1", sensor_id)
+    if asset_id is None:
+        raise NotFound(f"Sensor {sensor_id} is no longer there.")
+    return asset_id
+
+
+async def _save(con: Connection, *, job: Job, order: Order, made: Plan, source_id: int, now: datetime) -> None:
+    with _phase("save"):
+        believed_at = order.trigger.prior or now
+        await save(con, job.id, made.values, source_id, believed_at, _known_state(order, made))
+        data = {
+            "job": str(job.id),
+            "asset": order.tree.asset_id,
+            "sensors": [one.sensor for one in made.values],
+            "result": made.result,
+        }
+        await webhooks.announce(con, job.account_id, FINISHED, data)
+
+
+def _known_state(order: Order, made: Plan) -> KnownState | None:
+    """A schedule of a single sensor leaves its state of charge in attributes, where these are kept."""
+    if order.sensor_id is None or not made.initial:
+        return None
+    asset_id = order.tree.sensors[order.sensor_id].asset_id
+    return KnownState(order.sensor_id, asset_id, order.trigger.window.start, made.initial[0])
+
+
+@contextmanager
+def _phase(name: str) -> Iterator[None]:
+    begun = perf_counter()
+    with tracing.span(name):
+        yield
+    PHASES.labels(name).observe(perf_counter() - begun)

@@ -1,0 +1,176 @@
+"""Which power a device may draw and give, from the capacities given."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from flexmodel.parts import CommodityContext, Device, Inflexible, Process, ProcessType, Trigger
+from flexmodel.problem import Kind, Window
+from flexmodel.time import steps
+from flexmodel.values import Fixed, Segment, Segments, SensorReference
+from scheduler.resolve.devices import bands, devices, processes
+from scheduler.resolve.limits import device_limits
+from scheduler.resolve.profiles import Profiles
+from scheduler.resolve.readings import Events, Readings
+from scheduler.resolve.sites import leading_price, sites
+
+START = datetime(2026, 1, 13, tzinfo=UTC)
+WINDOW = Window(START, timedelta(hours=1), 4)
+TWO = Fixed(2.0)
+
+
+def device(**given: object) -> Device:
+    return Device("battery", 1, 2, "electricity", **given)  # type: ignore[arg-type]
+
+
+def trigger(*flexible: Device, **given: object) -> Trigger:
+    whole: dict[str, object] = {
+        "asset_id": 1,
+        "window": WINDOW,
+        "requested_end": WINDOW.end,
+        "prior": None,
+        "sequential": False,
+        "currency": "EUR",
+        "devices": flexible,
+        "inflexible": (),
+        "stocks": (),
+        "contexts": (),
+        **given,
+    }
+    return Trigger(**whole)  # type: ignore[arg-type]
+
+
+def power_range(one: Device) -> tuple[float, float]:
+    """The device's constant limits (production as a negative number)."""
+    consumption, production = device_limits(one, "EUR", Profiles(WINDOW, Readings({})))
+    assert np.ptp(consumption.hard) == np.ptp(production.hard) == 0
+    return -production.hard[0], consumption.hard[0]
+
+
+def segment(first: int, last: int, value: float) -> Segments:
+    return Segments((Segment(START + timedelta(hours=first), START + timedelta(hours=last), value),))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"production_capacity": Fixed(0.3), "consumption_capacity": Fixed(0.7)}, (-0.3, 0.7)),
+        ({"consumption_capacity": Fixed(0.7)}, (0, 0.7)),
+        ({"production_capacity": Fixed(0.3)}, (-0.3, 0)),
+        ({"consumption_capacity": Fixed(0.0), "fallback_capacity": TWO}, (-2, 0)),
+        ({"production_capacity": Fixed(0.0), "fallback_capacity": TWO}, (0, 2)),
+        ({"power_capacity": TWO}, (-2, 2)),
+        ({"power_capacity": TWO, "consumption_capacity": Fixed(1.0)}, (0, 1)),
+        ({"power_capacity": TWO, "production_capacity": Fixed(0.0)}, (0, 2)),
+        ({"power_capacity": TWO, "production_capacity": Fixed(3.0), "consumption_capacity": Fixed(1.0)}, (-2, 1)),
+        ({"power_capacity": Fixed(-1.0)}, (0, 0)),
+        ({"power_capacity": TWO, "may_produce": False}, (0, 2)),
+        ({"power_capacity": TWO, "may_consume": False}, (-2, 0)),
+    ],
+)
+def test_capacities_decide_on_the_range(given: dict[str, object], expected: tuple[float, float]):
+    assert power_range(device(**given)) == expected
+
+
+def test_a_zero_for_part_of_the_window_leaves_the_rest_and_the_other_direction_open():
+    one = device(power_capacity=TWO, consumption_capacity=segment(1, 3, 0.0))
+    consumption, production = device_limits(one, "EUR", Profiles(WINDOW, Readings({})))
+    assert consumption.hard.tolist() == [2, 0, 0, 2]
+    assert production.hard.tolist() == [2, 2, 2, 2]
+
+
+def test_of_overlapping_capacities_the_smaller_counts():
+    both = Segments((*segment(0, 4, 1.5).items, *segment(2, 3, 1.0).items))
+    consumption, _ = device_limits(
+        device(power_capacity=TWO, consumption_capacity=both), "EUR", Profiles(WINDOW, Readings({}))
+    )
+    assert consumption.hard.tolist() == [1.5, 1.5, 1, 1.5]
+
+
+def test_a_breach_price_makes_a_capacity_soft_unless_it_is_zero_all_the_time():
+    price = Fixed(100.0)
+    one = device(
+        power_capacity=TWO,
+        consumption_capacity=segment(1, 3, 0.0),
+        consumption_breach_price=price,
+        production_capacity=Fixed(0.0),
+        production_breach_price=price,
+    )
+    consumption, production = device_limits(one, "EUR", Profiles(WINDOW, Readings({})))
+    assert consumption.hard.tolist() == [2] * 4
+    assert consumption.soft.tolist() == [2, 0, 0, 2]
+    assert consumption.price.tolist() == [100] * 4
+    assert production.hard.tolist() == [0] * 4
+    assert np.isnan(production.soft).all()
+
+
+def test_inflexible_devices_follow_what_was_read_with_its_sign_and_zero_where_nothing_is_known():
+    reference = SensorReference(9)
+    found = Events("kW", timedelta(hours=1), steps(START, timedelta(hours=1), 3), np.array([100.0, 200.0, 300.0]))
+    profiles = Profiles(WINDOW, Readings({reference: found}))
+    given = Inflexible("solar", reference, -1, "electricity"), Inflexible("load", reference, 1, "electricity")
+    rows = devices(trigger(device(power_capacity=TWO), inflexible=given), profiles)
+    assert rows.flexible.tolist() == [True, False, False]
+    assert rows.power_max[1].tolist() == rows.power_min[1].tolist() == [-0.1, -0.2, -0.3, 0]
+    assert rows.power_max[2].tolist() == rows.power_min[2].tolist() == [0.1, 0.2, 0.3, 0]
+    assert any("solar (sensor 9)" in warning for warning in profiles.warnings)
+
+
+def test_processes_run_in_whole_steps_outside_their_restrictions():
+    task = Process(ProcessType.SHIFTABLE, timedelta(minutes=90), 0.004, ((START, START + timedelta(minutes=70)),))
+    asked = trigger(device(process=task))
+    [placed] = processes(asked)
+    assert (placed.kind, placed.steps, placed.power) == (Kind.SHIFTABLE, 2, 0.004)
+    assert placed.allowed.tolist() == [False, False, True, True]
+    rows = devices(asked, Profiles(WINDOW, Readings({})))
+    assert rows.power_min[0].tolist() == [0] * 4
+    assert rows.power_max[0].tolist() == [0.004] * 4
+
+
+def test_operation_modes():
+    [modes] = bands(trigger(device(power_capacity=TWO), device(bands=((0.0, 0.0), (0.006, 0.011)))))
+    assert modes.device == 1
+    assert modes.bands.tolist() == [[0.0, 0.0], [0.006, 0.011]]
+
+
+def context(**given: object) -> CommodityContext:
+    return CommodityContext("electricity", Fixed(100.0), **given)  # type: ignore[arg-type]
+
+
+def test_site_capacities_without_breach_prices_are_hard():
+    given = context(power_capacity=Fixed(0.042), consumption_capacity=Fixed(0.01), production_capacity=Fixed(0.1))
+    [site] = sites(trigger(device(), contexts=(given,)), Profiles(WINDOW, Readings({})))
+    assert (site.power_min[0], site.power_max[0]) == (-0.042, 0.01)
+    assert site.consumption_cap is None
+
+
+def test_site_capacities_with_breach_prices_are_soft_and_the_power_capacity_stays_hard():
+    given = context(
+        power_capacity=Fixed(0.042), consumption_capacity=segment(0, 2, 0.01), consumption_breach_price=Fixed(1e7)
+    )
+    [site] = sites(trigger(device(), contexts=(given,)), Profiles(WINDOW, Readings({})))
+    assert site.power_max.tolist() == [0.042] * 4
+    assert site.consumption_cap is not None
+    assert site.consumption_cap.tolist() == [0.01, 0.01, 0.042, 0.042]
+    assert site.production_price is site.consumption_price
+    assert site.devices.tolist() == [0]
+
+
+def test_a_peak_price_alone_means_no_peak_is_paid_for_yet():
+    [site] = sites(
+        trigger(device(), contexts=(context(peak_consumption_price=Fixed(260.0)),)), Profiles(WINDOW, Readings({}))
+    )
+    assert site.peak_consumption is not None
+    assert site.peak_consumption.tolist() == [0] * 4
+    assert site.peak_production is None
+    assert np.isnan(site.power_max).all()
+
+
+def test_electricity_prices_lead_the_tie_break():
+    gas = CommodityContext("gas", Fixed(50.0))
+    both = sites(trigger(device(), contexts=(gas, context())), Profiles(WINDOW, Readings({})))
+    price = leading_price(both)
+    assert price is not None
+    assert price[0] == 100
+    assert leading_price(both[:1]) is both[0].consumption_price
+    assert leading_price(()) is None
