@@ -1,10 +1,14 @@
 """A real PostgreSQL for the tests of the store: one server per process, one fresh database per test."""
 
+import asyncio
+import inspect
+import itertools
 import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -52,11 +56,14 @@ async def scratch_database(server_url: str, template: str = "template0") -> Asyn
 
 
 @pytest.fixture(scope="session")
-async def template(server_url: str) -> AsyncIterator[str]:
+def template(server_url: str) -> Iterator[str]:
     """The name of a database that has the tables, to copy from."""
-    async with scratch_database(server_url) as url:
-        await migrate.upgrade(url)
+    with asyncio.Runner() as runner:
+        database = scratch_database(server_url)
+        url = runner.run(database.__aenter__())
+        runner.run(migrate.upgrade(url))
         yield urlsplit(url).path.removeprefix("/")
+        runner.run(database.__aexit__(None, None, None))
 
 
 @pytest.fixture
@@ -78,6 +85,21 @@ async def store(url: str) -> AsyncIterator[Store]:
     store = await Store.connect(url, max_size=20)
     yield store
     await store.close()
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[None]]:
+    """Wait for something that is about to become true; the condition may be a coroutine function."""
+
+    async def wait(condition: Callable[[], Any], seconds: float = 15.0) -> None:
+        async with asyncio.timeout(seconds):
+            for pause in itertools.repeat(0.01):
+                true = condition()
+                if await true if inspect.isawaitable(true) else true:
+                    return
+                await asyncio.sleep(pause)
+
+    return wait
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ class Store:
             raise Unavailable("database") from error
         except (asyncpg.InterfaceError, OSError) as error:
             # These can also be mistakes of the caller, or trouble with something else: then the connection still lives.
-            if con.is_closed():
+            if _has_ended(con):
                 raise Unavailable("database") from error
             raise
         finally:
@@ -155,6 +155,13 @@ class Store:
             await asyncio.wait_for(self.pool.close(), CLOSE_SECONDS)
         except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             self.pool.terminate()
+
+
+def _has_ended(con: Pooled) -> bool:
+    try:
+        return con.is_closed()
+    except asyncpg.InterfaceError:  # the pool has already taken it back, because it has ended
+        return True
 
 
 def _to_json(value: Any) -> str:

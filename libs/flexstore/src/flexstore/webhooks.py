@@ -41,8 +41,8 @@ SWITCH_OFF = "update webhook set active = false where id = $1"
 IS_AWAITED = f"select exists (select from webhook where {HEARS})"  # noqa: S608 - put together from constants
 ANNOUNCE = f"""
 with told as (
-    insert into outbox (topic, payload)
-    select '{TOPIC}', jsonb_build_object(
+    insert into outbox (topic, headers, payload)
+    select '{TOPIC}', $4, jsonb_build_object(
         'id', 'msg_' || gen_random_uuid(), 'webhook', id, 'type', $2::text, 'data', $3::jsonb
     )
     from webhook where {HEARS}
@@ -84,12 +84,14 @@ async def announce(
     account_id: int | None,
     type: str,
     data: Mapping[str, Any],
+    headers: Mapping[str, str] | None = None,
 ) -> int:
     """Leave a message for each webhook of the account that hears of such events, as part of the caller's transaction.
 
-    Returns how many there are. What belongs to no account is announced to nobody.
+    Returns how many there are. What belongs to no account is announced to nobody. `headers` are the W3C trace headers
+    of where it happened, with which the delivery continues the trace.
     """
-    row = await con.fetchrow(ANNOUNCE, account_id, type, dict(data))
+    row = await con.fetchrow(ANNOUNCE, account_id, type, dict(data), dict(headers or {}))
     assert row is not None
     told: int = row["count"]
     return told

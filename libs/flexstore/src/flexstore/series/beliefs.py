@@ -72,19 +72,11 @@ def _put_in_order(rows: Rows) -> Rows:
 
 
 def generations(rows: Rows) -> list[Rows]:
-    """The rows such that each part holds at most one belief per event and source, older beliefs in earlier parts."""
-    same_event = (rows["sensor_id"][:-1] == rows["sensor_id"][1:]) & (
-        rows["event_start"][:-1] == rows["event_start"][1:]
-    )
-    if not same_event.any():
-        return [rows]
-    order = np.lexsort([rows[name] for name in ("belief_time", "source_id", "event_start", "sensor_id")])
-    ordered = rows[order]
+    """Rows of one source such that each part holds at most one per event, older beliefs in earlier parts."""
     first = np.ones(len(rows), dtype=np.bool_)
-    first[1:] = np.any(
-        [ordered[name][:-1] != ordered[name][1:] for name in ("sensor_id", "event_start", "source_id")], axis=0
-    )
+    first[1:] = np.any([rows[name][:-1] != rows[name][1:] for name in ("sensor_id", "event_start")], axis=0)
+    if first.all():
+        return [rows]
     count = np.arange(len(rows))
-    age = np.empty(len(rows), dtype=np.int64)
-    age[order] = count - np.maximum.accumulate(np.where(first, count, 0))
+    age = count - np.maximum.accumulate(np.where(first, count, 0))
     return [rows[age == generation] for generation in range(int(age.max()) + 1)]

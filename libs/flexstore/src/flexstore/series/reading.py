@@ -43,7 +43,7 @@ class SeriesQuery:
         return {
             "number": number,
             "sensor_id": self.sensor_id,
-            "after": _utc(self.start - (self.resolution or MICROSECOND)),
+            "after": _utc(self.start) - (self.resolution or MICROSECOND),
             "before": _utc(self.end),
             "prior": None if self.prior is None else _utc(self.prior),
             "lead": None if self.horizon is None else f"{(self.resolution - self.horizon) // MICROSECOND} microseconds",

@@ -23,7 +23,7 @@ class Written:
     changed: int = 0
     """The same belief was there with another value, and now has this one."""
     unchanged: int = 0
-    """Nothing new: it was there, or repeats what its source believed before."""
+    """Nothing new: it was there, or repeats what its source said before while nobody has said otherwise since."""
 
     def __add__(self, other: "Written") -> "Written":
         return Written(self.new + other.new, self.changed + other.changed, self.unchanged + other.unchanged)
@@ -34,9 +34,12 @@ async def write(con: Connection, beliefs: Beliefs) -> Written:
     rows = rows_of(beliefs)
     if not len(rows):
         return Written()
-    # A spread of values is one belief: that some of them are repeated does not make them superfluous.
-    certain = bool((rows["cumulative_probability"] == CERTAIN).all())
-    parts = generations(rows) if certain else [rows]
+    # Only a single value that repeats what was believed last is superfluous. A spread of values is one belief, whole or
+    # not at all; and of several sources that speak at the same time one counts more than the other.
+    plain = bool(
+        (rows["cumulative_probability"] == CERTAIN).all() and (rows["source_id"] == rows["source_id"][0]).all()
+    )
+    parts = generations(rows) if plain else [rows]
     alone = len(rows) <= FEW and len(parts) == 1 and not con.is_in_transaction()
     # Rows are always written in the order of their key, so writers wait for one another rather than lock up. Retrying
     # is for what a caller's transaction did before.
@@ -50,19 +53,19 @@ async def write(con: Connection, beliefs: Beliefs) -> Written:
             async with nullcontext() if alone else con.transaction():
                 written = Written()
                 for part in parts:
-                    written += await _write_part(con, part, certain)
+                    written += await _write_part(con, part, plain)
     return written
 
 
-async def _write_part(con: Connection, rows: Rows, certain: bool) -> Written:
+async def _write_part(con: Connection, rows: Rows, plain: bool) -> Written:
     if len(rows) <= FEW:
         columns = (aware(rows[name]) if ROW[name].kind == "M" else rows[name].tolist() for name in COLUMNS)
-        return _counted(await con.fetchrow(UPSERT_FEW, certain, *columns))
+        return _counted(await con.fetchrow(UPSERT_FEW, plain, *columns))
     if await _is_fresh(con, rows) and await _copy(con, rows):
         return Written(new=len(rows))
     await con.execute("create temp table incoming (like belief) on commit drop")
     await con.copy_to_table("incoming", source=copy_stream(rows), columns=COLUMNS, format="binary")
-    written = _counted(await con.fetchrow(UPSERT_MANY, certain))
+    written = _counted(await con.fetchrow(UPSERT_MANY, plain))
     await con.execute("drop table incoming")
     return written
 
@@ -102,27 +105,29 @@ select not exists (
 )
 """
 
-# Each row is compared with what its source believed of the event until then: the same belief, else the one before it.
-# Of a spread of values believed before, one that is not the middle is taken, so that no single value repeats it.
+# Each row is compared with what was believed of the event until then: with the same belief if it is there, else with
+# the one before it. Of several before it at one time, one that cannot be repeated is taken: another source's, or one of
+# a spread of values.
 UPSERT = """
 with compared as materialized (
     select incoming.*,
         case
             when before.same and before.event_value = incoming.event_value then 'unchanged'
             when before.same then 'changed'
-            when $1::bool and before.belief_time < incoming.belief_time and before.cumulative_probability = 0.5
+            when $1::bool and before.belief_time < incoming.belief_time and before.repeatable
                 and before.event_value = incoming.event_value then 'unchanged'
             else 'new'
         end as verdict
     from {incoming}
     left join lateral (
-        select known.belief_time, known.cumulative_probability, known.event_value,
-            known.belief_time = incoming.belief_time
-                and known.cumulative_probability = incoming.cumulative_probability as same
+        select known.belief_time, known.event_value,
+            (known.belief_time, known.source_id, known.cumulative_probability)
+                = (incoming.belief_time, incoming.source_id, incoming.cumulative_probability) as same,
+            known.source_id = incoming.source_id and known.cumulative_probability = 0.5 as repeatable
         from belief known
         where known.sensor_id = incoming.sensor_id and known.event_start = incoming.event_start
-            and known.source_id = incoming.source_id and known.belief_time <= incoming.belief_time
-        order by known.belief_time desc, same desc, known.cumulative_probability = 0.5
+            and known.belief_time <= incoming.belief_time
+        order by known.belief_time desc, same desc, repeatable
         limit 1
     ) before on true
 ),

@@ -1,0 +1,107 @@
+"""Migrations make the tables that are declared, once, however often and by however many they are run."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import flexstore.tables
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flexmodel.errors import Conflict, Unavailable
+from flexstore import migrate, timescale
+from flexstore.store import Store
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+TYPES = ["solar", "wind", "one-way_evse", "two-way_evse", "battery", "building", "process", "heat-storage"]
+ROLES = {"admin", "admin-reader", "account-admin", "account-reader", "consultant"}
+
+
+async def differences(url: str) -> list[Any]:
+    """What Alembic would change to make the database what `flexstore.tables` declares."""
+
+    def compare(connection: Connection) -> list[Any]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        found: list[Any] = compare_metadata(context, flexstore.tables.SQLModel.metadata)
+        return found
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(url))
+    async with engine.connect() as connection:
+        found = await connection.run_sync(compare)
+    await engine.dispose()
+    return found
+
+
+async def test_the_database_is_what_the_tables_declare(empty_url: str) -> None:
+    assert await differences(empty_url) != []
+    await migrate.upgrade(empty_url)
+    assert await differences(empty_url) == []
+
+
+async def test_it_can_run_twice_and_by_several_at_once(empty_url: str) -> None:
+    assert await migrate.current(empty_url) is None
+    assert set(await asyncio.gather(*(migrate.upgrade(empty_url) for _ in range(4)))) == {migrate.head()}
+    assert await migrate.upgrade(empty_url) == migrate.head()
+    assert await migrate.current(empty_url) == migrate.head()
+
+
+async def test_asset_types_and_roles_are_there(store: Store) -> None:
+    async with store.connection() as con:
+        types = await con.fetch("select id, name from asset_type order by id")
+        roles = await con.fetch("select name from role")
+        added = await con.fetchval("insert into asset_type (name) values ('kettle') returning id")
+    assert [(row["id"], row["name"]) for row in types] == list(enumerate([*TYPES, "transmission zone"], 1))
+    assert {row["name"] for row in roles} == ROLES
+    assert added == 10
+
+
+async def test_a_database_of_a_newer_version_is_refused_in_words(empty_url: str) -> None:
+    await migrate.upgrade(empty_url)
+    con = await asyncpg.connect(empty_url)
+    await con.execute("update alembic_version set version_num = '9999'")
+    await con.close()
+    with pytest.raises(Conflict, match=r"revision 9999, which this version of Flexmesh \(newest revision \d+\) does"):
+        await migrate.upgrade(empty_url)
+
+
+@pytest.mark.parametrize("url", ["postgresql://nobody@127.0.0.1:1/nothing"])
+async def test_a_database_that_is_away_is_said_to_be(url: str) -> None:
+    with pytest.raises(Unavailable, match="Cannot connect to the database: "):
+        await migrate.upgrade(url)
+
+
+async def test_a_migration_that_loses_the_database_says_so_and_leaves_nothing_half_done(
+    empty_url: str, until: Any
+) -> None:
+    blocker = await asyncpg.connect(empty_url)
+    await blocker.execute("select pg_advisory_lock($1)", migrate.LOCK)
+    waiting = asyncio.create_task(migrate.upgrade(empty_url))
+    await until(
+        lambda: blocker.fetchval(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and not granted"
+            " and database = (select oid from pg_database where datname = current_database())"
+        )
+    )
+    with pytest.raises(Unavailable):
+        await waiting
+    await blocker.close()
+    assert await migrate.current(empty_url) is None
+
+
+async def test_timescale_is_used_if_and_only_if_the_server_has_it(url: str) -> None:
+    con = await asyncpg.connect(url)
+    offered = await con.fetchval(timescale.AVAILABLE) and await con.fetchval(timescale.PRELOADED)
+    assert await timescale.use(con) == offered
+    await con.close()
+
+
+async def test_a_deleted_sensor_takes_its_beliefs_along(store: Store, add_site: Any, add_sensor: Any) -> None:
+    account, asset = await add_site()
+    gone, kept = await add_sensor(asset), await add_sensor((await add_site("other"))[1])
+    add_belief = "insert into belief values ($1, now(), now(), 1, 0.5, 1)"
+    async with store.connection() as con:
+        await con.execute(add_belief, gone)
+        await con.execute(add_belief, kept)
+        await con.execute("delete from account where id = $1", account)
+        assert [row["sensor_id"] for row in await con.fetch("select sensor_id from belief")] == [kept]

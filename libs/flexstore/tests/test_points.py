@@ -1,0 +1,86 @@
+"""The latest and nearest known values, figures about a sensor, and deleting."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from flexstore import sources
+from flexstore.series import Beliefs, Stats, delete, latest, moment, nearest, staleness, stats, write
+from flexstore.store import Store
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def at(hours: float) -> datetime:
+    return START + hours * HOUR
+
+
+@pytest.fixture
+async def con(store: Store) -> AsyncIterator[Any]:
+    async with store.connection() as con:
+        yield con
+
+
+@pytest.fixture
+async def sensor(con: Any, add_site: Any, add_sensor: Any) -> int:
+    """Events at 0, 1, 2 and 5 h with values 0, 10, 20 and 50, believed at 0 h; the one at 2 h is 21 since 3 h."""
+    sensor: int = await add_sensor((await add_site())[1])
+    ada = await sources.ensure(con, "Ada", "user")
+    bob = await sources.ensure(con, "Bob", "forecaster")
+    events = np.array([moment(at(hour)) for hour in (0, 1, 2, 5)])
+    await write(con, Beliefs(sensor, events, moment(at(0)), np.array([0.0, 10.0, 20.0, 50.0]), ada))
+    await write(con, Beliefs(sensor, events[2:3], moment(at(3)), np.array([21.0]), bob))
+    return sensor
+
+
+@pytest.mark.parametrize(
+    ("when", "prior", "value"),
+    [(None, None, 50), (5, None, 50), (4.9, None, 21), (4.9, 2.9, 20), (0, None, 0), (-1, None, None), (9, -1, None)],
+)
+async def test_latest(con: Any, sensor: int, when: float | None, prior: float | None, value: float | None) -> None:
+    found = await latest(con, [sensor, 999], None if when is None else at(when), None if prior is None else at(prior))
+    assert {number: point.value for number, point in found.items()} == ({} if value is None else {sensor: value})
+
+
+@pytest.mark.parametrize(
+    ("when", "radius", "prior", "value"),
+    [
+        (1.2, 1, None, 10), (1.5, 1, None, 21), (1.5, 0.5, None, 21), (1.5, 0.5, 2, 20), (1.5, 0.4, None, None),
+        (3.5, 2, None, 50), (3.4, 2, None, 21), (-4, 4, None, 0), (5, 0, None, 50), (9, 4, -1, None),
+    ],
+)  # fmt: skip
+async def test_nearest(
+    con: Any, sensor: int, when: float, radius: float, prior: float | None, value: float | None
+) -> None:
+    found = await nearest(con, sensor, at(when), radius * HOUR, None if prior is None else at(prior))
+    assert (found and found.value) == value
+
+
+async def test_stats_count_every_belief_per_source(con: Any, sensor: int) -> None:
+    ada = Stats(1, "Ada", at(0), at(6), at(0), 0, 50, 20, 80, 4)
+    bob = Stats(2, "Bob", at(2), at(3), at(3), 21, 21, 21, 21, 1)
+    assert await stats(con, sensor) == [ada, bob]
+    assert await stats(con, sensor, at(1), at(2)) == [Stats(1, "Ada", at(1), at(2), at(0), 10, 10, 10, 10, 1)]
+    assert await stats(con, sensor, at(6)) == []
+
+
+async def test_staleness_says_how_far_the_data_reach_per_type_of_source(con: Any, sensor: int) -> None:
+    found = await staleness(con, [sensor, 999])
+    assert [(one.sensor_id, one.source_type, one.last_event_end, one.last_recorded) for one in found] == [
+        (sensor, "forecaster", at(3), at(3)),
+        (sensor, "user", at(6), at(0)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "gone"), [(None, None, 5), (1, 2, 1), (2, None, 3), (None, 2, 2), (2, 3, 2), (7, 9, 0)]
+)
+async def test_delete(con: Any, sensor: int, start: float | None, end: float | None, gone: int) -> None:
+    other = Beliefs(sensor + 1, np.array([moment(at(2))]), moment(at(0)), np.array([1.0]), 1)
+    await write(con, other)
+    span = (None if start is None else at(start), None if end is None else at(end))
+    assert await delete(con, sensor, *span) == gone
+    assert await con.fetchval("select count(*) from belief") == 6 - gone

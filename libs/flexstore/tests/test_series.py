@@ -1,0 +1,343 @@
+"""What is written is read: compared with a plain model of beliefs, for few rows and for many."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pytest
+from flexmodel.errors import Invalid
+from flexstore import sources
+from flexstore.series import Beliefs, SeriesQuery, Written, moment, read, write, writing
+from flexstore.store import Store
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SENSORS = count(1)
+
+VERSIONS = (None, "9", "10", "9")
+"""The versions of the four sources, which are numbered in the order they were added."""
+
+
+def at(hours: float) -> datetime:
+    return START + hours * HOUR
+
+
+def moments(hours: Any) -> np.ndarray[Any, Any]:
+    return np.array([moment(at(hour)) for hour in hours], dtype="datetime64[us]")
+
+
+@pytest.fixture(params=["few rows", "many rows"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways in: one statement with the rows in it, and COPY."""
+    if request.param == "many rows":
+        monkeypatch.setattr(writing, "FEW", 0)
+    return str(request.param)
+
+
+@pytest.fixture
+async def four_sources(store: Store) -> list[int]:
+    async with store.connection() as con:
+        return [
+            await sources.ensure(con, f"source {number}", "user" if number else "forecaster", version=version)
+            for number, version in enumerate(VERSIONS)
+        ]
+
+
+@pytest.fixture
+async def con(store: Store, four_sources: list[int]) -> AsyncIterator[Any]:
+    async with store.connection() as con:
+        yield con
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One belief: hours since START, the number of the source."""
+
+    event: int
+    believed: int
+    source: int
+    value: float
+
+
+@dataclass(slots=True)
+class Model:
+    """What the store should do, in the simplest words."""
+
+    rows: dict[tuple[int, int, int], float] = field(default_factory=dict)
+
+    def write(self, rows: list[Row]) -> Written:
+        counts = {"new": 0, "changed": 0, "unchanged": 0}
+        last = {(row.event, row.believed, row.source): row.value for row in rows}
+        alone = len({row.source for row in rows}) == 1
+        for key in sorted(last, key=lambda key: key[1]):
+            counts[self.write_one(key, last[key], alone)] += 1
+        return Written(**counts)
+
+    def write_one(self, key: tuple[int, int, int], value: float, alone: bool) -> str:
+        if key in self.rows:
+            verdict = "unchanged" if self.rows[key] == value else "changed"
+        else:
+            verdict = "unchanged" if alone and self.repeats(key, value) else "new"
+        if verdict != "unchanged":
+            self.rows[key] = value
+        return verdict
+
+    def repeats(self, key: tuple[int, int, int], value: float) -> bool:
+        """Whether the last that anybody said is that its source said just this."""
+        event, believed, source = key
+        last = max((b for e, b, _ in self.rows if e == event and b <= believed), default=None)
+        said = {(s, v) for (e, b, s), v in self.rows.items() if (e, b) == (event, last)}
+        return last != believed and said == {(source, value)}
+
+    def read(self, query: SeriesQuery, four_sources: list[int]) -> dict[datetime, tuple[datetime, int, float]]:
+        found: dict[datetime, tuple[Any, int, float]] = {}
+        for (event, believed, source), value in self.rows.items():
+            start, told = at(event), at(believed)
+            overlaps = start < query.end and start + HOUR > query.start
+            known = query.prior is None or told <= query.prior
+            early = query.horizon is None or told <= start + HOUR - query.horizon
+            asked = query.sources is None or four_sources[source] in query.sources
+            if overlaps and known and early and asked:
+                rank = (told, int(VERSIONS[source] or -1), four_sources[source])
+                if start not in found or rank > found[start][0]:
+                    found[start] = (rank, four_sources[source], value)
+        return {start: (rank[0], source, value) for start, (rank, source, value) in sorted(found.items())}
+
+
+def beliefs(sensor: int, rows: list[Row], four_sources: list[int]) -> Beliefs:
+    return Beliefs(
+        sensor=sensor,
+        event_start=moments(row.event for row in rows),
+        belief_time=moments(row.believed for row in rows),
+        values=np.array([row.value for row in rows], dtype=np.float64),
+        source=np.array([four_sources[row.source] for row in rows], dtype=np.int64),
+    )
+
+
+def rows_of(source: st.SearchStrategy[int]) -> st.SearchStrategy[list[Row]]:
+    value = st.sampled_from([0.0, 1.0, -2.5])
+    return st.lists(st.builds(Row, st.integers(0, 4), st.integers(-6, 6), source, value), max_size=12)
+
+
+ROWS = rows_of(st.integers(0, 3)) | st.integers(0, 3).flatmap(lambda source: rows_of(st.just(source)))
+QUERIES = st.builds(
+    lambda start, length, prior, horizon, source: (start, length, prior, horizon, source),
+    st.sampled_from([-1.0, 0.0, 0.5, 2.0]),
+    st.sampled_from([0.0, 0.5, 1.0, 10.0]),
+    st.none() | st.integers(-6, 6),
+    st.none() | st.integers(-3, 6),
+    st.none() | st.lists(st.integers(0, 3), max_size=2),
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(writes=st.lists(ROWS, min_size=1, max_size=4), asked=st.lists(QUERIES, min_size=1, max_size=3))
+async def test_reads_what_the_model_reads(
+    con: Any, four_sources: list[int], size: str, writes: list[list[Row]], asked: list[Any]
+) -> None:
+    sensor, model = next(SENSORS), Model()
+    for rows in writes:
+        assert await write(con, beliefs(sensor, rows, four_sources)) == model.write(rows)
+    queries = [
+        SeriesQuery(
+            sensor,
+            at(start),
+            at(start + length),
+            HOUR,
+            prior=None if prior is None else at(prior),
+            horizon=None if horizon is None else horizon * HOUR,
+            sources=None if numbers is None else [four_sources[number] for number in numbers],
+        )
+        for start, length, prior, horizon, numbers in asked
+    ]
+    for query, found in zip(queries, await read(con, queries), strict=True):
+        assert found.sensor_id == sensor
+        rows_found = zip(
+            found.event_start.tolist(), found.belief_time.tolist(), found.source.tolist(), found.values.tolist(),
+            strict=True,
+        )  # fmt: skip
+        assert {
+            start.replace(tzinfo=UTC): (told.replace(tzinfo=UTC), source, value)
+            for start, told, source, value in rows_found
+        } == model.read(query, four_sources)
+
+
+def single(sensor: int, value: float, *, believed: float = 0, event: float = 0, **rest: Any) -> Beliefs:
+    return Beliefs(sensor, moments([event]), moment(at(believed)), np.array([value]), **{"source": 1, **rest})
+
+
+def whole(sensor: int, **rest: Any) -> SeriesQuery:
+    return SeriesQuery(sensor, at(-100), at(100), HOUR, **rest)
+
+
+async def test_the_same_again_is_nothing_new(con: Any, size: str) -> None:
+    sensor = next(SENSORS)
+    assert await write(con, single(sensor, 7)) == Written(new=1)
+    assert await write(con, single(sensor, 7)) == Written(unchanged=1)
+    assert await write(con, single(sensor, 7, believed=3)) == Written(unchanged=1)
+    assert await write(con, single(sensor, 8, believed=3)) == Written(new=1)
+    assert await write(con, single(sensor, 7, believed=4)) == Written(new=1)
+    assert await con.fetchval("select count(*) from belief where sensor_id = $1", sensor) == 3
+
+
+async def test_another_value_of_the_same_belief_replaces_it(con: Any, size: str) -> None:
+    sensor = next(SENSORS)
+    await write(con, single(sensor, 7))
+    assert await write(con, single(sensor, 8)) == Written(changed=1)
+    [found] = await read(con, [whole(sensor)])
+    assert found.values.tolist() == [8]
+
+
+async def test_of_duplicates_in_one_write_the_last_counts(con: Any, size: str) -> None:
+    sensor = next(SENSORS)
+    values = np.array([1.0, 2.0, 3.0])
+    written = await write(con, Beliefs(sensor, moments([0, 1, 0]), moment(at(0)), values, 1))
+    [found] = await read(con, [whole(sensor)])
+    assert (written, found.values.tolist()) == (Written(new=2), [3, 2])
+
+
+async def test_what_is_not_a_number_is_not_stored(con: Any, size: str) -> None:
+    sensor = next(SENSORS)
+    values = np.array([1.0, np.nan, 3.0])
+    assert await write(con, Beliefs(sensor, moments([0, 1, 2]), moment(at(0)), values, 1)) == Written(new=2)
+    assert await write(con, single(sensor, np.nan)) == Written()
+    assert await write(con, Beliefs(sensor, moments([]), moment(at(0)), np.array([]), 1)) == Written()
+
+
+async def test_infinity_is_refused(con: Any) -> None:
+    with pytest.raises(Invalid) as refused:
+        await write(con, Beliefs(1, moments([0, 1]), moment(at(0)), np.array([1.0, -np.inf]), 1))
+    assert refused.value.fields == {"values": {1: ["-inf is not a finite number."]}}
+
+
+async def test_there_is_no_minus_zero(con: Any, size: str) -> None:
+    sensor = next(SENSORS)
+    await write(con, single(sensor, -0.0))
+    [found] = await read(con, [whole(sensor)])
+    assert not np.signbit(found.values).any()
+
+
+async def test_many_sensors_and_sources_in_one_write(con: Any, four_sources: list[int], size: str) -> None:
+    one, other = next(SENSORS), next(SENSORS)
+    rows = Beliefs(
+        sensor=np.array([other, one, other, one]),
+        event_start=moments([1, 0, 0, 0]),
+        belief_time=moment(at(0)),
+        values=np.array([1.0, 2.0, 3.0, 4.0]),
+        source=np.array([four_sources[1], four_sources[2], four_sources[1], four_sources[1]]),
+    )
+    assert await write(con, rows) == Written(new=4)
+    found = await read(con, [whole(other), whole(one), whole(one, sources=[four_sources[1]]), whole(next(SENSORS))])
+    assert [series.values.tolist() for series in found] == [[3, 1], [2], [4], []]
+    assert [series.sensor_id for series in found[:3]] == [other, one, one]
+    assert found[0].event_start.tolist() == moments([0, 1]).tolist()
+
+
+async def test_of_a_spread_of_values_the_middle_counts(con: Any, size: str) -> None:
+    sensor = next(SENSORS)
+
+    def spread(believed: float, *values: float) -> Beliefs:
+        chances = np.linspace(0.2, 0.8, len(values))
+        return Beliefs(sensor, moments([0] * len(values)), moment(at(believed)), np.array(values), 1, chances)
+
+    async def value() -> float:
+        [found] = await read(con, [whole(sensor)])
+        return float(found.values[0])
+
+    assert await write(con, spread(0, 1, 2, 3)) == Written(new=3)
+    assert await value() == 2
+    assert await write(con, spread(0, 1, 2, 4)) == Written(changed=1, unchanged=2)
+    # All of a newer spread is kept, though its middle says what was said before: it belongs to the rest.
+    assert await write(con, spread(1, 0, 2, 9)) == Written(new=3)
+    assert await value() == 2
+    # A single value after a spread says more than its middle did.
+    assert await write(con, single(sensor, 2, believed=2)) == Written(new=1)
+    assert await write(con, single(sensor, 2, believed=3)) == Written(unchanged=1)
+    assert await write(con, spread(4, 5, 6)) == Written(new=2)
+    assert await value() == 5
+
+
+async def test_recency_counts_before_version_and_version_before_number(con: Any, four_sources: list[int]) -> None:
+    none, nine, ten, late_nine = four_sources
+    sensor = next(SENSORS)
+
+    async def source() -> int:
+        [found] = await read(con, [whole(sensor)])
+        return int(found.source[0])
+
+    for newcomer, believed, winner in [
+        (ten, 0, ten), (nine, 0, ten), (late_nine, 0, ten), (nine, 1, nine), (late_nine, 1, late_nine), (none, 2, none),
+    ]:  # fmt: skip
+        await write(con, single(sensor, newcomer, believed=believed, source=newcomer))
+        assert await source() == winner
+
+
+async def test_sources_can_be_chosen(con: Any, store: Store, add_site: Any, four_sources: list[int]) -> None:
+    account, _ = await add_site()
+    theirs = await sources.ensure(con, "theirs", "scheduler", account_id=account)
+    sensor = next(SENSORS)
+    for number, source in enumerate([*four_sources[:2], theirs]):
+        await write(con, single(sensor, number, believed=number, source=source))
+    chosen = [
+        {"types": ["forecaster"]}, {"types": ["forecaster", "user"]}, {"types": []}, {"excluded_types": ["scheduler"]},
+        {"excluded_types": ["scheduler", "user"]}, {"accounts": [account]}, {"accounts": [account + 1]},
+        {"sources": [four_sources[0], four_sources[1]]}, {"sources": [theirs], "excluded_types": ["scheduler"]},
+    ]  # fmt: skip
+    found = await read(con, [whole(sensor, **choice) for choice in chosen])
+    assert [series.values.tolist() for series in found] == [[0], [1], [], [1], [0], [2], [], [1], []]
+
+
+async def test_instantaneous_events_count_from_the_start_until_before_the_end(con: Any) -> None:
+    sensor = next(SENSORS)
+    await write(con, Beliefs(sensor, moments([0, 1, 2]), moment(at(0)), np.array([1.0, 2.0, 3.0]), 1))
+    [found] = await read(con, [SeriesQuery(sensor, at(0), at(2))])
+    assert found.values.tolist() == [1, 2]
+
+
+async def test_a_write_is_part_of_the_callers_transaction(store: Store, con: Any, size: str) -> None:
+    sensor = next(SENSORS)
+    with pytest.raises(RuntimeError):
+        async with store.transaction() as other:
+            await write(other, single(sensor, 1))
+            await write(other, single(sensor, 2, event=5))
+            raise RuntimeError
+    [found] = await read(con, [whole(sensor)])
+    assert len(found) == 0
+
+
+async def test_a_year_written_by_many_ways_in_is_one_year(con: Any) -> None:
+    sensor = next(SENSORS)
+    hours = np.arange(8760)
+    starts = moment(START) + hours * np.timedelta64(3_600_000_000, "us")
+    shuffled = np.random.default_rng(1).permutation(8760)
+    parts = (shuffled[:50], shuffled[50:4000], shuffled[3900:], hours)
+    written = [await write(con, Beliefs(sensor, starts[p], moment(START), p.astype(float), 1)) for p in parts]
+    [found] = await read(con, [SeriesQuery(sensor, START, at(8760), HOUR)])
+    assert written == [Written(new=50), Written(new=3950), Written(new=4760, unchanged=100), Written(unchanged=8760)]
+    assert np.array_equal(found.values, hours)
+    assert np.array_equal(found.event_start, starts)
+
+
+async def test_a_time_without_zone_is_refused(con: Any) -> None:
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001
+    with pytest.raises(ValueError, match="2026-01-01T00:00:00 has no time zone"):
+        moment(naive)
+    with pytest.raises(ValueError, match="2026-01-01T00:00:00 has no time zone"):
+        await read(con, [SeriesQuery(1, naive, START)])
+
+
+async def test_what_a_source_repeats_counts_again_once_another_has_contradicted(
+    con: Any, four_sources: list[int], size: str
+) -> None:
+    one, other = four_sources[0], four_sources[3]
+    sensor = next(SENSORS)
+    for believed, source, value in [(0, one, 5), (1, other, 6), (2, one, 5)]:
+        assert await write(con, single(sensor, value, believed=believed, source=source)) == Written(new=1)
+    assert await write(con, single(sensor, 5, believed=3, source=one)) == Written(unchanged=1)
+    [found] = await read(con, [whole(sensor)])
+    assert (found.values.tolist(), found.belief_time.tolist()) == ([5], moments([2]).tolist())

@@ -1,0 +1,84 @@
+"""An asset tree has what a schedule needs: relatives, their sensors, and sensors that are referred to."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flexmodel.errors import NotFound
+from flexstore import trees
+from flexstore.store import Store
+from flexstore.trees import referenced_sensors
+
+
+async def test_the_tree_around_an_asset(store: Store, add_site: Any, add_sensor: Any) -> None:
+    account, site = await add_site("site")
+    _, building = await add_site("building", site, account)
+    _, battery = await add_site("battery", building, account)
+    _, neighbour = await add_site("neighbour", site, account)
+    market_account, market = await add_site("market")
+    power = await add_sensor(battery, "power", "kW", "15 minutes")
+    state = await add_sensor(battery, "state", "kWh", "0")
+    of_the_site = await add_sensor(site, "site power")
+    price = await add_sensor(market, "price", "EUR/MWh")
+    asked_for = await add_sensor(neighbour, "load")
+    async with store.connection() as con:
+        await con.execute(
+            "update asset set flex_context = $2 where id = $1", site, {"consumption-price": {"sensor": price}}
+        )
+        await con.execute(
+            "update asset set flex_model = $2, attributes = $3 where id = $1", battery, {"soc-max": "9 kWh"}, {"a": 1}
+        )
+        tree = await trees.load(con, building, [asked_for, 10**6, -1, 2**40])
+
+    assert set(tree.assets) == {site, building, battery}
+    assert tree.asset.name == "building"
+    assert [asset.name for asset in tree.ancestors(battery)] == ["building", "site"]
+    assert [asset.name for asset in tree.descendants(building)] == ["battery"]
+    stored = tree.assets[battery]
+    assert (stored.parent_id, stored.account_id, stored.asset_type) == (building, account, "building")
+    assert (stored.flex_model, stored.attributes, stored.flex_context) == ({"soc-max": "9 kWh"}, {"a": 1}, {})
+
+    assert set(tree.sensors) == {power, state, price, asked_for}
+    assert of_the_site not in tree.sensors
+    assert tree.sensors[price].account_id == market_account
+    assert tree.sensors[asked_for].asset_id == neighbour
+    sensor = tree.sensors[power]
+    assert (sensor.name, sensor.unit, sensor.resolution, sensor.timezone) == (
+        "power",
+        "kW",
+        timedelta(minutes=15),
+        "UTC",
+    )
+    assert tree.sensors[state].resolution == timedelta(0)
+    assert tree.contains(power)
+    assert not tree.contains(price)
+
+
+async def test_a_public_asset_belongs_to_nobody(store: Store, add_sensor: Any) -> None:
+    async with store.connection() as con:
+        asset = await con.fetchval("insert into asset (name, asset_type_id) values ('zone', 9) returning id")
+        sensor = await add_sensor(asset)
+        tree = await trees.load(con, asset)
+    assert (tree.asset.account_id, tree.sensors[sensor].account_id) == (None, None)
+
+
+async def test_an_asset_that_is_not_there(store: Store) -> None:
+    async with store.connection() as con:
+        with pytest.raises(NotFound, match="Asset 7 not found"):
+            await trees.load(con, 7)
+
+
+def test_references_to_sensors_are_found_however_deep() -> None:
+    document = {
+        "consumption-price": {"sensor": 1, "default": "5 EUR/MWh"},
+        "consumption-price-sensor": 2,
+        "inflexible-device-sensors": [3, 4],
+        "inflexible-consumption": [{"sensor": 5}],
+        "commodities": [{"commitments": [{"baseline": {"sensor": 6}}]}],
+        "soc-max": 7,
+        "sensor": "8",
+        "relax-sensors": True,
+        "other": {"sensor": {"sensor": 9}},
+        "huge-sensor": 2**40,
+    }
+    assert sorted(referenced_sensors(document)) == [1, 2, 3, 4, 5, 6, 9]

@@ -1,0 +1,117 @@
+"""Many writers at once: nothing is lost, nothing is there twice, nothing is mixed up, and nobody has to give up."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import numpy as np
+import pytest
+from flexstore.series import Beliefs, SeriesQuery, Written, moment, read, write, writing
+from flexstore.store import Store
+
+START = moment(datetime(2026, 3, 1, tzinfo=UTC))
+HOUR = np.timedelta64(3_600_000_000, "us")
+WRITERS, SENSORS, EVENTS = 16, 3, 2000
+
+
+def window(writer: int, number: int) -> Beliefs:
+    """Events of several sensors, overlapping with those of other writers and in no order; no two values are equal."""
+    rng = np.random.default_rng([writer, number])
+    events = rng.permutation(EVENTS)[: rng.choice([3, 60, 900])]
+    sensors = rng.integers(1, SENSORS + 1, len(events))
+    values = writer + events / 10_000 + sensors * 100.0
+    return Beliefs(sensors, START + events * HOUR, START + writer * HOUR, values, 1)
+
+
+async def test_what_sixteen_writers_store_does_not_depend_on_their_order(store: Store) -> None:
+    async def writer(number: int) -> list[Written]:
+        written = []
+        for window_number in range(6):
+            async with store.connection() as con:
+                written.append(await write(con, window(number, window_number)))
+        return written
+
+    await asyncio.gather(*(writer(number) for number in range(WRITERS)))
+    expected: dict[tuple[int, int], tuple[int, float]] = {}
+    for number in range(WRITERS):
+        for window_number in range(6):
+            part = window(number, window_number)
+            for sensor, event, value in zip(part.sensor, part.event_start, part.values, strict=True):
+                key = (int(sensor), int((event - START) // HOUR))
+                expected[key] = max(expected.get(key, (-1, 0.0)), (number, float(value)))
+    end = datetime(2027, 1, 1, tzinfo=UTC)
+    async with store.connection() as con:
+        found = await read(con, [SeriesQuery(sensor, datetime(2026, 1, 1, tzinfo=UTC), end) for sensor in (1, 2, 3)])
+    got = {
+        (series.sensor_id, int((event - START) // HOUR)): (int((told - START) // HOUR), float(value))
+        for series in found
+        for event, told, value in zip(series.event_start, series.belief_time, series.values, strict=True)
+    }
+    assert got == expected
+
+
+async def test_writers_of_the_same_beliefs_leave_each_once(store: Store) -> None:
+    events = START + np.arange(500) * HOUR
+
+    async def writer(number: int) -> Written:
+        async with store.connection() as con:
+            return await write(con, Beliefs(1, events, START, np.full(500, float(number)), 1))
+
+    written = await asyncio.gather(*(writer(number) for number in range(WRITERS)))
+    async with store.connection() as con:
+        stored = await con.fetch("select event_value from belief order by event_start")
+    assert len(stored) == 500
+    assert len({row["event_value"] for row in stored}) == 1
+    assert sum(one.new for one in written) >= 500
+
+
+async def test_a_deadlock_is_tried_again(store: Store) -> None:
+    """Two writers, each of whom holds what the other wants: one is sent back a step, and both get through."""
+    both_ready = asyncio.Barrier(2)
+    async with store.connection() as con:
+        await con.execute("create table held (id int primary key, x int); insert into held values (1, 0), (2, 0)")
+        await con.execute("create sequence tries")
+        await con.execute("""
+            create function meddle() returns trigger language plpgsql as $$ begin
+                update held set x = x + 1 where id = new.event_value;
+                perform nextval('tries'), pg_sleep(0.2);
+                return new;
+            end $$
+        """)
+        await con.execute("create trigger meddle before insert on belief for each row execute function meddle()")
+
+    async def writer(mine: int, others: int) -> Written:
+        async with store.transaction() as con:
+            await both_ready.wait()
+            values = np.array([float(mine), float(others)])
+            return await write(con, Beliefs(mine, START + np.arange(2) * HOUR, START, values, 1))
+
+    assert await asyncio.gather(writer(1, 2), writer(2, 1)) == [Written(new=2)] * 2
+    async with store.connection() as con:
+        assert await con.fetchval("select count(*) from belief") == 4
+        assert await con.fetchval("select last_value from tries") > 4
+
+
+async def test_another_writer_between_looking_and_copying_is_noticed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def sees_nothing(*_: Any) -> bool:
+        return True
+
+    monkeypatch.setattr(writing, "_is_fresh", sees_nothing)
+    events = START + np.arange(300) * HOUR
+    async with store.connection() as con:
+        assert await write(con, Beliefs(1, events[:200], START, np.ones(200), 1)) == Written(new=200)
+        again = await write(con, Beliefs(1, events, START, np.full(300, 2.0), 1))
+        assert again == Written(new=100, changed=200)
+        assert await con.fetchval("select sum(event_value) from belief") == 600
+
+
+async def test_a_write_that_fails_leaves_nothing(store: Store) -> None:
+    async with store.connection() as con:
+        await con.execute("alter table belief add constraint tall check (event_value < 1000)")
+        values = np.arange(1200, dtype=float)
+        with pytest.raises(asyncpg.CheckViolationError):
+            await write(con, Beliefs(1, START + np.arange(1200) * HOUR, START, values, 1))
+        assert await con.fetchval("select count(*) from belief") == 0
