@@ -2,8 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PlainValidator, model_validator
-from pydantic.json_schema import WithJsonSchema
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from flexmodel import quantities
@@ -12,7 +11,7 @@ from flexmodel.device_fields import GroupReference, Label
 from flexmodel.fields import SEGMENT_SCHEMA, SENSOR_SCHEMA, Power, PriceOf, SensorId
 from flexmodel.parts import Price
 from flexmodel.quantities import QuantityError
-from flexmodel.reading import WHOLE, Reader, validator
+from flexmodel.reading import WHOLE, Reader, Reads
 
 ELECTRICITY = "electricity"
 
@@ -46,7 +45,7 @@ def _price(value: Any, reader: Reader, field: str) -> Price:
 
 
 _FORMS = {"anyOf": [{"type": "string"}, SENSOR_SCHEMA, {"type": "array", "items": SEGMENT_SCHEMA}]}
-AnyPrice = Annotated[Price, PlainValidator(validator(_price)), WithJsonSchema(_FORMS)]
+AnyPrice = Annotated[Price, Reads(_price, _FORMS)]
 
 
 class Commitment(Configuration):

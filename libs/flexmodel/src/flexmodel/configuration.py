@@ -32,7 +32,7 @@ def kebab(name: str) -> str:
 class Configuration(BaseModel):
     """A part of a configuration whose keys are its fields' names with hyphens."""
 
-    model_config = ConfigDict(alias_generator=kebab, extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(alias_generator=kebab, extra="forbid", frozen=True, strict=True, defer_build=True)
 
     nullable: ClassVar[tuple[str, ...]] = ()
     """Keys that may be null, which is as if they were not there."""

@@ -27,6 +27,10 @@ def connections(
     for commodity in commodities:
         entry = entries.get(commodity)
         if entry is not None and _connects(entry):
+            if commodity == ELECTRICITY and _connects(context):
+                warnings.append(
+                    "Prices and capacities beside `commodities` are not used: electricity has its own entry."
+                )
             found.append(_with_smart_defaults(entry, context, defaults=defaults, warnings=warnings))
         elif commodity != ELECTRICITY:
             nodes.append(BalanceNode(commodity))

@@ -4,12 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import PlainValidator
-from pydantic.json_schema import JsonSchemaValue, WithJsonSchema
-
 from flexmodel import quantities
-from flexmodel.fields import SEGMENT_SCHEMA, SENSOR_SCHEMA, QuantityKind, sensor_reference
-from flexmodel.reading import WHOLE, Reader, Refused, at, each, mapping, validator, whole_number
+from flexmodel.fields import SEGMENT_SCHEMA, SENSOR_SCHEMA, JsonSchema, QuantityKind, quantity, sensor_reference
+from flexmodel.reading import WHOLE, Reader, Reads, Refused, at, each, mapping, whole_number
 from flexmodel.values import SensorReference, VariableQuantity
 
 Band = tuple[float, float]
@@ -139,15 +136,15 @@ def _coefficient(value: Any, reader: Reader, field: str) -> float:
     return float(value)
 
 
-_POWER_RANGE: JsonSchemaValue = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": ["string", "number"]}}
-_COMPONENT: JsonSchemaValue = {"anyOf": [{"type": "string"}, SENSOR_SCHEMA, {"type": "array", "items": SEGMENT_SCHEMA}]}
-_MODE: JsonSchemaValue = {
+_POWER_RANGE: JsonSchema = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": ["string", "number"]}}
+_COMPONENT: JsonSchema = {"anyOf": [{"type": "string"}, SENSOR_SCHEMA, {"type": "array", "items": SEGMENT_SCHEMA}]}
+_MODE: JsonSchema = {
     "type": "object",
     "minProperties": 1,
     "additionalProperties": False,
     "properties": {"consumption-range": _POWER_RANGE, "production-range": _POWER_RANGE},
 }
-_GROUP: JsonSchemaValue = {
+_GROUP: JsonSchema = {
     "type": "object",
     "minProperties": 1,
     "maxProperties": 1,
@@ -155,26 +152,16 @@ _GROUP: JsonSchemaValue = {
     "properties": {"asset": {"type": "integer"}, "sensor": {"type": "integer"}},
 }
 
-Label = Annotated[str, PlainValidator(validator(_label)), WithJsonSchema({"type": "string", "minLength": 1})]
+Label = Annotated[str, Reads(_label, {"type": "string", "minLength": 1})]
 StateOfCharge = Annotated[
-    VariableQuantity,
-    PlainValidator(validator(_state_of_charge)),
-    WithJsonSchema({"anyOf": [SENSOR_SCHEMA, {"type": "array", "items": SEGMENT_SCHEMA}]}),
+    VariableQuantity, Reads(_state_of_charge, {"anyOf": [SENSOR_SCHEMA, {"type": "array", "items": SEGMENT_SCHEMA}]})
 ]
-InflexibleSensor = Annotated[SensorReference, PlainValidator(validator(_inflexible)), WithJsonSchema(SENSOR_SCHEMA)]
+InflexibleSensor = Annotated[SensorReference, Reads(_inflexible, SENSOR_SCHEMA)]
 Components = Annotated[
-    tuple[VariableQuantity, ...],
-    PlainValidator(validator(_components)),
-    WithJsonSchema({"type": "array", "minItems": 1, "items": _COMPONENT}),
+    tuple[VariableQuantity, ...], Reads(_components, {"type": "array", "minItems": 1, "items": _COMPONENT})
 ]
-OperationModes = Annotated[
-    tuple[Band, ...],
-    PlainValidator(validator(_operation_modes)),
-    WithJsonSchema({"type": "array", "minItems": 1, "items": _MODE}),
-]
-GroupReference = Annotated[GroupKey, PlainValidator(validator(_group)), WithJsonSchema(_GROUP)]
-Coefficient = Annotated[
-    float, PlainValidator(validator(_coefficient)), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
-]
-Roundtrip = Annotated[VariableQuantity, _Roundtrip("", bare_numbers=True, over_time=False, sensors=False)]
-AssetId = Annotated[int, PlainValidator(validator(_asset)), WithJsonSchema({"type": "integer"})]
+OperationModes = Annotated[tuple[Band, ...], Reads(_operation_modes, {"type": "array", "minItems": 1, "items": _MODE})]
+GroupReference = Annotated[GroupKey, Reads(_group, _GROUP)]
+Coefficient = Annotated[float, Reads(_coefficient, {"type": "number", "exclusiveMinimum": 0})]
+Roundtrip = Annotated[VariableQuantity, quantity(_Roundtrip("", bare_numbers=True, over_time=False, sensors=False))]
+AssetId = Annotated[int, Reads(_asset, {"type": "integer"})]

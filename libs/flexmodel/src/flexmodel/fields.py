@@ -8,16 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
-
 from flexmodel import quantities
 from flexmodel.quantities import QuantityError
-from flexmodel.reading import Reader, Refused, at, each, mapping, segment, validator, whole_number
+from flexmodel.reading import Reader, Reads, Refused, at, each, mapping, segment, whole_number
 from flexmodel.tree import TreeSensor
 from flexmodel.values import Fixed, Segments, SensorReference, VariableQuantity
 
+JsonSchema = dict[str, Any]
+EXAMPLES = {"MW": "kW", "MWh": "kWh", "": "%"}
 SENSOR_KEYS = ("sensor", "source-types", "exclude-source-types", "sources", "source", "source-account", "default")
 
 
@@ -35,13 +33,9 @@ class QuantityKind:
     over_time: bool = True
     sensors: bool = True
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(validator(self.read))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        forms: list[JsonSchemaValue] = [
-            {"type": "string", "description": f"A quantity, convertible to {self.shown()}."}
-        ]
+    def schema(self) -> JsonSchema:
+        """JSON Schema of what the field takes."""
+        forms: list[JsonSchema] = [{"type": "string", "description": f"A quantity, convertible to {self.shown()}."}]
         if self.bare_numbers:
             forms.append({"type": "number"})
         if self.sensors:
@@ -55,7 +49,8 @@ class QuantityKind:
         return self.unit
 
     def shown(self) -> str:
-        return self.unit or "%"
+        """A unit that users may give, as an example."""
+        return EXAMPLES.get(self.unit, self.unit)
 
     def read(self, value: Any, reader: Reader, field: str) -> VariableQuantity:
         """The quantity in the canonical unit."""
@@ -185,41 +180,25 @@ def _numbers(item: Mapping[str, Any], key: str) -> tuple[int, ...] | None:
     return tuple(at(key, lambda: each(listed, whole_number)))
 
 
-@dataclass(frozen=True, slots=True)
-class OutputSensor:
-    """A sensor that receives results: `{"sensor": 5}`. No filters."""
-
-    power: bool = True
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(validator(self.read))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return OUTPUT_SCHEMA
-
-    def read(self, value: Any, reader: Reader, field: str) -> int:
-        item = mapping(value, ("sensor",), ("sensor",))
-        sensor = reader.sensor(item["sensor"])
-        if self.power and not quantities.is_power(sensor.unit):
-            raise Refused(f"Sensor {sensor.id} measures '{sensor.unit}'. It must have a unit of power, like 'kW'.")
-        return sensor.id
+def _output(value: Any, reader: Reader, field: str) -> int:
+    """A sensor that receives results. It takes no filters."""
+    item = mapping(value, ("sensor",), ("sensor",))
+    sensor = reader.sensor(item["sensor"])
+    if not quantities.is_power(sensor.unit):
+        raise Refused(f"Sensor {sensor.id} measures '{sensor.unit}'. It must have a unit of power, like 'kW'.")
+    return sensor.id
 
 
-@dataclass(frozen=True, slots=True)
-class KnownSensor:
-    """The id of a sensor."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(validator(self.read))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "integer"}
-
-    def read(self, value: Any, reader: Reader, field: str) -> int:
-        return reader.sensor(value).id
+def _sensor_id(value: Any, reader: Reader, field: str) -> int:
+    return reader.sensor(value).id
 
 
-SENSOR_SCHEMA: JsonSchemaValue = {
+def quantity(kind: QuantityKind) -> Reads:
+    """What marks a field as one for quantities of a kind."""
+    return Reads(kind.read, kind.schema())
+
+
+SENSOR_SCHEMA: JsonSchema = {
     "type": "object",
     "required": ["sensor"],
     "additionalProperties": False,
@@ -232,13 +211,13 @@ SENSOR_SCHEMA: JsonSchemaValue = {
         "default": {"type": ["string", "number"], "description": "Fills every empty slot."},
     },
 }
-OUTPUT_SCHEMA: JsonSchemaValue = {
+OUTPUT_SCHEMA: JsonSchema = {
     "type": "object",
     "required": ["sensor"],
     "additionalProperties": False,
     "properties": {"sensor": {"type": "integer"}},
 }
-SEGMENT_SCHEMA: JsonSchemaValue = {
+SEGMENT_SCHEMA: JsonSchema = {
     "type": "object",
     "required": ["value"],
     "additionalProperties": False,
@@ -251,16 +230,20 @@ SEGMENT_SCHEMA: JsonSchemaValue = {
     },
 }
 
-Power = Annotated[VariableQuantity, QuantityKind("MW", stored_minimum=0)]
-Capacity = Annotated[VariableQuantity, QuantityKind("MW", minimum=0)]
-Energy = Annotated[VariableQuantity, QuantityKind("MWh", stored_minimum=0, bare_numbers=True)]
-EnergyFromZero = Annotated[VariableQuantity, QuantityKind("MWh", minimum=0, bare_numbers=True)]
-SteadyEnergy = Annotated[VariableQuantity, QuantityKind("MWh", stored_minimum=0, bare_numbers=True, over_time=False)]
-SteadyEnergyFromZero = Annotated[VariableQuantity, QuantityKind("MWh", minimum=0, bare_numbers=True, over_time=False)]
-Ratio = Annotated[VariableQuantity, QuantityKind("", minimum=0, bare_numbers=True)]
-PositiveRatio = Annotated[VariableQuantity, QuantityKind("", above=0, bare_numbers=True)]
-EnergyPrice = Annotated[VariableQuantity, PriceOf("MWh")]
-EnergyPenalty = Annotated[VariableQuantity, PriceOf("MWh", minimum=0)]
-PowerPenalty = Annotated[VariableQuantity, PriceOf("MW", minimum=0)]
-Output = Annotated[int, OutputSensor()]
-SensorId = Annotated[int, KnownSensor()]
+Power = Annotated[VariableQuantity, quantity(QuantityKind("MW", stored_minimum=0))]
+Capacity = Annotated[VariableQuantity, quantity(QuantityKind("MW", minimum=0))]
+Energy = Annotated[VariableQuantity, quantity(QuantityKind("MWh", stored_minimum=0, bare_numbers=True))]
+EnergyFromZero = Annotated[VariableQuantity, quantity(QuantityKind("MWh", minimum=0, bare_numbers=True))]
+SteadyEnergy = Annotated[
+    VariableQuantity, quantity(QuantityKind("MWh", stored_minimum=0, bare_numbers=True, over_time=False))
+]
+SteadyEnergyFromZero = Annotated[
+    VariableQuantity, quantity(QuantityKind("MWh", minimum=0, bare_numbers=True, over_time=False))
+]
+Ratio = Annotated[VariableQuantity, quantity(QuantityKind("", minimum=0, bare_numbers=True))]
+PositiveRatio = Annotated[VariableQuantity, quantity(QuantityKind("", above=0, bare_numbers=True))]
+EnergyPrice = Annotated[VariableQuantity, quantity(PriceOf("MWh"))]
+EnergyPenalty = Annotated[VariableQuantity, quantity(PriceOf("MWh", minimum=0))]
+PowerPenalty = Annotated[VariableQuantity, quantity(PriceOf("MW", minimum=0))]
+Output = Annotated[int, Reads(_output, OUTPUT_SCHEMA)]
+SensorId = Annotated[int, Reads(_sensor_id, {"type": "integer"})]

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, PlainValidator, ValidationInfo, model_validator
-from pydantic.json_schema import WithJsonSchema
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from flexmodel.commitments import Commitment, price_kind
@@ -20,7 +19,7 @@ from flexmodel.fields import (
     SensorId,
     sensor_reference,
 )
-from flexmodel.reading import Reader, each, validator
+from flexmodel.reading import Reader, Reads, each
 from flexmodel.values import SensorReference
 
 ELECTRICITY = "electricity"
@@ -62,15 +61,9 @@ def _inflexible_id(value: Any, reader: Reader) -> int:
 
 
 InflexibleSensors = Annotated[
-    tuple[SensorReference, ...],
-    PlainValidator(validator(_inflexible)),
-    WithJsonSchema({"type": "array", "items": SENSOR_SCHEMA}),
+    tuple[SensorReference, ...], Reads(_inflexible, {"type": "array", "items": SENSOR_SCHEMA})
 ]
-InflexibleIds = Annotated[
-    tuple[int, ...],
-    PlainValidator(validator(_inflexible_ids)),
-    WithJsonSchema({"type": "array", "items": {"type": "integer"}}),
-]
+InflexibleIds = Annotated[tuple[int, ...], Reads(_inflexible_ids, {"type": "array", "items": {"type": "integer"}})]
 
 
 class CommodityFields(Configuration):
@@ -145,7 +138,7 @@ class FlexContext(CommodityFields):
     production_price_sensor: SensorId | None = Field(None, description="Use `production-price`.", deprecated=True)
 
     @model_validator(mode="after")
-    def _fields_together(self, info: ValidationInfo) -> Self:
+    def _fields_together(self) -> Self:
         problems: dict[str, Any] = {}
         if self.commodity != ELECTRICITY:
             problems["commodity"] = [f"Only '{ELECTRICITY}' here. Other commodities go into `commodities`."]

@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, PlainValidator, ValidationInfo, model_validator
-from pydantic.json_schema import WithJsonSchema
+from pydantic import AliasChoices, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from flexmodel.configuration import Configuration
 from flexmodel.device_fields import AssetId, GroupReference, Label
 from flexmodel.fields import Output, QuantityKind, SensorId
 from flexmodel.parts import ProcessType
-from flexmodel.reading import Reader, Refused, each, mapping, period, validator
+from flexmodel.reading import Reader, Reads, Refused, each, mapping, period
 from flexmodel.time import Duration, TimeError, parse_duration
 
 ELECTRICITY = "electricity"
@@ -48,13 +47,13 @@ def _power(value: Any, reader: Reader, field: str) -> float | str:
     return value
 
 
-def _one_of(*choices: str) -> PlainValidator:
+def _one_of(*choices: str) -> Reads:
     def read(value: Any, reader: Reader, field: str) -> str:
         if value not in choices:
             raise Refused(f"Must be one of: {', '.join(choices)}.")
         return str(value)
 
-    return PlainValidator(validator(read))
+    return Reads(read, {"type": "string", "enum": list(choices)})
 
 
 def _restrictions(value: Any, reader: Reader, field: str) -> tuple[tuple[datetime, datetime], ...]:
@@ -75,39 +74,31 @@ TYPES = tuple(ProcessType)
 class ProcessEntry(Configuration):
     """A task of fixed power and duration."""
 
-    nullable: ClassVar[tuple[str, ...]] = ()
-
     sensor: SensorId | None = Field(None, description="The power sensor whose schedule is wanted.")
     asset: AssetId | None = Field(None, description="The asset the entry is about, where there is no sensor.")
     commodity: Label = Field(ELECTRICITY, description="What the process consumes or produces.")
     group: GroupReference | None = Field(None, description="The group of devices that it belongs to.")
     consumption: Output | None = Field(None, description="Receives the schedule with consumption as positive values.")
     production: Output | None = Field(None, description="Receives the schedule with production as positive values.")
-    duration: Annotated[
-        Duration, PlainValidator(validator(_duration)), WithJsonSchema({"type": "string", "format": "duration"})
-    ] = Field(description="How long it runs.")
-    power: Annotated[float | str, PlainValidator(validator(_power)), WithJsonSchema({"type": ["string", "number"]})] = (
-        Field(description="Its power: a quantity, or a number in the sensor's unit.")
+    duration: Annotated[Duration, Reads(_duration, {"type": "string", "format": "duration"})] = Field(
+        description="How long it runs."
     )
-    process_type: Annotated[str | None, _one_of(*TYPES), WithJsonSchema({"type": "string", "enum": list(TYPES)})] = (
-        Field(
-            None,
-            validation_alias=AliasChoices("process-type", "process_type"),
-            description="INFLEXIBLE: as soon as allowed. SHIFTABLE: in one piece. BREAKABLE: in pieces.",
-        )
+    power: Annotated[float | str, Reads(_power, {"type": ["string", "number"]})] = Field(
+        description="Its power: a quantity, or a number in the sensor's unit."
+    )
+    process_type: Annotated[str | None, _one_of(*TYPES)] = Field(
+        None,
+        validation_alias=AliasChoices("process-type", "process_type"),
+        description="INFLEXIBLE: as soon as allowed. SHIFTABLE: in one piece. BREAKABLE: in pieces.",
     )
     time_restrictions: Annotated[
-        tuple[tuple[datetime, datetime], ...],
-        PlainValidator(validator(_restrictions)),
-        WithJsonSchema({"type": "array", "items": _PERIOD}),
+        tuple[tuple[datetime, datetime], ...], Reads(_restrictions, {"type": "array", "items": _PERIOD})
     ] = Field(
         (),
         validation_alias=AliasChoices("time-restrictions", "time_restrictions"),
         description="Periods in which it may not run.",
     )
-    optimization_direction: Annotated[
-        str, _one_of("MIN", "MAX"), WithJsonSchema({"type": "string", "enum": ["MIN", "MAX"]})
-    ] = Field(
+    optimization_direction: Annotated[str, _one_of("MIN", "MAX")] = Field(
         "MIN",
         validation_alias=AliasChoices(
             *("optimization-direction", "optimization_direction", "optimization-sense", "optimization_sense")
@@ -120,7 +111,7 @@ class ProcessEntry(Configuration):
         return self.sensor or self.consumption or self.production
 
     @model_validator(mode="after")
-    def _has_a_unit(self, info: ValidationInfo) -> Self:
+    def _has_a_unit(self) -> Self:
         if not isinstance(self.power, str) and self.power_sensor is None:
             problem = {"power": [f"Give its unit, like '{self.power} kW': there is no sensor to take it from."]}
             raise PydanticCustomError("refused", "refused", {"problem": problem})

@@ -4,14 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import ValidationInfo
-from pydantic_core import PydanticCustomError
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from flexmodel.time import TimeError, parse_duration, parse_moment, zone
 from flexmodel.tree import AssetTree, TreeSensor
 from flexmodel.values import Segment
+
+if TYPE_CHECKING:  # its import takes longer than that of everything else here
+    from pydantic.json_schema import JsonSchemaValue
 
 REQUIRED = "Missing data for required field."
 UNKNOWN = "Unknown field."
@@ -54,16 +57,25 @@ class Reader:
         return self.tree.sensors[number]
 
 
-def validator(read: Callable[[Any, Reader, str], Any]) -> Callable[[Any, ValidationInfo], Any]:
-    """Makes a function that reads a value, with a reader and the field's name, a validator of pydantic."""
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Marks a field's type with the function that reads its value, and with the JSON Schema of what it takes."""
 
-    def validate(value: Any, info: ValidationInfo) -> Any:
+    read: Callable[[Any, Reader, str], Any]
+    """From the value, the reader and the field's name. Raises `Refused`."""
+    schema: "JsonSchemaValue"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._validate)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> "JsonSchemaValue":
+        return dict(self.schema)
+
+    def _validate(self, value: Any, info: ValidationInfo) -> Any:
         try:
-            return read(value, cast(Reader, info.context), (info.field_name or "").replace("_", "-"))
+            return self.read(value, cast(Reader, info.context), (info.field_name or "").replace("_", "-"))
         except Refused as refused:
             raise PydanticCustomError("refused", "refused", {"problem": refused.problem}) from None
-
-    return validate
 
 
 def whole_number(value: Any) -> int:

@@ -16,7 +16,7 @@ from flexmodel.penalties import penalties
 from flexmodel.reading import WHOLE, Reader, Refused
 from flexmodel.references import sensors_in
 from flexmodel.request import Request, read_request
-from flexmodel.roles import classify, labels_of, read_entries
+from flexmodel.roles import DeviceEntry, classify, labels_of, read_entries
 from flexmodel.stocks import stocks
 from flexmodel.ties import commitments, converters, groups
 from flexmodel.tree import AssetTree
@@ -83,7 +83,10 @@ def _assemble(
     merged = merged_context(request.flex_context, tree)
     _check_sensors_exist([merged, *configs], tree)
     context, reader = _read_context(merged, request, tree)
-    roles = classify(read_entries(configs, reader))
+    entries = read_entries(configs, reader)
+    if request.sensor_id is not None:
+        _check_alone(entries[0])
+    roles = classify(entries)
     labels = labels_of(roles.devices, tree)
     window, beyond = planning_window(request, roles.devices, tree, max_horizon)
     prices = penalties(context, reader.currency)
@@ -134,6 +137,14 @@ def _read_context(merged: Mapping[str, Any], request: Request, tree: AssetTree) 
         raise Invalid(refused.problem if isinstance(refused.problem, dict) else {old: refused.problem}) from None
     _check_deprecated(merged, request.flex_context)
     return context, reader
+
+
+def _check_alone(entry: DeviceEntry) -> None:
+    """Refuses what has no meaning when one device is planned by itself."""
+    alone = ("group", "inflexible-consumption", "inflexible-production")
+    given = [key for key in alone if getattr(entry, key.replace("-", "_"), None) is not None]
+    if given:
+        raise Invalid({key: ["Only in a flex-model for several devices, triggered on their asset."] for key in given})
 
 
 def _check_deprecated(merged: Mapping[str, Any], passed: Any) -> None:
