@@ -18,11 +18,13 @@ def number(value: float) -> str:
 def columns_for(values: NDArray[np.float64], width: int = WIDTH) -> NDArray[np.float64]:
     """One value per column: repeated when there are few, averaged (gaps left out) when there are many."""
     if len(values) <= width:
-        return np.repeat(values, max(1, width // len(values)))
+        repeated: NDArray[np.float64] = np.repeat(values, max(1, width // len(values)))
+        return repeated
     edges = np.linspace(0, len(values), width + 1).astype(int)
     known = np.nan_to_num(np.add.reduceat(np.nan_to_num(values), edges[:-1]))
     counts = np.add.reduceat(np.isfinite(values).astype(float), edges[:-1])
-    return np.divide(known, counts, out=np.full(width, np.nan), where=counts > 0)
+    means: NDArray[np.float64] = np.divide(known, counts, out=np.full(width, np.nan), where=counts > 0)
+    return means
 
 
 def bars(values: Sequence[float] | NDArray[np.float64], unit: str, height: int = HEIGHT) -> list[str]:

@@ -210,9 +210,7 @@ def identity(account: pwd.struct_passwd | None) -> dict[str, Any]:
 
 def run(program: str, *arguments: str, account: pwd.struct_passwd | None = None) -> str:
     command = [str(binaries() / program), *arguments]
-    done: subprocess.CompletedProcess[str] = subprocess.run(
-        command, capture_output=True, text=True, check=False, **identity(account)
-    )  # noqa: S603
+    done = subprocess.run(command, capture_output=True, check=False, **identity(account))  # noqa: S603
     if done.returncode != 0:
-        raise Unavailable("database", f"PostgreSQL's {program} failed: {done.stderr.strip().splitlines()[-1:]}")
-    return done.stdout
+        raise Unavailable("database", f"PostgreSQL's {program} failed: {done.stderr.decode().strip()}")
+    return str(done.stdout.decode())

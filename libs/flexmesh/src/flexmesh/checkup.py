@@ -1,0 +1,114 @@
+"""What `flexmesh doctor` looks at. Every check tells what it found, and if something is wrong, the mend."""
+
+import asyncio
+import io
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from api_gateway.settings import GatewaySettings
+from flexmodel.errors import FlexmeshError
+from flexserve.broker import Publisher, celery_app
+from flexserve.settings import load
+from flexstore.store import Store
+
+from flexmesh import schema
+from flexmesh.datadir import DataDirectory, default_directory
+from flexmesh.postgres import run as run_program
+
+OLDEST_DATABASE = 15
+ENOUGH_DISK = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    found: str
+    mend: str | None = None
+
+
+def run() -> Iterator[tuple[str, Finding]]:
+    yield "python", Finding(f"{sys.version.split()[0]}, Flexmesh {version('flexmesh')}")
+    settings, finding = read_settings()
+    yield "settings", finding
+    if settings is None:
+        return
+    directory = DataDirectory(default_directory())
+    running = directory.read_running()
+    if os.environ.get("FLEXMESH_DATABASE_URL"):
+        yield "database", checked(lambda: asyncio.run(check_database(settings.database_url)), "")
+        yield "broker", checked(lambda: check_broker(settings), "Is FLEXMESH_BROKER_URL right, and RabbitMQ running?")
+    else:
+        yield "data directory", check_directory(directory, running is not None)
+        if running is not None:
+            yield "database", checked(lambda: asyncio.run(check_database(str(running["database_url"]))), "")
+        yield "embedded PostgreSQL", checked(lambda: Finding(run_program("postgres", "--version").strip()), "`uv sync`")
+    yield "port", check_port(settings, running is not None)
+
+
+def checked(check: Callable[[], Finding], mend: str) -> Finding:
+    try:
+        return check()
+    except FlexmeshError as error:
+        return Finding(error.message, mend or "Is FLEXMESH_DATABASE_URL right, and the database running?")
+
+
+def read_settings() -> tuple[GatewaySettings | None, Finding]:
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            settings = load(GatewaySettings)
+    except SystemExit:
+        return None, Finding(said.getvalue().strip(), "Correct or unset these variables.")
+    given = sorted(name for name in os.environ if name.startswith("FLEXMESH_"))
+    return settings, Finding(", ".join(given) or "none set: the one-process platform with its own database")
+
+
+async def check_database(url: str) -> Finding:
+    store = await Store.connect(url, max_size=1)
+    try:
+        async with store.connection() as con:
+            number = int(await con.fetchval("show server_version_num"))
+            timescale = await con.fetchval("select extversion from pg_extension where extname = 'timescaledb'")
+    finally:
+        await store.close()
+    major, minor = divmod(number, 10_000)
+    found = f"PostgreSQL {major}.{minor}, {f'TimescaleDB {timescale}' if timescale else 'without TimescaleDB'}"
+    if major < OLDEST_DATABASE:
+        return Finding(found, f"Flexmesh needs PostgreSQL {OLDEST_DATABASE} or newer.")
+    if not await schema.is_current(url):
+        return Finding(f"{found}; its tables are not those of this version", "Run `flexmesh db upgrade`.")
+    return Finding(found)
+
+
+def check_broker(settings: GatewaySettings) -> Finding:
+    publisher = Publisher(celery_app(settings, "doctor"))
+    try:
+        asyncio.run(publisher.ping())
+    finally:
+        publisher.close()
+    kind = "in memory: for one process only" if settings.broker_url.startswith("memory") else "answers"
+    return Finding(kind)
+
+
+def check_directory(directory: DataDirectory, running: bool) -> Finding:
+    existing = next(path for path in (directory.path, *directory.path.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    found = f"{directory.path}, {free / 1e9:.0f} GB free{', in use by a running platform' if running else ''}"
+    if not os.access(existing, os.W_OK):
+        return Finding(found, f"{existing} cannot be written to: set FLEXMESH_DATA_DIR to another directory.")
+    if free < ENOUGH_DISK:
+        return Finding(found, "Make room, or set FLEXMESH_DATA_DIR to another disk.")
+    return Finding(found)
+
+
+def check_port(settings: GatewaySettings, running: bool) -> Finding:
+    with socket.socket() as probe:
+        taken = probe.connect_ex((settings.host, settings.port)) == 0
+    if taken and not running:
+        return Finding(f"{settings.port} is in use by another program", "Choose another with --port or FLEXMESH_PORT.")
+    return Finding(f"{settings.port} is {'in use by the running platform' if taken else 'free'}")

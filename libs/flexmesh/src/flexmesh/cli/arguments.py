@@ -1,0 +1,63 @@
+"""What people type, as values: moments, durations, JSON in place or in a file, and lists with commas."""
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def moment(text: str) -> datetime:
+    """An aware moment, such as 2026-01-31T07:00+01:00."""
+    from flexmodel.time import TimeError, parse_moment
+
+    try:
+        return parse_moment(text)
+    except TimeError as error:
+        raise typer.BadParameter(f"'{text}' is no moment like 2026-01-31T07:00+01:00. {error}") from None
+
+
+def duration(text: str) -> timedelta:
+    """A duration such as PT12H or P1D; a plain number counts minutes."""
+    from flexmodel.time import TimeError, parse_fixed_duration
+
+    if text.isdigit():
+        return timedelta(minutes=int(text))
+    try:
+        return parse_fixed_duration(text)
+    except TimeError as error:
+        raise typer.BadParameter(f"'{text}' is no duration like PT15M, PT12H or P1D. {error}") from None
+
+
+def timezone(text: str) -> str:
+    from flexmodel.time import TimeError, zone
+
+    try:
+        zone(text)
+    except TimeError as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
+def json_or_file(text: str) -> Any:
+    """JSON as typed, or the content of the file of that name."""
+    try:
+        content = text if text.lstrip()[:1] in ("{", "[") else Path(text).read_text()
+    except OSError as error:
+        raise typer.BadParameter(f"'{text}' is neither JSON nor a file that can be read ({error.strerror}).") from None
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise typer.BadParameter(f"This is not JSON: {error}.") from None
+
+
+def json_object(text: str) -> dict[str, Any]:
+    value = json_or_file(text)
+    if not isinstance(value, dict):
+        raise typer.BadParameter('Give a JSON object, for example {"key": "value"}.')
+    return value
+
+
+def words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]

@@ -1,0 +1,146 @@
+"""`flexmesh add beliefs` and `flexmesh add schedule`."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flexmesh.cli import arguments
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(beliefs)
+    app.command()(schedule)
+
+
+def beliefs(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, Excel (.xlsx) or Parquet.")],
+    sensor: Annotated[int, typer.Option("--sensor", "--sensor-id", help="ID of the sensor.")],
+    source: Annotated[str, typer.Option(help="Who says so: ID of a source, name of a user, or any name.")],
+    unit: Annotated[str | None, typer.Option(help="Unit of the values. Left out: that of the sensor.")] = None,
+    timezone: Annotated[
+        str, typer.Option(parser=arguments.timezone, help="Where the clock of times without offset hangs.")
+    ] = "UTC",
+    horizon: Annotated[
+        int | None, typer.Option(help="Minutes that the values were known before the end of their event.")
+    ] = None,
+    cp: Annotated[float, typer.Option(min=0, max=1, help="Cumulative probability of the values.")] = 0.5,
+    skiprows: Annotated[int, typer.Option(min=0, help="Rows at the top that hold no data.")] = 1,
+    nrows: Annotated[int | None, typer.Option(min=1, help="Read at most so many rows.")] = None,
+    datecol: Annotated[int, typer.Option(min=0, help="Column of the times; the first is 0.")] = 0,
+    valuecol: Annotated[int, typer.Option(min=0, help="Column of the values.")] = 1,
+    beliefcol: Annotated[int | None, typer.Option(min=0, help="Column of the times of belief.")] = None,
+    filter_column: Annotated[list[int] | None, typer.Option(help="Keep only rows where this column …")] = None,
+    filter_value: Annotated[list[str] | None, typer.Option(help="… has this value.")] = None,
+    na_values: Annotated[list[str] | None, typer.Option(help="Text that stands for a missing value.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Between columns of CSV. Left out: found by itself.")] = None,
+    decimal: Annotated[str | None, typer.Option(help="Decimal mark. Left out: found by itself.")] = None,
+    thousands: Annotated[str | None, typer.Option(help="Mark between thousands.")] = None,
+    allow_overwrite: Annotated[
+        bool,
+        typer.Option("--allow-overwrite/--do-not-allow-overwrite", help="Replace values of the same time of belief."),
+    ] = False,
+) -> None:
+    """Load values of a sensor from a file, with times in the first column and values in the second."""
+    from flexmesh import database, loading
+
+    layout = loading.Layout(
+        skiprows=skiprows,
+        nrows=nrows,
+        datecol=datecol,
+        valuecol=valuecol,
+        beliefcol=beliefcol,
+        filters=dict(zip(filter_column or [], filter_value or [], strict=False)),
+        missing=na_values or [],
+        delimiter=delimiter,
+        decimal=decimal,
+        thousands=thousands,
+        timezone=timezone,
+    )
+    if len(filter_column or []) != len(filter_value or []):
+        raise typer.BadParameter("Give as many --filter-value as --filter-column.")
+    written = database.in_transaction(
+        lambda con: loading.load(
+            con,
+            file,
+            layout,
+            sensor_id=sensor,
+            source=source,
+            unit=unit,
+            horizon=None if horizon is None else timedelta(minutes=horizon),
+            probability=cp,
+            overwrite=allow_overwrite,
+        )
+    )
+    typer.secho(
+        f"Stored {written.new} new and {written.changed} changed beliefs; {written.unchanged} were there.", fg="green"
+    )
+
+
+def schedule(
+    start: Annotated[Any, typer.Option(parser=arguments.moment, help="Like 2026-01-31T07:00+01:00.")],
+    duration: Annotated[str, typer.Option(help="Like PT12H.")],
+    kind: Annotated[str, typer.Argument(hidden=True, help="for-storage, as older tutorials write.")] = "",
+    sensor: Annotated[int | None, typer.Option(help="ID of the power sensor to schedule.")] = None,
+    asset: Annotated[int | None, typer.Option(help="ID of the asset whose devices to schedule together.")] = None,
+    resolution: Annotated[str | None, typer.Option(help="Steps of the schedule, like PT15M.")] = None,
+    prior: Annotated[Any, typer.Option(parser=arguments.moment, help="Use only what was known then.")] = None,
+    soc_at_start: Annotated[str | None, typer.Option(help="State of charge at the start, like 50% or 20 kWh.")] = None,
+    flex_model: Annotated[Any, typer.Option(parser=arguments.json_or_file, help="JSON, or a file of it.")] = None,
+    flex_context: Annotated[Any, typer.Option(parser=arguments.json_object, help="JSON, or a file of it.")] = None,
+    scheduler: Annotated[str, typer.Option(help="Found by itself from the flex-model.", hidden=True)] = "",
+    as_job: Annotated[bool, typer.Option("--as-job", help="Leave the work to a worker.")] = False,
+    consumption_price_sensor: Annotated[int | None, typer.Option(hidden=True)] = None,
+    production_price_sensor: Annotated[int | None, typer.Option(hidden=True)] = None,
+    roundtrip_efficiency: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Make a schedule for a device, or for all devices of an asset."""
+    if (sensor is None) == (asset is None):
+        raise typer.BadParameter("Give either --sensor or --asset.")
+    if kind not in ("", "for-storage") or scheduler not in ("", "StorageScheduler", "ProcessScheduler"):
+        raise typer.BadParameter(f"'{kind or scheduler}' is no scheduler: leave it out.")
+    device = {"soc-at-start": soc_at_start, "roundtrip-efficiency": roundtrip_efficiency}
+    prices = {"consumption-price": consumption_price_sensor, "production-price": production_price_sensor}
+    message = {
+        "start": start.isoformat(),
+        "duration": duration,
+        "resolution": resolution,
+        "prior": prior and prior.isoformat(),
+        "flex-model": with_device(flex_model, {name: value for name, value in device.items() if value is not None}),
+        "flex-context": {
+            **{name: {"sensor": price} for name, price in prices.items() if price is not None},
+            **(flex_context or {}),
+        },
+    }
+    make({name: value for name, value in message.items() if value is not None}, asset, sensor, as_job)
+
+
+def with_device(flex_model: Any, given: dict[str, str]) -> Any:
+    """Adds what was given by options of their own, for which there must be one device."""
+    if not given:
+        return flex_model
+    if isinstance(flex_model, list) and len(flex_model) != 1:
+        raise typer.BadParameter("--soc-at-start is for one device: put soc-at-start into the flex-model of each.")
+    return [{**flex_model[0], **given}] if isinstance(flex_model, list) else {**(flex_model or {}), **given}
+
+
+def make(message: dict[str, Any], asset: int | None, sensor: int | None, as_job: bool) -> None:
+    from flexstore.store import Store
+
+    from flexmesh import database, scheduling
+
+    async def work(store: Store) -> None:
+        async with store.transaction() as con:
+            job = await scheduling.enqueue(con, message, asset=asset, sensor=sensor)
+        if as_job:
+            typer.echo(f"New scheduling job {job} has been added to the queue.")
+            return
+        made = await scheduling.work_off(store, job)
+        typer.secho("New schedule is stored.", fg="green")
+        for name, cost in made.costs.items():
+            typer.echo(f"  {name}: {cost:.6f}")
+        for warning in made.warnings:
+            typer.secho(warning, fg="yellow", err=True)
+
+    database.with_store(work)

@@ -1,0 +1,91 @@
+"""`flexmesh delete …`"""
+
+from typing import Annotated, Any
+
+import typer
+
+from flexmesh.cli import arguments
+
+app = typer.Typer(name="delete")
+
+Id = Annotated[int, typer.Option("--id", help="Its ID.")]
+Force = Annotated[bool, typer.Option("--force/--no-force", help="Do not ask.")]
+
+
+def ask(force: bool, question: str) -> None:
+    if not force:
+        typer.confirm(question, abort=True)
+
+
+@app.command("account-role")
+def account_role(name: Annotated[str, typer.Option(help="Its name.")]) -> None:
+    """Delete an account role."""
+    from flexmesh import database, editing
+
+    database.in_transaction(lambda con: editing.delete_account_role(con, name))
+    typer.secho(f"Account role '{name}' was deleted.", fg="green")
+
+
+@app.command()
+def account(id: Id, force: Force = False) -> None:
+    """Delete an account with its users, assets and data."""
+    from flexmesh import database, editing
+
+    ask(force, f"Delete account {id} with all its users, assets, sensors and data?")
+    name = database.in_transaction(lambda con: editing.delete_account(con, id))
+    typer.secho(f"Account '{name}' was deleted.", fg="green")
+
+
+@app.command()
+def user(email: Annotated[str, typer.Option(help="The user's address.")], force: Force = False) -> None:
+    """Delete a user. What the user sent stays."""
+    from flexmesh import database, editing
+
+    ask(force, f"Delete user {email}?")
+    database.in_transaction(lambda con: editing.delete_user(con, email))
+    typer.secho(f"User {email} was deleted.", fg="green")
+
+
+@app.command()
+def asset(id: Id, force: Force = False) -> None:
+    """Delete an asset with everything below it: assets, sensors and data."""
+    from flexmesh import database, editing
+
+    ask(force, f"Delete asset {id} with everything below it?")
+    database.in_transaction(lambda con: editing.delete_asset(con, id))
+    typer.secho(f"Asset {id} was deleted.", fg="green")
+
+
+@app.command()
+def sensor(
+    id: Annotated[list[int], typer.Option("--id", help="ID of a sensor; may be repeated.")], force: Force = False
+) -> None:
+    """Delete sensors with their data."""
+    from flexmesh import database, editing
+
+    ask(force, f"Delete sensors {', '.join(map(str, id))} with their data?")
+    database.in_transaction(lambda con: editing.delete_sensors(con, id))
+    typer.secho(f"Deleted {len(id)} sensors.", fg="green")
+
+
+@app.command()
+def beliefs(
+    sensor: Annotated[list[int] | None, typer.Option(help="ID of a sensor; may be repeated.")] = None,
+    asset: Annotated[list[int] | None, typer.Option(help="ID of an asset: all its sensors.")] = None,
+    offspring: Annotated[bool, typer.Option("--offspring", help="With --asset: also of assets below it.")] = False,
+    source: Annotated[int | None, typer.Option(help="Only of this source.")] = None,
+    start: Annotated[Any, typer.Option(parser=arguments.moment, help="Only events from here on …")] = None,
+    end: Annotated[Any, typer.Option(parser=arguments.moment, help="… and before here.")] = None,
+    force: Force = False,
+) -> None:
+    """Delete values of sensors."""
+    from flexmesh import database, editing
+
+    if not sensor and not asset:
+        raise typer.BadParameter("Give --sensor or --asset.")
+    sensors = database.in_transaction(
+        lambda con: editing.sensors_of(con, sensor or [], asset or [], offspring=offspring)
+    )
+    ask(force, f"Delete values of sensors {', '.join(map(str, sensors))}?")
+    gone = database.in_transaction(lambda con: editing.delete_beliefs(con, sensors, source, start, end))
+    typer.secho(f"Deleted {gone} beliefs.", fg="green")

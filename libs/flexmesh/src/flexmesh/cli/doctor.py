@@ -1,0 +1,17 @@
+"""`flexmesh doctor`: is everything there that the platform needs?"""
+
+import typer
+
+
+def doctor() -> None:
+    """Check settings, database, broker, port and versions: one line each, with what would mend it."""
+    from flexmesh import checkup
+
+    worst = 0
+    for name, problem in checkup.run():
+        mark, color = ("ok", "green") if problem.mend is None else ("--", "red")
+        typer.secho(f"{mark}  {name}: {problem.found}", fg=color)
+        if problem.mend:
+            typer.echo(f"    {problem.mend}")
+            worst = 1
+    raise typer.Exit(worst)

@@ -1,0 +1,92 @@
+"""The database that a command works on: the one in FLEXMESH_DATABASE_URL, else that of the one-process platform."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import asyncpg
+from flexmodel.errors import Conflict, Unavailable
+from flexserve.settings import ServiceSettings, load
+from flexstore.store import Connection, Store
+
+from flexmesh import schema
+from flexmesh.datadir import DataDirectory, Lock, default_directory
+from flexmesh.postgres import Postgres
+
+LOCK_SECONDS = 10
+
+
+@contextmanager
+def database_url() -> Iterator[str]:
+    """The URL to connect to. The embedded database is started for the time of the command, unless it runs already."""
+    if os.environ.get("FLEXMESH_DATABASE_URL"):
+        yield load(ServiceSettings).database_url
+        return
+    directory = DataDirectory(default_directory())
+    directory.create()
+    running = directory.read_running()
+    if running is not None:
+        yield str(running["database_url"])
+        return
+    with embedded(directory) as url:
+        asyncio.run(schema.ensure(url))
+        yield url
+
+
+@contextmanager
+def embedded(directory: DataDirectory) -> Iterator[str]:
+    lock = Lock(directory)
+    acquire_patiently(lock)
+    server = Postgres(directory)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+        lock.release()
+
+
+def acquire_patiently(lock: Lock) -> None:
+    """Another command may be using the database for a moment."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return lock.acquire()
+        except Conflict:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Store]:
+    store = await Store.connect(url, max_size=4, application="flexmesh command")
+    try:
+        yield store
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+        message = "The database does not have the tables of this version: run `flexmesh db upgrade`."
+        raise Unavailable("database", message) from None
+    finally:
+        await store.close()
+
+
+def with_store[T](task: Callable[[Store], Awaitable[T]]) -> T:
+    """Run a task on the database."""
+
+    async def run(url: str) -> T:
+        async with opened(url) as store:
+            return await task(store)
+
+    with database_url() as url:
+        return asyncio.run(run(url))
+
+
+def in_transaction[T](task: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run a task in one transaction: all of what it changes, or nothing."""
+
+    async def run(store: Store) -> T:
+        async with store.transaction() as connection:
+            return await task(connection)
+
+    return with_store(run)

@@ -1,0 +1,78 @@
+"""The first schedule that a newcomer sees: the toy battery, scheduled through the public API like any other."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from flexmodel.errors import FlexmeshError
+from flexstore.store import Store
+
+from flexmesh import plot, toy
+from flexmesh.steps import Steps
+
+STATE_OF_CHARGE = "225 kWh"
+POLL_SECONDS = 0.02
+PATIENCE_SECONDS = 60
+SETTLED = (200, 400, 409, 422)
+
+
+async def show(store: Store, url: str, steps: Steps) -> None:
+    """Makes the toy account with tomorrow's prices, asks for its schedule, and plots it."""
+    day = toy.tomorrow(datetime.now(UTC))
+    with steps.step("Toy account", f"{toy.EMAIL}, prices for {day:%a %d %b %Y}"):
+        async with store.transaction() as con:
+            made = await toy.ensure(con)
+            await toy.ensure_prices(con, made.price_sensor_id, day)
+    start = toy.midnight(day) + toy.START
+    with steps.step("Schedule", "toy-battery, 12 hours in steps of 15 minutes"):
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS) as client:
+            schedule = await ask(client, made, start)
+    steps.say()
+    for line in drawn(schedule, start):
+        steps.say(line)
+
+
+async def ask(client: httpx.AsyncClient, made: toy.Toy, start: datetime) -> Mapping[str, Any]:
+    """Logs in, triggers, waits for the job, and reads the schedule."""
+    login = await send(client, "POST", "/api/requestAuthToken", json={"email": toy.EMAIL, "password": toy.PASSWORD})
+    client.headers["Authorization"] = login["auth_token"]
+    trigger = {
+        "start": start.isoformat(),
+        "duration": "PT12H",
+        "flex-model": [{"sensor": made.battery_sensor_id, "soc-at-start": STATE_OF_CHARGE}],
+    }
+    accepted = await send(client, "POST", f"/api/v3_0/assets/{made.battery_asset_id}/schedules/trigger", json=trigger)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (job := await send(client, "GET", f"/api/v3_0/jobs/{accepted['job']}"))["status"] != "FINISHED":
+            if job["status"] in ("FAILED", "STOPPED", "CANCELED"):
+                raise FlexmeshError(f"The toy schedule failed: {job['message']}")
+            await asyncio.sleep(POLL_SECONDS)
+    path = f"/api/v3_0/sensors/{made.battery_sensor_id}/schedules/{accepted['schedule']}"
+    return await send(client, "GET", path, params={"duration": "PT12H"})
+
+
+async def send(client: httpx.AsyncClient, method: str, path: str, **options: Any) -> dict[str, Any]:
+    answer = await client.request(method, path, **options)
+    if answer.is_error:
+        raise FlexmeshError(f"{method} {path} was answered with {answer.status_code}: {answer.text[:300]}")
+    content: dict[str, Any] = answer.json()
+    return content
+
+
+def drawn(schedule: Mapping[str, Any], start: datetime) -> list[str]:
+    """The schedule as bars, with the prices above and the costs below."""
+    values = schedule["values"]
+    width = len(plot.columns_for(values))
+    quarters = [start + n * timedelta(minutes=15) for n in range(len(values))]
+    prices = [toy.PRICES[quarter.hour] for quarter in quarters]
+    cost = schedule["scheduler_info"]["commitment_costs"]["electricity net energy"]
+    earned = f"{'earns' if cost < 0 else 'costs'} {abs(cost):.2f} EUR"
+    return [
+        f"  Toy battery on {start:%A %d %B}, charging upwards: [bold]{earned}[/bold] (net energy cost {cost:.6f} EUR)",
+        "",
+        f"  [yellow]{plot.strip(prices, width)}[/yellow] {min(prices):g} to {max(prices):g} EUR/MWh",
+        *(f"  [cyan]{row[:width]}[/cyan]{row[width:]}" for row in plot.bars(values, schedule["unit"])),
+        f"  {plot.time_axis(start, toy.DURATION, width)}",
+    ]

@@ -1,0 +1,109 @@
+"""Changes and deletions from the command line."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from api_gateway.assets import repository as assets
+from api_gateway.data import repository as data
+from api_gateway.sensors import repository as sensors
+from flexmodel.errors import Conflict, NotFound
+from flexstore import audit
+from flexstore.store import Connection
+
+from flexmesh.inventory import row
+
+
+async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], name: str, value: Any) -> None:
+    for table, ids in subjects.items():
+        for id in ids:
+            found = await row(con, table, id, table)
+            changed = {**found["attributes"], name: value}
+            await con.execute(f"update {table} set attributes = $2 where id = $1", id, changed)  # noqa: S608
+            event = f"Set attribute '{name}' of {table} '{found['name']}': {id}"
+            ids_of: dict[str, Any] = {f"{table}_id": id}
+            await audit.record(con, event, details={name: value}, **ids_of)
+
+
+async def transfer_ownership(con: Connection, asset: int, account: int) -> int:
+    """Moves the asset with everything below it, and returns how many assets that were."""
+    await row(con, "asset", asset, "asset")
+    owner = await row(con, "account", account, "account")
+    moved = await assets.assets_below(con, asset)
+    await con.execute("update asset set account_id = $2 where id = any($1::int[])", moved, account)
+    for id in moved:
+        await audit.record(con, f"Moved asset {id} to account '{owner['name']}'", account_id=account, asset_id=id)
+    return len(moved)
+
+
+async def transfer_parenthood(con: Connection, children: Sequence[int], parent: int | None) -> None:
+    above = None if parent is None else await row(con, "asset", parent, "asset")
+    for child in children:
+        found = await row(con, "asset", child, "asset")
+        if above is not None and above["account_id"] != found["account_id"]:
+            raise Conflict(f"Asset {parent} belongs to another account than asset {child}.")
+        if parent is not None and await assets.is_below(con, parent, child):
+            raise Conflict(f"Asset {parent} is asset {child} or below it, so it cannot be its parent.")
+        await assets.update(con, child, {"parent_asset_id": parent})
+        await audit.record(con, f"Moved asset {child} below asset {parent}", asset_id=child)
+
+
+async def delete_account_role(con: Connection, name: str) -> None:
+    if await con.fetchval("delete from account_role where name = $1 returning id", name) is None:
+        raise NotFound(f"There is no account role named '{name}'.")
+
+
+async def delete_account(con: Connection, account: int) -> str:
+    found = await row(con, "account", account, "account")
+    owned = await con.fetch("select id from asset where account_id = $1 order by id desc", account)
+    for asset in owned:
+        if await con.fetchval("select true from asset where id = $1", asset["id"]):
+            await delete_asset(con, asset["id"])
+    await con.execute("delete from account where id = $1", account)
+    await audit.record(con, f"Deleted account '{found['name']}': {account}", account_id=account)
+    return str(found["name"])
+
+
+async def delete_user(con: Connection, email: str) -> None:
+    found = await con.fetchrow(
+        "delete from users where lower(email) = lower($1) returning id, username, account_id", email
+    )
+    if found is None:
+        raise NotFound(f"There is no user with the address {email}.")
+    event = f"Deleted user {found['username']}"
+    await audit.record(con, event, account_id=found["account_id"], affected_user_id=found["id"])
+
+
+async def delete_asset(con: Connection, asset: int) -> None:
+    found = await row(con, "asset", asset, "asset")
+    await data.delete_all(con, await assets.sensors_below(con, asset))
+    await assets.delete(con, asset)
+    event = f"Deleted asset '{found['name']}': {asset}"
+    await audit.record(con, event, account_id=found["account_id"], asset_id=asset)
+
+
+async def delete_sensors(con: Connection, ids: Sequence[int]) -> None:
+    for id in ids:
+        found = await row(con, "sensor", id, "sensor")
+        await data.delete_all(con, [id])
+        await sensors.delete(con, id)
+        event = f"Deleted sensor '{found['name']}': {id}"
+        await audit.record(con, event, asset_id=found["asset_id"], sensor_id=id)
+
+
+async def sensors_of(con: Connection, chosen: Sequence[int], owners: Sequence[int], *, offspring: bool) -> list[int]:
+    """The sensors that were named, and those of the assets that were named."""
+    found = {(await row(con, "sensor", id, "sensor"))["id"] for id in chosen}
+    for asset in owners:
+        await row(con, "asset", asset, "asset")
+        if offspring:
+            found |= set(await assets.sensors_below(con, asset))
+        else:
+            found |= {each["id"] for each in await con.fetch("select id from sensor where asset_id = $1", asset)}
+    return sorted(found)
+
+
+async def delete_beliefs(
+    con: Connection, ids: Sequence[int], source: int | None, start: datetime | None, end: datetime | None
+) -> int:
+    return sum([await data.delete_between(con, id, source, start, end) for id in ids])

@@ -1,0 +1,92 @@
+"""Accounts, users, assets, sensors and sources, added from the command line by the rules of the API."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from api_gateway.accounts import repository as accounts
+from api_gateway.accounts import service as account_service
+from api_gateway.assets import service as asset_service
+from api_gateway.assets.schemas import AssetPost
+from api_gateway.auth.passwords import HASHER
+from api_gateway.fields import Input
+from api_gateway.sensors import service as sensor_service
+from api_gateway.sensors.schemas import SensorPost
+from api_gateway.users import service as user_service
+from flexmodel.errors import Conflict, Invalid, NotFound
+from flexstore import sources
+from flexstore.store import Connection
+from pydantic import ValidationError
+
+NAMED = ("account_role", "asset_type")
+
+
+def checked(model: type[Input], **values: Any) -> dict[str, Any]:
+    """The values that were given, as the API would have accepted them."""
+    try:
+        return model.model_validate({name: value for name, value in values.items() if value is not None}).sent()
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise Invalid({".".join(map(str, problem["loc"])): [problem["msg"]]}) from None
+
+
+async def row(con: Connection, table: str, id: int, called: str) -> Any:
+    found = await con.fetchrow(f'select * from "{table}" where id = $1', id)  # noqa: S608 (names of ours)
+    if found is None:
+        raise NotFound(f"There is no {called} with id {id}.")
+    return found
+
+
+async def add_named(con: Connection, table: str, name: str, description: str | None) -> int:
+    """Adds an account role or an asset type."""
+    assert table in NAMED
+    statement = f"insert into {table} (name, description) values ($1, $2) on conflict do nothing returning id"  # noqa: S608
+    added: int | None = await con.fetchval(statement, name, description)
+    if added is None:
+        raise Conflict(f"There is an {table.replace('_', ' ')} named '{name}' already.")
+    return added
+
+
+async def add_account(
+    con: Connection, name: str, *, roles: Sequence[str], consultancy: int | None, look: dict[str, str | None]
+) -> int:
+    known = {found["name"]: found["id"] for found in await con.fetch("select id, name from account_role")}
+    for role in roles:
+        if role not in known:
+            raise NotFound(f"There is no account role named '{role}'. Add it with `flexmesh add account-role`.")
+    account = await account_service.create(con, None, name, consultancy)
+    await accounts.set_roles(con, account, [known[role] for role in roles])
+    await accounts.update(con, account, {field: value for field, value in look.items() if value is not None})
+    return account
+
+
+async def add_user(
+    con: Connection, *, account: int, username: str, email: str, password: str, roles: Sequence[str], timezone: str
+) -> int:
+    await row(con, "account", account, "account")
+    known = [found["name"] for found in await con.fetch("select name from role order by id")]
+    for role in roles:
+        if role not in known:
+            raise NotFound(f"There is no role named '{role}'. The roles are: {', '.join(known)}.")
+    hashed = HASHER.hash(password)
+    user = await user_service.create(con, None, account, email, username, hashed, roles=roles, timezone=timezone)
+    await sources.ensure(con, username, "user", user_id=user, account_id=account)
+    return user
+
+
+async def add_asset(con: Connection, *, account: int | None, **values: Any) -> int:
+    """An asset; without an account a public one."""
+    return await asset_service.create(con, None, {**checked(AssetPost, **values), "account_id": account})
+
+
+async def add_sensor(con: Connection, **values: Any) -> int:
+    return await sensor_service.create(con, None, checked(SensorPost, **values))
+
+
+async def find_source(con: Connection, text: str) -> int:
+    """The source with this id, or of the user of this name, or one of this name that is made for the command line."""
+    if text.isdigit():
+        return int((await row(con, "source", int(text), "source"))["id"])
+    user = await con.fetchrow("select id, account_id from users where username = $1", text)
+    if user is not None:
+        return await sources.ensure(con, text, "user", user_id=user["id"], account_id=user["account_id"])
+    return await sources.ensure(con, text, "CLI script")

@@ -1,0 +1,58 @@
+"""Making a schedule from the command line: the same job as a trigger of the API, done here or left to a worker."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from api_gateway.schedules.service import QUEUE
+from flexmodel.errors import FlexmeshError
+from flexmodel.references import sensors_in
+from flexmodel.trigger import read_trigger
+from flexserve.settings import load
+from flexstore import jobs, running, trees
+from flexstore.store import Connection, Store
+from scheduler.settings import SchedulerSettings
+from scheduler.tasks import make_handler
+
+from flexmesh.inventory import row
+
+ENDED = ("FINISHED", "FAILED", "STOPPED", "CANCELED")
+
+
+@dataclass(frozen=True)
+class Made:
+    job: UUID
+    costs: Mapping[str, float]
+    warnings: list[str]
+
+
+async def enqueue(con: Connection, message: Mapping[str, Any], *, asset: int | None, sensor: int | None) -> UUID:
+    """Checks the message as the API does, and adds the job."""
+    if sensor is not None:
+        asset = (await row(con, "sensor", sensor, "sensor"))["asset_id"]
+    assert asset is not None
+    account: int | None = (await row(con, "asset", asset, "asset"))["account_id"]
+    tree = await trees.load(con, asset, extra_sensors=sensors_in(message))
+    read_trigger(message, tree, sensor_id=sensor)
+    subject = {"asset": asset} if sensor is None else {"sensor": sensor}
+    return await jobs.create(
+        con, queue=QUEUE, request={**subject, **message}, account_id=account, asset_id=asset, sensor_id=sensor
+    )
+
+
+async def work_off(store: Store, job_id: UUID) -> Made:
+    """Does the job here, unless a worker of a running platform is quicker, and tells what came of it."""
+    await running.run(store, job_id, make_handler(load(SchedulerSettings)))
+    while True:
+        async with store.connection() as con:
+            job = await jobs.get(con, job_id)
+        assert job is not None
+        if job.status in ENDED:
+            break
+        await asyncio.sleep(0.1)
+    if job.status != "FINISHED":
+        raise FlexmeshError(job.error or f"The job ended as {job.status}.")
+    info = job.info.get("scheduler_info", {})
+    return Made(job_id, info.get("commitment_costs", {}), list(job.info.get("warnings", ())))
