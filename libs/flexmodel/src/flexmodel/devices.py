@@ -135,17 +135,15 @@ def _process(entry: ProcessEntry, label: str, window: Window, reader: Reader) ->
     )
 
 
-def inflexible_devices(
-    roles: Roles, context: FlexContext, earlier: Sequence[Inflexible], reader: Reader
-) -> tuple[Inflexible, ...]:
-    """Devices that are not planned: of the flex-model, of the flex-context, planned earlier, of other commodities."""
+def inflexible_devices(roles: Roles, context: FlexContext, reader: Reader) -> tuple[Inflexible, ...]:
+    """Devices that are not planned: of the flex-model, of the flex-context, then of other commodities."""
     declared = [
         _inflexible(*entry.inflexible, entry.commodity, reader)
         for entry in roles.inflexible
         if entry.inflexible is not None
     ]
     listed = [device for commodity in context.commodities for device in _of_context(commodity, reader)]
-    return (*declared, *_of_context(context, reader), *earlier, *listed)
+    return (*declared, *_of_context(context, reader), *listed)
 
 
 def _of_context(context: CommodityFields, reader: Reader) -> list[Inflexible]:

@@ -92,10 +92,14 @@ class CommodityFields(Configuration):
     relax_site_capacity_constraints: bool | None = Field(None, description="Overrides `relax-constraints`.")
     relax_capacity_constraints: bool = Field(False, description="Whether devices' directional capacities are soft.")
     commitments: list[Commitment] = Field([], description="Baselines, and prices for deviating from them.")
-    inflexible_device_sensors: InflexibleIds | None = Field(None, description="Use the next two.", deprecated=True)
+    inflexible_device_sensors: InflexibleIds | None = Field(
+        None, description="Use the next two.", json_schema_extra={"deprecated": True}
+    )
     inflexible_consumption: InflexibleSensors | None = Field(None, description="Devices that are not planned.")
     inflexible_production: InflexibleSensors | None = Field(None, description="Devices that are not planned.")
-    aggregate_power: Output | None = Field(None, description="Use the next two.", deprecated=True)
+    aggregate_power: Output | None = Field(
+        None, description="Use the next two.", json_schema_extra={"deprecated": True}
+    )
     aggregate_consumption: Output | None = Field(None, description="Receives the sum over all devices.")
     aggregate_production: Output | None = Field(None, description="Receives the sum, production as positive values.")
 
@@ -134,8 +138,12 @@ class FlexContext(CommodityFields):
     """The whole: the electricity connection, what counts for all devices, and the contexts of other commodities."""
 
     commodities: list[CommodityEntry] = Field([], description="The contexts of several commodities.")
-    consumption_price_sensor: SensorId | None = Field(None, description="Use `consumption-price`.", deprecated=True)
-    production_price_sensor: SensorId | None = Field(None, description="Use `production-price`.", deprecated=True)
+    consumption_price_sensor: SensorId | None = Field(
+        None, description="Use `consumption-price`.", json_schema_extra={"deprecated": True}
+    )
+    production_price_sensor: SensorId | None = Field(
+        None, description="Use `production-price`.", json_schema_extra={"deprecated": True}
+    )
 
     @model_validator(mode="after")
     def _fields_together(self) -> Self:

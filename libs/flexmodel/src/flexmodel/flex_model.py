@@ -64,7 +64,7 @@ class FlexModelEntry(Configuration):
     )
     soc_at_start: SteadyEnergy | None = Field(None, description="The energy stored when the schedule starts.")
     soc_unit: Literal["kWh", "MWh"] | None = Field(
-        None, description="The unit of bare numbers in soc fields.", deprecated=True
+        None, description="The unit of bare numbers in soc fields.", json_schema_extra={"deprecated": True}
     )
     soc_min: SteadyEnergyFromZero | None = Field(None, description="The stock never goes below this (hard).")
     soc_max: SteadyEnergy | None = Field(None, description="The stock never goes above this (hard).")

@@ -5,7 +5,7 @@ the sensor's own unit and resolution; who reads it converts to the unit named at
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
@@ -83,8 +83,6 @@ class Inflexible:
     sign: Literal[1, -1]
     """1: the sensor's positive values are consumption; -1: production."""
     commodity: str
-    planned_in: int | None = None
-    """In a sequence: its power is the schedule of that earlier step (in MW, not read from the sensor)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +235,7 @@ class Trigger:
 
     def referenced_sensors(self) -> set[int]:
         """The sensors whose values must be read."""
-        read = replace(self, inflexible=tuple(part for part in self.inflexible if part.planned_in is None))
-        return {reading.sensor for reading in _readings(read)}
+        return {reading.sensor for reading in _readings(self)}
 
     def output_sensors(self) -> set[int]:
         """The sensors that receive results."""

@@ -12,7 +12,10 @@ from flexmodel.tree import AssetTree
 
 COMMON = ("start", "duration", "resolution", "prior", "flex-model", "flex-context", "force-new-job-creation")
 LONGEST = timedelta(days=366)
-LOCATED = ("sensor", "asset", "consumption", "production", "state-of-charge")
+LOCATED = (
+    *("sensor", "asset", "consumption", "production", "state-of-charge"),
+    *("inflexible-consumption", "inflexible-production"),
+)
 """Keys that tell what an entry is about."""
 
 Config = Mapping[str, Any]

@@ -11,7 +11,7 @@ from flexmodel.errors import Invalid
 from flexmodel.fields import PriceOf
 from flexmodel.flex_context import DEPRECATED_PRICES, ELECTRICITY, FlexContext, shared_currency
 from flexmodel.merging import merged_context, merged_entries, merged_entry
-from flexmodel.parts import Inflexible, Trigger
+from flexmodel.parts import Trigger
 from flexmodel.penalties import penalties
 from flexmodel.reading import WHOLE, Reader, Refused
 from flexmodel.references import sensors_in
@@ -20,10 +20,9 @@ from flexmodel.roles import DeviceEntry, classify, labels_of, read_entries
 from flexmodel.stocks import stocks
 from flexmodel.ties import commitments, converters, groups
 from flexmodel.tree import AssetTree
-from flexmodel.values import SensorReference
 from flexmodel.window import planning_window
 
-__all__ = ["Trigger", "read_sequence", "read_trigger"]
+__all__ = ["Trigger", "read_trigger"]
 
 PLANNING_HORIZON = timedelta(hours=48)
 MAX_STEPS = 2520
@@ -43,33 +42,11 @@ def read_trigger(
     window, in steps or as a duration. Raises `Invalid` with all that is wrong.
     """
     request = read_request(message, tree, sensor_id, planning_horizon)
-    if sensor_id is None:
+    if sensor_id is None and not request.sequential:
         entries = merged_entries(request.flex_model, tree)
     else:
-        entries = [merged_entry(request.flex_model[0], tree)]
+        entries = [merged_entry(entry, tree) for entry in request.flex_model]
     return _assemble(request, entries, tree, max_horizon)
-
-
-def read_sequence(
-    message: Any,
-    tree: AssetTree,
-    *,
-    planning_horizon: timedelta = PLANNING_HORIZON,
-    max_horizon: int | timedelta = MAX_STEPS,
-) -> tuple[Trigger, ...]:
-    """What a message with `sequential` asks for: each entry on its own, the earlier ones as devices already planned."""
-    request = read_request({**message, "sequential": True}, tree, None, planning_horizon)
-    triggers: list[Trigger] = []
-    earlier: list[Inflexible] = []
-    for index, passed in enumerate(request.flex_model):
-        alone = replace(request, sensor_id=passed["sensor"])
-        trigger = _assemble(alone, [merged_entry(passed, tree)], tree, max_horizon, earlier)
-        triggers.append(trigger)
-        earlier += [
-            Inflexible(device.label, SensorReference(passed["sensor"]), 1, device.commodity, planned_in=index)
-            for device in trigger.devices
-        ]
-    return tuple(triggers)
 
 
 def _assemble(
@@ -77,7 +54,6 @@ def _assemble(
     configs: Sequence[Mapping[str, Any]],
     tree: AssetTree,
     max_horizon: int | timedelta,
-    earlier: Sequence[Inflexible] = (),
 ) -> Trigger:
     """The parts of the trigger, each read by the module that knows about it."""
     merged = merged_context(request.flex_context, tree)
@@ -92,7 +68,7 @@ def _assemble(
     prices = penalties(context, reader.currency)
     all_stocks, of_device = stocks(roles, labels, reader, window, prices)
     flexible = devices(roles, labels, of_device, context, prices, window, reader)
-    inflexible = inflexible_devices(roles, context, earlier, reader)
+    inflexible = inflexible_devices(roles, context, reader)
     commodities = _commodities(
         [*(device.commodity for device in flexible), *(other.commodity for other in inflexible)], context
     )
