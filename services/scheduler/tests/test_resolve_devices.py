@@ -1,5 +1,6 @@
 """Which power a device may draw and give, from the capacities given."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,8 +9,10 @@ from flexmodel.parts import CommodityContext, Device, Inflexible, Process, Proce
 from flexmodel.problem import Kind, Window
 from flexmodel.time import steps
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
-from scheduler.resolve.devices import bands, devices, processes
+from scheduler.processes.plan import NoRoomError
+from scheduler.resolve.devices import bands, devices
 from scheduler.resolve.limits import device_limits
+from scheduler.resolve.placements import placements
 from scheduler.resolve.profiles import Profiles
 from scheduler.resolve.readings import Events, Readings
 from scheduler.resolve.sites import leading_price, sites
@@ -116,15 +119,34 @@ def test_inflexible_devices_follow_what_was_read_with_its_sign_and_zero_where_no
     assert any("solar (sensor 9)" in warning for warning in profiles.warnings)
 
 
+def task(**given: object) -> Device:
+    return device(process=Process(ProcessType.SHIFTABLE, timedelta(minutes=90), 0.004, **given))  # type: ignore[arg-type]
+
+
 def test_processes_run_in_whole_steps_outside_their_restrictions():
-    task = Process(ProcessType.SHIFTABLE, timedelta(minutes=90), 0.004, ((START, START + timedelta(minutes=70)),))
-    asked = trigger(device(process=task))
-    [placed] = processes(asked)
-    assert (placed.kind, placed.steps, placed.power) == (Kind.SHIFTABLE, 2, 0.004)
-    assert placed.allowed.tolist() == [False, False, True, True]
-    rows = devices(asked, Profiles(WINDOW, Readings({})))
+    asked = trigger(task(restrictions=((START, START + timedelta(minutes=70)),)))
+    [placed] = placements(asked, ())
+    assert (placed.process.kind, placed.process.steps, placed.process.power) == (Kind.SHIFTABLE, 2, 0.004)
+    assert placed.process.allowed.tolist() == [False, False, True, True]
+    assert placed.runs is None
+    rows = devices(asked, Profiles(WINDOW, Readings({})), [placed])
     assert rows.power_min[0].tolist() == [0] * 4
     assert rows.power_max[0].tolist() == [0.004] * 4
+
+
+def test_a_process_that_looks_for_the_dearest_time_is_fixed_there():
+    profiles = Profiles(WINDOW, Readings({}))
+    asked = trigger(task(maximise=True), contexts=(CommodityContext("electricity", segment(0, 3, 1.0)),))
+    [site] = sites(asked, profiles)
+    dearest = replace(site, consumption_price=np.array([1.0, 2.0, 3.0, 0.0]))
+    rows = devices(asked, profiles, placements(asked, [dearest]))
+    assert rows.power_min[0].tolist() == rows.power_max[0].tolist() == [0, 0.004, 0.004, 0]
+
+
+def test_a_process_without_room_is_an_error():
+    asked = trigger(task(restrictions=((START, START + timedelta(hours=3)),)))
+    with pytest.raises(NoRoomError, match="time restrictions"):
+        placements(asked, ())
 
 
 def test_operation_modes():

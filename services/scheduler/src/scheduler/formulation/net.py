@@ -66,12 +66,10 @@ def _watched(largest: Sequence[Largest], shape: tuple[int, ...]) -> Mask:
 def _price_devices(builder: Builder, aggregates: Aggregates, power: Power, needed: Mask, pieces: Pieces) -> Array:
     """Price the devices directly where the aggregate has no column."""
     cost = pieces.cost
-    first = np.argmax(cost.exists, axis=0)
-    slope: Array = np.where(needed, 0.0, np.take_along_axis(cost.slope, first[None], axis=0)[0])
+    straight = np.take_along_axis(cost.slope, cost.home[None], axis=0)[0]
+    slope: Array = np.where(needed | ~cost.exists.any(axis=0), 0.0, straight)
     number, device = aggregates.pairs()
     builder.price(power.up[device], slope[number])
     builder.price(power.down[device], -slope[number])
-    rest = np.clip(0.0, cost.left[0], cost.right[-1])
-    fixed = aggregates.sums(power.fixed)
-    builder.offset += float(np.sum(cost.value_at_rest + slope * (fixed - rest), where=~needed))
+    builder.offset += float(np.sum(cost.base + slope * aggregates.sums(power.fixed), where=~needed))
     return slope

@@ -1,11 +1,12 @@
 """Quantities with a piecewise linear cost: one column for each piece between two baselines, and no rows.
 
-    X = Σ_k sign_k · x_k,      cost(X) = offset + Σ_k slope_k · sign_k · x_k
+    X = Σ_k sign_k · x_k,      cost(X) = base + Σ_k slope_k · sign_k · x_k
 
-The piece that holds zero keeps the quantity's own values; pieces above it count up from zero, pieces below it count
-down. Where the slopes rise the cheapest filling is the right one. Where a slope falls (production earns more than
-consumption costs, say) the program alone would fill the pieces out of order: those kinks are `concave` and need a
-binary choice.
+The piece with the gentlest slope is home: its column keeps the quantity's own values. Pieces above it count up from its
+end, pieces below it count down from its start, so that a penalty is paid on the breach itself and not as the difference of
+two large numbers.
+Where the slopes rise the cheapest filling is the right one. Where a slope falls (production earns more than consumption
+costs, say) the program alone would fill the pieces out of order: those kinks are `concave` and need a binary choice.
 """
 
 from collections.abc import Sequence
@@ -36,8 +37,10 @@ class Cost:
     right: Array
     slope: Array
     exists: Mask
-    value_at_rest: Array
-    """The cost of the value nearest to zero (rows, steps)."""
+    home: Index
+    """The piece with the gentlest slope (rows, steps)."""
+    base: Array
+    """The constant part of the cost (rows, steps); all of it where the range is a point."""
 
     @property
     def concave(self) -> Mask:
@@ -88,15 +91,24 @@ def price(lowest: Array, highest: Array, kinks: Sequence[Kinked]) -> Cost:
     left = np.concatenate([lowest[None], edges])
     right = np.concatenate([edges, highest[None]])
     slopes = slope + np.concatenate([np.zeros((1, *lowest.shape)), np.cumsum(bend, axis=0)])
-    rest = np.clip(0.0, lowest, highest)
-    value = sum((np.where(rest >= kink.baseline, kink.up, kink.down) * _gap(rest, kink) for kink in kinks), np.zeros(1))
-    return Cost(left, right, slopes, right > left, np.broadcast_to(value, lowest.shape))
+    exists = right > left
+    home = np.argmin(np.where(exists, np.abs(slopes), np.inf), axis=0)
+    there = np.clip(0.0, _at(left, home), _at(right, home))
+    base = sum((_cost_at(there, kink) for kink in kinks), np.zeros(lowest.shape))
+    return Cost(left, right, slopes, exists, home, base - np.where(exists.any(axis=0), _at(slopes, home) * there, 0.0))
 
 
-def _gap(values: Array, kink: Kinked) -> Array:
-    """The distance to the baseline; zero where nothing is priced, so that an absent baseline may be anything."""
+def _at(values: Array, piece: Index) -> Array:
+    """The values (rows, steps) of one piece at each place."""
+    picked: Array = np.take_along_axis(values, piece[None], axis=0)[0]
+    return picked
+
+
+def _cost_at(values: Array, kink: Kinked) -> Array:
+    """The cost of values; zero where nothing is priced, so that an absent baseline may be anything."""
     priced = (kink.up != 0) | (kink.down != 0)
-    return np.where(priced, values - np.where(priced, kink.baseline, 0.0), 0.0)
+    gap = values - np.where(priced, kink.baseline, values)
+    return np.where(gap > 0, kink.up, kink.down) * gap
 
 
 def _ordered(cuts: list[Array], bends: list[Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
@@ -117,24 +129,18 @@ def _ordered(cuts: list[Array], bends: list[Array], shape: tuple[int, ...]) -> t
 def add_pieces(builder: Builder, name: str, where: Mask, cost: Cost) -> Pieces:
     """The columns for a quantity at the (rows, steps) where it is needed."""
     exists = cost.exists & where
-    holds_zero = exists & (cost.right > 0)
-    last = len(exists) - 1 - np.argmax(exists[::-1], axis=0)
-    home = np.where(holds_zero.any(axis=0), np.argmax(holds_zero, axis=0), last)
     number = np.arange(len(exists))[:, None, None]
-    sign = np.where(number < home, -1.0, 1.0)
+    sign = np.where(number < cost.home, -1.0, 1.0)
     with np.errstate(invalid="ignore"):
         width = cost.right - cost.left
-    lower = np.where(number == home, cost.left, 0.0)
-    upper = np.where(number == home, cost.right, width)
+    lower = np.where(number == cost.home, cost.left, 0.0)
+    upper = np.where(number == cost.home, cost.right, width)
     columns = np.array(
         [
             builder.columns(f"{name}.{k}" if k else name, exists[k], lower[k], upper[k], cost.slope[k] * sign[k])
             for k in range(len(exists))
         ]
     )
-    moving = exists.any(axis=0)
-    constant = np.where(where & ~moving, cost.right[-1], 0.0)
-    rest = np.clip(0.0, cost.left[0], cost.right[-1])
-    home_slope = np.take_along_axis(cost.slope, home[None], axis=0)[0]
-    builder.offset += float(np.sum(cost.value_at_rest - np.where(moving, home_slope * rest, 0.0), where=where))
+    constant = np.where(where & ~exists.any(axis=0), cost.right[-1], 0.0)
+    builder.offset += float(np.sum(cost.base, where=where))
     return Pieces(cost, columns, sign, constant)

@@ -9,10 +9,10 @@ from flexmodel.tree import AssetTree
 from flexstore.store import Connection
 
 from scheduler.resolve import reading
-from scheduler.resolve.checks import check
-from scheduler.resolve.devices import bands, devices, processes
+from scheduler.resolve.devices import bands, devices
 from scheduler.resolve.groups import commitments, couplings, groups
 from scheduler.resolve.outputs import Output, outputs
+from scheduler.resolve.placements import placements
 from scheduler.resolve.profiles import Profiles
 from scheduler.resolve.readings import Readings
 from scheduler.resolve.sites import leading_price, nodes, sites
@@ -42,7 +42,8 @@ def assemble(trigger: Trigger, tree: AssetTree, readings: Readings) -> Resolved:
     """Put a problem together from what was read."""
     profiles = Profiles(trigger.window, readings)
     all_sites = sites(trigger, profiles)
-    all_devices = devices(trigger, profiles)
+    tasks = placements(trigger, all_sites)
+    all_devices = devices(trigger, profiles, tasks)
     weight = eagerness(leading_price(all_sites), trigger.window.steps)
     all_stocks, wishes = stocks(trigger, profiles, readings, all_devices, weight)
     targets, dropped = outputs(trigger, tree)
@@ -57,8 +58,7 @@ def assemble(trigger: Trigger, tree: AssetTree, readings: Readings) -> Resolved:
         couplings=couplings(trigger),
         bands=bands(trigger),
         commitments=commitments(trigger, profiles),
-        processes=processes(trigger),
+        processes=tuple(task.process for task in tasks if task.runs is None),
         warnings=tuple(dict.fromkeys([*trigger.warnings, *profiles.warnings, *dropped])),
     )
-    check(problem)
     return Resolved(problem, targets, trigger.stocks, wishes)

@@ -1,15 +1,14 @@
 """Devices: their power limits, hard and soft, and their efficiencies; inflexible ones with the power that was read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from flexmodel.parts import Device, Inflexible, Process, Trigger
-from flexmodel.problem import Array, Bands, Devices, Kind, Window
-from flexmodel.problem import Process as Placement
-from flexmodel.time import instant, steps
+from flexmodel.parts import Device, Inflexible, Trigger
+from flexmodel.problem import Array, Bands, Devices
 
 from scheduler.resolve.limits import Direction, device_limits
+from scheduler.resolve.placements import Placement
 from scheduler.resolve.profiles import Profiles
 
 
@@ -23,9 +22,13 @@ class _Row:
     discharging_efficiency: Array
 
 
-def devices(trigger: Trigger, profiles: Profiles) -> Devices:
+def devices(trigger: Trigger, profiles: Profiles, placements: Sequence[Placement] = ()) -> Devices:
     """All devices, flexible ones first."""
-    rows = [_flexible(device, trigger.currency, profiles) for device in trigger.devices]
+    tasks = {placement.process.device: placement for placement in placements}
+    rows = [
+        _task(tasks[index], profiles) if index in tasks else _flexible(device, trigger.currency, profiles)
+        for index, device in enumerate(trigger.devices)
+    ]
     rows += [_inflexible(device, profiles) for device in trigger.inflexible]
     stock = np.full(len(rows), -1, dtype=np.int64)
     for index, device in enumerate(trigger.devices):
@@ -52,17 +55,21 @@ def devices(trigger: Trigger, profiles: Profiles) -> Devices:
 
 
 def _flexible(device: Device, currency: str, profiles: Profiles) -> _Row:
-    if device.process is None:
-        consumption, production = device_limits(device, currency, profiles)
-    else:
-        power = np.full(profiles.window.steps, device.process.power)
-        consumption, production = _hard(np.maximum(power, 0.0)), _hard(np.maximum(-power, 0.0))
     return _Row(
-        consumption,
-        production,
+        *device_limits(device, currency, profiles),
         profiles.known(device.charging_efficiency, "", 1.0),
         profiles.known(device.discharging_efficiency, "", 1.0),
     )
+
+
+def _task(placement: Placement, profiles: Profiles) -> _Row:
+    """A process runs at its power or not at all; one whose time is found already is fixed."""
+    power = np.full(profiles.window.steps, placement.process.power)
+    ones = np.ones(profiles.window.steps)
+    if placement.runs is not None:
+        power = np.where(placement.runs, power, 0.0)
+        return _Row(_hard(power), _hard(-power), ones, ones)
+    return _Row(_hard(np.maximum(power, 0.0)), _hard(np.maximum(-power, 0.0)), ones, ones)
 
 
 def _inflexible(device: Inflexible, profiles: Profiles) -> _Row:
@@ -83,22 +90,3 @@ def bands(trigger: Trigger) -> tuple[Bands, ...]:
         for index, device in enumerate(trigger.devices)
         if device.bands
     )
-
-
-def processes(trigger: Trigger) -> tuple[Placement, ...]:
-    """The devices that are tasks to be placed in the window."""
-    return tuple(
-        _placement(index, device.process, trigger.window)
-        for index, device in enumerate(trigger.devices)
-        if device.process is not None
-    )
-
-
-def _placement(index: int, process: Process, window: Window) -> Placement:
-    begins = steps(window.start, window.resolution, window.steps)
-    ends = steps(window.start + window.resolution, window.resolution, window.steps)
-    allowed = np.ones(window.steps, dtype=np.bool_)
-    for start, end in process.restrictions:
-        allowed &= (ends <= instant(start)) | (begins >= instant(end))
-    count = min(-(-process.duration // window.resolution), window.steps)
-    return Placement(index, Kind(process.type.value), process.power, count, allowed)

@@ -57,11 +57,16 @@ class Solution:
 
 def solve_linear(program: Program, seconds: float) -> Solution:
     """Solve with integrality left aside."""
-    if len(program.cost) <= LARGE:
+    return solve_with("glop" if len(program.cost) <= LARGE else "highs_lp", program, seconds)
+
+
+def solve_with(solver: str, program: Program, seconds: float = np.inf) -> Solution:
+    """Solve with integrality left aside by `glop` or `highs_lp`."""
+    if solver == "glop":
         presolve = "false" if len(program.cost) <= WITHOUT_PRESOLVE else "true"
-        return _run(program, "glop", GLOP.format(presolve=presolve), seconds)
+        return _run(program, solver, GLOP.format(presolve=presolve), seconds)
     with _quiet():
-        return _run(program, "highs_lp", "", seconds)
+        return _run(program, solver, "", seconds)
 
 
 def solve_integer(program: Program, seconds: float, gap: float) -> Solution:
@@ -80,7 +85,8 @@ def _run(program: Program, name: str, parameters: str, seconds: float, whole: bo
     solver = bulk.ModelSolverHelper(name)
     if parameters:
         solver.set_solver_specific_parameters(parameters)
-    solver.set_time_limit_in_seconds(seconds)
+    if np.isfinite(seconds):
+        solver.set_time_limit_in_seconds(seconds)
     solver.solve(model)
     return _read(program, solver, name.removesuffix("_lp"), whole)
 

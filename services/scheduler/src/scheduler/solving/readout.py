@@ -14,7 +14,7 @@ from scheduler.solving.marginals import marginals
 from scheduler.solving.optimise import Outcome
 
 DIGITS = 12
-"""Decimals (of MW and MWh) kept: below them is the dust of floating point arithmetic."""
+"""Digits kept: a watt beside a hundred megawatts keeps its own."""
 
 
 def schedule(model: Model, outcome: Outcome) -> Schedule:
@@ -45,9 +45,13 @@ def schedule(model: Model, outcome: Outcome) -> Schedule:
 
 
 def tidy(values: Array) -> Array:
-    """Without dust, and without minus zero."""
-    rounded: Array = np.round(values, DIGITS) + 0.0
-    return rounded
+    """Without dust, and without minus zero: each row keeps the same number of digits below its own largest value."""
+    largest = np.abs(values).max(axis=1, initial=0.0)
+    digits = DIGITS - np.ceil(np.log10(np.where(largest > 0, largest, 1.0))).astype(int)
+    rounded = np.zeros(values.shape)
+    for count in np.unique(digits).tolist():
+        rounded[digits == count] = np.round(values[digits == count], count)
+    return rounded + 0.0
 
 
 def checks(problem: Problem, power: Array, stock: Array) -> Iterator[Check]:
