@@ -1,0 +1,191 @@
+"""Jobs are claimed once, belong to whoever holds the claim, and come back when their worker dies."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flexstore import jobs, tables
+from flexstore.jobs import Job, Swept
+from flexstore.store import Store
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def con(store: Store) -> AsyncIterator[Any]:
+    async with store.connection() as con:
+        yield con
+
+
+async def add(con: Any, **rest: Any) -> UUID:
+    return await jobs.create(con, **({"queue": "schedule", "request": {"asset": 5}} | rest))
+
+
+async def outbox(con: Any) -> list[tuple[str, str]]:
+    """The topics and jobs of the messages that wait."""
+    rows = await con.fetch("select topic, payload ->> 'job' as job from outbox order by id")
+    return [(row["topic"], row["job"]) for row in rows]
+
+
+async def get(con: Any, job_id: UUID) -> Job:
+    job = await jobs.get(con, job_id)
+    assert job is not None
+    return job
+
+
+async def claim(con: Any, job_id: UUID, **rest: Any) -> Job:
+    job = await jobs.claim(con, job_id, **rest)
+    assert job is not None
+    return job
+
+
+async def fall_silent(con: Any, job_id: UUID) -> None:
+    """What is left when a worker is killed: no more heartbeats."""
+    await con.execute("update job set heartbeat_at = now() - interval '1 minute' where id = $1", job_id)
+
+
+def test_a_job_has_what_the_table_has() -> None:
+    assert set(Job.__slots__) == set(tables.Job.model_fields)
+
+
+async def test_a_job_comes_with_the_message_that_announces_it(con: Any, add_site: Any) -> None:
+    account, asset = await add_site()
+    trace = {"traceparent": "00-1-2-01"}
+    job_id = await add(con, account_id=account, asset_id=asset, request_hash="h", info={"a": 1}, trace_context=trace)
+    job = await get(con, job_id)
+    assert (job.status, job.queue, job.account_id, job.asset_id) == ("QUEUED", "schedule", account, asset)
+    assert (job.request, job.request_hash, job.info, job.trace_context) == ({"asset": 5}, "h", {"a": 1}, trace)
+    assert await outbox(con) == [("task:schedule", str(job_id))]
+    assert await con.fetchval("select headers from outbox") == trace
+    assert await jobs.get(con, uuid4()) is None
+
+
+async def test_a_job_and_its_message_are_part_of_the_callers_transaction(store: Store, con: Any) -> None:
+    with pytest.raises(RuntimeError):
+        async with store.transaction() as other:
+            await add(other)
+            raise RuntimeError
+    assert await con.fetchval("select count(*) from job") == 0
+    assert await outbox(con) == []
+
+
+async def test_of_many_workers_one_gets_the_job(store: Store, con: Any) -> None:
+    job_id = await add(con)
+
+    async def worker() -> Job | None:
+        async with store.connection() as mine:
+            return await jobs.claim(mine, job_id)
+
+    claims = await asyncio.gather(*(worker() for _ in range(16)))
+    [winner] = [job for job in claims if job]
+    job = await get(con, job_id)
+    assert (job.status, job.claim, job.attempts) == ("STARTED", winner.claim, 1)
+
+
+async def test_only_the_holder_of_the_claim_can_end_a_job(con: Any) -> None:
+    job_id = await add(con, info={"kept": 1})
+    job = await claim(con, job_id)
+    stranger = uuid4()
+    assert not await jobs.heartbeat(con, job_id, stranger)
+    assert not await jobs.finish(con, job_id, stranger, {"x": 1})
+    assert not await jobs.fail(con, job_id, stranger, "no")
+    assert not await jobs.release(con, job_id, stranger)
+    assert job.claim is not None
+    assert await jobs.heartbeat(con, job_id, job.claim)
+    assert await jobs.finish(con, job_id, job.claim, {"x": 1}, {"more": 2})
+    assert not await jobs.finish(con, job_id, job.claim, {"x": 2})
+    done = await get(con, job_id)
+    assert (done.status, done.result, done.info, done.claim) == ("FINISHED", {"x": 1}, {"kept": 1, "more": 2}, None)
+    assert done.ended_at is not None
+    assert await jobs.claim(con, job_id) is None
+
+
+async def test_a_failed_job_says_why(con: Any) -> None:
+    job = await claim(con, await add(con))
+    assert job.claim is not None
+    assert await jobs.fail(con, job.id, job.claim, "Battery 7 is unknown.", "Traceback …", {"field": "sensor"})
+    failed = await get(con, job.id)
+    assert (failed.status, failed.error, failed.traceback) == ("FAILED", "Battery 7 is unknown.", "Traceback …")
+    assert failed.info == {"field": "sensor"}
+
+
+async def test_a_released_job_waits_again_and_is_announced_again(con: Any) -> None:
+    job = await claim(con, await add(con))
+    assert job.claim is not None
+    await con.execute("delete from outbox")
+    later = datetime.now(UTC) + MINUTE
+    assert await jobs.release(con, job.id, job.claim, later)
+    waiting = await get(con, job.id)
+    assert (waiting.status, waiting.claim, waiting.attempts, waiting.started_at) == ("QUEUED", None, 0, None)
+    assert await outbox(con) == [("task:schedule", str(job.id))]
+    assert await con.fetchval("select due_at from outbox") == later
+
+
+async def test_a_silent_worker_loses_its_job_to_the_next_who_asks(con: Any) -> None:
+    first = await claim(con, await add(con))
+    assert await jobs.claim(con, first.id) is None
+    await fall_silent(con, first.id)
+    assert await jobs.claim(con, first.id, lease=120) is None
+    second = await claim(con, first.id)
+    assert second.attempts == 2
+    assert first.claim is not None
+    assert not await jobs.finish(con, first.id, first.claim, {})
+
+
+async def test_the_sweeper_puts_back_what_died_until_it_has_died_too_often(con: Any) -> None:
+    job_id, alive = await add(con), await add(con)
+    await claim(con, alive)
+    for attempt in (1, 2, 3):
+        await claim(con, job_id)
+        assert await jobs.sweep(con) == Swept()
+        await con.execute("delete from outbox")
+        await fall_silent(con, job_id)
+        assert await jobs.sweep(con) == (Swept(failed=1) if attempt == 3 else Swept(requeued=1))
+        assert await outbox(con) == ([] if attempt == 3 else [("task:schedule", str(job_id))])
+    dead = await get(con, job_id)
+    assert (dead.status, dead.claim) == ("FAILED", None)
+    assert dead.error == "The worker that ran this job stopped without a word, 3 times in a row."
+    assert dead.ended_at is not None
+    assert (await get(con, alive)).status == "STARTED"
+
+
+async def test_the_sweeper_announces_again_what_waits_for_long(con: Any) -> None:
+    lost, still_in_outbox, young, done = [await add(con) for _ in range(4)]
+    held = await claim(con, done)
+    assert held.claim is not None
+    await jobs.finish(con, done, held.claim, {})
+    await con.execute("delete from outbox where payload ->> 'job' <> $1", str(still_in_outbox))
+    await con.execute("update job set sent_at = now() - interval '2 minutes' where id <> $1", young)
+    assert await jobs.sweep(con) == Swept(resent=1)
+    assert await outbox(con) == [("task:schedule", str(still_in_outbox)), ("task:schedule", str(lost))]
+    await con.execute("delete from outbox")
+    await con.execute("update job set sent_at = now() where id = $1", still_in_outbox)
+    assert await jobs.sweep(con) == Swept()
+
+
+async def test_one_sweeps_at_a_time(store: Store, con: Any) -> None:
+    job_id = await add(con)
+    await claim(con, job_id)
+    await fall_silent(con, job_id)
+    async with store.transaction() as other:
+        assert await jobs.sweep(other) == Swept(requeued=1)
+        assert await jobs.sweep(con) == Swept()
+
+
+async def test_the_same_request_is_found(con: Any, add_site: Any) -> None:
+    ours, theirs = (await add_site("ours"))[0], (await add_site("theirs"))[0]
+
+    async def found(account: int | None = ours, within: timedelta = MINUTE, **rest: Any) -> UUID | None:
+        job = await jobs.find_same(con, "h", account, within=within, **rest)
+        return job and job.id
+
+    assert await found() is None
+    await add(con, account_id=ours, request_hash="h")
+    newest = await add(con, account_id=ours, request_hash="h")
+    public = await add(con, request_hash="h")
+    await add(con, account_id=ours, request_hash="other")
+    assert (await found(), await found(theirs), await found(None)) == (newest, None, public)
+    assert (await found(statuses=["FINISHED"]), await found(within=timedelta(0))) == (None, None)
