@@ -93,5 +93,20 @@ def fields_under(where: str | None) -> Iterator[None]:
         raise unprocessable(nested(where, problem_lists(invalid.fields))) from invalid
 
 
+def misread(invalid: Invalid) -> Rejected:
+    """422 for a configuration that cannot be read, wrapped as its reader says."""
+    fields = problem_lists(invalid.fields)
+    if invalid.where == "json":
+        return unprocessable({"json": fields})
+    return unprocessable(fields if invalid.where == "message" else sentences(fields))
+
+
+def sentences(fields: Any) -> list[str]:
+    """All problems, without their places."""
+    if isinstance(fields, Mapping):
+        return [sentence for value in fields.values() for sentence in sentences(value)]
+    return list(fields)
+
+
 def conflict(message: str) -> Rejected:
     return Rejected(409, {"message": message, "result": "Rejected", "status": "CONFLICT"})

@@ -19,10 +19,13 @@ from api_gateway.annotations.routes import router as annotations
 from api_gateway.assets.routes import router as assets
 from api_gateway.audit.routes import router as audit
 from api_gateway.auth.routes import router as auth
+from api_gateway.charts.routes import router as charts
 from api_gateway.data.routes import router as data
 from api_gateway.errors import envelope
+from api_gateway.forecasts.routes import router as forecasts
 from api_gateway.gateway import Gateway
 from api_gateway.headers import VersionHeaders
+from api_gateway.home.openapi import document
 from api_gateway.home.routes import router as home
 from api_gateway.home.versions import API_VERSION
 from api_gateway.jobs.routes import router as job_routes
@@ -77,13 +80,27 @@ def create_app(
         redoc_url=None,
     )
     app.add_middleware(VersionHeaders)
+    document(app)
     return app
 
 
 def version_3() -> APIRouter:
     """Everything below `/api/v3_0`."""
     router = APIRouter(prefix=f"/api/{API_VERSION}")
-    for noun in (accounts, users, audit, assets, sensors, data, schedules, job_routes, sources, annotations):
+    for noun in (
+        accounts,
+        users,
+        audit,
+        assets,
+        sensors,
+        data,
+        schedules,
+        forecasts,
+        job_routes,
+        sources,
+        annotations,
+        charts,
+    ):
         router.include_router(noun)
     return router
 

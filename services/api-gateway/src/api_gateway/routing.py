@@ -1,10 +1,10 @@
 """How a request becomes the arguments of a route: strict JSON, and where a route's answer names wrong fields."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -44,12 +44,34 @@ class WireRoute(APIRoute):
         async def strictly(request: Request) -> Response:
             try:
                 return await handle(StrictRequest(request.scope, request.receive))
+            except orjson.JSONDecodeError as error:
+                return broken(error.msg).answer()
             except Rejected as rejected:
                 return rejected.answer()
             except RequestValidationError as error:
                 return await explained(error, request)
 
         return strictly
+
+
+async def message_in(request: Request) -> Any:
+    """The JSON in the body, for routes whose messages are read elsewhere."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise wrong_type(request)
+    return await request.json()
+
+
+Message = Annotated[Any, Depends(message_in)]
+
+
+def broken(reason: str) -> Rejected:
+    return plain(400, f"The body is not valid JSON: {reason}.")
+
+
+def wrong_type(request: Request) -> Rejected:
+    sent = request.headers.get("content-type", "no Content-Type")
+    return plain(415, f"Send JSON, with the header Content-Type: application/json (got {sent[:80]}).")
 
 
 def body_of(model: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
@@ -74,10 +96,9 @@ async def explained(error: RequestValidationError, request: Request) -> Response
     for one in errors:
         if one["type"] == "json_invalid":
             reason = (one.get("ctx") or {}).get("error", one["msg"])
-            return plain(400, f"The body is not valid JSON: {reason}.").answer()
+            return broken(reason).answer()
         if one["loc"] == ("body",) and isinstance(one.get("input"), bytes):
-            sent = request.headers.get("content-type", "no Content-Type")
-            return plain(415, f"Send JSON, with the header Content-Type: application/json (got {sent}).").answer()
+            return wrong_type(request).answer()
     places = getattr(request.scope.get("endpoint"), "field_places", DEFAULT_PLACES)
     message: dict[str, Any] = {}
     for place in ("path", "query", "body"):

@@ -94,7 +94,7 @@ async def delete_data(
                 account_id=sensor["account_id"],
                 asset_id=sensor["asset_id"],
                 sensor_id=sensor["id"],
-                details=which.model_dump(mode="json", exclude_none=True),
+                details={name: str(value) for name, value in which.sent().items()},
             )
     return Empty()
 

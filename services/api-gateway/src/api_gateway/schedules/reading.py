@@ -24,13 +24,13 @@ class Part:
     values: Array
 
 
-def part_of(row: Any, sensor: Any, query: ScheduleQuery) -> Part:
-    """From the start, as long as was asked (six hours by default), at most all of it."""
+def part_of(row: Any, sensor: Any, query: ScheduleQuery, default: timedelta = DEFAULT_DURATION) -> Part:
+    """From the start, as long as was asked, at most all of it."""
     resolution: timedelta = row["resolution"]
     values = row["event_values"]
     instantaneous = not sensor["event_resolution"]
     steps = len(values) - 1 if instantaneous else len(values)
-    asked = DEFAULT_DURATION if query.duration is None else length(query, row["start"], sensor["timezone"])
+    asked = default if query.duration is None else length(query, row["start"], sensor["timezone"])
     steps = min(steps, asked // resolution)
     unit = query.unit or row["unit"]
     # States of charge are moments: the one at the end of the last step belongs to it.

@@ -3,18 +3,17 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from flexmodel.errors import Forbidden, Invalid
 
-from api_gateway.answers import PROCESSED, Json, Rejected, fields_under, forbidden, problem_lists, unprocessable
+from api_gateway.answers import PROCESSED, Json, Rejected, fields_under, forbidden, misread
 from api_gateway.auth.access import Access, Found, unknown_asset, unknown_sensor
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway, Here
-from api_gateway.jobs import access
-from api_gateway.jobs.wording import message
+from api_gateway.jobs import access, wording
 from api_gateway.rates import Verdict, per_minute
-from api_gateway.routing import FLAT, WireRoute, names_fields_under
+from api_gateway.routing import FLAT, Message, WireRoute, body_of, names_fields_under
 from api_gateway.schedules import reading, repository, service
 from api_gateway.schedules.schemas import AssetTrigger, ScheduleQuery, SensorTrigger
 from api_gateway.schedules.service import Asked
@@ -23,42 +22,35 @@ from api_gateway.times import clock_duration
 router = APIRouter(tags=["Schedules"], route_class=WireRoute)
 
 ACCEPTED = {"message": "Request has been accepted for processing.", "status": "ACCEPTED"}
-TOP_LEVEL = frozenset({"start", "end", "duration", "resolution", "prior", "sequential", "flex-model", "_schema"})
-"""Where a trigger itself, rather than its flex-model or flex-context, is wrong."""
 
 
-@router.post("/sensors/{id}/schedules/trigger", status_code=202, summary="Trigger a schedule for one device.")
+@router.post(
+    "/sensors/{id}/schedules/trigger",
+    status_code=202,
+    summary="Trigger a schedule for one device.",
+    openapi_extra=body_of(SensorTrigger),
+)
 async def trigger_sensor(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))],
-    here: Here,
-    request: Request,
-    body: SensorTrigger,
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))], here: Here, message: Message
 ) -> Json:
     verdict = await counted(here, sensor.caller)
-    asked = Asked(
-        sensor["asset_id"], sensor["account_id"], await request.json(), sensor["id"], body.force_new_job_creation
-    )
-    with fields_under("json"):
-        job = await taken_on(here, sensor.caller, asked)
+    job = await taken_on(here, sensor.caller, Asked(sensor["asset_id"], sensor["account_id"], message, sensor["id"]))
     results = f"/api/v3_0/sensors/{sensor['id']}/schedules/{job}"
     return Json(accepted(job) | {"results-url": results}, 202, verdict.headers)
 
 
-@router.post("/assets/{id}/schedules/trigger", status_code=202, summary="Trigger a schedule for one or more devices.")
+@router.post(
+    "/assets/{id}/schedules/trigger",
+    status_code=202,
+    summary="Trigger a schedule for one or more devices.",
+    openapi_extra=body_of(AssetTrigger),
+)
 @names_fields_under(FLAT)
 async def trigger_asset(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.SCHEDULE, unknown_asset))],
-    here: Here,
-    request: Request,
-    body: AssetTrigger,
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.SCHEDULE, unknown_asset))], here: Here, message: Message
 ) -> Json:
     verdict = await counted(here, asset.caller)
-    asked = Asked(asset["id"], asset["account_id"], await request.json(), force=body.force_new_job_creation)
-    try:
-        job = await taken_on(here, asset.caller, asked)
-    except Invalid as invalid:
-        fields = problem_lists(invalid.fields)
-        raise unprocessable(fields if TOP_LEVEL & fields.keys() else {"json": fields}) from invalid
+    job = await taken_on(here, asset.caller, Asked(asset["id"], asset["account_id"], message))
     return Json(accepted(job), 202, verdict.headers)
 
 
@@ -73,6 +65,8 @@ async def counted(here: Gateway, caller: Identity) -> Verdict:
 async def taken_on(here: Gateway, caller: Identity, asked: Asked) -> UUID:
     try:
         return await service.trigger(here, caller, asked)
+    except Invalid as invalid:
+        raise misread(invalid) from invalid
     except Forbidden as refused:
         raise forbidden() from refused
 
@@ -94,9 +88,9 @@ async def get_schedule(
         if job is None or job.queue != service.QUEUE or not await access.may_see(con, sensor.caller, job):
             raise unknown_job(uuid)
         if job.status in ("QUEUED", "DEFERRED", "STARTED"):
-            return Json({"message": message(job), "status": job.status}, 202)
+            return Json({"message": wording.message(job), "status": job.status}, 202)
         if job.status != "FINISHED":
-            raise unknown_schedule(message(job))
+            raise unknown_schedule(wording.message(job))
         row = await repository.get(con, job.id, sensor["id"])
     if row is None:
         raise unknown_schedule(f"Job {job.id} scheduled nothing for sensor {sensor['id']}.")

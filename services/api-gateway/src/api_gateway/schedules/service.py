@@ -1,7 +1,6 @@
 """Taking on the computation of a schedule: checks, permissions, and one job for what is asked."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,6 +21,7 @@ from api_gateway.gateway import Gateway
 from api_gateway.schedules import repository
 
 QUEUE = "schedule"
+FORCE = "force-new-job-creation"
 REMEMBERED = timedelta(hours=1)
 """How long an identical trigger is answered with the job that is already there."""
 LOOKED_BACK = timedelta(days=1)
@@ -34,19 +34,20 @@ class Asked:
 
     asset_id: int
     account_id: int | None
-    message: Mapping[str, Any]
+    message: Any
     """The trigger as received."""
     sensor_id: int | None = None
-    force: bool = False
+
+    @property
+    def forced(self) -> bool:
+        """Whether to compute it even if that was done already."""
+        return bool(self.message.get(FORCE, False))
 
     @property
     def request(self) -> dict[str, Any]:
         """What the worker needs to know."""
         subject = {"asset": self.asset_id} if self.sensor_id is None else {"sensor": self.sensor_id}
-        return subject | {key: value for key, value in self.message.items() if key not in FORCING}
-
-
-FORCING = ("force-new-job-creation", "force_new_job_creation")
+        return subject | {key: value for key, value in self.message.items() if key != FORCE}
 
 
 async def trigger(here: Gateway, caller: Identity, asked: Asked) -> UUID:
@@ -54,9 +55,9 @@ async def trigger(here: Gateway, caller: Identity, asked: Asked) -> UUID:
     async with here.store.connection() as con:
         tree = await load_tree(con, asked)
         await check_readable(con, caller, asked, tree)
-        trigger = read_trigger(asked.request, tree)
+        trigger = read_trigger(asked.message, tree, sensor_id=asked.sensor_id)
         request_hash = await state_of(con, asked, tree, trigger)
-        if not asked.force:
+        if not asked.forced:
             same = await jobs.find_same(con, request_hash, asked.account_id, within=REMEMBERED)
             if same is not None:
                 return same.id

@@ -1,0 +1,59 @@
+"""Which graphs an asset shows, and of which sensors."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from api_gateway.charts import repository
+
+MOST_BY_DEFAULT = 10
+CONFIGURED = {"flex-context": "flex_context", "flex-model": "flex_model"}
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    title: str | None
+    sensors: tuple[int, ...]
+
+
+async def graphs_of(con: Any, asset: Any) -> list[Graph]:
+    """The graphs that were chosen for the asset; else one for each of its sensors."""
+    if not asset["sensors_to_show"]:
+        own = await repository.own_sensors(con, asset["id"], MOST_BY_DEFAULT)
+        return [Graph(None, (sensor,)) for sensor in own]
+    return [await graph(con, entry) for entry in asset["sensors_to_show"]]
+
+
+async def graph(con: Any, entry: Any) -> Graph:
+    """One entry: a sensor's id, a list of ids, or an object with a title and sensors or plots."""
+    if isinstance(entry, dict):
+        found = Graph(entry.get("title"), tuple(named(entry)))
+        for plot in entry.get("plots", []):
+            sensors = [*named(plot), *await configured(con, plot)]
+            found = replace(found, sensors=(*found.sensors, *sensors))
+        return found
+    return Graph(None, tuple(ids(entry)))
+
+
+def named(entry: Any) -> Iterator[int]:
+    """The sensors under `sensor` and `sensors`."""
+    if isinstance(entry, dict):
+        yield from ids(entry.get("sensor"))
+        yield from ids(entry.get("sensors"))
+
+
+def ids(value: Any) -> Iterator[int]:
+    if isinstance(value, list):
+        for item in value:
+            yield from ids(item)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield value
+
+
+async def configured(con: Any, plot: Any) -> list[int]:
+    """The sensor to which a field of an asset's configuration refers."""
+    if not isinstance(plot, dict) or not isinstance(plot.get("asset"), int):
+        return []
+    asset = await repository.asset(con, plot["asset"])
+    fields = [(asset or {}).get(column, {}).get(plot.get(key)) for key, column in CONFIGURED.items()]
+    return [sensor for field in fields if isinstance(field, dict) for sensor in ids(field.get("sensor"))]

@@ -1,0 +1,74 @@
+"""SQL about what charts show."""
+
+# ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+PARTITION = {
+    (False, False): None,
+    (True, False): "b.sensor_id, b.event_start, b.source_id",
+    (True, True): "b.sensor_id, b.event_start, s.name, s.type, s.model, s.user_id",
+    (False, True): "b.sensor_id, b.event_start, s.name, s.type, s.model, s.user_id",
+}
+
+
+async def asset(con: Any, asset_id: int) -> Any:
+    return await con.fetchrow(
+        """select id, name, account_id, sensors_to_show, sensors_to_show_as_kpis, flex_context, flex_model
+           from asset where id = $1""",
+        asset_id,
+    )
+
+
+async def own_sensors(con: Any, asset_id: int, limit: int) -> list[int]:
+    rows = await con.fetch("select id from sensor where asset_id = $1 order by id limit $2", asset_id, limit)
+    return [row["id"] for row in rows]
+
+
+async def sensors(con: Any, sensor_ids: Sequence[int], accounts: Sequence[int] | None) -> list[Any]:
+    """Those of the sensors that belong to these accounts (none: to any) or are public."""
+    rows: list[Any] = await con.fetch(
+        """select s.id, s.name, s.unit, s.event_resolution, s.asset_id, a.name as asset_name
+           from sensor s join asset a on a.id = s.asset_id
+           where s.id = any($1::int[]) and (a.account_id is null or $2::int[] is null or a.account_id = any($2))
+           order by s.id""",
+        list(sensor_ids), accounts,
+    )  # fmt: skip
+    return rows
+
+
+async def beliefs(
+    con: Any,
+    sensor_ids: Sequence[int],
+    start: datetime,
+    end: datetime,
+    prior: datetime | None,
+    *,
+    most_recent: bool,
+    latest_version: bool,
+    limit: int,
+) -> list[Any]:
+    """What was believed of events that start in [start, end), by whom and when."""
+    partition = PARTITION[most_recent, latest_version]
+    distinct = "" if partition is None else f"distinct on ({partition})"
+    newest = "b.belief_time" if partition is None else f"{partition}, s.version_order desc, b.belief_time desc"
+    rows: list[Any] = await con.fetch(
+        f"""select * from (
+                select {distinct} b.sensor_id, b.event_start, b.source_id, b.belief_time, b.event_value
+                from belief b join source s on s.id = b.source_id
+                where b.sensor_id = any($1::int[]) and b.event_start >= $2 and b.event_start < $3
+                  and b.belief_time <= coalesce($4::timestamptz, 'infinity')
+                order by {newest} limit $5) as found
+            order by event_start, sensor_id, source_id, belief_time""",
+        list(sensor_ids), start, end, prior, limit,
+    )  # fmt: skip
+    return rows
+
+
+async def sources(con: Any, source_ids: Sequence[int]) -> dict[int, Any]:
+    rows = await con.fetch(
+        "select id, name, type, model, version from source where id = any($1::int[])", list(source_ids)
+    )
+    return {row["id"]: row for row in rows}

@@ -1,0 +1,141 @@
+"""What charts show over a period."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flexmodel.errors import Invalid
+from flexmodel.time import Duration
+
+from api_gateway.accounts import repository as accounts
+from api_gateway.auth.identity import Identity
+from api_gateway.charts import repository
+from api_gateway.charts.schemas import Period
+from api_gateway.sources.routes import described
+
+DEFAULT_PERIOD = timedelta(days=7)
+MOST_ROWS = 200_000
+MILLISECOND = timedelta(milliseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def period_of(start: datetime | None, end: datetime | None, duration: Duration | None = None) -> Period:
+    """The period asked for; by default a week that ends tomorrow."""
+    try:
+        if duration is not None and start is not None:
+            end = duration.after(start)
+        elif duration is not None:
+            end = end or default_end()
+            start = duration.before(end)
+    except (OverflowError, ValueError) as error:
+        raise Invalid({"duration": ["This goes beyond the years 1 to 9999."]}) from error
+    end = end or (default_end() if start is None else start + DEFAULT_PERIOD)
+    return start or end - DEFAULT_PERIOD, end
+
+
+def default_end() -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
+
+
+async def readable(con: Any, caller: Identity, sensor_ids: Sequence[int]) -> dict[int, Any]:
+    """Those of the sensors that the caller may read."""
+    visible = await accounts.visible(con, caller)
+    return {row["id"]: row for row in await repository.sensors(con, sensor_ids, visible)}
+
+
+async def data(
+    con: Any,
+    sensors: dict[int, Any],
+    period: Period,
+    prior: datetime | None,
+    *,
+    most_recent: bool = True,
+    latest_version: bool = False,
+) -> list[Any]:
+    """What was believed of the sensors' events in the period."""
+    rows = await repository.beliefs(
+        con,
+        list(sensors),
+        *period,
+        prior,
+        most_recent=most_recent,
+        latest_version=latest_version,
+        limit=MOST_ROWS + 1,
+    )
+    if len(rows) > MOST_ROWS:
+        raise Invalid({"end": [f"This period has more than {MOST_ROWS} values. Ask for a shorter one."]})
+    return rows
+
+
+def milliseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // MILLISECOND
+
+
+def shown_source(source: Any) -> dict[str, Any]:
+    kind = source["type"]
+    return {
+        "id": source["id"],
+        "name": source["name"],
+        "model": source["model"] or "",
+        "version": source["version"] or "",
+        "type": kind if kind in ("forecaster", "scheduler", "reporter") else "other",
+        "raw_type": kind,
+        "display_type": kind,
+        "description": described(source),
+    }
+
+
+def shown_sensor(sensor: Any) -> dict[str, Any]:
+    return {
+        "asset_id": sensor["asset_id"],
+        "id": sensor["id"],
+        "name": sensor["name"],
+        "sensor_unit": sensor["unit"],
+        "event_resolution": sensor["event_resolution"].total_seconds(),
+        "description": f"{sensor['name']} ({sensor['asset_name']})",
+        "asset_description": sensor["asset_name"],
+    }
+
+
+def spelled_out(rows: Sequence[Any], sensors: dict[int, Any], sources: dict[int, Any]) -> list[dict[str, Any]]:
+    """Every belief with all there is to say about its sensor and its source, ready to be drawn."""
+    shown_sensors = {id: shown_sensor(sensor) for id, sensor in sensors.items()}
+    shown_sources = {id: shown_source(source) for id, source in sources.items()}
+    return [
+        {
+            "index": index,
+            "event_start": milliseconds(row["event_start"]),
+            "event_value": row["event_value"],
+            "belief_horizon": horizon(row, sensors),
+            "source": shown_sources[row["source_id"]],
+            "sensor": shown_sensors[row["sensor_id"]],
+            "sensor_unit": sensors[row["sensor_id"]]["unit"],
+            "scale_factor": 1.0,
+        }
+        for index, row in enumerate(rows)
+    ]
+
+
+def compressed(rows: Sequence[Any], sensors: dict[int, Any], sources: dict[int, Any]) -> dict[str, Any]:
+    """The same with sensors and sources named once."""
+    return {
+        "data": [
+            {
+                "ts": milliseconds(row["event_start"]),
+                "sid": row["sensor_id"],
+                "val": row["event_value"],
+                "sor": row["source_id"],
+                "bh": horizon(row, sensors),
+            }
+            for row in rows
+        ],
+        "sensors": {str(id): shown_sensor(sensor) for id, sensor in sensors.items()},
+        "sources": {str(id): shown_source(source) for id, source in sources.items()},
+    }
+
+
+def horizon(row: Any, sensors: dict[int, Any]) -> int:
+    """How long before the end of the event it was believed, in milliseconds."""
+    end = row["event_start"] + sensors[row["sensor_id"]]["event_resolution"]
+    before: timedelta = end - row["belief_time"]
+    return before // MILLISECOND

@@ -1,0 +1,112 @@
+"""`…/forecasts`: trigger a forecast for a sensor, and read it."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from flexmodel.errors import Invalid
+from flexserve import tracing
+from flexstore import jobs
+
+from api_gateway.accounts import repository as accounts
+from api_gateway.answers import Json, fields_under, forbidden, unprocessable
+from api_gateway.auth.access import Access, Found
+from api_gateway.auth.policy import Action, Thing
+from api_gateway.forecasts.schemas import ForecastConfig, ForecastPost
+from api_gateway.gateway import Here
+from api_gateway.jobs import access, wording
+from api_gateway.paging import Query as Parameters
+from api_gateway.rates import per_minute
+from api_gateway.routing import COMBINED, WireRoute, names_fields_under
+from api_gateway.schedules import reading, repository
+from api_gateway.schedules.routes import ACCEPTED
+from api_gateway.schedules.schemas import ScheduleQuery
+from api_gateway.sensors import repository as sensors
+from api_gateway.times import calendar_duration
+
+router = APIRouter(prefix="/sensors/{id}/forecasts", tags=["Forecasts"], route_class=WireRoute)
+
+QUEUE = "forecast"
+
+
+@router.post("/trigger", status_code=202, summary="Trigger a forecast for a sensor.")
+@names_fields_under(COMBINED)
+async def trigger_forecast(
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))],
+    here: Here,
+    request: Request,
+    body: ForecastPost,
+) -> Json:
+    caller = sensor.caller
+    limit = per_minute(here.settings.triggers_per_minute)
+    verdict = await here.limiter.count(f"trigger:{caller.account_id}", limit)
+    verdict.enforce()
+    with fields_under("combined_sensor_data_description"):
+        async with here.store.transaction() as con:
+            await check_regressors(con, sensor, body.config)
+            job = await jobs.create(
+                con,
+                queue=QUEUE,
+                request={"sensor": sensor["id"], **(await request.json())},
+                account_id=sensor["account_id"] or caller.account_id,
+                user_id=caller.user_id,
+                asset_id=sensor["asset_id"],
+                sensor_id=sensor["id"],
+                trace_context=tracing.carrier(),
+            )
+    here.work_waits()
+    answer = {
+        "forecast": str(job),
+        "job": str(job),
+        "job-url": f"/api/v3_0/jobs/{job}",
+        "results-url": f"/api/v3_0/sensors/{sensor['id']}/forecasts/{job}",
+    }
+    return Json(ACCEPTED | answer, 202, verdict.headers)
+
+
+def regressors_of(config: ForecastConfig) -> Iterator[int]:
+    """The sensors that the forecast is to be derived from."""
+    for regressor in (*config.future_regressors, *config.past_regressors, *config.regressors):
+        yield regressor if isinstance(regressor, int) else regressor.sensor
+
+
+async def check_regressors(con: Any, sensor: Found, config: ForecastConfig) -> None:
+    """All of them must be there, and be readable for the caller."""
+    wanted = list(regressors_of(config))
+    owners = await sensors.owners(con, wanted)
+    visible = await accounts.visible(con, sensor.caller)
+    for id in wanted:
+        if id not in owners:
+            raise Invalid({"config": {"regressors": [f"No sensor found with ID {id}."]}})
+        account = owners[id]["account_id"]
+        if visible is not None and account is not None and account not in visible:
+            raise forbidden()
+
+
+@router.get("/{uuid}", summary="Get a forecast for a sensor.", responses={202: {}})
+@names_fields_under(COMBINED)
+async def get_forecast(
+    uuid: str,
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))],
+    here: Here,
+    _query: Annotated[Parameters, Query()],
+) -> Json:
+    async with here.store.connection() as con:
+        job = await access.find(con, uuid)
+        if job is None or job.queue != QUEUE or not await access.may_see(con, sensor.caller, job):
+            raise unprocessable({"json": f"Job {uuid} not found."})
+        if job.status in ("QUEUED", "DEFERRED", "STARTED"):
+            return Json({"message": wording.message(job), "status": job.status}, 202)
+        row = await repository.get(con, job.id, sensor["id"])
+    if row is None:
+        raise unprocessable({"json": wording.message(job)})
+    length = len(row["event_values"]) * row["resolution"]
+    part = reading.part_of(row, sensor.row, ScheduleQuery(), length)
+    return Json(
+        {
+            "duration": calendar_duration(length),
+            "start": part.start.isoformat(),
+            "unit": part.unit,
+            "values": part.values,
+        }
+    )

@@ -1,0 +1,71 @@
+"""Forecasts on the wire."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from api_gateway.fields import Id, Input, Moment, Span, Text, problem
+
+
+class SensorRegressor(BaseModel):
+    """A sensor with filters on the sources of its data."""
+
+    model_config = ConfigDict(extra="allow")
+
+    sensor: Id
+
+
+Regressor = Id | SensorRegressor
+
+
+def kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class KebabInput(Input):
+    model_config = ConfigDict(alias_generator=kebab, extra="forbid")
+
+
+class AnnotationRegressor(KebabInput):
+    account: Id | None = None
+    asset: Id | None = None
+    sensor: Id | None = None
+    annotation_type: Literal["alert", "holiday", "label", "feedback", "warning", "error"] = "holiday"
+    name: Text | None = None
+
+
+class ForecastConfig(KebabInput):
+    model: Text = "CustomLGBM"
+    train_start: Moment | None = None
+    train_period: Span | None = None
+    max_training_period: Span | None = None
+    retrain_frequency: Span | None = None
+    future_regressors: Annotated[list[Regressor], Field(max_length=50)] = Field(default=[])
+    past_regressors: Annotated[list[Regressor], Field(max_length=50)] = Field(default=[])
+    regressors: Annotated[list[Regressor], Field(max_length=50)] = Field(default=[])
+    annotation_regressors: Annotated[list[AnnotationRegressor], Field(max_length=50)] = Field(default=[])
+    missing_threshold: Annotated[float, Field(ge=0, le=1)] = 1.0
+    ensure_positive: bool | None = False
+    lower: Any = None
+    upper: Any = None
+    snap: dict[str, Annotated[list[Any], Field(min_length=2, max_length=2)]] = Field(default={})
+
+
+class ForecastPost(KebabInput):
+    start: Moment | None = None
+    end: Moment | None = None
+    duration: Span | None = None
+    prior: Moment | None = None
+    forecast_frequency: Span | None = None
+    max_forecast_horizon: Span | None = None
+    probabilistic: bool = False
+    config: ForecastConfig = ForecastConfig()
+
+    @model_validator(mode="after")
+    def bounded_once(self) -> Self:
+        if self.start is not None and self.end is not None:
+            if self.duration is not None:
+                raise problem("Give at most two of start, end and duration.")
+            if self.end <= self.start:
+                raise problem("The end must be after the start.")
+        return self

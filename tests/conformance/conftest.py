@@ -1,0 +1,115 @@
+"""The services of a platform in this process, with a worker that works when it is told to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import ingest.app
+import pytest
+from api_gateway.accounts import service as accounts
+from api_gateway.app import create_app
+from api_gateway.assets import service as assets
+from api_gateway.auth.passwords import HASHER
+from api_gateway.sensors import service as sensors
+from api_gateway.settings import GatewaySettings
+from api_gateway.users import service as users
+from flexserve import tokens
+from flexserve.siblings import Sibling
+from flexstore import running
+from flexstore.store import Store
+from ingest.settings import IngestSettings
+from scheduler.settings import SchedulerSettings
+from scheduler.tasks import make_handler
+
+EMAIL, PASSWORD, USERNAME = "toy-user@flexmeasures.io", "toy-password", "toy-user"
+
+
+@dataclass
+class Services:
+    client: httpx.AsyncClient
+    store: Store
+    names: dict[str, Any]
+    """What is there from the start, by the name it has in cases."""
+
+    async def work(self) -> None:
+        """Run every schedule job that waits."""
+        handler = make_handler(SchedulerSettings())
+        for job_id in await self._waiting():
+            await running.run(self.store, job_id, handler)
+
+    async def _waiting(self) -> list[UUID]:
+        async with self.store.connection() as con:
+            rows = await con.fetch(
+                "select id from job where status = 'QUEUED' and queue = 'schedule' order by created_at"
+            )
+        return [row["id"] for row in rows]
+
+
+@asynccontextmanager
+async def services(database_url: str) -> AsyncIterator[Services]:
+    """Gateway and ingest, with the toy account and a public price sensor."""
+    token = tokens.new()
+    store = await Store.connect(database_url, max_size=10)
+    names = await settle(store)
+    back = ingest.app.create_app(IngestSettings(database_url=database_url, service_token=token), store)
+    front = create_app(
+        GatewaySettings(database_url=database_url, service_token=token, triggers_per_minute=0),
+        ingest=Sibling("ingest", back, token),
+        store=store,
+        work_waits=lambda: None,
+    )
+    async with front.router.lifespan_context(front), asyncio.timeout(120):
+        transport = httpx.ASGITransport(front)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
+            yield Services(client, store, names)
+    await store.close()
+
+
+@pytest.fixture(scope="module")
+def open_services() -> Callable[[str], AbstractAsyncContextManager[Services]]:
+    return services
+
+
+async def add_toy_building(con: Any, account: int) -> None:
+    """Something that lists show: an asset with a child and a sensor."""
+    at = {"latitude": 52.37, "longitude": 4.89, "account_id": account}
+    building = await assets.create(con, None, {"name": "toy-building", "generic_asset_type_id": 6, **at})
+    battery = {"name": "toy-battery", "generic_asset_type_id": 5, "parent_asset_id": building, **at}
+    await assets.create(con, None, battery)
+    power = {"name": "power", "unit": "kW", "event_resolution": timedelta(minutes=15), "generic_asset_id": building}
+    await sensors.create(con, None, power)
+
+
+async def settle(store: Store) -> dict[str, Any]:
+    async with store.transaction() as con:
+        account = await accounts.create(con, None, "Toy Account")
+        user = await users.create(
+            con,
+            None,
+            account,
+            EMAIL,
+            USERNAME,
+            HASHER.hash(PASSWORD),
+            roles=["account-admin"],
+            timezone="Europe/Amsterdam",
+        )
+        await add_toy_building(con, account)
+        zone = await assets.create(
+            con, None, {"name": "NL transmission zone", "generic_asset_type_id": 9, "account_id": None}
+        )
+        public = {
+            "name": "day-ahead prices",
+            "unit": "EUR/MWh",
+            "timezone": "Europe/Amsterdam",
+            "generic_asset_id": zone,
+        }
+        outside = await sensors.create(con, None, public | {"event_resolution": timedelta(hours=1)})
+    return {
+        "account": account, "user": user, "outside": outside, "email": EMAIL, "password": PASSWORD,
+        "username": USERNAME, "run": "1",
+    }  # fmt: skip
