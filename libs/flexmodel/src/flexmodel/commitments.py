@@ -9,11 +9,9 @@ from flexmodel import quantities
 from flexmodel.configuration import Configuration
 from flexmodel.device_fields import GroupReference, Label
 from flexmodel.fields import SEGMENT_SCHEMA, SENSOR_SCHEMA, Power, PriceOf, SensorId
-from flexmodel.parts import Price
+from flexmodel.parts import ELECTRICITY, Price
 from flexmodel.quantities import QuantityError
 from flexmodel.reading import WHOLE, Reader, Reads
-
-ELECTRICITY = "electricity"
 
 
 def price_unit(value: Any, reader: Reader) -> str | None:
@@ -40,8 +38,8 @@ def price_kind(value: Any, reader: Reader) -> quantities.PriceKind | None:
 def _price(value: Any, reader: Reader, field: str) -> Price:
     """A price per energy or per power, whichever it is."""
     kind = price_kind(value, reader)
-    per = "MW" if kind is not None and kind.per == "MW" else "MWh"
-    return Price(PriceOf(per).read(value, reader, field), "MW" if per == "MW" else "MWh")
+    per = "MWh" if kind is None else kind.per
+    return Price(PriceOf(per).read(value, reader, field), per)
 
 
 _FORMS = {"anyOf": [{"type": "string"}, SENSOR_SCHEMA, {"type": "array", "items": SEGMENT_SCHEMA}]}

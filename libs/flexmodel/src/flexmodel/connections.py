@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from flexmodel.errors import Invalid
-from flexmodel.flex_context import ELECTRICITY, CommodityEntry, CommodityFields, FlexContext
-from flexmodel.parts import BalanceNode, CommodityContext
+from flexmodel.flex_context import CommodityEntry, CommodityFields, FlexContext
+from flexmodel.parts import ELECTRICITY, BalanceNode, CommodityContext
 from flexmodel.penalties import SITE, Pair, site_penalties
 from flexmodel.values import Fixed, SensorReference, VariableQuantity
 

@@ -46,7 +46,8 @@ def _state_of_charge(value: Any, reader: Reader, field: str) -> VariableQuantity
     return reference
 
 
-def _inflexible(value: Any, reader: Reader, field: str) -> SensorReference:
+def read_inflexible(value: Any, reader: Reader, field: str) -> SensorReference:
+    """A sensor whose power is read, not planned. The field's name tells which way it counts."""
     reference = sensor_reference(value, reader)
     check_inflexible(reference.sensor, reader, consumption=field.endswith("consumption"))
     return reference
@@ -156,7 +157,7 @@ Label = Annotated[str, Reads(_label, {"type": "string", "minLength": 1})]
 StateOfCharge = Annotated[
     VariableQuantity, Reads(_state_of_charge, {"anyOf": [SENSOR_SCHEMA, {"type": "array", "items": SEGMENT_SCHEMA}]})
 ]
-InflexibleSensor = Annotated[SensorReference, Reads(_inflexible, SENSOR_SCHEMA)]
+InflexibleSensor = Annotated[SensorReference, Reads(read_inflexible, SENSOR_SCHEMA)]
 Components = Annotated[
     tuple[VariableQuantity, ...], Reads(_components, {"type": "array", "minItems": 1, "items": _COMPONENT})
 ]

@@ -60,8 +60,9 @@ def _device(
         consumption_capacity=entry.consumption_capacity,
         production_capacity=entry.production_capacity,
         fallback_capacity=_fallback_capacity(entry, label, context, reader),
-        may_consume=not _attribute(entry, reader, "is_strictly_non_positive"),
-        may_produce=not _attribute(entry, reader, "is_strictly_non_negative"),
+        # These attributes speak of the sensor's values, which have production as positive ones.
+        may_consume=not _attribute(entry, reader, "is_strictly_non_negative"),
+        may_produce=not _attribute(entry, reader, "is_strictly_non_positive"),
         consumption_breach_price=penalties.device[0],
         production_breach_price=penalties.device[1],
         charging_efficiency=charging,

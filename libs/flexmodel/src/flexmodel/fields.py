@@ -186,6 +186,13 @@ def _output(value: Any, reader: Reader, field: str) -> int:
     sensor = reader.sensor(item["sensor"])
     if not quantities.is_power(sensor.unit):
         raise Refused(f"Sensor {sensor.id} measures '{sensor.unit}'. It must have a unit of power, like 'kW'.")
+    directions = {"consumption": True, "production": False}
+    wanted = directions.get(field.removeprefix("aggregate-"))
+    if wanted is not None and sensor.attributes.get("consumption_is_positive", wanted) is not wanted:
+        raise Refused(
+            f"The attribute `consumption_is_positive` of sensor {sensor.id} must be {str(wanted).lower()} "
+            f"for a sensor that receives {field.removeprefix('aggregate-')}."
+        )
     return sensor.id
 
 

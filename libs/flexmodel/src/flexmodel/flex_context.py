@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from flexmodel.commitments import Commitment, price_kind
 from flexmodel.configuration import Configuration
-from flexmodel.device_fields import Label, check_inflexible
+from flexmodel.device_fields import Label, check_inflexible, read_inflexible
 from flexmodel.fields import (
     SENSOR_SCHEMA,
     Capacity,
@@ -17,12 +17,11 @@ from flexmodel.fields import (
     Output,
     PowerPenalty,
     SensorId,
-    sensor_reference,
 )
+from flexmodel.parts import ELECTRICITY
 from flexmodel.reading import Reader, Reads, each
 from flexmodel.values import SensorReference
 
-ELECTRICITY = "electricity"
 NO_CURRENCY = "EUR"
 """Counts where no price is given at all."""
 
@@ -40,13 +39,7 @@ INFLEXIBLE = ("inflexible-device-sensors", "inflexible-consumption", "inflexible
 
 
 def _inflexible(value: Any, reader: Reader, field: str) -> tuple[SensorReference, ...]:
-    return each(value, lambda item: _inflexible_sensor(item, reader, field))
-
-
-def _inflexible_sensor(value: Any, reader: Reader, field: str) -> SensorReference:
-    reference = sensor_reference(value, reader)
-    check_inflexible(reference.sensor, reader, consumption=field.endswith("consumption"))
-    return reference
+    return each(value, lambda item: read_inflexible(item, reader, field))
 
 
 def _inflexible_ids(value: Any, reader: Reader, field: str) -> tuple[int, ...]:

@@ -29,10 +29,9 @@ from flexmodel.fields import (
     SteadyEnergy,
     SteadyEnergyFromZero,
 )
+from flexmodel.parts import ELECTRICITY
 from flexmodel.reading import WHOLE, Reader
 from flexmodel.values import SensorReference
-
-ELECTRICITY = "electricity"
 
 NOT_ON_GROUPS = (
     *("state_of_charge", "soc_at_start", "soc_min", "soc_max", "soc_minima", "soc_maxima", "soc_targets"),

@@ -13,6 +13,9 @@ from typing import Any, Literal
 from flexmodel.problem import Window
 from flexmodel.values import Fixed, SensorReference, VariableQuantity
 
+ELECTRICITY = "electricity"
+"""The commodity of whatever does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class StateReading:

@@ -10,11 +10,10 @@ from pydantic_core import PydanticCustomError
 from flexmodel.configuration import Configuration
 from flexmodel.device_fields import AssetId, GroupReference, Label
 from flexmodel.fields import Output, QuantityKind, SensorId
-from flexmodel.parts import ProcessType
+from flexmodel.parts import ELECTRICITY, ProcessType
 from flexmodel.reading import Reader, Reads, Refused, each, mapping, period
 from flexmodel.time import Duration, TimeError, parse_duration
 
-ELECTRICITY = "electricity"
 OWN_KEYS = {
     *("duration", "power", "process-type", "process_type", "time-restrictions", "time_restrictions"),
     *("optimization-sense", "optimization_sense", "optimization-direction", "optimization_direction"),

@@ -1,5 +1,6 @@
 """The envelope of a trigger message: which keys it has, its times, and which entries its flex-model lists."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -180,7 +181,7 @@ def _check_places(entries: tuple[Config, ...], tree: AssetTree, where: Envelope)
         for entry in entries
         if "asset" in entry and not any(asset.id == tree.asset_id for asset in tree.lineage(entry["asset"]))
     ]
-    twice = sorted({sensor for sensor in sensors if sensors.count(sensor) > 1})
+    twice = sorted(sensor for sensor, count in Counter(sensors).items() if count > 1)
     problems += [f"Sensor {sensor} should not occur more than once in the flex-model" for sensor in twice]
     if problems:
         raise Invalid({WHOLE: problems}, where=where)

@@ -1,5 +1,6 @@
 """Which part each entry of a flex-model plays: a device, a device that is not planned, a stock, or a group."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -163,9 +164,10 @@ def asset_of(entry: DeviceEntry, tree: AssetTree) -> int | None:
 def labels_of(entries: Sequence[DeviceEntry], tree: AssetTree) -> tuple[str, ...]:
     """What to call each entry's device: its asset's name, with its sensor's name where the asset has several."""
     assets = [asset_of(entry, tree) for entry in entries]
+    devices_on = Counter(assets)
     labels = []
     for index, (entry, asset) in enumerate(zip(entries, assets, strict=True)):
         name = tree.assets[asset].name if asset is not None and asset in tree.assets else f"device {index}"
         sensor = entry.power_sensor
-        labels.append(f"{name}: {tree.sensors[sensor].name}" if sensor and assets.count(asset) > 1 else name)
+        labels.append(f"{name}: {tree.sensors[sensor].name}" if sensor and devices_on[asset] > 1 else name)
     return tuple(labels)

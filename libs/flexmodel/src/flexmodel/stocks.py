@@ -66,20 +66,23 @@ def stocks(
 
 def _owners(roles: Roles) -> list[_Owner]:
     """Devices that share a sensor share a stock; every other device has one of its own."""
-    owners: list[_Owner] = []
-    seen: set[int] = set()
+    sharing: dict[int, list[int]] = {}
+    describing: dict[int, list[FlexModelEntry]] = {}
     for index, entry in enumerate(roles.devices):
         sensor = soc_sensor(entry)
-        if not isinstance(entry, FlexModelEntry) or sensor in seen:
-            continue
-        if sensor is None:
+        if sensor is not None:
+            sharing.setdefault(sensor, []).append(index)
+    for entry in (*(entry for entry in roles.devices if isinstance(entry, FlexModelEntry)), *roles.stocks):
+        sensor = soc_sensor(entry)
+        if sensor is not None:
+            describing.setdefault(sensor, []).append(entry)
+    owners: list[_Owner] = []
+    for index, entry in enumerate(roles.devices):
+        sensor = soc_sensor(entry)
+        if sensor is None and isinstance(entry, FlexModelEntry):
             owners.append(_Owner((index,), (entry,), None))
-            continue
-        seen.add(sensor)
-        devices = tuple(i for i, other in enumerate(roles.devices) if soc_sensor(other) == sensor)
-        sharing: list[DeviceEntry] = [roles.devices[i] for i in devices]
-        sharing += [other for other in roles.stocks if soc_sensor(other) == sensor]
-        owners.append(_Owner(devices, tuple(e for e in sharing if isinstance(e, FlexModelEntry)), sensor))
+        elif sensor is not None and sharing[sensor][0] == index:
+            owners.append(_Owner(tuple(sharing[sensor]), tuple(describing[sensor]), sensor))
     return owners
 
 

@@ -57,19 +57,17 @@ class AssetTree:
         """The ancestors, nearest first."""
         return list(self.lineage(asset_id))[1:]
 
-    def children(self, asset_id: int) -> list[TreeAsset]:
-        """The direct children, by id."""
-        return sorted(
-            (asset for asset in self.assets.values() if asset.parent_id == asset_id), key=lambda asset: asset.id
-        )
-
     def descendants(self, asset_id: int) -> list[TreeAsset]:
-        """Everything below the asset, parents before their children, by id within a level."""
+        """The descendants, parents before their children, by id within a level."""
+        children: dict[int | None, list[TreeAsset]] = {}
+        for asset in sorted(self.assets.values(), key=lambda asset: asset.id):
+            children.setdefault(asset.parent_id, []).append(asset)
         found: list[TreeAsset] = []
-        level = self.children(asset_id)
+        level = children.get(asset_id, [])
         while level:
             found += level
-            level = sorted((child for asset in level for child in self.children(asset.id)), key=lambda asset: asset.id)
+            below = [child for asset in level for child in children.get(asset.id, [])]
+            level = sorted(below, key=lambda asset: asset.id)
         return found
 
     def contains(self, sensor_id: int) -> bool:

@@ -9,9 +9,9 @@ from flexmodel.connections import connections
 from flexmodel.devices import devices, inflexible_devices
 from flexmodel.errors import Invalid
 from flexmodel.fields import PriceOf
-from flexmodel.flex_context import DEPRECATED_PRICES, ELECTRICITY, FlexContext, shared_currency
+from flexmodel.flex_context import DEPRECATED_PRICES, FlexContext, shared_currency
 from flexmodel.merging import merged_context, merged_entries, merged_entry
-from flexmodel.parts import Trigger
+from flexmodel.parts import ELECTRICITY, Trigger
 from flexmodel.penalties import penalties
 from flexmodel.reading import WHOLE, Reader, Refused
 from flexmodel.references import sensors_in
