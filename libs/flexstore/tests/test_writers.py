@@ -68,14 +68,14 @@ async def test_writers_of_the_same_beliefs_leave_each_once(store: Store) -> None
 
 async def test_a_deadlock_is_tried_again(store: Store) -> None:
     """Two writers, each of whom holds what the other wants: one is sent back a step, and both get through."""
-    both_ready = asyncio.Barrier(2)
     async with store.connection() as con:
         await con.execute("create table held (id int primary key, x int); insert into held values (1, 0), (2, 0)")
         await con.execute("create sequence tries")
         await con.execute("""
             create function meddle() returns trigger language plpgsql as $$ begin
                 update held set x = x + 1 where id = new.event_value;
-                perform nextval('tries'), pg_sleep(0.2);
+                perform nextval('tries');
+                while (select last_value from tries) < 2 loop perform pg_sleep(0.01); end loop;
                 return new;
             end $$
         """)
@@ -83,7 +83,6 @@ async def test_a_deadlock_is_tried_again(store: Store) -> None:
 
     async def writer(mine: int, others: int) -> Written:
         async with store.transaction() as con:
-            await both_ready.wait()
             values = np.array([float(mine), float(others)])
             return await write(con, Beliefs(mine, START + np.arange(2) * HOUR, START, values, 1))
 
