@@ -124,8 +124,25 @@ def test_a_state_of_charge_in_percent_needs_what_full_is():
     assert known.instants(PRICE, percent_of=0.2)[:3].tolist() == pytest.approx([0.1, 0.12, np.nan], nan_ok=True)
 
 
+def test_gaps_in_other_series_are_told_with_what_was_used_instead():
+    known = profiles(PRICE, events("kW", [5, np.nan, np.nan, 5, 5, 5]))
+    assert known.known(PRICE, "MW", 0.0, "The power of load").tolist() == [0.005, 0, 0, 0.005, 0.005, 0.005]
+    assert known.warnings == ["The power of load (sensor 94) has no value for 2 of 6 steps: 0 was used there."]
+    known.limit(segments((0, 1, 5.0)), "site-power-capacity")
+    known.penalty(Fixed(3.0), "EUR/MW", "consumption-breach-price")
+    assert len(known.warnings) == 1
+
+
+def test_many_gaps_are_told_in_few_sentences():
+    every_other = [5.0 if hour % 2 == 0 else np.nan for hour in range(24)]
+    known = profiles(PRICE, events("EUR/MWh", every_other), Window(START, HOUR, 24))
+    known.price(PRICE, "EUR/MWh", "consumption-price")
+    assert len(known.warnings) == 4
+    assert "9 more gaps" in known.warnings[-1]
+
+
 def test_fixed_and_absent_quantities():
     known = Profiles(WINDOW, Readings({}))
     assert known.steps(Fixed(3.0), "MW").tolist() == [3.0] * 6
     assert np.isnan(known.steps(None, "MW")).all()
-    assert known.known(None, "MW", 1.0).tolist() == [1.0] * 6
+    assert known.known(None, "MW", 1.0, "charging-efficiency").tolist() == [1.0] * 6

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from flexstore.jobs import Job
 from flexstore.series import SeriesQuery
 from flexstore.store import Store
 from scheduler.settings import SchedulerSettings
-from scheduler.tasks import make_handler
+from scheduler.tasks import make_handler, tell_failure
 
 CASES = Path(__file__).parent / "cases"
 Run = Callable[..., Awaitable[Job]]
@@ -35,7 +34,7 @@ def run(store: Store, handler: running.Handler) -> Run:
             account = await con.fetchval("select account_id from asset where id = $1", one.asset_id)
             request = {**subject, **one.message, **changed}
             job_id = await jobs.create(con, queue="schedule", request=request, account_id=account)
-        await running.run(store, job_id, handler)
+        await running.run(store, job_id, handler, on_failure=tell_failure)
         async with store.connection() as con:
             done = await jobs.get(con, job_id)
         assert done is not None
@@ -183,13 +182,17 @@ async def test_whoever_wants_to_know_is_told(store: Store, opened: Any, run: Run
     one = await opened("g01-toy-battery")
     async with store.transaction() as con:
         account = await con.fetchval("select account_id from asset where id = $1", one.asset_id)
-        await webhooks.add(con, account, "https://example.org/told", ["schedule.finished"])
+        await webhooks.add(con, account, "https://example.org/told", ["schedule.finished", "schedule.failed"])
     job = await run(one)
+    assert await told(store) == [("schedule.finished", str(job.id))]
+    failed = await run(one, start="2027-06-01T00:00:00+01:00")
+    assert await told(store) == [("schedule.finished", str(job.id)), ("schedule.failed", str(failed.id))]
+
+
+async def told(store: Store) -> list[tuple[str, str]]:
     async with store.connection() as con:
-        message = await con.fetchval("select payload from outbox where topic = 'webhook'")
-    assert message["type"] == "schedule.finished"
-    assert UUID(message["data"]["job"]) == job.id
-    assert message["data"]["sensors"] == [one.sensors["battery power"]]
+        rows = await con.fetch("select payload from outbox where topic = 'webhook' order by id")
+    return [(row["payload"]["type"], row["payload"]["data"]["job"]) for row in rows]
 
 
 async def test_a_sensor_that_is_gone_fails_the_job(store: Store, handler: running.Handler):

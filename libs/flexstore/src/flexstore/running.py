@@ -47,10 +47,18 @@ class Outcome:
 
 
 type Handler = Callable[[Job, Store], Awaitable[Outcome]]
+type OnFailure = Callable[[Connection, Job, str], Awaitable[None]]
+"""Told of a job that failed and why, in the transaction that says so."""
 
 
 async def run(
-    store: Store, job_id: UUID, handler: Handler, *, lease: float = LEASE, heartbeat: float = HEARTBEAT
+    store: Store,
+    job_id: UUID,
+    handler: Handler,
+    *,
+    on_failure: OnFailure | None = None,
+    lease: float = LEASE,
+    heartbeat: float = HEARTBEAT,
 ) -> str | None:
     """Do a job if it is to be done. Returns the state it is in now; None: it is not, or no longer, ours to do.
 
@@ -61,7 +69,7 @@ async def run(
         job = await jobs.claim(con, job_id, lease)
     if job is None:
         return None
-    holder = Holder(store, job)
+    holder = Holder(store, job, on_failure)
     work = asyncio.ensure_future(handler(job, store))
     taken_over = asyncio.create_task(holder.show_signs_of_life(heartbeat))
     try:
@@ -94,6 +102,7 @@ class Holder:
 
     store: Store
     job: Job
+    on_failure: OnFailure | None = None
 
     @property
     def key(self) -> tuple[UUID, UUID]:
@@ -125,7 +134,14 @@ class Holder:
         return await self._write(write, "FINISHED", PATIENCE)
 
     async def fail(self, sentence: str, traceback: str | None = None) -> str | None:
-        return await self._write(lambda con: jobs.fail(con, *self.key, sentence, traceback), "FAILED", PATIENCE)
+        async def write(con: Connection) -> bool:
+            if not await jobs.fail(con, *self.key, sentence, traceback):
+                return False
+            if self.on_failure is not None:
+                await self.on_failure(con, self.job, sentence)
+            return True
+
+        return await self._write(write, "FAILED", PATIENCE)
 
     async def release(self, after: float) -> str | None:
         due_at = datetime.now(UTC) + timedelta(seconds=after)

@@ -31,7 +31,7 @@ from scheduler.solving.optimise import Options
 from scheduler.storing import KnownState, save
 
 QUEUE = "schedule"
-FINISHED = "schedule.finished"
+FINISHED, FAILED = "schedule.finished", "schedule.failed"
 SOURCE_NAME, SOURCE_TYPE, SOURCE_VERSION = "Flexmesh", "scheduler", "1"
 
 SCHEDULES = Counter("flexmesh_schedules", "Schedule jobs, by the state in which they were left.", ("state",))
@@ -49,7 +49,7 @@ def make_tasks(app: BrokerApp, store: Store, loop: Loop, settings: SchedulerSett
 
     @app.task(name=QUEUE)  # type: ignore[untyped-decorator]
     def schedule(job: str) -> None:
-        state = loop.call(running.run(store, UUID(job), handler))
+        state = loop.call(running.run(store, UUID(job), handler, on_failure=tell_failure))
         if state is not None:
             SCHEDULES.labels(state).inc()
 
@@ -126,7 +126,13 @@ async def _save(con: Connection, *, job: Job, order: Order, made: Plan, source_i
             "sensors": [one.sensor for one in made.values],
             "result": made.result,
         }
-        await webhooks.announce(con, job.account_id, FINISHED, data)
+        await webhooks.announce(con, job.account_id, FINISHED, data, tracing.carrier())
+
+
+async def tell_failure(con: Connection, job: Job, reason: str) -> None:
+    """Announce a job that failed, in the transaction that says so."""
+    data = {"job": str(job.id), "asset": job.asset_id, "error": reason}
+    await webhooks.announce(con, job.account_id, FAILED, data, tracing.carrier())
 
 
 def _known_state(order: Order, made: Plan) -> KnownState | None:

@@ -1,14 +1,14 @@
-"""From names to numbers: a trigger and the series it refers to become a `Problem`."""
+"""From names to numbers: a trigger and the series it refers to become a `Problem`.
+
+Only `reading` talks to the store; everything else is arithmetic on arrays.
+"""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from flexmodel.parts import Stock, Trigger
 from flexmodel.problem import Problem
 from flexmodel.tree import AssetTree
-from flexstore.store import Connection
 
-from scheduler.resolve import reading
 from scheduler.resolve.devices import bands, devices
 from scheduler.resolve.groups import commitments, couplings, groups
 from scheduler.resolve.outputs import Output, outputs
@@ -19,7 +19,7 @@ from scheduler.resolve.sites import leading_price, nodes, sites
 from scheduler.resolve.stocks import eagerness, stocks
 from scheduler.resolve.wishes import Wishes
 
-__all__ = ["Resolved", "assemble", "resolve"]
+__all__ = ["Resolved", "assemble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,6 @@ class Resolved:
     stocks: tuple[Stock, ...]
     wishes: tuple[Wishes, ...]
     """What is asked of each stock, whether soft or hard."""
-
-
-async def resolve(con: Connection, trigger: Trigger, tree: AssetTree, now: datetime) -> Resolved:
-    """Read what the trigger refers to, and put it together."""
-    return assemble(trigger, tree, await reading.read(con, trigger, tree, now))
 
 
 def assemble(trigger: Trigger, tree: AssetTree, readings: Readings) -> Resolved:

@@ -7,7 +7,7 @@ import numpy as np
 from flexmodel.parts import Device, Inflexible, Trigger
 from flexmodel.problem import Array, Bands, Devices
 
-from scheduler.resolve.limits import Direction, device_limits
+from scheduler.resolve.limits import Direction, device_limits, hard
 from scheduler.resolve.placements import Placement
 from scheduler.resolve.profiles import Profiles
 
@@ -57,8 +57,8 @@ def devices(trigger: Trigger, profiles: Profiles, placements: Sequence[Placement
 def _flexible(device: Device, currency: str, profiles: Profiles) -> _Row:
     return _Row(
         *device_limits(device, currency, profiles),
-        profiles.known(device.charging_efficiency, "", 1.0),
-        profiles.known(device.discharging_efficiency, "", 1.0),
+        profiles.known(device.charging_efficiency, "", 1.0, f"charging-efficiency of {device.label}"),
+        profiles.known(device.discharging_efficiency, "", 1.0, f"discharging-efficiency of {device.label}"),
     )
 
 
@@ -68,19 +68,15 @@ def _task(placement: Placement, profiles: Profiles) -> _Row:
     ones = np.ones(profiles.window.steps)
     if placement.runs is not None:
         power = np.where(placement.runs, power, 0.0)
-        return _Row(_hard(power), _hard(-power), ones, ones)
-    return _Row(_hard(np.maximum(power, 0.0)), _hard(np.maximum(-power, 0.0)), ones, ones)
+        return _Row(hard(power), hard(-power), ones, ones)
+    return _Row(hard(np.maximum(power, 0.0)), hard(np.maximum(-power, 0.0)), ones, ones)
 
 
 def _inflexible(device: Inflexible, profiles: Profiles) -> _Row:
     """The power that was read; nothing where nothing is known."""
-    power = profiles.power(device.reference, device.label) * device.sign
+    power = profiles.known(device.reference, "MW", 0.0, f"The power of {device.label}") * device.sign
     ones = np.ones(profiles.window.steps)
-    return _Row(_hard(power), _hard(-power), ones, ones)
-
-
-def _hard(power: Array) -> Direction:
-    return Direction(power, np.full(len(power), np.nan), np.zeros(len(power)))
+    return _Row(hard(power), hard(-power), ones, ones)
 
 
 def bands(trigger: Trigger) -> tuple[Bands, ...]:

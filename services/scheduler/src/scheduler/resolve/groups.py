@@ -5,7 +5,7 @@ from flexmodel.parts import CustomCommitment, DeviceGroup, Price, Trigger
 from flexmodel.problem import Array, Commitment, Coupling, Group
 
 from scheduler.resolve.profiles import Profiles
-from scheduler.resolve.sites import limit, within
+from scheduler.resolve.sites import within
 
 
 def groups(trigger: Trigger, profiles: Profiles) -> tuple[Group, ...]:
@@ -29,10 +29,13 @@ def commitments(trigger: Trigger, profiles: Profiles) -> tuple[Commitment, ...]:
 
 def _group(group: DeviceGroup, profiles: Profiles) -> Group:
     """The power capacity is hard; the directional ones are soft and never more than that."""
-    capacity = limit(group.power_capacity, profiles)
+    capacity = profiles.limit(group.power_capacity, f"power-capacity of group {group.name}")
     consumption, production = (
-        None if cap is None else within(limit(cap, profiles), capacity)
-        for cap in (group.consumption_capacity, group.production_capacity)
+        None if cap is None else within(profiles.limit(cap, f"{field} of group {group.name}"), capacity)
+        for field, cap in (
+            ("consumption-capacity", group.consumption_capacity),
+            ("production-capacity", group.production_capacity),
+        )
     )
     return Group(
         name=group.name,
@@ -51,14 +54,14 @@ def _commitment(commitment: CustomCommitment, currency: str, profiles: Profiles)
         commodity=commitment.commodity,
         devices=np.array(commitment.members, dtype=np.int64),
         baseline=profiles.steps(commitment.baseline, "MW"),
-        up_price=_per_step(commitment.up_price, currency, profiles),
-        down_price=_per_step(commitment.down_price, currency, profiles),
+        up_price=_per_step(commitment.up_price, currency, f"up-price of {commitment.name}", profiles),
+        down_price=_per_step(commitment.down_price, currency, f"down-price of {commitment.name}", profiles),
     )
 
 
-def _per_step(price: Price | None, currency: str, profiles: Profiles) -> Array:
+def _per_step(price: Price | None, currency: str, what: str, profiles: Profiles) -> Array:
     """Currency per MW and step. A deviation without a price is free; a price per MW is charged at every step."""
     if price is None:
         return np.zeros(profiles.window.steps)
-    known = profiles.known(price.quantity, f"{currency}/{price.per}", 0.0)
+    known = profiles.known(price.quantity, f"{currency}/{price.per}", 0.0, what)
     return known * profiles.window.hours if price.per == "MWh" else known

@@ -16,7 +16,7 @@ from flexmodel.problem import Array
 from flexmodel.values import VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
-from scheduler.resolve.sites import limit, within
+from scheduler.resolve.sites import within
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,44 +32,48 @@ class Direction:
 
 def device_limits(device: Device, currency: str, profiles: Profiles) -> tuple[Direction, Direction]:
     """Limits on consumption and on production."""
-    consumption = None if device.consumption_capacity is None else limit(device.consumption_capacity, profiles)
-    production = None if device.production_capacity is None else limit(device.production_capacity, profiles)
+
+    def capacity(quantity: VariableQuantity | None, field: str) -> Array | None:
+        return None if quantity is None else profiles.limit(quantity, f"{field} of {device.label}")
+
+    def price(quantity: VariableQuantity | None, field: str) -> Array | None:
+        return profiles.penalty(quantity, f"{currency}/MW", field)
+
+    consumption = capacity(device.consumption_capacity, "consumption-capacity")
+    production = capacity(device.production_capacity, "production-capacity")
     power = _power(device, consumption, production, profiles)
-    prices = f"{currency}/MW"
+    up = price(device.consumption_breach_price, "consumption-breach-price")
+    down = price(device.production_breach_price, "production-breach-price")
     return (
-        _direction(
-            consumption, production, power, device.may_consume, device.consumption_breach_price, prices, profiles
-        ),
-        _direction(
-            production, consumption, power, device.may_produce, device.production_breach_price, prices, profiles
-        ),
+        _direction(consumption, production, power, up, device.may_consume),
+        _direction(production, consumption, power, down, device.may_produce),
     )
 
 
 def _power(device: Device, consumption: Array | None, production: Array | None, profiles: Profiles) -> Array:
     """The limit that holds in both directions."""
-    power = limit(device.power_capacity, profiles)
+    power = profiles.limit(device.power_capacity, f"power-capacity of {device.label}")
     given = [capacity for capacity in (consumption, production) if capacity is not None]
     if device.power_capacity is None and given and not (len(given) == 1 and _is_zero(given[0])):
         power = np.fmax.reduce(given)
-    return np.where(np.isnan(power), limit(device.fallback_capacity, profiles), power)
+    unknown = np.isnan(power)
+    if device.fallback_capacity is None or not unknown.any():
+        return power
+    return np.where(unknown, profiles.limit(device.fallback_capacity, f"The capacity of {device.label}"), power)
 
 
-def _direction(
-    own: Array | None,
-    other: Array | None,
-    power: Array,
-    is_open: bool,
-    breach_price: VariableQuantity | None,
-    per_power: str,
-    profiles: Profiles,
-) -> Direction:
-    nothing, free = np.full(len(power), np.nan), np.zeros(len(power))
-    closed = not is_open or (own is None and other is not None and not _is_zero(other))
-    cap = free if closed else power if own is None else within(own, power)
-    if own is None or closed or breach_price is None or not cap.any():
-        return Direction(cap, nothing, free)
-    return Direction(power, cap, np.maximum(profiles.known(breach_price, per_power, 0.0), 0.0))
+def _direction(own: Array | None, other: Array | None, power: Array, price: Array | None, is_open: bool) -> Direction:
+    if not is_open or (own is None and other is not None and not _is_zero(other)):
+        return hard(np.zeros(len(power)))
+    if own is None:
+        return hard(power)
+    cap = within(own, power)
+    return hard(cap) if price is None or not cap.any() else Direction(power, cap, price)
+
+
+def hard(cap: Array) -> Direction:
+    """A limit that nothing can exceed."""
+    return Direction(cap, np.full(len(cap), np.nan), np.zeros(len(cap)))
 
 
 def _is_zero(capacity: Array) -> bool:

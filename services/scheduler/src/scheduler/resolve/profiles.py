@@ -27,6 +27,10 @@ class UnknownPricesError(FlexmeshError):
     """Prices are missing for too long to assume any."""
 
 
+GAPS_TOLD = 3
+"""Gaps of one price that are told one by one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """One way in which a sensor's values are needed."""
@@ -71,25 +75,21 @@ class Profiles:
                 return self._sensor(use, lambda e, v: to_instants(e.starts, v, e.resolution, self.window, overlap))
         return self._constant(quantity)
 
-    def known(
-        self, quantity: VariableQuantity | None, unit: str, otherwise: float, overlap: Overlap = "first"
-    ) -> Array:
+    def known(self, quantity: VariableQuantity | None, unit: str, otherwise: float, what: str) -> Array:
         """One value per step, with a value for the steps where none is known."""
-        values = self.steps(quantity, unit, overlap)
+        values = self.steps(quantity, unit)
+        self._tell_missing(quantity, values, what, f"{otherwise:g} was used there")
         return np.where(np.isnan(values), otherwise, values)
 
-    def power(self, reference: SensorReference, label: str) -> Array:
-        """MW per step of a device that is not planned; what is not known counts as 0."""
-        values = self.steps(reference, "MW")
-        missing = np.isnan(values)
-        if missing.any():
-            known = (
-                "no values in the planning window"
-                if missing.all()
-                else f"no values for {missing.sum()} of {len(values)} steps"
-            )
-            self.warnings.append(f"{label} (sensor {reference.sensor}) has {known}: its power was taken as 0 there.")
-        return np.where(missing, 0.0, values)
+    def limit(self, quantity: VariableQuantity | None, what: str) -> Array:
+        """A capacity in MW: the strictest where several apply, never negative, NaN where there is none."""
+        values = np.maximum(self.steps(quantity, "MW", "min"), 0.0)
+        self._tell_missing(quantity, values, what, "it sets no limit of its own there")
+        return values
+
+    def penalty(self, price: VariableQuantity | None, unit: str, what: str) -> Array | None:
+        """What it costs to break a limit, per step; None where that is not for sale. It is never a reward."""
+        return None if price is None else np.maximum(self.known(price, unit, 0.0, what), 0.0)
 
     def price(self, quantity: VariableQuantity, unit: str, field: str) -> Array:
         """One price per step. A gap holds the last known price for at most a day; a longer one is an error."""
@@ -134,8 +134,10 @@ class Profiles:
                 f"{missing.start.isoformat()} to {missing.end.isoformat()}, and a known price holds for at most a day. "
                 "Post the missing prices, or give a default."
             ) from missing
-        for gap in held.gaps:
+        for gap in held.gaps[:GAPS_TOLD]:
             self._warn(field, "last", gap)
+        if len(held.gaps) > GAPS_TOLD:
+            self.warnings.append(f"{field} has {len(held.gaps) - GAPS_TOLD} more gaps, filled in the same way.")
         return held.values
 
     def _warn(self, field: str, which: str, gap: Gap) -> None:
@@ -143,6 +145,13 @@ class Profiles:
             f"{field} has no values from {gap.start.isoformat()} to {gap.end.isoformat()}: "
             f"used the {which} known one, {gap.value:g}."
         )
+
+    def _tell_missing(self, quantity: VariableQuantity | None, values: Array, what: str, instead: str) -> None:
+        """A sensor is expected to have values; segments and absent quantities are meant to leave some steps open."""
+        missing = int(np.isnan(values).sum()) if isinstance(quantity, SensorReference) else 0
+        if isinstance(quantity, SensorReference) and missing:
+            steps = "any step" if missing == len(values) else f"{missing} of {len(values)} steps"
+            self.warnings.append(f"{what} (sensor {quantity.sensor}) has no value for {steps}: {instead}.")
 
     def _sensor(self, use: "Use", onto: Callable[[Events, Array], Array]) -> Array:
         """A sensor's values as a use needs them, computed once."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from flexmodel.parts import StateReading, Trigger
@@ -78,6 +79,11 @@ def _references(part: Any) -> Iterator[Reference]:
     elif isinstance(part, tuple):
         for item in part:
             yield from _references(item)
-    elif is_dataclass(part):
-        for field in fields(part):
-            yield from _references(getattr(part, field.name))
+    elif is_dataclass(part) and not isinstance(part, type):
+        for name in _names(type(part)):
+            yield from _references(getattr(part, name))
+
+
+@lru_cache
+def _names(part: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(part))

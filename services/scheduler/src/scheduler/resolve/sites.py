@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from flexmodel.parts import CommodityContext, Trigger
+from flexmodel.parts import ELECTRICITY, CommodityContext, Trigger
 from flexmodel.problem import Array, Index, Node, Site
 from flexmodel.values import VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
-
-ELECTRICITY = "electricity"
 
 
 def sites(trigger: Trigger, profiles: Profiles) -> tuple[Site, ...]:
@@ -36,22 +34,18 @@ def leading_price(sites: tuple[Site, ...]) -> Array | None:
 
 
 def _site(context: CommodityContext, devices: Index, currency: str, profiles: Profiles) -> Site:
-    per_energy, per_power = f"{currency}/MWh", f"{currency}/MW"
-    consumption_price = profiles.price(context.consumption_price, per_energy, "consumption-price")
+    unit = f"{currency}/MWh"
+    consumption_price = profiles.price(context.consumption_price, unit, "consumption-price")
     production_price = (
         consumption_price
         if context.production_price is None
-        else profiles.price(context.production_price, per_energy, "production-price")
+        else profiles.price(context.production_price, unit, "production-price")
     )
-    capacity = limit(context.power_capacity, profiles)
-    consumption = _Direction.of(
-        context.consumption_capacity, context.consumption_breach_price, capacity, per_power, profiles
-    )
-    production = _Direction.of(
-        context.production_capacity, context.production_breach_price, capacity, per_power, profiles
-    )
-    peak_consumption = _Peak.of(context.peak_consumption, context.peak_consumption_price, per_power, profiles)
-    peak_production = _Peak.of(context.peak_production, context.peak_production_price, per_power, profiles)
+    given = _Given(profiles.limit(context.power_capacity, "site-power-capacity"), f"{currency}/MW", profiles)
+    consumption = given.direction("consumption", context.consumption_capacity, context.consumption_breach_price)
+    production = given.direction("production", context.production_capacity, context.production_breach_price)
+    peak_consumption = given.peak("consumption", context.peak_consumption, context.peak_consumption_price)
+    peak_production = given.peak("production", context.peak_production, context.peak_production_price)
     return Site(
         commodity=context.commodity,
         devices=devices,
@@ -70,11 +64,6 @@ def _site(context: CommodityContext, devices: Index, currency: str, profiles: Pr
     )
 
 
-def limit(quantity: VariableQuantity | None, profiles: Profiles) -> Array:
-    """A capacity in MW: the strictest where several apply, never negative, NaN where there is none."""
-    return np.maximum(profiles.steps(quantity, "MW", "min"), 0.0)
-
-
 def within(cap: Array, capacity: Array) -> Array:
     """A directional cap: the power capacity where it is not given, and never more than that."""
     return np.fmin(cap, capacity)
@@ -88,21 +77,6 @@ class _Direction:
     soft: Array | None
     price: Array | None
 
-    @classmethod
-    def of(
-        cls,
-        cap: VariableQuantity | None,
-        breach_price: VariableQuantity | None,
-        capacity: Array,
-        per_power: str,
-        profiles: Profiles,
-    ) -> "_Direction":
-        """With a breach price the cap is soft and only the power capacity is hard."""
-        strictest = within(limit(cap, profiles), capacity)
-        if breach_price is None:
-            return cls(strictest, None, None)
-        return cls(capacity, strictest, np.maximum(profiles.known(breach_price, per_power, 0.0), 0.0))
-
 
 @dataclass(frozen=True, slots=True)
 class _Peak:
@@ -111,11 +85,25 @@ class _Peak:
     sunk: Array | None
     price: Array | None
 
-    @classmethod
-    def of(
-        cls, peak: VariableQuantity | None, price: VariableQuantity | None, per_power: str, profiles: Profiles
-    ) -> "_Peak":
-        if price is None:
-            return cls(None, None)
-        sunk = np.zeros(profiles.window.steps) if peak is None else limit(peak, profiles)
-        return cls(sunk, np.maximum(profiles.known(price, per_power, 0.0), 0.0))
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What is needed to read the fields of one direction."""
+
+    capacity: Array
+    per_power: str
+    profiles: Profiles
+
+    def direction(self, way: str, cap: VariableQuantity | None, price: VariableQuantity | None) -> _Direction:
+        """With a breach price the cap is soft and only the power capacity is hard."""
+        strictest = within(self.profiles.limit(cap, f"site-{way}-capacity"), self.capacity)
+        penalty = self.profiles.penalty(price, self.per_power, f"site-{way}-breach-price")
+        return _Direction(strictest, None, None) if penalty is None else _Direction(self.capacity, strictest, penalty)
+
+    def peak(self, way: str, sunk: VariableQuantity | None, price: VariableQuantity | None) -> _Peak:
+        """Without a price there is no peak tariff; without a peak, none is paid for yet."""
+        penalty = self.profiles.penalty(price, self.per_power, f"site-peak-{way}-price")
+        if penalty is None:
+            return _Peak(None, None)
+        paid = np.zeros(self.profiles.window.steps) if sunk is None else self.profiles.limit(sunk, f"site-peak-{way}")
+        return _Peak(paid, penalty)

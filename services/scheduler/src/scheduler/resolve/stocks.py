@@ -86,11 +86,12 @@ def _row(
         varying_min=varying_min,
         varying_max=varying_max,
         wishes=wishes(stock, state, profiles, devices, soc_min, soc_max),
-        minima_price=_breach_price(stock.minima_breach_price, per_energy, profiles),
-        maxima_price=_breach_price(stock.maxima_breach_price, per_energy, profiles),
+        minima_price=profiles.penalty(stock.minima_breach_price, per_energy, "soc-minima-breach-price"),
+        maxima_price=profiles.penalty(stock.maxima_breach_price, per_energy, "soc-maxima-breach-price"),
         targets_soft=stock.targets_soft,
         retention=_retention(stock, profiles),
-        gain=_total(stock.gain, profiles) - _total(stock.usage, profiles),
+        gain=_total(stock.gain, f"soc-gain of {stock.label}", profiles)
+        - _total(stock.usage, f"soc-usage of {stock.label}", profiles),
         fullness_price=_fullness(stock, soc_max, profiles, eagerness),
     )
 
@@ -112,23 +113,21 @@ def _bound(
     return float(widest(course)), course
 
 
-def _breach_price(price: VariableQuantity | None, unit: str, profiles: Profiles) -> Array | None:
-    return None if price is None else np.maximum(profiles.known(price, unit, 0.0), 0.0)
-
-
 def _retention(stock: Stock, profiles: Profiles) -> Array:
     """The fraction kept over one step: what is kept over the efficiency's own period, to the power of the ratio."""
     if stock.storage_efficiency is None:
         return np.ones(profiles.window.steps)
-    kept = np.clip(profiles.known(stock.storage_efficiency, "", 1.0), 0.0, 1.0)
+    kept = np.clip(profiles.known(stock.storage_efficiency, "", 1.0, f"storage-efficiency of {stock.label}"), 0.0, 1.0)
     period = stock.efficiency_resolution or profiles.window.resolution
     retention: Array = kept ** (profiles.window.resolution / period)
     return retention
 
 
-def _total(components: Sequence[VariableQuantity], profiles: Profiles) -> Array:
+def _total(components: Sequence[VariableQuantity], what: str, profiles: Profiles) -> Array:
     """The sum of all components in MW."""
-    return sum((profiles.known(component, "MW", 0.0) for component in components), np.zeros(profiles.window.steps))
+    return sum(
+        (profiles.known(component, "MW", 0.0, what) for component in components), np.zeros(profiles.window.steps)
+    )
 
 
 def _fullness(stock: Stock, soc_max: float, profiles: Profiles, eagerness: float) -> Array:
