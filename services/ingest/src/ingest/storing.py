@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from flexmodel.time import moment_of
+from flexserve import tracing
 from flexstore import webhooks
 from flexstore.series import Beliefs, Written, write
 from flexstore.store import Connection
@@ -29,7 +30,8 @@ class Storage:
         async with con.transaction():
             written = await write(con, beliefs)
             if written.new or written.changed:
-                await webhooks.announce(con, sensor.account, DATA_STORED, summary(sensor, beliefs, written))
+                told = summary(sensor, beliefs, written)
+                await webhooks.announce(con, sensor.account, DATA_STORED, told, tracing.carrier())
         return written
 
     async def _is_awaited(self, con: Connection, account: int | None) -> bool:

@@ -24,8 +24,9 @@ class Spacing:
     rows: timedelta
     events: timedelta
 
-    def __str__(self) -> str:
-        return f"rows every {self.rows}, where the sensor has events of {self.events}"
+    def described(self, *, uneven: bool = False) -> str:
+        some = " (but some are closer)" if uneven else ""
+        return f"rows every {self.rows}{some}, where the sensor has events of {self.events}"
 
 
 def events_of(rows: pl.DataFrame, sensor: Sensor, unit: str | None) -> pl.DataFrame:
@@ -83,11 +84,11 @@ def time_of_day(wall: pl.Expr) -> pl.Expr:
 def repeated(rows: pl.DataFrame, spacing: Spacing, divide: bool) -> pl.DataFrame:
     """Each row as all the events that it spans."""
     times, rest = divmod(spacing.rows, spacing.events)
-    uneven = (rows["start"].unique().sort().diff().drop_nulls() < spacing.rows).any()
+    uneven = bool((rows["start"].unique().sort().diff().drop_nulls() < spacing.rows).any())
     if rest or uneven:
-        raise FileError(f"Resolutions do not fit: {spacing}{' (but some are closer)' if uneven else ''}.")
+        raise FileError(f"Resolutions do not fit: {spacing.described(uneven=uneven)}.")
     if rows.height * times > MOST_EVENTS:
-        raise FileError(f"More than {MOST_EVENTS} events: {spacing}. Split the file.")
+        raise FileError(f"More than {MOST_EVENTS} events: {spacing.described()}. Split the file.")
     steps = pl.DataFrame({"step": pl.int_range(times, eager=True)})
     return rows.join(steps, how="cross").with_columns(
         start=pl.col("start") + pl.col("step") * spacing.events,
@@ -99,7 +100,7 @@ def merged(rows: pl.DataFrame, spacing: Spacing, sensor: Sensor) -> pl.DataFrame
     """The rows within each event as one: their mean, or their sum where they are amounts."""
     parts, rest = divmod(spacing.events, spacing.rows)
     if rest:
-        raise FileError(f"Resolutions do not fit: {spacing}.")
+        raise FileError(f"Resolutions do not fit: {spacing.described()}.")
     event = pl.col("start").dt.convert_time_zone(sensor.timezone).dt.truncate(as_text(spacing.events))
     slots = rows.with_columns(start=event.dt.convert_time_zone("UTC")).group_by(*BELIEF, maintain_order=True)
     if not adds_up(sensor.unit):

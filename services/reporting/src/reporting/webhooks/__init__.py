@@ -1,0 +1,1 @@
+"""Telling webhooks what happened."""

@@ -1,0 +1,133 @@
+"""Delivering a message to a webhook as the Standard Webhooks specification says: signed, in bounded time, and noted."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from time import perf_counter
+from typing import Any
+
+import httpx
+import orjson
+from flexserve import logs, tracing
+from flexstore import webhooks
+from flexstore.outbox import Message
+from flexstore.store import Store
+from flexstore.webhooks import Webhook
+from opentelemetry.trace import SpanKind
+from prometheus_client import Counter
+from standardwebhooks.webhooks import Webhook as Signer
+
+from reporting.settings import ReportingSettings
+from reporting.webhooks.addresses import PublicOnly
+
+log = logs.get(__name__)
+
+DELIVERIES = Counter("flexmesh_webhook_deliveries", "Attempts to deliver messages to webhooks.", ("outcome",))
+AGENT = f"Flexmesh/{version('flexmesh-reporting')}"
+CONNECT_SECONDS = 5.0
+
+
+class NotDelivered(Exception):  # noqa: N818 - it says what it is
+    """The attempt failed; there will be another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How an attempt ended."""
+
+    status: int | None
+    error: str | None
+    """Why it failed; None if it did not."""
+    seconds: float
+
+
+def http_client(settings: ReportingSettings) -> httpx.AsyncClient:
+    """A client for webhooks. It follows no redirects: a webhook is where its owner said it is."""
+    inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=50, max_keepalive_connections=10))
+    return httpx.AsyncClient(
+        transport=inner if settings.webhook_private_addresses else PublicOnly(inner),
+        timeout=httpx.Timeout(settings.webhook_timeout, connect=CONNECT_SECONDS),
+        headers={"User-Agent": AGENT, "Content-Type": "application/json"},
+        trust_env=False,
+    )
+
+
+class Delivery:
+    """Delivers messages of the outbox. A message whose attempt fails stays there, until it is given up."""
+
+    def __init__(self, store: Store, client: httpx.AsyncClient, settings: ReportingSettings) -> None:
+        self.store = store
+        self.client = client
+        self.settings = settings
+
+    async def deliver(self, message: Message) -> None:
+        async with self.store.connection() as con:
+            webhook = await webhooks.get(con, message.payload["webhook"])
+        if webhook is None or not webhook.active:
+            return
+        with tracing.span("deliver webhook", SpanKind.PRODUCER, parent=message.headers):
+            attempt = await self._attempt(webhook, message)
+        await self._note(webhook, message, attempt)
+        if attempt.error is None:
+            DELIVERIES.labels("delivered").inc()
+        elif message.attempts + 1 < self.settings.webhook_attempts and attempt.status != httpx.codes.GONE:
+            DELIVERIES.labels("failed").inc()
+            raise NotDelivered(attempt.error)
+        else:
+            DELIVERIES.labels("given up").inc()
+            log.warning("a webhook message is given up", webhook=webhook.id, message=message.payload["id"])
+
+    async def _attempt(self, webhook: Webhook, message: Message) -> Attempt:
+        body = body_of(message)
+        headers = {**signature(webhook.secret, message.payload["id"], body), **tracing.carrier()}
+        start = perf_counter()
+        status, error = None, None
+        try:
+            async with (
+                asyncio.timeout(self.settings.webhook_timeout),
+                self.client.stream("POST", webhook.url, content=body, headers=headers) as response,
+            ):
+                status = response.status_code  # what else it says does not matter, and could be endless
+                if not response.is_success:
+                    error = f"It answered {status} {response.reason_phrase}".strip() + "."
+        except (TimeoutError, httpx.TimeoutException):
+            error = f"It did not answer within {self.settings.webhook_timeout:g} seconds."
+        except (httpx.HTTPError, httpx.InvalidURL) as failure:
+            error = str(failure) or type(failure).__name__
+        return Attempt(status, error, perf_counter() - start)
+
+    async def _note(self, webhook: Webhook, message: Message, attempt: Attempt) -> None:
+        async with self.store.transaction() as con:
+            await webhooks.log(
+                con,
+                webhook.id,
+                message_id=message.payload["id"],
+                type=message.payload["type"],
+                attempt=message.attempts + 1,
+                status=attempt.status,
+                error=attempt.error,
+                seconds=attempt.seconds,
+            )
+            if attempt.status == httpx.codes.GONE:  # it says itself that it wants no more
+                await webhooks.switch_off(con, webhook.id)
+
+
+def body_of(message: Message) -> bytes:
+    content: Mapping[str, Any] = {
+        "type": message.payload["type"],
+        "timestamp": message.created_at,
+        "data": message.payload["data"],
+    }
+    return orjson.dumps(content)
+
+
+def signature(secret: str, message_id: str, body: bytes) -> dict[str, str]:
+    """The headers by which the receiver knows that the message is ours, is new, and is not one it has had."""
+    now = datetime.now(UTC)
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Signer(secret).sign(message_id, now, body.decode()),
+    }

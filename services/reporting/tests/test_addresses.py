@@ -1,0 +1,114 @@
+import ipaddress
+
+import httpx
+import pytest
+from flexstore import webhooks
+from reporting.webhooks import addresses
+from reporting.webhooks.addresses import PrivateAddress, PublicOnly, is_public
+
+
+@pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::6810:84e5", "64:ff9b::5db8:d70e"])
+def test_public_addresses(address):
+    assert is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1",
+        "fd00::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+    ],
+)
+def test_addresses_that_are_not_public(address):
+    assert not is_public(ipaddress.ip_address(address))
+
+
+class Recorder(httpx.AsyncBaseTransport):
+    """Answers everything, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return httpx.Response(200)
+
+
+def names(monkeypatch, **known: list[str]) -> None:
+    """Have names resolve to these addresses."""
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return known.get(host.split(".")[0], [host])
+
+    monkeypatch.setattr(addresses, "resolve", resolve)
+
+
+async def test_it_connects_to_the_address_it_checked(monkeypatch):
+    names(monkeypatch, hook=["93.184.215.14"])
+    recorder = Recorder()
+    async with httpx.AsyncClient(transport=PublicOnly(recorder)) as client:
+        assert (await client.post("https://hook.example:8443/path?x=1")).status_code == 200
+    [request] = recorder.requests
+    assert str(request.url) == "https://93.184.215.14:8443/path?x=1"
+    assert request.headers["host"] == "hook.example:8443"
+    assert request.extensions["sni_hostname"] == "hook.example"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://inside.example/",
+        "http://both.example/",
+        "http://127.0.0.1:5432/",
+        "http://[::1]/",
+        "http://169.254.169.254/latest/meta-data/",
+    ],
+)
+async def test_private_addresses_are_not_contacted(monkeypatch, url):
+    names(monkeypatch, inside=["10.0.0.5"], both=["93.184.215.14", "127.0.0.1"], **{"[::1]": ["::1"]})
+    recorder = Recorder()
+    async with httpx.AsyncClient(transport=PublicOnly(recorder)) as client:
+        with pytest.raises(PrivateAddress, match="private address"):
+            await client.post(url)
+    assert recorder.requests == []
+
+
+@pytest.mark.parametrize("name", ["localhost", "2130706433", "0x7f.1"])
+async def test_other_ways_to_write_the_own_machine(name):
+    recorder = Recorder()
+    async with httpx.AsyncClient(transport=PublicOnly(recorder)) as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.post(f"http://{name}/")
+    assert recorder.requests == []
+
+
+async def test_unknown_hosts_say_so():
+    async with httpx.AsyncClient(transport=PublicOnly(Recorder())) as client:
+        with pytest.raises(httpx.ConnectError, match="not a known host"):
+            await client.post("http://no-such-host.invalid/")
+
+
+async def test_by_default_a_webhook_inside_is_not_reached(store, account, receiver, delivering, attempts):
+    async with store.connection() as con:
+        await webhooks.add(con, account, receiver.url)
+    async with delivering(webhook_private_addresses=False, webhook_attempts=1):
+        async with store.transaction() as con:
+            await webhooks.announce(con, account, "schedule.finished", {})
+        [row] = await attempts(1)
+    assert "private address" in row["error"]
+    assert receiver.received == []

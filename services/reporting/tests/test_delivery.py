@@ -1,0 +1,212 @@
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from flexmodel.errors import Invalid
+from flexstore import webhooks
+from standardwebhooks.webhooks import Webhook as Verifier
+from standardwebhooks.webhooks import WebhookVerificationError
+
+DONE = "schedule.finished"
+DATA = {"job": "5f7f3b1e", "sensor": 7}
+
+
+async def add(store, account, receiver, events=()) -> webhooks.Webhook:
+    async with store.connection() as con:
+        return await webhooks.add(con, account, receiver.url, events)
+
+
+async def announce(store, account, data=DATA, kind=DONE) -> int:
+    async with store.transaction() as con:
+        return await webhooks.announce(con, account, kind, data)
+
+
+async def until_empty(store, table: str) -> None:
+    """Wait until nothing is in the table."""
+    async with asyncio.timeout(10), store.connection() as con:
+        while await con.fetchval(f"select count(*) from {table}"):  # noqa: ASYNC110 - the database has no event
+            await asyncio.sleep(0.02)
+
+
+async def test_a_message_arrives_signed(store, account, receiver, delivering, attempts):
+    hook = await add(store, account, receiver)
+    before = datetime.now(UTC)
+    async with delivering():
+        assert await announce(store, account) == 1
+        [row] = await attempts(1)
+        await until_empty(store, "outbox")
+    [(headers, body)] = receiver.received
+    content = Verifier(hook.secret).verify(body, headers)
+    assert (content["type"], content["data"]) == (DONE, DATA)
+    assert abs(datetime.fromisoformat(content["timestamp"]) - before) < timedelta(seconds=5)
+    assert headers["content-type"] == "application/json"
+    assert headers["user-agent"].startswith("Flexmesh/")
+    assert (row["webhook_id"], row["status"], row["error"], row["attempt"]) == (hook.id, 200, None, 1)
+    assert row["message_id"] == headers["webhook-id"]
+
+
+async def test_a_forged_message_does_not_verify(store, account, receiver, delivering):
+    hook = await add(store, account, receiver)
+    async with delivering():
+        await announce(store, account)
+        await receiver.until(1)
+    [(headers, body)] = receiver.received
+    forged = json.dumps(json.loads(body) | {"data": {"job": "another"}})
+    with pytest.raises(WebhookVerificationError):
+        Verifier(hook.secret).verify(forged, headers)
+    other = await add(store, account, receiver)
+    with pytest.raises(WebhookVerificationError):
+        Verifier(other.secret).verify(body, headers)
+
+
+async def test_only_those_who_asked_are_told(store, account, receiver, delivering):
+    async with store.connection() as con:
+        stranger = await con.fetchval("insert into account (name) values ('stranger') returning id")
+        for owner, events in ((account, [DONE]), (account, []), (account, ["data.stored"]), (stranger, [])):
+            await webhooks.add(con, owner, receiver.url, events)
+        off = await webhooks.add(con, account, receiver.url)
+        await webhooks.switch_off(con, off.id)
+        assert await webhooks.is_awaited(con, account, DONE)
+        assert not await webhooks.is_awaited(con, None, DONE)
+    async with delivering():
+        assert await announce(store, account) == 2
+        assert await announce(store, None) == 0
+        await until_empty(store, "outbox")
+    assert len(receiver.received) == 2
+    assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 2
+
+
+async def test_what_is_rolled_back_is_told_to_nobody(store, account, receiver, delivering):
+    await add(store, account, receiver)
+    async with delivering():
+        with pytest.raises(ZeroDivisionError):
+            async with store.transaction() as con:
+                await webhooks.announce(con, account, DONE, DATA)
+                raise ZeroDivisionError
+        await announce(store, account, {"job": "the next"})
+        await receiver.until(1)
+        await until_empty(store, "outbox")
+    assert [json.loads(body)["data"] for _, body in receiver.received] == [{"job": "the next"}]
+
+
+async def test_a_failed_attempt_is_repeated_with_the_same_id_and_a_new_signature(
+    store, account, receiver, delivering, attempts
+):
+    hook = await add(store, account, receiver)
+    receiver.answers = [503]
+    async with delivering():
+        await announce(store, account)
+        first, second = await attempts(2)
+        await until_empty(store, "outbox")
+    assert (first["status"], first["error"]) == (503, "It answered 503 Service Unavailable.")
+    assert (second["status"], second["error"], second["attempt"]) == (200, None, 2)
+    assert first["message_id"] == second["message_id"]
+    assert second["attempted_at"] - first["attempted_at"] > timedelta(seconds=0.9)
+    for headers, body in receiver.received:
+        Verifier(hook.secret).verify(body, headers)
+
+
+async def test_after_so_many_attempts_a_message_is_given_up(store, account, receiver, delivering, attempts):
+    await add(store, account, receiver)
+    receiver.answers = [500, 500, 500]
+    async with delivering(webhook_attempts=2):
+        await announce(store, account)
+        rows = await attempts(2)
+        await until_empty(store, "outbox")
+    assert [row["status"] for row in rows] == [500, 500]
+    assert len(receiver.received) == 2
+
+
+async def test_a_slow_webhook_does_not_hold_up_the_others_for_long(store, account, receiver, delivering, attempts):
+    await add(store, account, receiver)
+    receiver.delay = 5.0
+    async with delivering(webhook_attempts=1):
+        await announce(store, account)
+        [row] = await attempts(1)
+    assert row["status"] is None
+    assert row["error"] == "It did not answer within 0.5 seconds."
+    assert row["seconds"] < 2
+
+
+async def test_an_endless_answer_is_not_read(store, account, receiver, delivering, attempts):
+    await add(store, account, receiver)
+    receiver.endless = True
+    async with delivering():
+        await announce(store, account)
+        [row] = await attempts(1)
+        receiver.endless = False
+    assert (row["status"], row["error"]) == (200, None)
+    assert row["seconds"] < 0.5
+
+
+async def test_redirects_are_not_followed(store, account, receiver, delivering, attempts):
+    await add(store, account, receiver)
+    receiver.answers = [307]
+    async with delivering(webhook_attempts=1):
+        await announce(store, account)
+        [row] = await attempts(1)
+    assert row["error"] == "It answered 307 Temporary Redirect."
+    assert len(receiver.received) == 1
+
+
+async def test_a_webhook_that_is_gone_is_switched_off(store, account, receiver, delivering, attempts):
+    hook = await add(store, account, receiver)
+    receiver.answers = [410]
+    async with delivering():
+        await announce(store, account)
+        await attempts(1)
+        await until_empty(store, "outbox")
+        assert await announce(store, account) == 0
+    async with store.connection() as con:
+        again = await webhooks.get(con, hook.id)
+    assert again is not None and not again.active
+
+
+async def test_a_deleted_webhook_is_told_nothing(store, account, receiver, delivering):
+    hook = await add(store, account, receiver)
+    await announce(store, account)
+    async with store.connection() as con:
+        await con.execute("delete from webhook where id = $1", hook.id)
+    async with delivering():
+        await until_empty(store, "outbox")
+    assert receiver.received == []
+
+
+async def test_nobody_listens_there(store, account, receiver, delivering, attempts):
+    async with store.connection() as con:
+        await webhooks.add(con, account, "http://127.0.0.1:9/nobody")
+    async with delivering(webhook_attempts=1):
+        await announce(store, account)
+        [row] = await attempts(1)
+    assert row["status"] is None
+    assert row["error"]
+
+
+async def test_messages_wait_while_the_service_is_away(store, account, receiver, delivering):
+    await add(store, account, receiver)
+    for number in range(30):
+        await announce(store, account, {"number": number})
+    async with delivering():
+        await receiver.until(30)
+        await until_empty(store, "outbox")
+    assert sorted(json.loads(body)["data"]["number"] for _, body in receiver.received) == list(range(30))
+
+
+async def test_old_attempts_are_forgotten(store, account, receiver, delivering, attempts):
+    await add(store, account, receiver)
+    async with delivering():
+        await announce(store, account)
+        await attempts(1)
+        await until_empty(store, "outbox")
+        async with store.connection() as con:
+            await con.execute("update webhook_delivery set attempted_at = now() - interval '31 days'")
+    async with delivering():
+        await until_empty(store, "webhook_delivery")
+
+
+@pytest.mark.parametrize("url", ["ftp://example.com", "example.com/hook", "https://", "javascript:alert(1)", ""])
+async def test_addresses_that_are_none_are_refused(store, account, url):
+    async with store.connection() as con:
+        with pytest.raises(Invalid, match="not an address"):
+            await webhooks.add(con, account, url)

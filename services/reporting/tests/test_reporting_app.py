@@ -1,0 +1,22 @@
+import asyncio
+
+import httpx
+from flexstore import webhooks
+from reporting.app import create_app
+from reporting.settings import ReportingSettings
+
+
+async def test_the_application_delivers_while_it_lives(store, account, receiver, database_url):
+    settings = ReportingSettings(database_url=database_url, webhook_private_addresses=True)
+    app = create_app(settings)
+    async with store.connection() as con:
+        await webhooks.add(con, account, receiver.url)
+    async with app.router.lifespan_context(app), store.transaction() as con:
+        await webhooks.announce(con, account, "schedule.finished", {})
+    await asyncio.sleep(0.3)
+    assert receiver.received == []  # it had ended before the message was there
+    async with app.router.lifespan_context(app):
+        await receiver.until(1)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://reporting") as client:
+            assert (await client.get("/health/ready")).status_code == 200
+            assert "flexmesh_webhook_deliveries_total" in (await client.get("/metrics")).text
