@@ -54,7 +54,6 @@ SENSORS = [
 ]
 
 Plant = Callable[..., AssetTree]
-Read = Callable[..., Trigger]
 
 
 @pytest.fixture
@@ -99,21 +98,38 @@ def reader(plant: Plant) -> Reader:
     return Reader(plant(), timezone="Europe/Amsterdam")
 
 
-@pytest.fixture
-def read(plant: Plant) -> Read:
-    """Reads a trigger for 24 hours on the building; entries and context as given, the rest as stored."""
+class Reading:
+    """Reads triggers for 24 hours on the building, with a price; everything can be said otherwise."""
 
-    def trigger(
-        flex_model: Any = (), flex_context: Any = None, tree: AssetTree | None = None, **message: Any
+    def __init__(self, plant: Plant) -> None:
+        self.plant = plant
+
+    def __call__(
+        self,
+        flex_model: Any = (),
+        flex_context: Any = None,
+        tree: AssetTree | None = None,
+        *,
+        sensor_id: int | None = None,
+        limits: dict[str, Any] | None = None,
+        **message: Any,
     ) -> Trigger:
-        context = {"consumption-price": {"sensor": 20}} if flex_context is None else flex_context
-        sensor = message.pop("on_sensor", None)
-        limits = {key: message.pop(key) for key in ("max_horizon", "planning_horizon") if key in message}
-        sent = {"start": START, "duration": "PT24H", "flex-context": context, **message}
+        sent: dict[str, Any] = {"start": START, "duration": "PT24H", **message}
+        sent["flex-context"] = {"consumption-price": {"sensor": 20}} if flex_context is None else flex_context
         sent["flex-model"] = flex_model if isinstance(flex_model, dict) else list(flex_model)
-        return read_trigger(sent, tree or plant(), sensor_id=sensor, **limits)
+        return read_trigger(sent, tree or self.plant(), sensor_id=sensor_id, **(limits or {}))
 
-    return trigger
+    def raw(self, message: Any, *, sensor_id: int | None = None, without: list[str] | None = None) -> Trigger:
+        """Reads a message nearly as it is: only the times are added where they are missing and wanted."""
+        if isinstance(message, dict):
+            message = {"start": START, "duration": "PT24H", **message}
+            message = {key: value for key, value in message.items() if key not in (without or [])}
+        return read_trigger(message, self.plant(), sensor_id=sensor_id)
+
+
+@pytest.fixture
+def read(plant: Plant) -> Reading:
+    return Reading(plant)
 
 
 @pytest.fixture

@@ -91,7 +91,9 @@ def test_kinds_of_units():
     assert quantities.is_currency("kEUR") and not quantities.is_currency("kg") and not quantities.is_currency("EUR/h")
     assert quantities.is_price("EUR/kWh") and quantities.is_energy_price("EUR/kWh")
     assert quantities.is_power_price("USD/kW") and not quantities.is_energy_price("USD/kW")
-    assert not quantities.is_price("kW") and not quantities.is_price("bogusunit") and not quantities.is_price("EUR²/MWh")
+    assert (
+        not quantities.is_price("kW") and not quantities.is_price("bogusunit") and not quantities.is_price("EUR²/MWh")
+    )
 
 
 def test_currencies():

@@ -133,7 +133,9 @@ class PriceOf(QuantityKind):
             raise Refused(self._wrong_unit(sensor.unit, reader, field))
 
     def _wrong_unit(self, unit: str, reader: Reader, field: str) -> str:
-        other = reader.currency_field if reader.currency_field != field else None
+        kind = quantities.price_kind(unit)
+        other_currency = kind is not None and kind.currency != reader.currency
+        other = reader.currency_field if other_currency or reader.currency_field != field else None
         because = f" (this example uses '{reader.currency}', because '{other}' used that currency)" if other else ""
         note = (
             " Also note that all prices in the flex-context must share the same currency unit "

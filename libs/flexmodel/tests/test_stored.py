@@ -1,0 +1,88 @@
+"""What may be stored on an asset."""
+
+from typing import Any
+
+import pytest
+from flexmodel.errors import Invalid
+from flexmodel.stored import check_flex_context, check_flex_model
+
+NIGHT = {"start": "2026-03-02T07:00:00+01:00", "duration": "PT1H"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {
+            "soc-max": "15.03 kWh",
+            "roundtrip-efficiency": 0.85,
+            "power-capacity": "5.0kW",
+            "state-of-charge": {"sensor": 31},
+        },
+        {"soc-usage": [{"sensor": 24}], "charging-efficiency": "300.0 %", "storage-efficiency": "99.3 %"},
+        {"soc-min": {"sensor": 31}},
+        {"duration": "PT4H", "power": "15 kW", "process-type": "SHIFTABLE"},
+        {"power-capacity": "5 kW", "group": {"asset": 7}},
+    ],
+)
+def test_flex_models_that_may(plant: Any, config: dict[str, Any]):
+    check_flex_model(config, plant(3))
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"soc-maxx": "1 kWh"}, "soc-maxx"),
+        ({"soc-at-start": "1 kWh"}, "soc-at-start"),
+        ({"soc-unit": "kWh"}, "soc-unit"),
+        ({"operation-modes": [{"consumption-range": ["0 kW", "1 kW"]}]}, "operation-modes"),
+        ({"consumption-capacity": [{**NIGHT, "value": "1 kW"}]}, "consumption-capacity"),
+        ({"power-capacity": "-1 kW"}, "power-capacity"),
+        ({"soc-max": "-1 kWh"}, "soc-max"),
+        ({"power-capacity": {"sensor": 999}}, "power-capacity"),
+        ({"duration": "PT4H"}, "power"),
+    ],
+)
+def test_flex_models_that_may_not(plant: Any, config: dict[str, Any], field: str):
+    with pytest.raises(Invalid) as refusal:
+        check_flex_model(config, plant(3))
+    assert list(refusal.value.fields) == [field]
+    assert refusal.value.where == "json"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"consumption-price": {"sensor": 20}, "site-power-capacity": "100 kW"},
+        {"consumption-price": {"sensor": 20}, "site-peak-consumption-price": "2 cEUR/kW", "relax-constraints": False},
+        {"inflexible-device-sensors": [24], "aggregate-power": {"sensor": 27}},
+    ],
+)
+def test_flex_contexts_that_may(plant: Any, config: dict[str, Any]):
+    check_flex_context(config, plant())
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"consumption-price": "10 EUR/MWh"}, "consumption-price"),
+        ({"production-price": "10 EUR/MWh"}, "production-price"),
+        ({"consumption-price": [{**NIGHT, "value": "1 EUR/MWh"}]}, "consumption-price"),
+        ({"consumption-price": {"sensor": 24}}, "consumption-price"),
+        (
+            {"consumption-price": {"sensor": 20}, "site-peak-consumption-price": "1 USD/MW"},
+            "site-peak-consumption-price",
+        ),
+        ({"foo": 1}, "foo"),
+    ],
+)
+def test_flex_contexts_that_may_not(plant: Any, config: dict[str, Any], field: str):
+    with pytest.raises(Invalid) as refusal:
+        check_flex_context(config, plant())
+    assert list(refusal.value.fields) == [field]
+
+
+def test_an_unknown_sensor_is_named(plant: Any):
+    with pytest.raises(Invalid) as refusal:
+        check_flex_context({"consumption-price": {"sensor": 9999}}, plant())
+    assert refusal.value.fields == {"consumption-price": ["No sensor found with ID 9999."]}
