@@ -14,9 +14,13 @@ from flexstore.store import Connection
 from ingest.data.repository import find_sensor
 from ingest.files.columns import read_cells
 from ingest.files.events import events_of
-from ingest.files.formats import FileError, Limits, Table, read
+from ingest.files.formats import FileError, Limits, Table, decode, read
 
 from flexmesh.inventory import find_source
+
+NOTHING = "There are no rows with a value in it."
+BINARY = (b"PK\x03\x04", b"PAR1", b"\xd0\xcf\x11\xe0")
+"""How Excel and Parquet files begin."""
 
 LIMITS = Limits(rows=5_000_000, unpacked_bytes=2_000_000_000)
 
@@ -75,16 +79,23 @@ async def load(
 
 
 def table_of(file: Path, layout: Layout) -> Table:
+    """The rows below those to skip, which may look quite different."""
     content = file.read_bytes()
+    if content.startswith(BINARY):
+        table = read(content, LIMITS)
+        skipped = 0 if table.names else layout.skiprows
+        return Table(table.rows.slice(skipped), table.first + skipped, table.decimal_comma)
+    body = "".join(decode(content).splitlines(keepends=True)[layout.skiprows :])
+    if not body.strip():
+        raise FileError(NOTHING)
     if layout.delimiter is None:
-        return read(content, LIMITS)
+        table = read(body.encode(), LIMITS)
+        return Table(table.rows, table.first + layout.skiprows, table.decimal_comma)
     try:
-        rows = pl.read_csv(
-            content, has_header=False, infer_schema=False, separator=layout.delimiter, truncate_ragged_lines=True
-        )
+        rows = pl.read_csv(body.encode(), has_header=False, infer_schema=False, separator=layout.delimiter)
     except pl.exceptions.PolarsError as error:
         raise FileError(f"This is no CSV with '{layout.delimiter}' between columns: {error}") from None
-    return Table(rows.rename({name: str(i) for i, name in enumerate(rows.columns)}))
+    return Table(rows.rename({name: str(i) for i, name in enumerate(rows.columns)}), 1 + layout.skiprows)
 
 
 def rows_of(table: Table, layout: Layout) -> pl.DataFrame:
@@ -95,10 +106,11 @@ def rows_of(table: Table, layout: Layout) -> pl.DataFrame:
     for number in (*columns.values(), *layout.filters):
         if str(number) not in table.rows.columns:
             raise FileError(f"There is no column {number}: the file has the columns 0 to {table.rows.width - 1}.")
-    skipped = 0 if table.names else layout.skiprows
-    rows = table.rows.with_row_index("row", offset=table.first).slice(skipped, layout.nrows)
+    rows = table.rows.with_row_index("row", offset=table.first).slice(0, layout.nrows)
     for number, wanted in layout.filters.items():
         rows = rows.filter(pl.col(str(number)) == wanted)
+    if rows.is_empty():
+        raise FileError(NOTHING)
     nothing = pl.lit(None, pl.String)
     text = rows.select(
         "row",
@@ -112,7 +124,7 @@ def rows_of(table: Table, layout: Layout) -> pl.DataFrame:
     if found.problems:
         raise FileError(" ".join(found.problems))
     if found.frame.is_empty():
-        raise FileError("There are no rows with a value in it.")
+        raise FileError(NOTHING)
     return found.frame
 
 

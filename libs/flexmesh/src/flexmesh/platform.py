@@ -36,12 +36,11 @@ SERVICE = "platform"
 LEAVE_SECONDS = 5.0
 
 
-def up(*, with_toy: bool) -> int:
+def up(steps: Steps, *, with_toy: bool) -> int:
     """Runs until SIGTERM or Ctrl-C; returns the exit code."""
     os.environ.setdefault("FLEXMESH_LOG_LEVEL", "warning")  # what happens is told in steps
     settings = load(GatewaySettings, broker_url="memory://", service_token=tokens.new())
     start_logs(settings, SERVICE)
-    steps = Steps()
     listening = server.listen(settings)
     try:
         with stop_signals(), embedded_database(steps) as url:

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from api_gateway.schedules.service import QUEUE
-from flexmodel.errors import FlexmeshError
+from flexmodel import quantities
+from flexmodel.errors import FlexmeshError, Invalid
 from flexmodel.references import sensors_in
 from flexmodel.trigger import read_trigger
 from flexserve.settings import load
@@ -26,6 +27,43 @@ class Made:
     job: UUID
     costs: Mapping[str, float]
     warnings: list[str]
+
+
+async def with_state_of_charge(
+    con: Connection, message: Mapping[str, Any], state: str, *, asset: int | None, sensor: int | None
+) -> dict[str, Any]:
+    """Puts the state of charge at the start into the flex-model of every device that stores energy.
+
+    A share (50%) is one of the most that the device can hold, its soc-max.
+    """
+    models = message.get("flex-model") or {}
+    entries = [dict(model) for model in (models if isinstance(models, list) else [models])]
+    found = False
+    for entry in entries:
+        stored = await stored_model(con, entry.get("asset") or asset, entry.get("sensor") or sensor)
+        most = entry.get("soc-max", stored.get("soc-max"))
+        if most is None and (len(entries) > 1 or state.endswith("%")):
+            continue
+        entry["soc-at-start"] = share_of(most, state) if state.endswith("%") else state
+        found = True
+    if not found:
+        raise Invalid({"soc-at-start": [f"{state} of what? Give soc-max in the flex-model, or the energy in kWh."]})
+    return {**message, "flex-model": entries if isinstance(models, list) else entries[0]}
+
+
+async def stored_model(con: Connection, asset: int | None, sensor: int | None) -> dict[str, Any]:
+    """The flex-model that is stored on the asset, or on that of the sensor."""
+    if sensor is not None:
+        asset = (await row(con, "sensor", sensor, "sensor"))["asset_id"]
+    return {} if asset is None else dict((await row(con, "asset", asset, "asset"))["flex_model"])
+
+
+def share_of(most: Any, state: str) -> str:
+    try:
+        share, energy = quantities.parse(state, "dimensionless"), quantities.parse(str(most), "kWh")
+    except quantities.QuantityError as error:
+        raise Invalid({"soc-at-start": [f"{state} of soc-max {most} cannot be computed: {error}"]}) from None
+    return f"{share * energy:g} kWh"
 
 
 async def enqueue(con: Connection, message: Mapping[str, Any], *, asset: int | None, sensor: int | None) -> UUID:

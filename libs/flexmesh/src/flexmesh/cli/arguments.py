@@ -40,6 +40,12 @@ def timezone(text: str) -> str:
     return text
 
 
+def boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise typer.BadParameter(f"'{text}' is neither True nor False.")
+    return text.lower() == "true"
+
+
 def json_or_file(text: str) -> Any:
     """JSON as typed, or the content of the file of that name."""
     try:

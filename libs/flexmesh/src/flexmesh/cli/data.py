@@ -100,39 +100,32 @@ def schedule(
         raise typer.BadParameter("Give either --sensor or --asset.")
     if kind not in ("", "for-storage") or scheduler not in ("", "StorageScheduler", "ProcessScheduler"):
         raise typer.BadParameter(f"'{kind or scheduler}' is no scheduler: leave it out.")
-    device = {"soc-at-start": soc_at_start, "roundtrip-efficiency": roundtrip_efficiency}
     prices = {"consumption-price": consumption_price_sensor, "production-price": production_price_sensor}
+    given = {name: {"sensor": price} for name, price in prices.items() if price is not None}
+    if roundtrip_efficiency is not None:
+        flex_model = {**(flex_model or {}), "roundtrip-efficiency": roundtrip_efficiency}
     message = {
         "start": start.isoformat(),
         "duration": duration,
         "resolution": resolution,
         "prior": prior and prior.isoformat(),
-        "flex-model": with_device(flex_model, {name: value for name, value in device.items() if value is not None}),
-        "flex-context": {
-            **{name: {"sensor": price} for name, price in prices.items() if price is not None},
-            **(flex_context or {}),
-        },
+        "flex-model": flex_model,
+        "flex-context": {**given, **(flex_context or {})},
     }
-    make({name: value for name, value in message.items() if value is not None}, asset, sensor, as_job)
+    make({name: value for name, value in message.items() if value is not None}, asset, sensor, soc_at_start, as_job)
 
 
-def with_device(flex_model: Any, given: dict[str, str]) -> Any:
-    """Adds what was given by options of their own, for which there must be one device."""
-    if not given:
-        return flex_model
-    if isinstance(flex_model, list) and len(flex_model) != 1:
-        raise typer.BadParameter("--soc-at-start is for one device: put soc-at-start into the flex-model of each.")
-    return [{**flex_model[0], **given}] if isinstance(flex_model, list) else {**(flex_model or {}), **given}
-
-
-def make(message: dict[str, Any], asset: int | None, sensor: int | None, as_job: bool) -> None:
+def make(message: dict[str, Any], asset: int | None, sensor: int | None, state: str | None, as_job: bool) -> None:
     from flexstore.store import Store
 
     from flexmesh import database, scheduling
 
     async def work(store: Store) -> None:
         async with store.transaction() as con:
-            job = await scheduling.enqueue(con, message, asset=asset, sensor=sensor)
+            sent = message
+            if state is not None:
+                sent = await scheduling.with_state_of_charge(con, message, state, asset=asset, sensor=sensor)
+            job = await scheduling.enqueue(con, sent, asset=asset, sensor=sensor)
         if as_job:
             typer.echo(f"New scheduling job {job} has been added to the queue.")
             return

@@ -33,9 +33,13 @@ def up(
 ) -> None:
     """Run the whole platform in one process, with its own database. Ctrl-C stops it; the data stays."""
     override(port=port, host=host)
-    from flexmesh import platform
+    from flexmesh.steps import Steps
 
-    raise typer.Exit(platform.up(with_toy=toy))
+    steps = Steps()
+    with steps.step("Program", "loaded"):
+        from flexmesh import platform
+
+    raise typer.Exit(platform.up(steps, with_toy=toy))
 
 
 def serve(
