@@ -1,0 +1,357 @@
+"""What surrounds the devices of a trigger: connections, soft and hard limits, groups, converters, commitments."""
+
+from typing import Any
+
+import pytest
+from flexmodel.errors import Invalid
+from flexmodel.parts import BalanceNode, CommodityContext, CustomCommitment, DeviceGroup, Price
+from flexmodel.values import Fixed, SensorReference
+
+PRICE = {"consumption-price": {"sensor": 20}}
+SITE, DEVICE, ENERGY = Fixed(1e7), Fixed(1e5), Fixed(1e6)
+NOTHING = Fixed(0.0)
+TARGET = [{"datetime": "2026-03-02T07:00:00+01:00", "value": "50 kWh"}]
+OFF_TICK = [{"datetime": "2026-03-02T07:03:00+01:00", "value": "50 kWh"}]
+BOILER = {"sensor": 60, "commodity": "gas", "power-capacity": "10 kW"}
+GROUPED_BATTERY = {"sensor": 30, "power-capacity": "2 kW", "group": {"sensor": 70}}
+GROUPED_SUN = {"sensor": 40, "production-capacity": "2 kW", "group": {"sensor": 70}}
+INVERTER = {"sensor": 70, "power-capacity": "2.5 kW", "consumption": {"sensor": 70}}
+CONTRACT = {"name": "contract", "baseline": "15 kW", "up-price": "50 EUR/MWh", "down-price": "-1 EUR/kW"}
+SUN = {"sensor": 40, "production-capacity": "2 kW", "group": {"asset": 7}}
+LOAD = {"inflexible-consumption": [{"sensor": 24}]}
+GROUP = {"asset": 7, "power-capacity": "2 kW"}
+
+
+@pytest.fixture
+def planned(read: Any, battery: dict[str, Any]) -> Any:
+    """Reads a trigger for the battery with additions to a flex-context that has a price."""
+
+    def trigger(context: dict[str, Any] | None = None, entry: dict[str, Any] | None = None, **more: Any) -> Any:
+        return read([battery | (entry or {})], PRICE | (context or {}), **more)
+
+    return trigger
+
+
+def test_the_connection_for_electricity(planned: Any):
+    [site] = planned(
+        {
+            "production-price": "40 EUR/MWh",
+            "site-power-capacity": "100 kW",
+            "site-consumption-capacity": {"sensor": 26},
+            "site-peak-consumption": "12 kW",
+            "site-peak-consumption-price": "260 EUR/MW",
+            "aggregate-power": {"sensor": 27},
+        }
+    ).contexts
+    assert site == CommodityContext(
+        commodity="electricity",
+        consumption_price=SensorReference(20),
+        production_price=Fixed(40.0),
+        power_capacity=Fixed(0.1),
+        consumption_capacity=SensorReference(26),
+        consumption_breach_price=SITE,
+        production_breach_price=SITE,
+        peak_consumption=Fixed(0.012),
+        peak_consumption_price=Fixed(260.0),
+        aggregate_power=27,
+    )
+
+
+@pytest.mark.parametrize(
+    ("context", "soc", "site", "device"),
+    [
+        ({}, (ENERGY, ENERGY), (SITE, SITE), (None, None)),
+        ({"relax-constraints": False}, (None, None), (None, None), (None, None)),
+        ({"relax-soc-constraints": False}, (None, None), (SITE, SITE), (None, None)),
+        ({"relax-site-capacity-constraints": False}, (ENERGY, ENERGY), (None, None), (None, None)),
+        ({"relax-constraints": False, "relax-soc-constraints": True}, (ENERGY, ENERGY), (None, None), (None, None)),
+        ({"relax-capacity-constraints": True}, (ENERGY, ENERGY), (SITE, SITE), (DEVICE, DEVICE)),
+        (
+            {"relax-constraints": False, "soc-minima-breach-price": "1 EUR/kWh"},
+            (Fixed(1000.0), None),
+            (None, None),
+            (None, None),
+        ),
+        (
+            {"soc-maxima-breach-price": "0 EUR/kWh", "site-production-breach-price": "0 EUR/kW"},
+            (ENERGY, NOTHING),
+            (SITE, NOTHING),
+            (None, None),
+        ),
+        (
+            {"relax-capacity-constraints": True, "consumption-breach-price": "1 EUR/kW"},
+            (ENERGY, ENERGY),
+            (SITE, SITE),
+            (Fixed(1000.0), None),
+        ),
+        ({"consumption-price": {"sensor": 23}}, (None, None), (None, None), (None, None)),
+    ],
+)
+def test_what_is_soft(planned: Any, context: dict[str, Any], soc: Any, site: Any, device: Any):
+    trigger = planned(context, {"soc-targets": TARGET})
+    [stock], [connection], [battery] = trigger.stocks, trigger.contexts, trigger.devices
+    assert (stock.minima_breach_price, stock.maxima_breach_price) == soc
+    assert stock.targets_soft == (None not in soc)
+    assert (connection.consumption_breach_price, connection.production_breach_price) == site
+    assert (battery.consumption_breach_price, battery.production_breach_price) == device
+
+
+def test_deprecated_price_fields_have_no_default_penalties(read: Any, battery: dict[str, Any]):
+    trigger = read([battery], {"consumption-price-sensor": 20, "production-price-sensor": 21})
+    [site] = trigger.contexts
+    assert (site.consumption_price, site.production_price) == (SensorReference(20), SensorReference(21))
+    assert site.consumption_breach_price is None
+    assert trigger.stocks[0].minima_breach_price is None
+
+
+@pytest.mark.parametrize(
+    ("context", "field"),
+    [
+        ({"consumption-price-sensor": 20, "relax-constraints": True}, "relax-constraints"),
+        ({"consumption-price-sensor": 20, "soc-minima-breach-price": "1 EUR/kWh"}, "soc-minima-breach-price"),
+        ({"consumption-price-sensor": 20, "site-peak-consumption-price": "1 EUR/kW"}, "site-peak-consumption-price"),
+        ({"consumption-price-sensor": 24}, "consumption-price-sensor"),
+    ],
+)
+def test_deprecated_price_fields_stand_alone(read: Any, battery: dict[str, Any], context: dict[str, Any], field: str):
+    with pytest.raises(Invalid) as refusal:
+        read([battery], context)
+    assert list(refusal.value.fields) == [field]
+
+
+def test_stored_relax_flags_do_not_disturb_deprecated_price_fields(read: Any, battery: dict[str, Any]):
+    tree = read.plant(flex_context={2: {"relax-constraints": True}})
+    assert read([battery], {"consumption-price-sensor": 20}, tree).contexts[0].consumption_price == SensorReference(20)
+
+
+def test_wishes_between_two_steps_are_soft_unless_forbidden(planned: Any, read: Any, battery: dict[str, Any]):
+    hard = {"relax-constraints": False}
+    assert planned(hard, {"soc-targets": OFF_TICK}).stocks[0].targets_soft
+    assert not planned(hard | {"relax-soc-constraints": False}, {"soc-targets": OFF_TICK}).stocks[0].targets_soft
+    charger = {"sensor": 50, "soc-max": "50 kWh", "power-capacity": "11 kW", "soc-minima": TARGET}
+    trigger = read([battery | {"soc-targets": OFF_TICK}, charger], PRICE | hard, resolution="PT15M")
+    assert [stock.targets_soft for stock in trigger.stocks] == [True, False]
+    assert trigger.stocks[0].project_off_tick
+    dropped = read.plant(sensor_attributes={30: {"floor_datetimes_to_resolution": False}})
+    assert not planned({}, {"soc-targets": OFF_TICK}, tree=dropped).stocks[0].project_off_tick
+
+
+def gas(**fields: Any) -> dict[str, Any]:
+    names = {name.replace("_", "-"): value for name, value in fields.items()}
+    return PRICE | {"commodities": [{"commodity": "gas", **names}]}
+
+
+class TestCommodities:
+    """Connections of other commodities, and what is taken for granted about them."""
+
+    @pytest.mark.parametrize(
+        ("fields", "prices", "caps", "penalties"),
+        [
+            ({"consumption_price": "50 EUR/MWh"}, (Fixed(50.0), None), (None, NOTHING), (None, SITE)),
+            ({"production_price": "50 EUR/MWh"}, (NOTHING, Fixed(50.0)), (NOTHING, None), (SITE, None)),
+            ({"site_consumption_capacity": "1 kW"}, (NOTHING, None), (Fixed(0.001), NOTHING), (None, SITE)),
+            ({"site_production_capacity": "1 kW"}, (NOTHING, None), (NOTHING, Fixed(0.001)), (SITE, None)),
+            ({"site_power_capacity": "1 kW"}, (NOTHING, None), (None, None), (None, None)),
+            (
+                {"consumption_price": "50 EUR/MWh", "production_price": "9 EUR/MWh"},
+                (Fixed(50.0), Fixed(9.0)),
+                (None, None),
+                (None, None),
+            ),
+            (
+                {"site_consumption_capacity": "1 kW", "site_consumption_breach_price": "1 EUR/kW"},
+                (NOTHING, None),
+                (Fixed(0.001), NOTHING),
+                (Fixed(1000.0), SITE),
+            ),
+            (
+                {"consumption_price": "50 EUR/MWh", "relax_constraints": False},
+                (Fixed(50.0), None),
+                (None, NOTHING),
+                (None, None),
+            ),
+        ],
+    )
+    def test_what_is_not_said(self, read: Any, fields: dict[str, Any], prices: Any, caps: Any, penalties: Any):
+        trigger = read([BOILER], gas(**fields))
+        [site] = trigger.contexts
+        assert site.commodity == "gas"
+        assert (site.consumption_price, site.production_price) == prices
+        assert (site.consumption_capacity, site.production_capacity) == caps
+        assert (site.consumption_breach_price, site.production_breach_price) == penalties
+        assert bool(trigger.warnings) == ("relax_constraints" in fields)
+
+    def test_a_commodity_without_connection_balances(self, read: Any):
+        assert read([BOILER], PRICE).nodes == (BalanceNode("gas"),)
+        trigger = read([BOILER], gas())
+        assert (trigger.contexts, trigger.nodes) == ((), (BalanceNode("gas"),))
+
+    def test_only_commodities_that_devices_have(self, read: Any, battery: dict[str, Any]):
+        trigger = read([BOILER, battery], gas(consumption_price="5 EUR/MWh"))
+        assert [site.commodity for site in trigger.contexts] == ["electricity", "gas"]
+        assert trigger.of_commodity("gas") == (0,)
+        assert [site.commodity for site in read([BOILER], gas(consumption_price="5 EUR/MWh")).contexts] == ["gas"]
+        assert read([]).contexts == ()
+
+    def test_electricity_as_one_of_several(self, read: Any, battery: dict[str, Any]):
+        tree = read.plant(flex_context={2: PRICE | {"site-power-capacity": "5 kW", "aggregate-power": {"sensor": 27}}})
+        trigger = read([battery], [{"commodity": "electricity", "consumption-price": "5 EUR/MWh"}], tree)
+        [site] = trigger.contexts
+        assert (site.consumption_price, site.power_capacity, site.aggregate_power) == (Fixed(5.0), None, 27)
+        assert site.production_capacity == NOTHING
+        assert trigger.stocks[0].minima_breach_price == ENERGY
+        assert trigger.warnings == ()
+
+    def test_electricity_described_twice(self, read: Any, battery: dict[str, Any]):
+        context = PRICE | {"commodities": [{"commodity": "electricity", "consumption-price": "5 EUR/MWh"}]}
+        trigger = read([battery], context)
+        assert trigger.contexts[0].consumption_price == Fixed(5.0)
+        assert "beside `commodities` are not used" in trigger.warnings[0]
+
+
+class TestGroups:
+    """Devices behind one connection inside the site."""
+
+    def test_a_group_is_no_device(self, read: Any):
+        trigger = read([INVERTER, GROUPED_BATTERY, GROUPED_SUN, {"sensor": 60, "power-capacity": "1 kW"}])
+        assert [device.sensor for device in trigger.devices] == [30, 40, 60]
+        assert trigger.groups == (
+            DeviceGroup("sensor:70", (0, 1), Fixed(0.0025), None, None, 1e7, sensor=70, consumption_output=70),
+        )
+
+    def test_groups_by_asset_inside_groups(self, read: Any):
+        outer = {"asset": 7, "consumption-capacity": "9 kW"}
+        inner = INVERTER | {"group": {"asset": 7}}
+        load = {"inflexible-consumption": {"sensor": 24}, "group": {"asset": 7}}
+        trigger = read([outer, inner, GROUPED_BATTERY, load, {"sensor": 60, "power-capacity": "1 kW"}])
+        assert {group.name: group.members for group in trigger.groups} == {"asset:7": (0, 2), "sensor:70": (0,)}
+
+    def test_stored_groups(self, read: Any):
+        stored = {7: {"power-capacity": "2 kW"}, 3: {"power-capacity": "1 kW", "group": {"asset": 7}}}
+        trigger = read([{"sensor": 30}], tree=read.plant(flex_model=stored))
+        assert [group.name for group in trigger.groups] == ["asset:7"]
+        assert [device.sensor for device in trigger.devices] == [30]
+
+    @pytest.mark.parametrize(
+        ("entries", "field", "sentence"),
+        [
+            ([GROUPED_BATTERY], "group", "There is no entry for sensor 70"),
+            (
+                [GROUPED_BATTERY, {"sensor": 70, "power-capacity": "1 kW", "soc-max": "1 kWh"}],
+                "soc-max",
+                "no such field",
+            ),
+            ([GROUPED_BATTERY, {"sensor": 70}], "power-capacity", "at least one capacity"),
+            ([GROUPED_BATTERY, {"sensor": 70, "duration": "PT1H", "power": 1}], "group", "is a process"),
+            (
+                [GROUPED_BATTERY, INVERTER, {**GROUPED_SUN, "commodity": "heat"}],
+                "group",
+                "mixes commodities: electricity, heat",
+            ),
+            ([{**INVERTER, "group": {"sensor": 70}}], "group", "contains itself"),
+            (
+                [
+                    {**GROUPED_BATTERY, "group": {"asset": 7}},
+                    {"sensor": 70, "asset": 7, "power-capacity": "1 kW"},
+                ],
+                "group",
+                "must have no sensor",
+            ),
+            (
+                [INVERTER, {"state-of-charge": {"sensor": 31}, "group": {"sensor": 70}}],
+                "group",
+                "has no devices",
+            ),
+        ],
+    )
+    def test_groups_that_make_no_sense(self, read: Any, entries: list[Any], field: str, sentence: str):
+        with pytest.raises(Invalid) as refusal:
+            read(entries)
+        assert sentence in str(refusal.value.fields[field])
+
+
+class TestConverters:
+    """Ports of one converter."""
+
+    @staticmethod
+    def port(sensor: int, coefficient: float, **capacities: str) -> dict[str, Any]:
+        named = {f"{direction}-capacity": capacity for direction, capacity in capacities.items()}
+        return {
+            "sensor": sensor,
+            "coupling": "chp",
+            "coupling-coefficient": coefficient,
+            "power-capacity": "9 kW",
+            **named,
+        }
+
+    def test_the_capacities_tell_the_direction(self, read: Any, battery: dict[str, Any]):
+        trigger = read(
+            [
+                self.port(61, 1.0, consumption="20 kW"),
+                battery,
+                self.port(60, 0.5, production="0 kW"),
+                self.port(40, 0.3, consumption="0 kW", production="5 kW"),
+            ]
+        )
+        [converter] = trigger.converters
+        assert (converter.name, converter.devices, converter.coefficients) == ("chp", (0, 2, 3), (1.0, 0.5, -0.3))
+
+    @pytest.mark.parametrize(
+        "capacities", [{}, {"consumption": "1 kW", "production": "1 kW"}, {"consumption": "0 kW", "production": "0 kW"}]
+    )
+    def test_the_direction_must_be_clear(self, read: Any, capacities: dict[str, str]):
+        with pytest.raises(Invalid) as refusal:
+            read([self.port(61, 1.0, **capacities)])
+        assert list(refusal.value.fields) == ["coupling"]
+
+
+class TestCommitments:
+    """Baselines, and prices for deviating from them."""
+
+    def members(self, read: Any, battery: dict[str, Any], **scope: Any) -> Any:
+        context = PRICE | LOAD | {"commitments": [CONTRACT | scope]}
+        heat = {"sensor": 60, "commodity": "heat", "power-capacity": "1 kW"}
+        return read([battery, heat, SUN, GROUP], context)
+
+    def test_it_concerns_all_devices_of_its_commodity(self, read: Any, battery: dict[str, Any]):
+        assert self.members(read, battery).commitments == (
+            CustomCommitment(
+                "contract",
+                "electricity",
+                (0, 2, 3),
+                Fixed(0.015),
+                Price(Fixed(50.0), "MWh"),
+                Price(Fixed(-1000.0), "MW"),
+            ),
+        )
+
+    @pytest.mark.parametrize(
+        ("scope", "commodity", "members"),
+        [
+            ({"sensors": [40]}, "electricity", (2,)),
+            ({"sensors": [30, 24]}, "electricity", (0, 3)),
+            ({"sensors": [60]}, "heat", (1,)),
+            ({"group": {"asset": 7}}, "electricity", (2,)),
+            ({"commodity": "heat"}, "heat", (1,)),
+        ],
+    )
+    def test_its_scope(self, read: Any, battery: dict[str, Any], scope: dict[str, Any], commodity: str, members: Any):
+        [commitment] = self.members(read, battery, **scope).commitments
+        assert (commitment.commodity, commitment.members) == (commodity, members)
+
+    def test_one_that_concerns_no_device_is_left_out(self, read: Any, battery: dict[str, Any]):
+        trigger = self.members(read, battery, sensors=[50])
+        assert trigger.commitments == ()
+        assert "'contract' concerns none" in trigger.warnings[0]
+
+    def test_it_concerns_one_commodity_only(self, read: Any, battery: dict[str, Any]):
+        with pytest.raises(Invalid) as refusal:
+            self.members(read, battery, sensors=[30, 60])
+        assert list(refusal.value.fields) == ["commitments"]
+
+    def test_those_of_a_commodity(self, read: Any, battery: dict[str, Any]):
+        heat = {"commodity": "heat", "consumption-price": "1 EUR/MWh", "commitments": [CONTRACT]}
+        trigger = read(
+            [{"sensor": 60, "commodity": "heat", "power-capacity": "1 kW"}, battery], PRICE | {"commodities": [heat]}
+        )
+        assert [(one.commodity, one.members) for one in trigger.commitments] == [("heat", (0,))]

@@ -1,0 +1,82 @@
+"""The window that a trigger plans."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+QUARTER = timedelta(minutes=15)
+DAY = timedelta(days=1)
+
+
+def target(text: str) -> dict[str, Any]:
+    return {"soc-targets": [{"datetime": text, "value": "50 kWh"}]}
+
+
+def test_the_start_is_in_utc_and_the_steps_are_those_of_the_sensor(read: Any, battery: dict[str, Any], start: datetime):
+    trigger = read([battery])
+    assert trigger.window.start == start
+    assert trigger.window.start.utcoffset() == timedelta(0)
+    assert (trigger.window.resolution, trigger.window.steps) == (QUARTER, 96)
+    assert trigger.requested_end == trigger.window.end == start + DAY
+    assert trigger.prior is None
+
+
+def test_the_finest_power_sensor_decides(read: Any, battery: dict[str, Any]):
+    charger = {"sensor": 50, "power-capacity": "11 kW"}
+    assert read([battery, charger]).window.resolution == timedelta(minutes=5)
+
+
+def test_without_sensors_a_step_is_a_quarter_of_an_hour(read: Any):
+    assert read([{"asset": 3, "power-capacity": "1 kW"}]).window.resolution == QUARTER
+    assert read([]).window.steps == 96
+
+
+@pytest.mark.parametrize(("text", "steps"), [("PT1H", 24), ("PT30M", 48), ("PT5M", 288), ("PT15M", 96)])
+def test_another_resolution_may_be_asked_for(read: Any, battery: dict[str, Any], text: str, steps: int):
+    assert read([battery], resolution=text).window.steps == steps
+
+
+def test_on_a_sensor_the_resolution_is_a_multiple(read: Any, battery: dict[str, Any]):
+    del battery["sensor"]
+    assert read(battery, sensor_id=30, resolution="PT1H").window.steps == 24
+
+
+def test_the_default_duration_is_the_planning_horizon(read: Any, battery: dict[str, Any]):
+    message = {"flex-model": [battery], "flex-context": {"consumption-price": {"sensor": 20}}}
+    assert read.raw(message, without=["duration"]).window.steps == 192
+
+
+def test_a_day_counts_by_the_offset_of_the_start(read: Any, battery: dict[str, Any]):
+    assert read([battery], start="2026-10-25T00:00:00+02:00", duration="P1D").window.steps == 96
+
+
+def test_a_month(read: Any, battery: dict[str, Any]):
+    assert read([battery], start="2026-02-01T00:00:00+01:00", duration="P1M").window.steps == 28 * 96
+
+
+def test_prior(read: Any, battery: dict[str, Any], start: datetime):
+    assert read([battery], prior="2026-03-01T23:00:00+01:00").prior == start - timedelta(hours=1)
+
+
+def test_a_late_target_extends_the_window_to_the_next_step(read: Any, battery: dict[str, Any], start: datetime):
+    trigger = read([battery | target("2026-03-03T07:05:00+01:00")])
+    assert trigger.window.end == start + timedelta(hours=31, minutes=15)
+    assert trigger.requested_end == start + DAY
+    assert trigger.warnings == ()
+
+
+def test_minima_do_not_extend_the_window(read: Any, battery: dict[str, Any]):
+    minima = [{"datetime": "2026-03-03T07:00:00+01:00", "value": "50 kWh"}]
+    assert read([{**battery, "soc-minima": minima}]).window.steps == 96
+
+
+@pytest.mark.parametrize(("limit", "length"), [(200, 200 * QUARTER), (timedelta(days=2), timedelta(days=2)), (10, DAY)])
+def test_the_window_is_extended_no_further_than_the_limit(
+    read: Any, battery: dict[str, Any], start: datetime, limit: Any, length: timedelta
+):
+    trigger = read([battery | target("2027-12-01T00:00:00+01:00")], limits={"max_horizon": limit})
+    assert trigger.window.end == start + length
+    assert trigger.warnings == (
+        "A target at 2027-12-01T00:00:00+01:00 lies beyond the end of the schedule and is left out.",
+    )
