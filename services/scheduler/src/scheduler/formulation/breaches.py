@@ -15,7 +15,7 @@ from flexmodel.problem import Array, Index, Problem, Stocks
 from flexmodel.schedule import Owner
 
 from scheduler.formulation.aggregates import Aggregates
-from scheduler.formulation.terms import Each, Largest, Subject, runs
+from scheduler.formulation.terms import Each, Largest, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,13 @@ def limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
 
 
 def _terms(limit: Limit, hours: float) -> Iterator[Each | Largest]:
-    active = ~np.isnan(limit.bound)
-    above, below = (
-        np.zeros(limit.bound.shape) if price is None else np.where(active, np.nan_to_num(price), 0.0)
-        for price in (limit.above, limit.below)
-    )
-    group = runs(active, limit.bound, above, below)
-    for price, side in ((limit.above, +1), (limit.below, -1)):
-        if price is not None:
-            charge = above if side > 0 else below
-            yield Largest(limit.names[0], limit.subject, limit.rows, limit.bound, charge, side, group)
+    none = np.zeros(limit.bound.shape)
+    above, below = (none if price is None else np.nan_to_num(price) for price in (limit.above, limit.below))
+    apart = (limit.bound, above, below)
+    if limit.above is not None:
+        yield Largest(limit.names[0], limit.subject, limit.rows, limit.bound, above, +1, apart)
+    if limit.below is not None:
+        yield Largest(limit.names[0], limit.subject, limit.rows, limit.bound, below, -1, apart)
     yield Each(limit.names[1], limit.subject, limit.rows, limit.bound, above * hours, -below * hours)
 
 

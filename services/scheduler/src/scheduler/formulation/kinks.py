@@ -6,37 +6,49 @@ needed.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
-from flexmodel.problem import Array
+from flexmodel.problem import Array, Index, Mask
 
 from scheduler.formulation.pieces import Kinked
 from scheduler.formulation.terms import Each, Largest, Subject
 
 
+@dataclass(frozen=True, slots=True)
+class Crest:
+    """A largest deviation that needs variables: `group` (rows, steps) numbers them, -1 where it cannot matter."""
+
+    term: Largest
+    group: Index
+
+
 def sort(
     terms: Iterable[Each | Largest], subject: Subject, lowest: Array, highest: Array
-) -> tuple[list[Kinked], list[Largest]]:
+) -> tuple[list[Kinked], list[Crest]]:
     """Prices by step, spread over all rows of the quantity, and the largest deviations that remain."""
     layers: list[Kinked] = []
-    largest: list[Largest] = []
+    crests: list[Crest] = []
     for term in terms:
         if term.subject != subject:
             continue
-        if isinstance(term, Largest):
-            single, several = _split(term, lowest, highest)
-            largest.extend([several] if (several.group >= 0).any() else [])
-            if not single.up.any() and not single.down.any():
-                continue
-            term = single
-        _lay(layers, term, lowest.shape)
-    return [Kinked(np.nan_to_num(layer.baseline), layer.up, layer.down) for layer in layers], largest
+        if isinstance(term, Each):
+            _lay(layers, term, lowest.shape)
+            continue
+        reach = _reach(term, lowest, highest)
+        if reach.any():
+            single, group = _split(term, reach)
+            _lay(layers, single, lowest.shape)
+            if (group >= 0).any():
+                crests.append(Crest(term, group))
+    return [Kinked(np.nan_to_num(layer.baseline), layer.up, layer.down) for layer in layers], crests
 
 
 def _lay(layers: list[Kinked], term: Each, shape: tuple[int, ...]) -> None:
     """Put the term on the first layer whose baselines are the same or not yet chosen wherever both are active."""
     active = ~np.isnan(term.baseline) & ((term.up != 0) | (term.down != 0))
+    if not active.any():
+        return
     for layer in layers:
         taken = layer.baseline[term.rows]
         if (~active | np.isnan(taken) | (taken == term.baseline)).all():
@@ -49,18 +61,21 @@ def _lay(layers: list[Kinked], term: Each, shape: tuple[int, ...]) -> None:
     layer.down[term.rows] += np.where(active, term.down, 0.0)
 
 
-def _split(term: Largest, lowest: Array, highest: Array) -> tuple[Each, Largest]:
+def _reach(term: Largest, lowest: Array, highest: Array) -> Mask:
+    """Where the quantity can leave the baseline, at a price."""
+    beyond = highest[term.rows] - term.baseline if term.side > 0 else term.baseline - lowest[term.rows]
+    return (beyond > _DUST) & (term.price > 0)
+
+
+def _split(term: Largest, reach: Mask) -> tuple[Each, Index]:
     """The groups with one reachable step as a price by step, and the other groups."""
-    low, high = lowest[term.rows], highest[term.rows]
-    reach = high > term.baseline + _DUST if term.side > 0 else low < term.baseline - _DUST
-    group = np.where(reach & (term.price > 0), term.group, -1)
+    group = np.where(reach, term.groups, -1)
     size = np.bincount(group[group >= 0], minlength=1)
     alone = (group >= 0) & (size[np.maximum(group, 0)] == 1)
     charge = np.where(alone, term.price, 0.0)
     none = np.zeros(charge.shape)
     up, down = (charge, none) if term.side > 0 else (none, -charge)
-    single = Each(term.names, term.subject, term.rows, term.baseline, up, down)
-    return single, replace(term, group=np.where(alone, -1, group))
+    return Each(term.names, term.subject, term.rows, term.baseline, up, down), np.where(alone, -1, group)
 
 
 _DUST = 1e-12

@@ -10,24 +10,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from scheduler.formulation.builder import Builder
+from scheduler.formulation.kinks import Crest
 from scheduler.formulation.pieces import Pieces
-from scheduler.formulation.terms import Largest
 
 
-def add_largest(builder: Builder, name: str, terms: Sequence[Largest], quantity: Pieces) -> None:
+def add_largest(builder: Builder, name: str, crests: Sequence[Crest], quantity: Pieces) -> None:
     """Columns and rows of all groups."""
-    for number, term in enumerate(terms):
-        active = term.group >= 0
-        top = np.zeros(int(term.group.max()) + 1)
-        np.maximum.at(top, term.group[active], term.price[active])
+    for number, (term, group) in enumerate((crest.term, crest.group) for crest in crests):
+        active = group >= 0
+        top = np.zeros(int(group.max()) + 1)
+        np.maximum.at(top, group[active], term.price[active])
         crest = builder.columns(f"{name}.{number}", top > 0, 0.0, np.inf, top)
-        highest = np.where(active, top[np.maximum(term.group, 0)], 1.0)
-        share = np.where(active, term.price / highest, 0.0)
-        rest = np.where(active, share * term.side * (np.nan_to_num(term.baseline) - quantity.constant[term.rows]), 0.0)
-        spread = np.full(quantity.constant.shape, -1, dtype=np.int64)
+        highest = np.where(active, top[group], 1.0)
+        factor = np.where(active, term.side * term.price / highest, 0.0)
+        rest = np.where(active, factor * (term.baseline - quantity.constant[term.rows]), 0.0)
         rows = builder.rows(f"{name}.{number}", active, -np.inf, rest)
-        spread[term.rows] = rows
-        factor = np.zeros(spread.shape)
-        factor[term.rows] = share * term.side
-        quantity.put(builder, spread, factor)
-        builder.put(rows, np.where(active, crest[np.maximum(term.group, 0)], -1), -1.0)
+        quantity.put(builder, rows, factor, term.rows)
+        builder.put(rows, np.where(active, crest[group], -1), -1.0)

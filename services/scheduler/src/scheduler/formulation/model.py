@@ -8,14 +8,12 @@ from scheduler.formulation import ledger
 from scheduler.formulation.bands import add_bands
 from scheduler.formulation.builder import Builder, Program
 from scheduler.formulation.coupling import add_coupling
-from scheduler.formulation.kinks import sort
-from scheduler.formulation.largest import add_largest
 from scheduler.formulation.ledger import Ledger
 from scheduler.formulation.net import Net, add_net
 from scheduler.formulation.nodes import add_nodes
 from scheduler.formulation.power import Power, add_power
 from scheduler.formulation.starts import add_starts
-from scheduler.formulation.storage import Storage, add_storage, limits
+from scheduler.formulation.storage import Storage, add_storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +33,7 @@ def formulate(problem: Problem) -> Model:
     book = ledger.read(problem)
     builder = Builder()
     power = add_power(builder, problem.devices)
-    kinks, largest = sort(book.terms, "stock", *limits(problem.stocks))
-    storage = add_storage(builder, problem, power, kinks)
-    add_largest(builder, "soc.largest", largest, storage.soc)
+    storage = add_storage(builder, problem, power, book.terms)
     net = add_net(builder, book.aggregates, power, book.terms)
     add_coupling(builder, problem, power)
     add_nodes(builder, problem, power)

@@ -16,7 +16,7 @@ from scheduler.formulation.aggregates import Aggregates
 from scheduler.formulation.builder import Builder
 from scheduler.formulation.kinks import sort
 from scheduler.formulation.largest import add_largest
-from scheduler.formulation.pieces import Pieces, add_pieces, price
+from scheduler.formulation.pieces import Cost, Pieces, add_pieces, at_piece, price
 from scheduler.formulation.power import Power
 from scheduler.formulation.terms import Each, Largest
 
@@ -31,45 +31,35 @@ class Net:
     """Where there is no row: the price of the net power, per MW and step."""
 
 
-def reach(aggregates: Aggregates, power: Power) -> tuple[Array, Array]:
-    """The range of net power that devices and hard caps allow together."""
-    lowest, highest = aggregates.sums(power.lowest), aggregates.sums(power.highest)
-    return np.maximum(lowest, aggregates.lower), np.minimum(highest, aggregates.upper)
-
-
 def add_net(builder: Builder, aggregates: Aggregates, power: Power, terms: Sequence[Each | Largest]) -> Net:
     """Columns, rows and prices of all aggregates."""
-    lowest, highest = reach(aggregates, power)
-    kinks, largest = sort(terms, "power", lowest, highest)
+    least, most = aggregates.sums(power.lowest), aggregates.sums(power.highest)
+    lower, upper = aggregates.lower, aggregates.upper
+    lowest, highest = np.maximum(least, lower), np.minimum(most, upper)
+    kinks, crests = sort(terms, "power", lowest, highest)
     cost = price(lowest, highest, kinks)
-    capped = (aggregates.lower > aggregates.sums(power.lowest)) | (aggregates.upper < aggregates.sums(power.highest))
-    needed = capped | (cost.exists.sum(axis=0) > 1) | _watched(largest, lowest.shape)
+    needed = (lower > least) | (upper < most) | (cost.exists.sum(axis=0) > 1)
+    for crest in crests:
+        needed[crest.term.rows] |= crest.group >= 0
     pieces = add_pieces(builder, "net", needed, cost)
-    slope = _price_devices(builder, aggregates, power, needed, pieces)
     fixed = aggregates.sums(power.fixed)
+    slope = _price_devices(builder, aggregates, power, needed, cost, fixed)
     balance = pieces.constant - fixed
     rows = builder.rows("net", needed, balance, balance)
     pieces.put(builder, rows, -1.0)
     number, device = aggregates.pairs()
     power.put(builder, rows[number], device)
-    add_largest(builder, "net.largest", largest, pieces)
+    add_largest(builder, "net.largest", crests, pieces)
     return Net(pieces, rows, slope)
 
 
-def _watched(largest: Sequence[Largest], shape: tuple[int, ...]) -> Mask:
-    watched = np.zeros(shape, dtype=bool)
-    for term in largest:
-        watched[term.rows] |= term.group >= 0
-    return watched
-
-
-def _price_devices(builder: Builder, aggregates: Aggregates, power: Power, needed: Mask, pieces: Pieces) -> Array:
-    """Price the devices directly where the aggregate has no column."""
-    cost = pieces.cost
-    straight = np.take_along_axis(cost.slope, cost.home[None], axis=0)[0]
-    slope: Array = np.where(needed | ~cost.exists.any(axis=0), 0.0, straight)
+def _price_devices(
+    builder: Builder, aggregates: Aggregates, power: Power, needed: Mask, cost: Cost, fixed: Array
+) -> Array:
+    """Price the devices directly where the aggregate has no column; gives that price, per MW and step."""
+    slope: Array = np.where(needed | ~cost.exists.any(axis=0), 0.0, at_piece(cost.slope, cost.home))
     number, device = aggregates.pairs()
     builder.price(power.up[device], slope[number])
     builder.price(power.down[device], -slope[number])
-    builder.offset += float(np.sum(cost.base + slope * aggregates.sums(power.fixed), where=~needed))
+    builder.offset += float(np.sum(cost.base + slope * fixed, where=~needed))
     return slope

@@ -35,5 +35,5 @@ def _peak(name: str, number: int, sunk: Array | None, price: Array, side: int) -
         baseline=baseline,
         price=np.nan_to_num(price)[None, :],
         side=side,
-        group=np.where(np.isnan(baseline), -1, 0),
+        told_apart_by=(),
     )

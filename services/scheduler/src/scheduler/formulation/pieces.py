@@ -1,12 +1,13 @@
 """Quantities with a piecewise linear cost: one column for each piece between two baselines, and no rows.
 
-    X = Σ_k sign_k · x_k,      cost(X) = base + Σ_k slope_k · sign_k · x_k
+    X = constant + Σ_k sign_k · x_k,      cost(X) = base + Σ_k slope_k · sign_k · x_k
 
-The piece with the gentlest slope is home: its column keeps the quantity's own values. Pieces above it count up from its
-end, pieces below it count down from its start, so that a penalty is paid on the breach itself and not as the difference of
-two large numbers.
-Where the slopes rise the cheapest filling is the right one. Where a slope falls (production earns more than consumption
-costs, say) the program alone would fill the pieces out of order: those kinks are `concave` and need a binary choice.
+The piece with the gentlest slope is home: its column keeps the quantity's own values. Pieces above it count up from
+its end, pieces below it count down from its start. Where the cost has a sharp lowest point instead (a target, say),
+all pieces count from there. So a penalty is paid on the breach itself and is never the difference of two large
+numbers. Where the slopes rise the cheapest filling is the right one. Where a slope falls (production earns more than
+consumption costs, say) the program alone would fill the pieces out of order: those kinks are `concave` and need a
+binary choice.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,8 @@ class Cost:
     slope: Array
     exists: Mask
     home: Index
-    """The piece with the gentlest slope (rows, steps)."""
+    """The piece with the gentlest slope, or the one above the lowest point where that is `sharp` (rows, steps)."""
+    sharp: Mask
     base: Array
     """The constant part of the cost (rows, steps); all of it where the range is a point."""
 
@@ -61,10 +63,17 @@ class Pieces:
     sign: Array
     constant: Array
 
-    def put(self, builder: Builder, rows: Index, factor: ArrayLike, steps: slice = slice(None)) -> None:
+    def put(
+        self,
+        builder: Builder,
+        rows: Index,
+        factor: ArrayLike,
+        which: Index | slice = slice(None),
+        steps: slice = slice(None),
+    ) -> None:
         """Add `factor · X` to rows (rows, steps); the constant is the caller's to move to the other side."""
-        for columns, sign in zip(self.columns[:, :, steps], self.sign[:, :, steps], strict=True):
-            builder.put(rows, columns, sign * factor)
+        for columns, sign in zip(self.columns, self.sign, strict=True):
+            builder.put(rows, columns[which, steps], sign[which, steps] * factor)
 
     def values(self, x: Array) -> Array:
         """The quantity (rows, steps) of a solution."""
@@ -92,19 +101,24 @@ def price(lowest: Array, highest: Array, kinks: Sequence[Kinked]) -> Cost:
     right = np.concatenate([edges, highest[None]])
     slopes = slope + np.concatenate([np.zeros((1, *lowest.shape)), np.cumsum(bend, axis=0)])
     exists = right > left
-    home = np.argmin(np.where(exists, np.abs(slopes), np.inf), axis=0)
-    there = np.clip(0.0, _at(left, home), _at(right, home))
-    base = sum((_cost_at(there, kink) for kink in kinks), np.zeros(lowest.shape))
-    return Cost(left, right, slopes, exists, home, base - np.where(exists.any(axis=0), _at(slopes, home) * there, 0.0))
+    lowest_point = np.zeros(exists.shape, dtype=bool)
+    lowest_point[1:] = exists[1:] & exists[:-1] & (slopes[1:] > 0) & (slopes[:-1] < 0)
+    sharp = lowest_point.any(axis=0)
+    gentlest = np.argmin(np.where(exists, np.abs(slopes), np.inf), axis=0)
+    home = np.where(sharp, np.argmax(lowest_point, axis=0), gentlest)
+    there = np.where(sharp, at_piece(left, home), np.clip(0.0, at_piece(left, home), at_piece(right, home)))
+    counted = np.where(sharp | ~exists.any(axis=0), 0.0, at_piece(slopes, home) * there)
+    base = sum((_cost_of(there, kink) for kink in kinks), np.zeros(lowest.shape)) - counted
+    return Cost(left, right, slopes, exists, home, sharp, base)
 
 
-def _at(values: Array, piece: Index) -> Array:
+def at_piece(values: Array, piece: Index) -> Array:
     """The values (rows, steps) of one piece at each place."""
-    picked: Array = np.take_along_axis(values, piece[None], axis=0)[0]
+    picked: Array = values[0] if len(values) == 1 else np.take_along_axis(values, piece[None], axis=0)[0]
     return picked
 
 
-def _cost_at(values: Array, kink: Kinked) -> Array:
+def _cost_of(values: Array, kink: Kinked) -> Array:
     """The cost of values; zero where nothing is priced, so that an absent baseline may be anything."""
     priced = (kink.up != 0) | (kink.down != 0)
     gap = values - np.where(priced, kink.baseline, values)
@@ -133,14 +147,16 @@ def add_pieces(builder: Builder, name: str, where: Mask, cost: Cost) -> Pieces:
     sign = np.where(number < cost.home, -1.0, 1.0)
     with np.errstate(invalid="ignore"):
         width = cost.right - cost.left
-    lower = np.where(number == cost.home, cost.left, 0.0)
-    upper = np.where(number == cost.home, cost.right, width)
+    natural = (number == cost.home) & ~cost.sharp
+    lower = np.where(natural, cost.left, 0.0)
+    upper = np.where(natural, cost.right, width)
     columns = np.array(
         [
             builder.columns(f"{name}.{k}" if k else name, exists[k], lower[k], upper[k], cost.slope[k] * sign[k])
             for k in range(len(exists))
         ]
     )
-    constant = np.where(where & ~exists.any(axis=0), cost.right[-1], 0.0)
+    fixed, sharp = where & ~exists.any(axis=0), where & cost.sharp
+    constant = np.where(fixed, cost.right[-1], np.where(sharp, at_piece(cost.left, cost.home), 0.0))
     builder.offset += float(np.sum(cost.base, where=where))
     return Pieces(cost, columns, sign, constant)

@@ -16,8 +16,11 @@ import numpy as np
 from flexmodel.problem import Array, Index, Problem, Stocks
 
 from scheduler.formulation.builder import Builder
-from scheduler.formulation.pieces import Kinked, Pieces, add_pieces, price
+from scheduler.formulation.kinks import sort
+from scheduler.formulation.largest import add_largest
+from scheduler.formulation.pieces import Pieces, add_pieces, price
 from scheduler.formulation.power import Power
+from scheduler.formulation.terms import Each, Largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,11 @@ class Storage:
     """MWh in the stock at the end of a step per MW that flows in during it."""
 
 
-def add_storage(builder: Builder, problem: Problem, power: Power, kinks: Sequence[Kinked]) -> Storage:
-    """Balance rows for all stocks."""
+def add_storage(builder: Builder, problem: Problem, power: Power, terms: Sequence[Each | Largest]) -> Storage:
+    """Columns and balance rows of all stocks."""
     stocks, devices = problem.stocks, problem.devices
     lowest, highest = limits(stocks)
+    kinks, crests = sort(terms, "stock", lowest, highest)
     everywhere = np.ones(lowest.shape, dtype=bool)
     soc = add_pieces(builder, "soc", everywhere, price(lowest, highest, kinks))
     kept, share = decay(stocks.retention)
@@ -43,11 +47,12 @@ def add_storage(builder: Builder, problem: Problem, power: Power, kinks: Sequenc
     known[:, 1:] += kept[:, 1:] * soc.constant[:, :-1]
     rows = builder.rows("soc.balance", everywhere, known, known)
     soc.put(builder, rows, 1.0)
-    soc.put(builder, rows[:, 1:], -kept[:, 1:], slice(None, -1))
+    soc.put(builder, rows[:, 1:], -kept[:, 1:], steps=slice(None, -1))
     stocked = np.flatnonzero(devices.stock >= 0)
     own = devices.stock[stocked]
     builder.put(rows[own], power.up[stocked], -inflow[own] * power.charge[stocked])
     builder.put(rows[own], power.down[stocked], inflow[own] * power.discharge[stocked])
+    add_largest(builder, "soc.largest", crests, soc)
     return Storage(soc, rows, inflow)
 
 

@@ -32,8 +32,9 @@ class Each:
 
     def costs(self, values: Array) -> Array:
         """The cost of each row for the values (rows, steps) of all aggregates or stocks."""
-        deviation = np.nan_to_num(clean(values[self.rows] - self.baseline, self.baseline))
-        total: Array = (self.up * np.maximum(deviation, 0) + self.down * np.minimum(deviation, 0)).sum(axis=1)
+        deviation = clean(values[self.rows] - self.baseline, self.baseline)
+        price = np.where(deviation > 0, self.up, self.down)
+        total: Array = np.where(np.isnan(deviation), 0.0, price * deviation).sum(axis=1)
         return total
 
 
@@ -48,20 +49,30 @@ class Largest:
     price: Array
     side: int
     """+1: what lies above the baseline; -1: what lies below."""
-    group: Index
-    """(rows, steps) numbers of groups, -1 where inactive. No number occurs in two rows."""
+    told_apart_by: tuple[Array, ...]
+    """Steps with equal values of all of these (rows, steps) form a group; with none of them, all steps do."""
+
+    @property
+    def groups(self) -> Index:
+        """(rows, steps) numbers of groups, -1 where inactive. No number occurs in two rows."""
+        active = ~np.isnan(self.baseline)
+        if self.told_apart_by:
+            return runs(active, *self.told_apart_by)
+        return np.where(active, np.arange(len(active))[:, None], -1)
 
     def costs(self, values: Array) -> Array:
         """The cost of each row for the values (rows, steps) of all aggregates or stocks."""
         deviation = self.side * clean(values[self.rows] - self.baseline, self.baseline)
-        charge = self.price * np.maximum(np.nan_to_num(deviation), 0)
-        dearest = np.zeros(int(self.group.max(initial=-1)) + 1)
-        active = self.group >= 0
-        np.maximum.at(dearest, self.group[active], charge[active])
+        charge = np.where(deviation > 0, self.price * deviation, 0.0)
+        row, step = np.nonzero(charge)
         total = np.zeros(len(self.rows))
-        owner = np.broadcast_to(np.arange(len(self.rows))[:, None], self.group.shape)
-        groups, first = np.unique(self.group[active], return_index=True)
-        np.add.at(total, owner[active][first], dearest[groups])
+        if len(row):
+            group = self.groups[row, step]
+            found, place = np.unique(group, return_inverse=True)
+            dearest, owner = np.zeros(len(found)), np.zeros(len(found), dtype=np.int64)
+            np.maximum.at(dearest, place, charge[row, step])
+            owner[place] = row
+            np.add.at(total, owner, dearest)
         return total
 
 
@@ -76,8 +87,8 @@ DUST = 1e-10
 def runs(active: Mask, *values: Array) -> Index:
     """Number the groups in which only the largest deviation counts.
 
-    A row whose values are each the same at all active steps (and, for prices, at all steps) is one group. Otherwise
-    every run of equal values is one, and a value that comes back later starts another.
+    A row whose values are each the same at all active steps is one group. Otherwise every run of equal values is one,
+    and a value that comes back later starts another.
     """
     steady = np.ones(len(active), dtype=bool)
     fresh = np.ones(active.shape, dtype=bool)

@@ -7,9 +7,10 @@ interpreter's lock while they work.
 import ctypes
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -19,16 +20,14 @@ from ortools.linear_solver.python import model_builder_helper as bulk
 
 from scheduler.formulation.builder import Program
 
-LARGE = 50_000
+LARGE = 5_000
 """Columns above which HiGHS is faster than GLOP."""
 
 GLOP = (
-    "use_dual_simplex: true use_preprocessing: {presolve} "
+    "use_dual_simplex: true use_preprocessing: false initial_basis: BIXBY "
     "primal_feasibility_tolerance: 1e-10 dual_feasibility_tolerance: 1e-10 solution_feasibility_tolerance: 1e-8"
 )
-SCIP = "limits/gap = {gap}\nnumerics/feastol = 1e-9\nnumerics/dualfeastol = 1e-9\nrandomization/randomseedshift = 0"
-WITHOUT_PRESOLVE = 6_000
-"""Columns up to which GLOP is faster without its preprocessing."""
+SCIP = "limits/gap = {gap}\nnumerics/feastol = 1e-9\nnumerics/dualfeastol = 1e-9"
 
 
 class Answer(Enum):
@@ -44,29 +43,68 @@ class Answer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Arrays are empty unless there is a solution; duals are empty unless the program was linear."""
+    """Arrays are empty unless there is a solution; duals are for linear programs only."""
 
     answer: Answer
     x: Array
     objective: float
     bound: float
-    row_duals: Array
-    reduced_costs: Array
+    duals: Array
+    """Of the rows: what one more unit on the right-hand side adds to the cost."""
     solver: str
 
 
+NO_SOLUTION = Solution(Answer.NOTHING, np.zeros(0), np.inf, -np.inf, np.zeros(0), "none")
+
+
 def solve_linear(program: Program, seconds: float) -> Solution:
-    """Solve with integrality left aside."""
-    return solve_with("glop" if len(program.cost) <= LARGE else "highs_lp", program, seconds)
+    """Solve with integrality left aside; what one solver finds numerically too hard goes to the other."""
+    deadline = time.monotonic() + seconds
+    solvers = ("glop", "highs_lp") if len(program.cost) <= LARGE else ("highs_lp", "glop")
+    solution = NO_SOLUTION
+    for solver in solvers:
+        left = deadline - time.monotonic()
+        if left > 0 and solution.answer is Answer.NOTHING:
+            solution = solve_with(solver, program, left)
+    return solution
 
 
 def solve_with(solver: str, program: Program, seconds: float = np.inf) -> Solution:
     """Solve with integrality left aside by `glop` or `highs_lp`."""
     if solver == "glop":
-        presolve = "false" if len(program.cost) <= WITHOUT_PRESOLVE else "true"
-        return _run(program, solver, GLOP.format(presolve=presolve), seconds)
+        return _run(program, solver, GLOP, seconds)
     with _quiet():
-        return _run(program, solver, "", seconds)
+        solution = _run(program, solver, "", seconds)
+    return with_duals(program, solution) if solution.answer is Answer.OPTIMAL else solution
+
+
+def with_duals(program: Program, solution: Solution) -> Solution:
+    """The solution with dual prices, which OR-Tools does not pass on from HiGHS.
+
+    They are those of the directions in which the solution could move: columns and rows away from their bounds are free,
+    the others may only leave them, and nothing is to be gained. That program's first basis is nearly its last.
+    """
+    x, activity = solution.x, program.matrix @ solution.x
+    low, high = x <= program.lower + AT_BOUND, x >= program.upper - AT_BOUND
+    row_low, row_high = activity <= program.row_lower + AT_BOUND, activity >= program.row_upper - AT_BOUND
+    tight = np.flatnonzero(row_low | row_high)
+    directions = replace(
+        program,
+        lower=np.where(low, 0.0, -np.inf),
+        upper=np.where(high, 0.0, np.inf),
+        row_lower=np.where(row_low, 0.0, -np.inf)[tight],
+        row_upper=np.where(row_high, 0.0, np.inf)[tight],
+        matrix=program.matrix[tight],
+    )
+    found = _run(directions, "glop", GLOP.replace("use_dual_simplex: true", ""), np.inf)
+    if found.answer is not Answer.OPTIMAL:
+        return replace(solution, answer=Answer.NOTHING)
+    duals = np.zeros(len(activity))
+    duals[tight] = found.duals
+    return replace(solution, duals=duals)
+
+
+AT_BOUND = 1e-8
 
 
 def solve_integer(program: Program, seconds: float, gap: float) -> Solution:
@@ -98,15 +136,14 @@ def _read(program: Program, solver: bulk.ModelSolverHelper, name: str, whole: bo
         bulk.INFEASIBLE: Answer.INFEASIBLE,
         bulk.UNBOUNDED: Answer.INFEASIBLE,
     }.get(solver.status(), Answer.NOTHING)
-    none = np.zeros(0)
     if answer not in (Answer.OPTIMAL, Answer.FEASIBLE):
-        return Solution(answer, none, np.inf, -np.inf, none, none, name)
+        return replace(NO_SOLUTION, answer=answer, solver=name)
     x = np.array(solver.variable_values())
     objective = float(program.cost @ x)
     if whole:
-        return Solution(answer, x, objective, float(solver.best_objective_bound()), none, none, name)
+        return Solution(answer, x, objective, float(solver.best_objective_bound()), np.zeros(0), name)
     bound = objective if answer is Answer.OPTIMAL else -np.inf
-    return Solution(answer, x, objective, bound, np.array(solver.dual_values()), np.array(solver.reduced_costs()), name)
+    return Solution(answer, x, objective, bound, np.array(solver.dual_values()), name)
 
 
 _STDOUT = {"linux": "stdout", "darwin": "__stdoutp"}.get(sys.platform)

@@ -17,7 +17,9 @@ from scheduler.solving.optimise import Outcome
 def marginals(model: Model, outcome: Outcome) -> Marginal:
     """The prices behind the solution."""
     problem, hours = model.problem, model.problem.window.hours
-    duals, reduced = np.append(outcome.solution.row_duals, 0.0), np.append(outcome.solution.reduced_costs, 0.0)
+    own = outcome.solution.duals
+    duals = np.append(own, 0.0)
+    reduced = np.append(outcome.program.cost - outcome.program.matrix.T @ own, 0.0)
     up, down = reduced[model.power.up], reduced[model.power.down]
     single = (model.power.up >= 0) & (model.power.down < 0)
     numbers = np.array([model.ledger.aggregates.find(site.devices) for site in problem.sites], dtype=np.int64)

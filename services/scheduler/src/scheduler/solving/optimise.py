@@ -86,6 +86,8 @@ class _Search:
         chosen = np.ones(len(broken), dtype=bool) if self.options.every_binary else broken | self.tempted
         bound = relaxed.bound
         while True:
+            if self._left() <= 0:
+                return self._late(best, bound)
             answer = solve_integer(
                 with_binaries(self.program, self.choices, chosen), self._left(), self.options.gap * 0.5
             )
@@ -134,7 +136,7 @@ class _Search:
         return solve_linear(program, self._left())
 
     def _left(self) -> float:
-        return max(self.deadline - time.monotonic(), 0.0)
+        return self.deadline - time.monotonic()
 
 
 def _rounded(program: Program, x: Array) -> Program:
