@@ -39,8 +39,8 @@ def schedule(power: list[list[float]], soc: list[list[float]] | None = None, win
 
 def output(**given: object) -> PowerOutput:
     whole: dict[str, object] = {
-        "sensor": 5, "unit": "kW", "resolution": QUARTER, "devices": (0,), "part": "all", "consumption_positive": False,
-        **given,
+        "sensor": 5, "unit": "kW", "resolution": QUARTER, "timezone": "UTC", "devices": (0,), "part": "all",
+        "consumption_positive": False, **given,
     }  # fmt: skip
     return PowerOutput(**whole)  # type: ignore[arg-type]
 
@@ -87,6 +87,13 @@ def test_a_window_off_the_sensors_clock_fills_the_events_it_touches():
     [one] = stored(schedule([[0.01, 0.03, 0.02, 0.02]], window=window), [output(resolution=HOUR)])
     assert one.start == START
     assert one.values.tolist() == [-20, -20]
+
+
+def test_days_begin_at_the_sensors_midnight():
+    window = Window(START - HOUR, HOUR, 24)
+    everyday = output(resolution=timedelta(days=1), timezone="Europe/Amsterdam")
+    [one] = stored(schedule([[0.01] * 24], window=window), [everyday])
+    assert (one.start, one.values.tolist()) == (START - HOUR, [-10])
 
 
 def test_an_instantaneous_power_sensor_gets_a_value_per_step():

@@ -11,7 +11,7 @@ from flexmodel.problem import Array, Mask, Window
 from flexmodel.quantities import convert, is_ratio
 from flexmodel.schedule import Schedule
 from flexmodel.series import end_instants, to_steps
-from flexmodel.time import ceil, floor, moment_of, steps
+from flexmodel.time import ceil, floor, moment_of, steps, zone
 
 from scheduler.resolve.outputs import Output, PowerOutput, StateOutput
 from scheduler.resolve.wishes import Wishes
@@ -41,7 +41,7 @@ def stored(schedule: Schedule, outputs: Sequence[Output]) -> list[Stored]:
 
 
 def _power(schedule: Schedule, output: PowerOutput) -> Stored:
-    grid = _grid(schedule.window, output.resolution)
+    grid = _grid(schedule.window, output.resolution, output.timezone)
     power = schedule.power[list(output.devices)].sum(axis=0)
     if output.part == "consumption":
         power = np.maximum(power, 0.0)
@@ -62,11 +62,12 @@ def _power(schedule: Schedule, output: PowerOutput) -> Stored:
     )
 
 
-def _grid(window: Window, resolution: timedelta) -> Window:
-    """The window in the sensor's own steps. An instantaneous sensor gets a value at the start of every step."""
+def _grid(window: Window, resolution: timedelta, timezone: str) -> Window:
+    """The window in the sensor's own steps, counted from its midnight. An instantaneous one gets a value per step."""
     if resolution in (timedelta(0), window.resolution):
         return window
-    start, end = floor(window.start, resolution), ceil(window.end, resolution)
+    offset = window.start.astimezone(zone(timezone)).utcoffset() or timedelta(0)
+    start, end = floor(window.start + offset, resolution) - offset, ceil(window.end + offset, resolution) - offset
     return Window(start, resolution, (end - start) // resolution)
 
 

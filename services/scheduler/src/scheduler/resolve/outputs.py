@@ -20,6 +20,7 @@ class PowerOutput:
     sensor: int
     unit: str
     resolution: timedelta
+    timezone: str
     devices: tuple[int, ...]
     part: Part
     consumption_positive: bool
@@ -99,7 +100,7 @@ def _power(sensor: int, devices: tuple[int, ...], tree: AssetTree) -> PowerOutpu
     """Power is stored production positive unless the sensor says otherwise; energy is always consumption positive."""
     known = tree.sensors[sensor]
     consumption_positive = not is_power(known.unit) or bool(tree.attribute(known, SIGN, False))
-    return PowerOutput(sensor, known.unit, known.resolution, devices, "all", consumption_positive)
+    return PowerOutput(sensor, known.unit, known.resolution, known.timezone, devices, "all", consumption_positive)
 
 
 def _marked(
