@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from flexmodel import quantities
@@ -130,7 +131,7 @@ def _asset(value: Any, reader: Reader, field: str) -> int:
 
 
 def _coefficient(value: Any, reader: Reader, field: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise Refused("Not a valid number.")
     if value <= 0:
         raise Refused("Must be greater than 0.")

@@ -1,5 +1,7 @@
 """The kinds of things that go wrong, for every package. Libraries raise them, services turn them into answers."""
 
+# ruff: noqa: N818  (`raise Invalid(...)` and `except NotFound` read better than with "Error")
+
 from collections.abc import Mapping
 from typing import Any, Literal
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Self
+from math import isfinite
+from typing import Annotated, Any, Self, cast
 
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -39,11 +40,12 @@ def _duration(value: Any, reader: Reader, field: str) -> Duration:
 
 def _power(value: Any, reader: Reader, field: str) -> float | str:
     """Text must be a quantity; a bare number is in the unit of the power sensor, which is not known here."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    is_text = isinstance(value, str)
+    if isinstance(value, bool) or not (is_text or (isinstance(value, int | float) and isfinite(value))):
         raise Refused("Not a valid quantity. Give it like '15 kW'.")
-    if isinstance(value, str):
+    if is_text:
         QuantityKind("MW").number(value, reader, field)
-    return value
+    return cast("float | str", value)
 
 
 def _one_of(*choices: str) -> Reads:
