@@ -87,10 +87,9 @@ def test_kinds_of_units():
     assert quantities.is_power("kVA") and not quantities.is_power("kWh")
     assert quantities.is_energy("GJ") and not quantities.is_energy("kW")
     assert quantities.is_ratio("%") and not quantities.is_ratio("EUR")
-    assert quantities.is_temperature("degF")
     assert quantities.is_currency("kEUR") and not quantities.is_currency("kg") and not quantities.is_currency("EUR/h")
-    assert quantities.is_price("EUR/kWh") and quantities.is_energy_price("EUR/kWh")
-    assert quantities.is_power_price("USD/kW") and not quantities.is_energy_price("USD/kW")
+    assert quantities.is_price("EUR/kWh") and quantities.is_price("USD/kW")
+    assert quantities.price_kind("EUR/kWh") == ("EUR", "MWh") and quantities.price_kind("USD/kW") == ("USD", "MW")
     assert (
         not quantities.is_price("kW") and not quantities.is_price("bogusunit") and not quantities.is_price("EUR²/MWh")
     )

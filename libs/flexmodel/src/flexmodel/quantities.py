@@ -120,22 +120,8 @@ def is_ratio(unit: str) -> bool:
     return _same_kind(unit, "")
 
 
-def is_temperature(unit: str) -> bool:
-    return _same_kind(unit, "K")
-
-
 def is_currency(unit: str) -> bool:
     return is_valid_unit(unit) and (_cost(_unit(unit), "") or "kg") != "kg"
-
-
-def is_energy_price(unit: str) -> bool:
-    kind = price_kind(unit)
-    return kind is not None and kind.per == "MWh"
-
-
-def is_power_price(unit: str) -> bool:
-    kind = price_kind(unit)
-    return kind is not None and kind.per == "MW"
 
 
 def is_price(unit: str) -> bool:

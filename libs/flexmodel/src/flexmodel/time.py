@@ -28,11 +28,6 @@ class Duration:
     days: int = 0
     rest: timedelta = timedelta(0)
 
-    @property
-    def is_nominal(self) -> bool:
-        """Whether its length depends on the moment it starts."""
-        return bool(self.years or self.months or self.days)
-
     def after(self, start: datetime, zone: tzinfo | None = None) -> datetime:
         """The moment this long after `start`, by the calendar and the clock of the zone (default: that of `start`)."""
         local = start.astimezone(zone or start.tzinfo)
