@@ -1,5 +1,7 @@
 """Quantities and units."""
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import numpy as np
@@ -153,3 +155,15 @@ def test_tidy_changes_nothing_but_the_last_digits(value: float):
     tidied = float(tidy([value])[0])
     assert tidied == pytest.approx(value, rel=1e-13, abs=1e-250)
     assert float(tidy([tidied])[0]) == tidied
+
+
+def test_many_threads_may_be_first():
+    """Every thread gets the same registry, also when all of them want to build it."""
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from flexmodel.quantities import parse\n"
+        "with ThreadPoolExecutor(16) as pool:\n"
+        "    numbers = list(pool.map(lambda k: parse(f'{k} kW', 'MW'), range(64)))\n"
+        "assert numbers == [k / 1000 for k in range(64)], numbers\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,10 +6,12 @@ the resolution of the series (kWh per 15 minutes into kW). Everything is parsed 
 
 import math
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from fractions import Fraction
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from functools import lru_cache, wraps
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +32,8 @@ _COSTLY = re.compile(
 )
 """Arithmetic that could keep a computer busy for hours. Nobody's quantity needs it."""
 
+_ONE_AT_A_TIME = RLock()
+
 
 class QuantityError(ValueError):
     """Text that is no quantity, or a quantity of another kind than the one needed."""
@@ -42,14 +46,26 @@ class PriceKind(NamedTuple):
     per: Literal["MWh", "MW"]
 
 
-@lru_cache(maxsize=1)
+def _remember[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Remembers results, and lets one thread at a time find one: pint is not made for several."""
+
+    @lru_cache(maxsize=10_000)
+    @wraps(function)
+    def find(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _ONE_AT_A_TIME:
+            return function(*args, **kwargs)
+
+    return cast(Callable[P, R], find)
+
+
+@_remember
 def _registry() -> "pint.UnitRegistry[Fraction]":
     from flexmodel import registry  # noqa: PLC0415  importing pint takes 0.3 s, which not every process needs
 
     return registry.build()
 
 
-@lru_cache(maxsize=10_000)
+@_remember
 def _quantity(text: str) -> Any:
     """The quantity that a text says."""
     failed = f"Cannot convert value '{text[:LONGEST]}' to a valid quantity."
@@ -71,7 +87,7 @@ def _quantity(text: str) -> Any:
     return quantity
 
 
-@lru_cache(maxsize=2_000)
+@_remember
 def _unit(unit: str) -> Any:
     """One of a unit."""
     try:
@@ -82,7 +98,7 @@ def _unit(unit: str) -> Any:
         raise QuantityError(f"Unit '{unit[:LONGEST]}' cannot be handled.") from error
 
 
-@lru_cache(maxsize=10_000)
+@_remember
 def parse(text: str, to: str) -> float:
     """How many `to` the text says: `parse("22 kVA", "MW")` is 0.022."""
     quantity = _quantity(text)
@@ -92,7 +108,7 @@ def parse(text: str, to: str) -> float:
         raise QuantityError(f"Cannot convert value `{text}` to '{to}'") from None
 
 
-@lru_cache(maxsize=2_000)
+@_remember
 def is_valid_unit(unit: str) -> bool:
     """Whether we can calculate with the unit."""
     try:
@@ -129,13 +145,13 @@ def is_price(unit: str) -> bool:
     return price_kind(unit) is not None
 
 
-@lru_cache(maxsize=2_000)
+@_remember
 def price_kind(unit: str) -> PriceKind | None:
     """What a unit prices; None if it is no price."""
     return _price_kind(_unit(unit)) if is_valid_unit(unit) else None
 
 
-@lru_cache(maxsize=2_000)
+@_remember
 def price_kind_of_text(text: str) -> PriceKind | None:
     """What a quantity ("2 cEUR/kWh") prices; None if it is no price."""
     return _price_kind(_quantity(text))
@@ -175,12 +191,12 @@ def _cost(quantity: Any, per: str) -> str | None:
     return name.removeprefix("[currency_").removesuffix("]") if name.startswith("[currency_") else None
 
 
-@lru_cache(maxsize=10_000)
+@_remember
 def _same_kind(unit: str, other: str) -> bool:
     return is_valid_unit(unit) and bool(_unit(unit).dimensionality == _unit(other).dimensionality)
 
 
-@lru_cache(maxsize=10_000)
+@_remember
 def _line(from_unit: str, to_unit: str, resolution: timedelta | None) -> tuple[float, float]:
     """The factor and the offset that turn numbers of `from_unit` into numbers of `to_unit`."""
     source, target = _unit(from_unit), _unit(to_unit)
