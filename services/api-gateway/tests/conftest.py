@@ -62,7 +62,7 @@ class Person:
         return answer.json() if answer.content else None
 
     async def get(self, path: str, status: int = 200, **params: Any) -> Any:
-        return await self.call("GET", path, status=status, params=params)
+        return await self.call("GET", path, status=status, params=params or None)
 
     async def post(self, path: str, json: Any = None, status: int = 201, **options: Any) -> Any:
         return await self.call("POST", path, status=status, json=json, **options)

@@ -31,7 +31,7 @@ class StrictRequest(Request):
         if not hasattr(self, "_json"):
             self._json = orjson.loads(await self.body())
             if b"\\u0000" in self._body and holds_nul(self._json):
-                raise unprocessable({"json": {"_schema": ["Text must not contain the character NUL (\\u0000)."]}})
+                raise orjson.JSONDecodeError("the character NUL cannot be stored", "", self._body.find(b"\\u0000"))
         return self._json
 
 

@@ -1,0 +1,200 @@
+"""Input that is wrong in every way people think of: an answer of 4xx that names the field, and nothing stored."""
+
+import json
+from typing import Any
+
+DEEP = "[" * 5000 + "]" * 5000
+
+
+STRANGE = {
+    '{"name": ': "not valid JSON",
+    "": "json",
+    DEEP: "depth",
+    '{"name": NaN}': "not valid JSON",
+    '{"name": "x", "latitude": Infinity}': "not valid JSON",
+    '{"name": "x", "latitude": 1e999}': "not valid JSON",
+    '{"name": "\\ud800"}': "not valid JSON",
+    '{"name": "a\\u0000b"}': "NUL",
+    "[]": "Invalid input type",
+    '"text"': "Invalid input type",
+    "null": "may not be null",
+}
+
+
+async def test_strange_bodies(house: Any, toy: Any, add_site: Any, subtests: Any) -> None:
+    await add_site()
+    for text, said in STRANGE.items():
+        for path in ("/assets", "/sensors/2/schedules/trigger"):
+            with subtests.test(path, text=text[:40]):
+                headers = {"Content-Type": "application/json"}
+                answer = await toy.client.post(f"/api/v3_0{path}", content=text, headers=headers)
+                assert answer.status_code in (400, 422), answer.text
+                assert answer.json()["message"]
+                assert said in answer.text or path != "/assets"
+    assert len(await house.fetch("select id from asset")) == 2
+    assert not await house.fetch("select id from job")
+
+
+async def test_wrong_content_type(toy: Any) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "application/xml"):
+        for path in ("/assets", "/sensors/1/schedules/trigger"):
+            content = json.dumps({"name": "x", "generic_asset_type_id": 1})
+            answer = await toy.client.post(f"/api/v3_0{path}", content=content, headers={"Content-Type": kind})
+            # The trigger is for a sensor that is not there, which may be found out first.
+            assert answer.status_code == 415 or "sensor" in answer.text
+            if path == "/assets":
+                assert "application/json" in answer.json()["message"]
+
+
+async def test_large_bodies_are_refused(open_house: Any) -> None:
+    async with open_house(max_body_mb=0.1) as house:
+        toy = await house.person("toy", await house.account("toy"), "account-admin")
+        body = {"name": "x", "generic_asset_type_id": 1, "description": "y" * 200_000}
+        answer = await toy.client.post("/api/v3_0/assets", json=body)
+        assert answer.status_code == 413
+        assert not await house.fetch("select id from asset")
+
+
+ASSET = {"name": "x", "generic_asset_type_id": 6}
+SENSOR = {"name": "x", "unit": "kW", "event_resolution": "PT15M", "generic_asset_id": 1}
+
+
+WRONG_ASSETS: list[tuple[Any, ...]] = [
+    ({"latitude": 91}, "latitude", "Latitude 91.0 exceeds the maximum latitude of 90 degrees."),
+    ({"longitude": -181}, "longitude", "Longitude -181.0 exceeds the minimum longitude of -180 degrees."),
+    ({"latitude": "north"}, "latitude", "Not a valid number."),
+    ({"name": ""}, "name", "Shorter than minimum length 1."),
+    ({"name": "x" * 256}, "name", "Longer than maximum length 255."),
+    ({"name": None}, "name", "Field may not be null."),
+    ({"name": ["x"]}, "name", "Not a valid string."),
+    ({"generic_asset_type_id": 999}, "generic_asset_type_id", "GenericAssetType with id 999 doesn't exist."),
+    (
+        {"generic_asset_type_id": 10**12},
+        "generic_asset_type_id",
+        "GenericAssetType with id 2147483647 doesn't exist.",
+    ),
+    ({"account_id": -5}, "account_id", "Account with Id -5 doesn't exist."),
+    ({"parent_asset_id": 999}, "parent_asset_id", "No asset found with ID 999."),
+    ({"attributes": "{"}, "attributes", "Not valid JSON: unexpected end of data."),
+    ({"attributes": "[]"}, "attributes", "Not a valid mapping type."),
+    ({"attributes": '{"a": "\\u0000"}'}, "attributes", "Must not contain the character NUL."),
+    ({"flex_model": {"soc-max": "90 EUR"}}, "soc-max", "Cannot convert value `90 EUR` to 'MWh'"),
+    ({"flex_model": {"soc-maxx": "90 kWh"}}, "soc-maxx", "Unknown field."),
+    ({"flex_context": {"consumption-price": {"sensor": 999}}}, "consumption-price", "No sensor found with ID 999."),
+    ({"sensors_to_show": [{"title": "x", "sensors": [999]}]}, "sensors_to_show", "No sensor found with ID 999."),
+    ({"sensors_to_show": {}}, "sensors_to_show", "Not a valid list."),
+    ({"owner": 1}, "owner", "Unknown field."),
+]
+
+
+async def test_wrong_assets(house: Any, toy: Any, subtests: Any) -> None:
+    for change, field, problem in WRONG_ASSETS:
+        with subtests.test(field, change=change):
+            refused = await toy.post("/assets", ASSET | change, status=422)
+            assert refused["message"] == {"json": {field: [problem]}}
+    assert not await house.fetch("select id from asset")
+
+
+WRONG_SENSORS: list[tuple[Any, ...]] = [
+    ({"unit": "florps"}, "unit"),
+    ({"unit": "9**9**9**9 kW"}, "unit"),
+    ({"event_resolution": "1 hour"}, "event_resolution"),
+    ({"event_resolution": "-PT1H"}, "event_resolution"),
+    ({"event_resolution": "P1M"}, "event_resolution"),
+    ({"event_resolution": "P1000Y"}, "event_resolution"),
+    ({"event_resolution": "PT" + "9" * 99 + "H"}, "event_resolution"),
+    ({"event_resolution": "P99999999999D"}, "event_resolution"),
+    ({"timezone": "Mars/Olympus"}, "timezone"),
+    ({"timezone": "../../etc/passwd"}, "timezone"),
+    ({"generic_asset_id": 999}, "generic_asset_id"),
+    ({"name": "x" * 121}, "name"),
+    ({"entity_address": "x"}, "entity_address"),
+]
+
+
+async def test_wrong_sensors(house: Any, toy: Any, subtests: Any) -> None:
+    await toy.post("/assets", ASSET)
+    for change, field in WRONG_SENSORS:
+        with subtests.test(field, change=change):
+            refused = await toy.post("/sensors", SENSOR | change, status=422)
+            assert list(refused["message"]["json"]) == [field]
+    assert not await house.fetch("select id from sensor")
+
+
+WRONG_QUESTIONS: list[tuple[Any, ...]] = [
+    ("/assets", {"page": 0}, "page"),
+    ("/assets", {"page": -1}, "page"),
+    ("/assets", {"page": 10**9}, "page"),
+    ("/assets", {"page": 1, "per_page": 0}, "per_page"),
+    ("/assets", {"page": 1, "per_page": 10**6}, "per_page"),
+    ("/assets", {"sort_by": "name; drop table asset"}, "sort_by"),
+    ("/assets", {"sort_dir": "sideways"}, "sort_dir"),
+    ("/assets", {"fields": "id|password"}, "fields"),
+    ("/assets", {"root": 999}, "root"),
+    ("/assets", {"depth": -1}, "depth"),
+    ("/assets", {"account_id": 999}, "account_id"),
+    ("/assets", {"nonsense": 1}, "nonsense"),
+    ("/sensors", {"asset_id": "one"}, "asset_id"),
+    ("/users", {"page": "x"}, "page"),
+    ("/users", {"account_id": 10**20}, "account_id"),
+    ("/accounts", {"sort_by": "plan"}, "sort_by"),
+    ("/sources", {"only_latest": "perhaps"}, "only_latest"),
+]
+
+
+async def test_wrong_questions(toy: Any, subtests: Any) -> None:
+    for path, params, field in WRONG_QUESTIONS:
+        with subtests.test(path, params=params):
+            refused = await toy.get(path, 422, **params)
+            assert list(refused["message"]["query"]) == [field]
+
+
+NASTY = ["'; drop table asset; --", '<script>alert("x")</script>', "%_\\", "Ω≈ç√∫ 🔋", "{0} {name}", "null", "../.."]
+
+
+async def test_names_are_only_names(toy: Any, subtests: Any) -> None:
+    for name in NASTY:
+        with subtests.test(name):
+            made = await toy.post("/assets", ASSET | {"name": name, "attributes": {"note": name}})
+            assert made["name"] == name
+            assert json.loads(made["attributes"]) == {"note": name}
+            # The words of the filter must all occur in the name; none of their characters is special.
+            found = await toy.get("/assets", page=1, filter=name)
+            assert [asset["id"] for asset in found["data"]] == [made["id"]]
+
+
+IDS = ["abc", "1.5", "-1", "0", "99999999999999999999", "%00", "1;2"]
+PATHS = ["/assets/{}", "/sensors/{}", "/users/{}", "/accounts/{}", "/sensors/{}/data", "/jobs/{}"]
+
+
+async def test_ids_that_nothing_has(toy: Any, subtests: Any) -> None:
+    for path in [path.format(id) for path in PATHS for id in IDS]:
+        with subtests.test(path):
+            answer = await toy.client.get(f"/api/v3_0{path}")
+            assert answer.status_code in (404, 422)
+            assert answer.json()["message"]
+
+
+async def test_unknown_paths_and_methods(house: Any) -> None:
+    unknown = await house.guest().get("/api/v3_0/nope")
+    assert unknown.status_code == 404
+    assert unknown.json()["status"] == 404
+    wrong = await house.guest().put("/api/v3_0/assets/5", json={})
+    assert wrong.status_code == 405
+    assert wrong.json() == {"message": "The method is not allowed for the requested URL.", "status": 405}
+    assert wrong.headers["FlexMeasures-Version"] == "1.0.1"
+
+
+async def test_database_away_is_a_503_that_says_when(house: Any, toy: Any, monkeypatch: Any) -> None:
+    from flexmodel.errors import Unavailable
+
+    async def away() -> Any:
+        raise Unavailable("database")
+
+    monkeypatch.setattr(house.store, "_acquire", away)
+    answer = await toy.client.get("/api/v3_0/assets")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "2"
+    assert "database" in answer.json()["message"]
+    ready = await house.guest().get("/api/v3_0/health/ready")
+    assert (ready.status_code, ready.json()["database_sql"]) == (503, False)

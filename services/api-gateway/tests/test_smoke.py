@@ -1,3 +1,0 @@
-async def test_it(toy, house, add_site):
-    print(await add_site())
-    print(await toy.get("/assets"))
