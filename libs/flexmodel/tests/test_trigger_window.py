@@ -37,6 +37,28 @@ def test_another_resolution_may_be_asked_for(read: Any, battery: dict[str, Any],
     assert read([battery], resolution=text).window.steps == steps
 
 
+@pytest.mark.parametrize(
+    ("begin", "resolution"),
+    [
+        ("2026-03-02T00:00:00+01:00", "PT4H"),
+        ("2026-03-02T00:00:00+01:00", "P1D"),
+        ("2026-03-02T00:00:00+00:00", "PT12H"),
+        ("2026-03-02T00:00:00+05:30", "PT1H"),
+        ("2026-03-01T23:00:00+00:00", "PT24H"),
+    ],
+)
+def test_long_steps_count_from_local_midnight_or_that_of_utc(
+    read: Any, battery: dict[str, Any], begin: str, resolution: str
+):
+    trigger = read([battery], start=begin, resolution=resolution)
+    assert trigger.window.start == datetime.fromisoformat(begin)
+
+
+def test_a_target_extends_by_whole_steps_from_the_start(read: Any, battery: dict[str, Any], start: datetime):
+    trigger = read([battery | target("2026-03-03T05:00:00+01:00")], resolution="PT4H")
+    assert trigger.window.end == start + timedelta(hours=32)
+
+
 def test_on_a_sensor_the_resolution_is_a_multiple(read: Any, battery: dict[str, Any]):
     del battery["sensor"]
     assert read(battery, sensor_id=30, resolution="PT1H").window.steps == 24

@@ -30,6 +30,8 @@ class Request:
     """The sensor in the path; None: the path names an asset."""
 
     start: datetime
+    offset: timedelta
+    """Of the start from UTC, as sent."""
     end: datetime
     resolution: timedelta | None
     prior: datetime | None
@@ -78,6 +80,7 @@ def read_request(message: Any, tree: AssetTree, sensor_id: int | None, planning_
     return Request(
         sensor_id=sensor_id,
         start=times["start"].astimezone(UTC),
+        offset=times["start"].utcoffset(),
         end=duration.after(times["start"]).astimezone(UTC),
         resolution=times["resolution"],
         prior=times["prior"],

@@ -13,7 +13,7 @@ from flexmodel.penalties import Penalties
 from flexmodel.problem import Window
 from flexmodel.reading import Reader
 from flexmodel.roles import DeviceEntry, Roles, asset_of, soc_sensor
-from flexmodel.time import TimeError, is_on_clock, parse_moment
+from flexmodel.time import TimeError, parse_moment
 from flexmodel.values import Fixed, Segment, Segments, SensorReference, VariableQuantity
 
 RADIUS = 4
@@ -96,7 +96,7 @@ def _stock(
 ) -> Stock:
     first = owner.entries[0]
     wishes = {name: owner.the(name) for name in ("soc_minima", "soc_maxima", "soc_targets")}
-    off_tick = any(_is_off_tick(wish, window.resolution) for wish in wishes.values())
+    off_tick = any(_is_off_tick(wish, window) for wish in wishes.values())
     minima_price, maxima_price = penalties.off_tick if off_tick else penalties.state_of_charge
     efficiency = owner.the("storage_efficiency")
     return Stock(
@@ -191,11 +191,12 @@ def _efficiency_resolution(owner: _Owner, efficiency: VariableQuantity, reader: 
     raise Invalid({"storage-efficiency": ["There is no power sensor whose resolution says for how long it counts."]})
 
 
-def _is_off_tick(wish: VariableQuantity | None, resolution: timedelta) -> bool:
+def _is_off_tick(wish: VariableQuantity | None, window: Window) -> bool:
     """Whether a list has a time between two steps."""
     if not isinstance(wish, Segments):
         return False
-    return any(not is_on_clock(moment, resolution) for item in wish.items for moment in (item.start, item.end))
+    moments = [moment for item in wish.items for moment in (item.start, item.end)]
+    return any((moment - window.start) % window.resolution for moment in moments)
 
 
 def _attribute(entry: DeviceEntry, reader: Reader, name: str, default: Any) -> Any:

@@ -1,14 +1,14 @@
 """The planning window: its resolution, its place on the clock, and how far targets extend it."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from flexmodel.errors import Invalid
 from flexmodel.flex_model import FlexModelEntry
 from flexmodel.problem import Window
 from flexmodel.request import Request
 from flexmodel.roles import DeviceEntry
-from flexmodel.time import ceil, format_duration, is_on_clock
+from flexmodel.time import ceil, format_duration, is_on_clock, zone
 from flexmodel.tree import AssetTree
 from flexmodel.values import Segments
 
@@ -21,12 +21,7 @@ def planning_window(
 ) -> tuple[Window, list[str]]:
     """The window to plan, and a warning for every target that lies beyond it."""
     resolution = _resolution(request, devices, tree)
-    if not is_on_clock(request.start, resolution):
-        tick = ceil(request.start, resolution).isoformat()
-        raise Invalid(
-            {"start": [f"Must be on the clock in steps of {format_duration(resolution)}; the next one is at {tick}."]},
-            where=request.where,
-        )
+    _check_clock(request, resolution, devices, tree)
     if (request.end - request.start) % resolution:
         raise Invalid(
             {"duration": [f"Must be a multiple of the resolution, {format_duration(resolution)}."]}, where=request.where
@@ -35,13 +30,26 @@ def planning_window(
     targets = _target_ends(devices)
     end = request.end
     if targets:
-        end = max(end, min(ceil(max(targets), resolution), ceil(furthest, resolution)))
+        steps = -((request.start - min(max(targets), furthest)) // resolution)
+        end = max(end, request.start + steps * resolution)
     warnings = [
         f"A target at {target.isoformat()} lies beyond the end of the schedule and is left out."
         for target in targets
         if target > end
     ]
     return Window(request.start, resolution, (end - request.start) // resolution), warnings
+
+
+def _check_clock(request: Request, resolution: timedelta, devices: Sequence[DeviceEntry], tree: AssetTree) -> None:
+    """Refuses a start between the ticks of every clock in question: UTC, the message's and the power sensors'."""
+    places = {tree.sensors[entry.power_sensor].timezone for entry in devices if entry.power_sensor is not None}
+    offsets = {timedelta(0), request.offset}
+    offsets |= {request.start.astimezone(zone(place)).utcoffset() or timedelta(0) for place in places}
+    if any(is_on_clock(request.start + offset, resolution) for offset in offsets):
+        return
+    tick = (ceil(request.start + request.offset, resolution) - request.offset).astimezone(timezone(request.offset))
+    sentence = f"Must be on the clock in steps of {format_duration(resolution)}; the next one is at {tick.isoformat()}."
+    raise Invalid({"start": [sentence]}, where=request.where)
 
 
 def _resolution(request: Request, devices: Sequence[DeviceEntry], tree: AssetTree) -> timedelta:
