@@ -6,19 +6,24 @@ Bands are cut to what the device's limits allow at the step; a band that they ex
 """
 
 import numpy as np
-from flexmodel.problem import Bands, Problem
+from flexmodel.problem import Array, Bands, Index, Problem
 
 from scheduler.formulation.builder import Builder
 from scheduler.formulation.power import Power
 
 
-def add_bands(builder: Builder, problem: Problem, power: Power) -> None:
-    """Columns (bands, steps) and three rows for each step of every device with bands."""
-    for number, bands in enumerate(problem.bands):
-        _add(builder, f"bands.{number}", bands, power)
+def add_bands(builder: Builder, problem: Problem, power: Power) -> tuple[Index, ...]:
+    """Columns (bands, steps) and three rows for each step of every device with bands; gives the columns."""
+    return tuple(_add(builder, f"bands.{number}", bands, power) for number, bands in enumerate(problem.bands))
 
 
-def _add(builder: Builder, name: str, bands: Bands, power: Power) -> None:
+def guess(modes: Index, x: Array) -> Array:
+    """The band that a solution without whole numbers leans to at every step, as values of the columns."""
+    leaning = np.where(modes >= 0, x[modes], -np.inf)
+    return np.where(np.arange(len(modes))[:, None] == np.argmax(leaning, axis=0), 1.0, 0.0)
+
+
+def _add(builder: Builder, name: str, bands: Bands, power: Power) -> Index:
     device = bands.device
     low = np.maximum(bands.bands[:, :1], power.lowest[device])
     high = np.minimum(bands.bands[:, 1:], power.highest[device])
@@ -32,3 +37,4 @@ def _add(builder: Builder, name: str, bands: Bands, power: Power) -> None:
     ):
         power.put(builder, rows[None, :], np.array([device]))
         builder.put(rows, mode, -edge)
+    return mode

@@ -1,6 +1,5 @@
 """The ledger of a problem: every priced term, and what a schedule costs by name."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flexmodel.problem import Array, Problem
@@ -20,6 +19,8 @@ class Ledger:
 
     terms: tuple[Each | Largest, ...]
     aggregates: Aggregates
+    breaches: frozenset[str]
+    """The names of the costs of broken limits."""
 
     def costs(self, power: Array, stock: Array) -> dict[str, float]:
         """The cost by name of device powers (devices, steps) and stocks at the end of each step (stocks, steps).
@@ -38,13 +39,8 @@ class Ledger:
 def read(problem: Problem) -> Ledger:
     """All terms of a problem."""
     aggregates = of_problem(problem)
-    terms = tuple(_own_terms(problem, aggregates))
+    soft = tuple(breaches(problem, aggregates))
+    terms = (*energy(problem, aggregates), *peaks(problem, aggregates), *soft, *fullness(problem))
     taken = {name for term in terms for name in term.names}
-    return Ledger((*terms, *custom(problem, aggregates, taken)), aggregates)
-
-
-def _own_terms(problem: Problem, aggregates: Aggregates) -> Iterator[Each | Largest]:
-    yield from energy(problem, aggregates)
-    yield from peaks(problem, aggregates)
-    yield from breaches(problem, aggregates)
-    yield from fullness(problem)
+    broken = frozenset(name for term in soft for name in term.names)
+    return Ledger((*terms, *custom(problem, aggregates, taken)), aggregates, broken)

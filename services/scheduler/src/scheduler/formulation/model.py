@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 
-from flexmodel.problem import Problem
+from flexmodel.problem import Array, Index, Problem
 
-from scheduler.formulation import ledger
-from scheduler.formulation.bands import add_bands
+from scheduler.formulation import bands, ledger, starts
 from scheduler.formulation.builder import Builder, Program
 from scheduler.formulation.coupling import add_coupling
 from scheduler.formulation.ledger import Ledger
 from scheduler.formulation.net import Net, add_net
 from scheduler.formulation.nodes import add_nodes
 from scheduler.formulation.power import Power, add_power
-from scheduler.formulation.starts import add_starts
 from scheduler.formulation.storage import Storage, add_storage
 
 
@@ -26,6 +24,19 @@ class Model:
     power: Power
     storage: Storage
     net: Net
+    modes: tuple[Index, ...]
+    """Columns of operation modes, for each device that has them."""
+    starts: tuple[Index, ...]
+    """Columns of the processes."""
+
+    def guess(self, x: Array) -> Array:
+        """A solution without whole numbers, with a plausible choice in place of the fractions."""
+        guessed = x.copy()
+        for modes in self.modes:
+            guessed[modes[modes >= 0]] = bands.guess(modes, x)[modes >= 0]
+        for process, columns in zip(self.problem.processes, self.starts, strict=True):
+            guessed[columns[columns >= 0]] = starts.guess(process, self.problem)[columns >= 0]
+        return guessed
 
 
 def formulate(problem: Problem) -> Model:
@@ -37,6 +48,6 @@ def formulate(problem: Problem) -> Model:
     net = add_net(builder, book.aggregates, power, book.terms)
     add_coupling(builder, problem, power)
     add_nodes(builder, problem, power)
-    add_bands(builder, problem, power)
-    add_starts(builder, problem, power)
-    return Model(problem, book, builder.build(), power, storage, net)
+    modes = bands.add_bands(builder, problem, power)
+    processes = starts.add_starts(builder, problem, power)
+    return Model(problem, book, builder.build(), power, storage, net, modes, processes)

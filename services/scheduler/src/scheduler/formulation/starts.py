@@ -7,20 +7,29 @@ An INFLEXIBLE process starts at the first step from which it can run through; it
 """
 
 import numpy as np
-from flexmodel.problem import Index, Kind, Problem, Process
+from flexmodel.problem import Array, Index, Kind, Problem, Process
 
 from scheduler.formulation.builder import Builder
 from scheduler.formulation.power import Power
-from scheduler.processes.plan import admissible
+from scheduler.processes.plan import admissible, plan
 
 
-def add_starts(builder: Builder, problem: Problem, power: Power) -> None:
-    """Columns (steps) and a row for each step of every process."""
-    for number, process in enumerate(problem.processes):
-        _add(builder, f"process.{number}", process, power)
+def add_starts(builder: Builder, problem: Problem, power: Power) -> tuple[Index, ...]:
+    """Columns (steps) and a row for each step of every process; gives the columns."""
+    return tuple(_add(builder, f"process.{number}", process, power) for number, process in enumerate(problem.processes))
 
 
-def _add(builder: Builder, name: str, process: Process, power: Power) -> None:
+def guess(process: Process, problem: Problem) -> Array:
+    """The best start if nothing but the price mattered, as values of the columns; the earliest of equals."""
+    prices = {site.commodity: site.consumption_price for site in problem.sites}
+    price = prices.get(problem.devices.commodity[process.device], np.zeros(problem.window.steps))
+    runs = plan(price, process.steps, process.kind, process.allowed, dearest=process.power < 0)
+    if process.kind is not Kind.BREAKABLE:
+        runs = np.arange(len(runs)) == np.argmax(runs)
+    return runs.astype(np.float64)
+
+
+def _add(builder: Builder, name: str, process: Process, power: Power) -> Index:
     device, steps = process.device, len(process.allowed)
     run = 1 if process.kind is Kind.BREAKABLE else process.steps
     offered = admissible(process.allowed, run)
@@ -33,6 +42,7 @@ def _add(builder: Builder, name: str, process: Process, power: Power) -> None:
     rows = builder.rows(f"{name}.power", np.ones(steps, dtype=bool), known, known)
     power.put(builder, rows[None, :], np.array([device]))
     builder.put(_while_running(rows, run), start, -process.power)
+    return start
 
 
 def _while_running(rows: Index, run: int) -> Index:

@@ -27,7 +27,7 @@ GLOP = (
     "use_dual_simplex: true use_preprocessing: false initial_basis: BIXBY "
     "primal_feasibility_tolerance: 1e-10 dual_feasibility_tolerance: 1e-10 solution_feasibility_tolerance: 1e-8"
 )
-SCIP = "limits/gap = {gap}\nnumerics/feastol = 1e-9\nnumerics/dualfeastol = 1e-9"
+SCIP = "limits/absgap = {gap}\nlimits/gap = 0\nnumerics/feastol = 1e-9\nnumerics/dualfeastol = 1e-9"
 
 
 class Answer(Enum):
@@ -108,7 +108,7 @@ AT_BOUND = 1e-8
 
 
 def solve_integer(program: Program, seconds: float, gap: float) -> Solution:
-    """Solve with whole numbers where the program asks for them, up to a relative gap."""
+    """Solve with whole numbers where the program asks for them, up to an absolute gap."""
     return _run(program, "scip", SCIP.format(gap=repr(gap)), seconds, whole=True)
 
 

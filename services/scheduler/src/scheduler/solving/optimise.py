@@ -1,8 +1,8 @@
 """Finds the cheapest schedule of a model: linear first, whole numbers only where the linear answer needs them.
 
 1. Solve without any choice. If the solution makes every choice by itself, it is optimal.
-2. Make the broken choices the way the solution leans and solve again. If that costs the same, it is optimal.
-   Otherwise it is a schedule to fall back on.
+2. Make the broken choices the way the solution leans (processes: as if only the price mattered) and solve again. If
+   that costs the same, it is optimal. Otherwise it is a schedule to fall back on.
 3. Let SCIP make the choices that can matter, check the others, and repeat with those that were broken.
 4. Solve once more with the choices as bounds, for exact numbers and dual prices.
 
@@ -28,7 +28,7 @@ class Options:
 
     seconds: float = 60.0
     gap: float = 1e-7
-    """Relative gap at which a solution with whole numbers counts as optimal."""
+    """Gap, relative to the cost without breaches, at which a solution with whole numbers counts as optimal."""
     every_binary: bool = False
     """Give the solver every choice as a binary at once (slow; to check the short cut)."""
 
@@ -42,6 +42,10 @@ class Outcome:
     bound: float
     proven: bool
     solver: str
+
+
+SEARCHING = 0.8
+"""Share of the time left that a search for whole numbers may take; the rest is for settling its answer."""
 
 
 class NoSolutionError(Exception):
@@ -59,9 +63,11 @@ def optimise(model: Model, options: Options) -> Outcome:
 
 class _Search:
     def __init__(self, model: Model, options: Options) -> None:
+        self.model = model
         self.program = model.program
         self.options = options
         self.deadline = time.monotonic() + options.seconds
+        self.tolerance = 0.0
         self.choices = join(
             [directions(model.program, model.problem.devices, model.power), kinks(model.program, model.net.pieces)]
         )
@@ -77,9 +83,11 @@ class _Search:
         whole = self.program.integer.any()
         if not whole and not broken.any() and not self.options.every_binary:
             return Outcome(self.program, relaxed, relaxed.bound, relaxed.answer is Answer.OPTIMAL, relaxed.solver)
-        leaning = None if whole else self._settle(self.program, broken, self.choices.nearest(relaxed.x))
+        program = _rounded(self.program, self.model.guess(relaxed.x)) if whole else self.program
+        leaning = self._settle(program, broken, self.choices.nearest(relaxed.x))
+        self.tolerance = self.options.gap * max(self._worth(relaxed.x), 1e-3)
         if leaning is not None and not self.options.every_binary and self._close(leaning, relaxed.bound):
-            return replace(leaning, bound=relaxed.bound)
+            return replace(leaning, bound=relaxed.bound, proven=True)
         return self._search(relaxed, broken, leaning)
 
     def _search(self, relaxed: Solution, broken: Mask, best: Outcome | None) -> Outcome:
@@ -88,9 +96,8 @@ class _Search:
         while True:
             if self._left() <= 0:
                 return self._late(best, bound)
-            answer = solve_integer(
-                with_binaries(self.program, self.choices, chosen), self._left(), self.options.gap * 0.5
-            )
+            binary = with_binaries(self.program, self.choices, chosen)
+            answer = solve_integer(binary, self._left() * SEARCHING, self.tolerance / 2)
             if answer.answer is Answer.INFEASIBLE:
                 raise NoSolutionError
             bound = max(bound, answer.bound)
@@ -122,7 +129,14 @@ class _Search:
             made |= broken
 
     def _close(self, outcome: Outcome, bound: float) -> bool:
-        return outcome.solution.objective - bound <= self.options.gap * max(abs(bound), 1e-3)
+        return outcome.solution.objective - bound <= self.tolerance
+
+    def _worth(self, x: Array) -> float:
+        """What a solution costs apart from broken limits, whose prices would drown everything else in a relative
+        gap."""
+        ledger, model = self.model.ledger, self.model
+        costs = ledger.costs(model.power.values(x), model.storage.soc.values(x))
+        return abs(sum(cost for name, cost in costs.items() if name not in ledger.breaches))
 
     def _finished(self, best: Outcome, bound: float) -> Outcome:
         return replace(best, bound=bound, proven=self._close(best, bound), solver=f"scip+{best.solver}")
