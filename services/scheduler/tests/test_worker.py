@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from flexserve.broker import Publisher, celery_app
 from flexserve.loop import Loop
@@ -16,6 +20,7 @@ from flexstore import jobs
 from flexstore.store import Store
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import QUEUE, make_tasks
+from scheduler.worker import warm_up
 
 CASES = Path(__file__).parent / "cases"
 
@@ -56,6 +61,31 @@ async def test_a_message_becomes_a_schedule(
     assert (job.status, job.error) == ("FINISHED", None)
 
 
+def test_the_worker_is_a_process_that_tells_its_health_and_ends_when_asked(database_url: str):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "FLEXMESH_DATABASE_URL": database_url, "FLEXMESH_PORT": str(port)}
+    environment["FLEXMESH_BROKER_URL"] = "memory://"
+    process = subprocess.Popen([sys.executable, "-m", "scheduler", "worker"], env=environment)
+    try:
+        deadline = time.monotonic() + 60
+        while not is_ready(port):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+
+
+def is_ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def test_a_wrong_setting_stops_the_start_with_its_name():
     environment = {**os.environ, "FLEXMESH_SOLVE_SECONDS": "-1"}
     done = subprocess.run(
@@ -74,3 +104,7 @@ def test_a_wrong_setting_stops_the_start_with_its_name():
 def test_the_worker_starts_without_heavy_packages(heavy: str):
     code = f"import scheduler.worker, sys; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_warming_up_plans_something():
+    warm_up()

@@ -1,5 +1,9 @@
 """The scheduler's worker: takes jobs from the broker until it is told to stop."""
 
+import asyncio
+
+from flexmodel.tree import AssetTree, TreeAsset
+from flexmodel.trigger import read_trigger
 from flexserve.broker import celery_app
 from flexserve.health import Check
 from flexserve.loop import Loop
@@ -7,7 +11,10 @@ from flexserve.worker import Worker
 from flexstore.store import Store
 
 from scheduler.app import SERVICE, create_app
+from scheduler.planning import plan
+from scheduler.resolve.readings import Readings
 from scheduler.settings import SchedulerSettings
+from scheduler.solving.optimise import Options
 from scheduler.tasks import QUEUE, make_tasks
 
 
@@ -29,4 +36,17 @@ def run(settings: SchedulerSettings) -> int:
         Check("database", lambda: store.ping(settings.readiness_timeout)),
         Check("broker", worker.check),
     ]
+    loop.spawn(asyncio.to_thread(warm_up))
     return worker.run(settings, create_app(settings, checks))
+
+
+def warm_up() -> None:
+    """Plan something small, so that the first job need not wait until units, models and the solver are loaded."""
+    tree = AssetTree(1, {1: TreeAsset(1, "site", None, None, "building")}, {})
+    message = {
+        "start": "2026-01-01T00:00:00Z",
+        "duration": "PT1H",
+        "flex-model": [{"asset": 1, "power-capacity": "1 kW", "soc-at-start": "1 kWh", "soc-max": "2 kWh"}],
+        "flex-context": {"consumption-price": "1 EUR/kWh"},
+    }
+    plan(read_trigger(message, tree), tree, Readings({}), Options())
