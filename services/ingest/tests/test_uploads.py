@@ -219,7 +219,7 @@ async def test_fields_of_the_form(service):
 
 async def test_an_upload_that_is_too_large_is_refused(service):
     sensor = await service.add_sensor()
-    answer = await service.upload(sensor, ("big.csv", b"x" * 26_000_000))
+    answer = await service.upload(sensor, ("big.csv", b"x" * 11_000_000))
     assert answer.status_code == 413
 
 

@@ -15,10 +15,10 @@ class IngestSettings(ServiceSettings):
     post_max_events: int = Field(
         1_000_000, gt=0, description="The most events that one posted message may fill at the sensor's resolution."
     )
-    upload_max_mb: float = Field(25.0, gt=0, description="The largest upload, in megabytes, all its files together.")
-    upload_max_rows: int = Field(1_000_000, gt=0, description="The most rows in one file.")
+    upload_max_mb: float = Field(10.0, gt=0, description="The largest upload, in megabytes, all its files together.")
+    upload_max_rows: int = Field(500_000, gt=0, description="The most rows in one file.")
     upload_max_unpacked_mb: float = Field(
-        100.0, gt=0, description="How large an Excel file may be once it is unpacked, in megabytes."
+        50.0, gt=0, description="How large an Excel file may be once it is unpacked, in megabytes."
     )
 
     @property

@@ -1,9 +1,11 @@
 """What cells of text say: times and numbers, as expressions over whole columns. What cannot be read becomes null."""
 
+from typing import Literal
+
 import polars as pl
 
-OFFSET = r"(?i)^(.*\d:\d\d\S*?)\s*(z|utc|[+-]\d\d(?::?\d\d)?)$"
-"""A time of day followed by its distance to UTC."""
+SUFFIX = r"(?:[Zz]|[Uu][Tt][Cc]|[+-]\d\d(?::?\d\d)?)$"
+"""The distance to UTC, after a time of day."""
 
 SPELLINGS = (
     (r"(\d)[Tt](\d)", "$1 $2"),
@@ -18,40 +20,60 @@ SPELLINGS = (
 NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 
 
+def suffix(column: str) -> pl.Expr:
+    """The distance to UTC as written; null if none is."""
+    text = pl.col(column)
+    return pl.when(text.str.contains(":", literal=True)).then(text.str.extract(SUFFIX, 0))
+
+
 def wall_time(column: str) -> pl.Expr:
     """The date and time of day as written, whatever its distance to UTC."""
-    text = pl.coalesce(pl.col(column).str.extract(OFFSET, 1), pl.col(column))
+    text = pl.col(column).str.strip_suffix(suffix(column).fill_null("")).str.strip_chars_end()
     for spelling, plain in SPELLINGS:
         text = text.str.replace(spelling, plain)
     return text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
 
 
-def offset(column: str) -> pl.Expr:
-    """The distance to UTC as written; null if none is."""
-    text = pl.col(column).str.extract(OFFSET, 2)
-    sign = pl.when(text.str.starts_with("-")).then(-1).otherwise(1)
-    hours, minutes = (text.str.extract(r"^[+-](\d\d):?(\d\d)?", i).cast(pl.Int64).fill_null(0) for i in (1, 2))
-    return pl.when(text.is_not_null()).then(pl.duration(minutes=sign * (60 * hours + minutes)))
+def minutes(written: str) -> int:
+    """How far a clock is ahead of UTC."""
+    digits = written.lstrip("+-").replace(":", "")
+    if not digits.isdigit():
+        return 0
+    ahead = 60 * int(digits[:2]) + int(digits[2:] or 0)
+    return -ahead if written.startswith("-") else ahead
 
 
-def times(column: str, zone: str, *, beside: list[str]) -> pl.Expr:
-    """The column's times in UTC. Those without a distance to UTC are read in `zone`.
+def times(text: pl.DataFrame, column: str, zone: str, *, beside: list[str]) -> pl.DataFrame:
+    """The column's times as written (`wall`) and in UTC (`utc`). Those without a distance to UTC are read in `zone`.
 
     An hour that the clock shows twice is read by the order of the rows: a time that comes back, with the same cells
     `beside` it, is the second one.
     """
-    local, distance = wall_time(column), offset(column)
-    place = pl.int_range(pl.len()).over(column, *beside)
-    last = pl.len().over(column, *beside) - 1
-    rising = local.first() <= local.last()
-    comes_back = pl.when(rising).then(place > 0).otherwise(place < last)
-    in_zone = local.dt.replace_time_zone(
-        zone,
-        ambiguous=pl.when(comes_back).then(pl.lit("latest")).otherwise(pl.lit("earliest")),
-        non_existent="null",
-    )
-    as_written = (local - distance).dt.replace_time_zone("UTC")
-    return pl.when(distance.is_not_null()).then(as_written).otherwise(in_zone.dt.convert_time_zone("UTC"))
+    read = text.select(column, *beside, wall=wall_time(column), suffix=suffix(column))
+    ahead = {written: minutes(written) for written in read["suffix"].unique().drop_nulls()}
+    distance = pl.duration(minutes=pl.col("suffix").replace_strict(ahead, default=None, return_dtype=pl.Int64))
+    read = read.with_columns(utc=(pl.col("wall") - distance).dt.replace_time_zone("UTC"))
+    local = pl.col("wall").is_not_null() & pl.col("suffix").is_null()
+    if read.select(local.any()).item():
+        first, second = (in_zone(zone, ambiguous) for ambiguous in ("earliest", "latest"))
+        read = read.with_columns(first=first, second=second, comes_back=pl.lit(False))
+        if (read["first"] != read["second"]).any():
+            read = read.with_columns(comes_back=comes_back(read, [column, *beside]))
+        read = read.with_columns(utc=pl.when(~local).then("utc").when("comes_back").then("second").otherwise("first"))
+    return read.select("wall", "utc")
+
+
+def in_zone(zone: str, ambiguous: Literal["earliest", "latest"]) -> pl.Expr:
+    local = pl.col("wall").dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null")
+    return local.dt.convert_time_zone("UTC")
+
+
+def comes_back(read: pl.DataFrame, key: list[str]) -> pl.Series:
+    """Whether the same key was there before; after, in a file that runs backwards."""
+    known = read["wall"].drop_nulls()
+    place = pl.int_range(pl.len()).over(key)
+    later = place > 0 if known[0] <= known[-1] else place < pl.len().over(key) - 1
+    return read.select(later).to_series()
 
 
 def numbers(column: str, *, decimal_comma: bool) -> pl.Expr:

@@ -94,12 +94,14 @@ def plainly(name: str) -> str:
 
 def read_cells(text: pl.DataFrame, zone: str, decimal_comma: bool) -> Rows:
     comma = decimal_comma and text["value"].str.contains(",", literal=True).any()
+    starts = cells.times(text, "start", zone, beside=["belief", "source"])
+    beliefs = cells.times(text, "belief", zone, beside=["start", "source"])
     frame = text.select(
         "row",
         "source",
-        wall=cells.wall_time("start"),
-        start=cells.times("start", zone, beside=["belief", "source"]),
-        belief=cells.times("belief", zone, beside=["start", "source"]),
+        wall=starts["wall"],
+        start=starts["utc"],
+        belief=beliefs["utc"],
         value=cells.numbers("value", decimal_comma=comma),
     )
     point = "; the file writes decimal commas, so a point is unclear" if comma else ", such as 12.5"

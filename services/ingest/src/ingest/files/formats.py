@@ -49,7 +49,7 @@ def read(data: bytes, limits: Limits) -> Table:
     elif data.startswith(b"PAR1"):
         table = parquet(data, limits)
     else:
-        table = csv(data)
+        table = csv(data, limits)
     if table.rows.height > limits.rows:
         raise FileError(f"There are more than {limits.rows} rows. Split the file.")
     if table.rows.width > MAX_COLUMNS:
@@ -65,7 +65,7 @@ def named_by_position(rows: pl.DataFrame) -> pl.DataFrame:
 # --- CSV
 
 
-def csv(data: bytes) -> Table:
+def csv(data: bytes, limits: Limits) -> Table:
     text = decode(data)
     if not text.strip():
         raise FileError("The file is empty.")
@@ -74,7 +74,9 @@ def csv(data: bytes) -> Table:
     head = body.partition("\n")[0]
     separator = max(SEPARATORS, key=head.count)
     try:
-        rows = pl.read_csv(body.encode(), has_header=False, infer_schema=False, separator=separator)
+        rows = pl.read_csv(
+            body.encode(), has_header=False, infer_schema=False, separator=separator, n_rows=limits.rows + 1
+        )
     except pl.exceptions.PolarsError as error:
         raise FileError(why_not_csv(body.splitlines(), first, separator)) from error
     return Table(rows, first, decimal_comma=separator != ",")
