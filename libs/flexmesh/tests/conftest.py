@@ -1,7 +1,9 @@
 """A data directory of its own for the commands under test, with an embedded database that stays between commands."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from flexmesh.cli import app
@@ -10,12 +12,25 @@ from typer.testing import CliRunner, Result
 Command = Callable[..., Result]
 
 
+@contextmanager
+def own_directory() -> Iterator[Path]:
+    """Not below pytest's directory: every run as root closes that to others, and PostgreSQL runs as another user."""
+    with TemporaryDirectory(prefix="flexmesh-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with own_directory() as directory:
+        yield directory
+
+
 @pytest.fixture(scope="module")
-def data_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
+def data_directory() -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch, own_directory() as parent:
         for name in ("FLEXMESH_DATABASE_URL", "FLEXMESH_BROKER_URL", "FLEXMESH_PORT"):
             patch.delenv(name, raising=False)
-        directory = tmp_path_factory.mktemp("commands") / "data"
+        directory = parent / "data"
         patch.setenv("FLEXMESH_DATA_DIR", str(directory))
         yield directory
 

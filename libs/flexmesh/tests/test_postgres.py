@@ -17,8 +17,8 @@ from flexmodel.errors import Conflict
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> DataDirectory:
-    data = DataDirectory(tmp_path / "data")
+def directory(home: Path) -> DataDirectory:
+    data = DataDirectory(home / "data")
     data.create()
     return data
 

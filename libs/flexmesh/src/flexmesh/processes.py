@@ -28,6 +28,12 @@ def scheduler() -> int:
     return server.serve(create_app(settings), settings)
 
 
+def reporting() -> int:
+    from reporting.__main__ import main  # noqa: PLC0415
+
+    return main()
+
+
 def schedule_worker() -> int:
     from scheduler import worker  # noqa: PLC0415
     from scheduler.app import SERVICE  # noqa: PLC0415
@@ -38,5 +44,10 @@ def schedule_worker() -> int:
     return worker.run(settings)
 
 
-SERVICES: dict[str, Callable[[], int]] = {"gateway": gateway, "ingest": ingest, "scheduler": scheduler}
+SERVICES: dict[str, Callable[[], int]] = {
+    "gateway": gateway,
+    "ingest": ingest,
+    "scheduler": scheduler,
+    "reporting": reporting,
+}
 WORKERS: dict[str, Callable[[], int]] = {"schedule": schedule_worker}

@@ -36,8 +36,7 @@ def up(
     from flexmesh.steps import Steps
 
     steps = Steps()
-    with steps.step("Program", "loaded"):
-        from flexmesh import platform
+    from flexmesh import platform
 
     raise typer.Exit(platform.up(steps, with_toy=toy))
 

@@ -1,0 +1,100 @@
+"""The services of a platform in one process: the same applications as elsewhere, with only their settings changed."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+
+import uvicorn
+from api_gateway.app import create_app as create_gateway
+from api_gateway.settings import GatewaySettings
+from flexmodel.errors import FlexmeshError
+from flexserve import server, tokens
+from flexserve.broker import celery_app
+from flexserve.loop import Loop
+from flexserve.settings import ServiceSettings, load
+from flexserve.siblings import Sibling
+from flexserve.worker import Worker
+from flexstore.store import Store
+from ingest.app import create_app as create_ingest
+from ingest.settings import IngestSettings
+from reporting.app import create_app as create_reporting
+from reporting.settings import ReportingSettings
+from scheduler.settings import SchedulerSettings
+from scheduler.tasks import QUEUE, make_tasks
+
+from flexmesh import demonstration, toy
+from flexmesh.steps import Steps
+
+
+async def run(url: str, address: str, listening: socket.socket, steps: Steps, *, with_toy: bool) -> None:
+    """Serves at the address until SIGTERM or Ctrl-C, with the database at the URL and a broker in memory."""
+    settings = load(
+        GatewaySettings, database_url=url, broker_url="memory://", public_url=address, service_token=tokens.new()
+    )
+    async with AsyncExitStack() as stack:
+        with steps.step("Services", "gateway, ingest, scheduler, reporting"):
+            store = await Store.connect(settings.database_url, application="flexmesh")
+            stack.push_async_callback(store.close)
+            stack.enter_context(schedule_worker(settings))
+            ingest = create_ingest(load(IngestSettings, **shared(settings)), store)
+            sibling = Sibling("ingest", ingest, tokens.required(settings), timeout=settings.sibling_timeout)
+            stack.push_async_callback(sibling.close)
+            reporting = create_reporting(load(ReportingSettings, **shared(settings)), store)
+            await stack.enter_async_context(reporting.router.lifespan_context(reporting))
+            web = server.http_server(create_gateway(settings, ingest=sibling, store=store), settings)
+            serving = await start(web, listening)
+        tell = asyncio.create_task(introduce(store, settings.public_url, steps, with_toy=with_toy))
+        await serving
+        tell.cancel()
+        steps.say("Stopping ...")
+
+
+def shared(settings: ServiceSettings) -> dict[str, object]:
+    """What all services of the process must agree on; the rest they read from the environment, each for itself."""
+    return {name: getattr(settings, name) for name in ("database_url", "broker_url", "service_token")}
+
+
+async def start(web: uvicorn.Server, listening: socket.socket) -> "asyncio.Task[None]":
+    """Serves in the background; from now on SIGTERM and Ctrl-C end the serving."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: setattr(web, "should_exit", True))
+    serving = asyncio.create_task(web.serve(sockets=[listening]))
+    while not web.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
+        await asyncio.sleep(0.002)
+    return serving
+
+
+@contextmanager
+def schedule_worker(settings: ServiceSettings) -> Iterator[Worker]:
+    """The scheduler's worker in threads of this process."""
+    own = load(SchedulerSettings, **shared(settings))
+    with Loop() as loop:
+        store = loop.call(
+            Store.connect(own.database_url, max_size=own.database_connections, application="flexmesh scheduler")
+        )
+        app = celery_app(own, "scheduler")
+        make_tasks(app, store, loop, own)
+        worker = Worker(app, queues=[QUEUE], concurrency=own.worker_concurrency, loop=loop)
+        worker.start()
+        try:
+            yield worker
+        finally:
+            worker.stop(own.shutdown_grace)
+            loop.call(store.close())
+
+
+async def introduce(store: Store, url: str, steps: Steps, *, with_toy: bool) -> None:
+    """Tells what is where, after the toy schedule if it is asked for."""
+    try:
+        if with_toy:
+            await demonstration.show(store, url, steps)
+    except FlexmeshError as error:
+        print(error.message, file=sys.stderr)
+    steps.say()
+    steps.say(f"  Flexmesh runs at [bold]{url}[/bold] (started in {steps.seconds:.1f} s)")
+    if with_toy:
+        steps.say(f"  Log in as {toy.EMAIL} with password {toy.PASSWORD}")
+    steps.say("  Ctrl-C stops it; the data stays.")

@@ -1,0 +1,199 @@
+"""`flexmesh up` as people run it: started, stopped, killed, started again, in the way of another."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from flexmesh.datadir import DataDirectory, Lock
+
+COST = "-4.655136 EUR"
+READY = "Ctrl-C stops it"
+SECONDS = 90
+
+Start = Callable[..., "Up"]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Ours without any setting, in a home of its own."""
+    foreign = ("FLEXMESH_", "XDG_", "OTEL_")
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(foreign)}, "HOME": str(home)}
+
+
+class Up:
+    """A running `flexmesh up` in a home of its own."""
+
+    def __init__(self, home: Path, port: int, *options: str) -> None:
+        self.home, self.port = home, port
+        self.log = home / f"up-{time.monotonic_ns()}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flexmesh", "up", "--port", str(port), *options],
+                env=environment(home),
+                stdout=log,
+                stderr=log,
+                cwd=home,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def data(self) -> DataDirectory:
+        return DataDirectory(self.home / ".local" / "share" / "flexmesh")
+
+    def until(self, text: str) -> "Up":
+        deadline = time.monotonic() + SECONDS
+        while text not in self.output:
+            assert self.process.poll() is None, f"It ended with {self.process.returncode}:\n{self.output}"
+            assert time.monotonic() < deadline, f"'{text}' did not appear:\n{self.output}"
+            time.sleep(0.05)
+        return self
+
+    def until_ended(self) -> int:
+        return self.process.wait(SECONDS)
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=10)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Start]:
+    running: list[Up] = []
+
+    def begin(*options: str, port: int | None = None) -> Up:
+        running.append(Up(home, port or free_port(), *options))
+        return running[-1]
+
+    yield begin
+    for up in running:
+        up.process.terminate()
+        up.process.wait(SECONDS)
+
+
+def test_the_toy_schedule_comes_up_and_a_second_run_keeps_the_data(start: Start) -> None:
+    first = start("--toy").until(READY)
+    assert COST in first.output
+    assert "toy-user@flexmeasures.io with password toy-password" in first.output
+    assert f"http://localhost:{first.port}" in first.output
+    assert first.get("/health/ready").status_code == 200
+    children = first.children()
+    assert any("postgres" in child.name() for child in children)
+    first.process.send_signal(signal.SIGTERM)
+    assert first.until_ended() == 0
+    assert first.output.rstrip().endswith("Stopped.")
+    assert not [child for child in children if child.is_running()]
+    assert not Lock.is_held(first.data)
+
+    login = {"email": "toy-user@flexmeasures.io", "password": "toy-password"}
+    second = start().until(READY)
+    assert "up to date" in second.output
+    answer = httpx.post(f"http://127.0.0.1:{second.port}/api/requestAuthToken", json=login)
+    headers = {"Authorization": answer.json()["auth_token"]}
+    sensors = httpx.get(f"http://127.0.0.1:{second.port}/api/v3_0/sensors", headers=headers).json()
+    assert {"discharging", "production"} <= {sensor["name"] for sensor in sensors}
+    assert COST not in second.output
+
+
+def test_ctrl_c_stops_it_without_a_complaint(start: Start) -> None:
+    up = start().until(READY)
+    up.process.send_signal(signal.SIGINT)
+    assert up.until_ended() == 0
+    assert "Traceback" not in up.output
+
+
+@pytest.mark.parametrize("seconds", [0.2, 1.0, 2.5])
+def test_it_can_be_stopped_while_it_starts(start: Start, seconds: float) -> None:
+    up = start("--toy")
+    time.sleep(seconds)
+    children = up.children()
+    up.process.send_signal(signal.SIGTERM)
+    assert up.until_ended() in (0, -signal.SIGTERM)
+    assert "Traceback" not in up.output
+    assert not [child for child in children if child.is_running()]
+
+
+def test_after_a_kill_it_starts_again_with_all_data(start: Start) -> None:
+    killed = start("--toy").until(READY)
+    children = killed.children()
+    killed.process.kill()
+    killed.until_ended()
+    assert any(child.is_running() for child in children)
+    again = start("--toy").until(READY)
+    assert COST in again.output
+    again.process.send_signal(signal.SIGTERM)
+    assert again.until_ended() == 0
+    psutil.wait_procs(children, timeout=10)
+    assert not [child for child in children if child.is_running()]
+
+
+def test_a_port_in_use_is_told_before_anything_is_started(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        up = start("--toy", port=other.getsockname()[1])
+        assert up.until_ended() == 1
+    assert f"Port {up.port} on 127.0.0.1 is already in use" in up.output
+    assert "Traceback" not in up.output
+    assert not up.data.cluster.exists()
+
+
+def test_a_data_directory_in_use_is_told(start: Start) -> None:
+    first = start().until(READY)
+    second = start()
+    assert second.until_ended() == 1
+    assert f"in use by another running platform (process {first.process.pid})" in second.output
+    assert "Traceback" not in second.output
+    assert first.get("/health/ready").status_code == 200
+
+
+def test_a_data_directory_of_another_postgresql_is_told(start: Start) -> None:
+    first = start().until(READY)
+    first.process.send_signal(signal.SIGTERM)
+    first.until_ended()
+    (first.data.cluster / "PG_VERSION").write_text("15\n")
+    second = start()
+    assert second.until_ended() == 1
+    assert "was made by PostgreSQL 15" in second.output
+    assert "Traceback" not in second.output
+
+
+def test_a_wrong_setting_is_told(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flexmesh", "up"],
+        env={**environment(home), "FLEXMESH_LOG_LEVEL": "loud"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "FLEXMESH_LOG_LEVEL is 'loud'" in done.stderr
+
+
+def test_other_commands_use_the_database_of_the_running_platform(start: Start) -> None:
+    up = start("--toy").until(READY)
+    command = [sys.executable, "-m", "flexmesh", "show", "accounts"]
+    done = subprocess.run(command, env=environment(up.home), capture_output=True, text=True, check=True)
+    assert "Toy Account" in done.stdout
+    assert up.get("/health/ready").status_code == 200
+
+
+def test_an_idle_platform_stays_small(start: Start) -> None:
+    up = start("--toy").until(READY)
+    resident = psutil.Process(up.process.pid).memory_info().rss
+    assert resident < 300_000_000
