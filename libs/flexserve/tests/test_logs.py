@@ -103,3 +103,13 @@ async def test_ids_do_not_leak_between_tasks(log_lines: Any) -> None:
     lines = [line for line in log_lines() if line["event"] == "done"]
     assert [line["request_id"] for line in lines] == [f"r{line['number']}" for line in lines]
     assert len(lines) == 5
+
+
+def test_before_setup_only_warnings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    import importlib
+
+    importlib.reload(logs)
+    logs.get("x").info("quiet")
+    logs.get("x").warning("loud", password="hush")
+    captured = capsys.readouterr()
+    assert captured.out == "" and "loud" in captured.err and "quiet" not in captured.err and "hush" not in captured.err

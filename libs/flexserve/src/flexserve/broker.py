@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
 
+import orjson
 from celery import Celery
 from flexmodel.errors import Unavailable
 from kombu.entity import Exchange, Queue
@@ -25,7 +27,8 @@ log = logs.get(__name__)
 # still has the job, and its own count of attempts decides.
 DELIVERY_LIMIT = 20
 CONNECT_SECONDS = 4
-HEARTBEAT_SECONDS = 60
+# A worker that is frozen keeps the messages it was sent until the broker notices, after two of these.
+HEARTBEAT_SECONDS = 10
 DURABLE = 2
 
 
@@ -36,6 +39,10 @@ class BrokerApp(Celery):  # type: ignore[misc]
     timeout: float
     stopping: threading.Event
     """Set when the worker that runs this application's tasks has to stop."""
+
+    def task(self, *args: Any, **options: Any) -> Any:
+        """`@app.task(name="schedule")`: for this application only, not for all in the process as Celery has it."""
+        return super().task(*args, **{"shared": False, **options})
 
     def queue(self, name: str) -> Any:
         """The queue of the task `name`."""
@@ -93,10 +100,11 @@ class Publisher:
         need not exist. `headers` may carry the trace to continue (`tracing.carrier`), by default the current one.
         """
         with tracing.span(f"send {queue}", SpanKind.PRODUCER, parent=headers, messaging__destination__name=queue):
-            carried = {**(headers or {}), **tracing.carrier()}
             message = self._app.amqp.as_task_v2(str(uuid4()), queue, kwargs=dict(payload))
+            message.headers.update({**(headers or {}), **tracing.carrier()})
+            body = orjson.dumps(message.body)
             try:
-                await self._ask(lambda link: link.publish(queue, message, carried))
+                await self._ask(lambda link: link.publish(queue, body, message.headers, message.properties))
             except Unavailable:
                 metrics.MESSAGES.labels(queue, "failed").inc()
                 raise
@@ -159,27 +167,29 @@ class _Order:
         if not self.future.set_running_or_notify_cancel():
             return  # whoever asked has given up
         try:
-            self.future.set_result(self._twice(link))
+            self.future.set_result(self._persistently(link))
         except Exception as error:
             log.warning("the broker cannot be reached", error=f"{type(error).__name__}: {error}")
             unavailable = Unavailable("broker")
             unavailable.__cause__ = error
             self.future.set_exception(unavailable)
 
-    def _twice(self, link: "_Link") -> Any:
-        """A connection that has rested may have died unnoticed, so a failure on one is tried again on a new one."""
-        if link.is_open:
+    def _persistently(self, link: "_Link") -> Any:
+        """A failure may pass on a new connection: the old one may have died unnoticed while it rested, and RabbitMQ
+        refuses messages for a moment when two declare the same new queue. A broker that cannot be connected to is away.
+        """
+        for wait in (0.0, 0.1, None):
+            if not link.is_open:
+                link.open()
             try:
                 return self.work(link)
             except Exception as error:
-                log.info("connecting to the broker again", error=f"{type(error).__name__}: {error}")
                 link.drop()
-        try:
-            link.open()
-            return self.work(link)
-        except Exception:
-            link.drop()
-            raise
+                if wait is None:
+                    raise
+                log.info("asking the broker again", error=f"{type(error).__name__}: {error}")
+                time.sleep(wait)
+        raise AssertionError("the last round returns or raises")
 
 
 class _Link:
@@ -197,12 +207,10 @@ class _Link:
 
     def open(self) -> None:
         # No heartbeat: nobody would send it while the thread waits for work. Timeouts find a dead connection instead.
-        self._connection = self._app.connection_for_write(
-            heartbeat=0, transport_options=_timeouts(self._app.conf.broker_url, self._app.timeout)
-        )
-        connect(self._connection)
-        channel = self._connection.channel()
-        self._producer = Producer(channel, auto_declare=False)  # type: ignore[no-untyped-call]
+        connection = self._app.connection_for_write(heartbeat=0)
+        connect(connection, self._app.timeout)
+        self._producer = Producer(connection.channel(), auto_declare=False)  # type: ignore[no-untyped-call]
+        self._connection = connection
 
     def drop(self) -> None:
         connection, self._connection, self._producer = self._connection, None, None
@@ -210,21 +218,22 @@ class _Link:
         if connection is not None:
             connection.collect()
 
-    def publish(self, name: str, message: Any, headers: Mapping[str, str]) -> None:
+    def publish(self, name: str, body: bytes, headers: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
         queue = self._app.queue(name)
         if name not in self._declared:
             queue(self._producer.channel).declare()
             self._declared.add(name)
         self._producer.publish(
-            message.body,
+            body,
+            content_type="application/json",
+            content_encoding="utf-8",
             exchange="",
             routing_key=queue.routing_key,
-            serializer="json",
-            headers={**message.headers, **headers},
+            headers=dict(headers),
             delivery_mode=DURABLE,
             mandatory=True,
             confirm_timeout=self._app.timeout,
-            **message.properties,
+            **properties,
         )
 
     def ping(self) -> None:
@@ -238,11 +247,14 @@ class _Link:
                 return 0
 
 
-def connect(connection: Any) -> None:
-    """Connect once to any of the hosts in the URL, at once."""
+def connect(connection: Any, answer_seconds: float) -> None:
+    """Connect now to one of the hosts in the URL, and wait at most so long for each of its answers."""
     connection.ensure_connection(
         max_retries=1, interval_start=0, interval_step=0, interval_max=0, reraise_as_library_errors=False
     )
+    # amqp would wait forever, for instance for a quorum queue that has no leader.
+    if (sock := getattr(connection.connection, "sock", None)) is not None:
+        sock.settimeout(answer_seconds)
 
 
 def _split(url: str) -> tuple[str, str]:
@@ -258,7 +270,3 @@ def _split(url: str) -> tuple[str, str]:
 
 def _transport_options(url: str) -> dict[str, Any]:
     return {} if url.startswith(memory.SCHEME) else {"confirm_publish": True}
-
-
-def _timeouts(url: str, seconds: float) -> dict[str, float]:
-    return {} if url.startswith(memory.SCHEME) else {"read_timeout": seconds, "write_timeout": seconds}

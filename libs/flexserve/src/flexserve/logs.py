@@ -148,3 +148,16 @@ class _Bridge(logging.Handler):
             get(record.name).log(record.levelno, record.getMessage(), exc_info=record.exc_info or None)
         except Exception:
             self.handleError(record)
+
+
+# Until `setup` is called, as in a short command: warnings, to stderr.
+structlog.configure(
+    wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    logger_factory=_Output,
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        mask,
+        structlog.dev.ConsoleRenderer(colors=False),
+    ],
+)

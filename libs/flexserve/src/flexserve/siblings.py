@@ -8,7 +8,7 @@ from flexmodel.errors import Unavailable
 from opentelemetry.trace import SpanKind
 from pydantic import SecretStr
 from starlette.types import ASGIApp
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from flexserve import logs, tracing
 from flexserve.errors import raise_for
@@ -78,7 +78,7 @@ class Sibling:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type((httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)),
             stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_exponential_jitter(initial=0.05, max=0.3, jitter=0.05),
+            wait=wait_random_exponential(multiplier=0.05, max=0.3),
             reraise=True,
         )
         response: httpx.Response = await retrying(self._client.request, method, path, headers=headers, **options)

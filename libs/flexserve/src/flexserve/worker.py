@@ -29,6 +29,8 @@ log = logs.get(__name__)
 
 # What a cancelled task may take to put its job back, and the worker to leave the broker.
 LEAVE_SECONDS = 5.0
+# What the broker may take for an answer before the worker connects again.
+ANSWER_SECONDS = 10.0
 _RECONNECT_SECONDS = (0.25, 0.5, 1.0, 2.0)
 _starting = threading.Lock()
 
@@ -52,7 +54,7 @@ class Worker:
         """Work in a background thread. Connects, and connects again, by itself."""
         self.app.stopping.clear()
         for queue in self.queues:
-            self.app.amqp.queues.add(self.app.queue(queue))
+            self.app.amqp.queues[self.app.queue(queue).name] = self.app.queue(queue)
         with _starting:
             set_event_loop(None)  # celery would share one selector among all workers of a process
             self._controller = _Controller(
@@ -174,7 +176,7 @@ class _Consumer(Consumer):  # type: ignore[misc]
                 self._left.set()
                 raise WorkerShutdown(0)
             try:
-                connect(conn)
+                connect(conn, ANSWER_SECONDS)
             except Exception as error:
                 write = log.debug if attempt else log.warning
                 write("waiting for the broker", broker=conn.as_uri(), error=f"{type(error).__name__}: {error}")

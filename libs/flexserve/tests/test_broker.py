@@ -1,0 +1,290 @@
+"""Publishing and running tasks, the same on the broker of one process and on RabbitMQ."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flexmodel.errors import Unavailable
+from flexserve import logs
+from flexserve.broker import BrokerApp, Publisher, celery_app
+from flexserve.loop import Loop
+from flexserve.settings import ServiceSettings
+from flexserve.worker import Worker
+from prometheus_client import REGISTRY
+
+PublisherFor = Callable[[BrokerApp], Publisher]
+
+
+class Seen:
+    """What tasks saw, to be waited for."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+        self._changed = threading.Condition()
+
+    def add(self, item: Any) -> None:
+        with self._changed:
+            self.items.append(item)
+            self._changed.notify_all()
+
+    async def wait(self, count: int, seconds: float = 15) -> list[Any]:
+        def wait() -> bool:
+            with self._changed:
+                return self._changed.wait_for(lambda: len(self.items) >= count, seconds)
+
+        assert await asyncio.to_thread(wait), f"{len(self.items)} of {count} after {seconds} s: {self.items}"
+        return self.items
+
+
+@pytest.fixture
+def seen(broker_app: BrokerApp) -> Seen:
+    """With a task `bake` that reports its argument."""
+    seen = Seen()
+
+    @broker_app.task(name="bake")
+    def bake(job_id: Any) -> None:
+        seen.add(job_id)
+
+    return seen
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        await asyncio.sleep(0.02)
+
+
+async def length_becomes(publisher: Publisher, queue: str, length: int) -> None:
+    deadline = time.monotonic() + 10
+    while (found := await publisher.length(queue)) != length:
+        assert time.monotonic() < deadline, f"{found} messages wait in {queue}, not {length}"
+        await asyncio.sleep(0.05)
+
+
+async def test_a_task_published_before_the_worker_exists_runs_once(
+    broker_app: BrokerApp, seen: Seen, publisher_for: PublisherFor, worker_for: Any
+) -> None:
+    publisher = publisher_for(broker_app)
+    assert await publisher.length("bake") == 0
+    await publisher.publish("bake", {"job_id": "early"})
+    assert await publisher.length("bake") == 1
+    worker_for(broker_app, "bake")
+    await seen.wait(1)
+    await publisher.publish("bake", {"job_id": "late"})
+    assert await seen.wait(2) == ["early", "late"]
+    await length_becomes(publisher, "bake", 0)
+    await asyncio.sleep(0.2)
+    assert seen.items == ["early", "late"]
+
+
+async def test_many_messages_from_many_tasks_all_run(
+    broker_app: BrokerApp, seen: Seen, publisher_for: PublisherFor, worker_for: Any
+) -> None:
+    publisher = publisher_for(broker_app)
+    worker_for(broker_app, "bake", concurrency=4)
+    await asyncio.gather(*(publisher.publish("bake", {"job_id": number}) for number in range(200)))
+    assert sorted(await seen.wait(200)) == list(range(200))
+
+
+async def test_tasks_run_side_by_side_and_no_more_than_allowed(
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any
+) -> None:
+    started, go = Seen(), threading.Event()
+
+    @broker_app.task(name="knead")
+    def knead(job_id: int) -> None:
+        started.add(job_id)
+        go.wait(10)
+
+    publisher = publisher_for(broker_app)
+    worker_for(broker_app, "knead", concurrency=2)
+    for number in range(5):
+        await publisher.publish("knead", {"job_id": number})
+    await started.wait(2)
+    await asyncio.sleep(0.3)
+    assert len(started.items) == 2
+    # Each thread holds one message, none has a second one in advance.
+    await length_becomes(publisher, "knead", 3)
+    go.set()
+    await started.wait(5)
+
+
+async def test_a_task_that_fails_is_logged_and_not_repeated(
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any, log_lines: Any
+) -> None:
+    tried = Seen()
+
+    @broker_app.task(name="burn")
+    def burn(job_id: str) -> None:
+        tried.add(job_id)
+        raise RuntimeError("burnt, password=hush")
+
+    publisher = publisher_for(broker_app)
+    worker = worker_for(broker_app, "burn")
+    await publisher.publish("burn", {"job_id": "j7"})
+    await tried.wait(1)
+    await asyncio.sleep(0.3)
+    assert worker.stop(grace=5)
+    assert tried.items == ["j7"] and await publisher.length("burn") == 0
+    [line] = [line for line in log_lines() if line["event"] == "the task failed"]
+    assert (line["job_id"], line["queue"]) == ("j7", "burn")
+    assert "RuntimeError: burnt" in line["exception"] and "hush" not in line["exception"]
+    assert REGISTRY.get_sample_value("flexmesh_job_seconds_count", {"queue": "burn", "outcome": "failed"})
+
+
+async def test_a_task_whose_part_is_away_is_tried_again(
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any
+) -> None:
+    tried = Seen()
+
+    @broker_app.task(name="fetch")
+    def fetch(job_id: str) -> None:
+        tried.add(job_id)
+        if len(tried.items) < 3:
+            raise Unavailable("database", retry_after=0.05)
+
+    publisher = publisher_for(broker_app)
+    worker_for(broker_app, "fetch")
+    await publisher.publish("fetch", {"job_id": "j1"})
+    assert await tried.wait(3) == ["j1"] * 3
+    await length_becomes(publisher, "fetch", 0)
+
+
+async def test_stopping_lets_running_tasks_finish_and_takes_no_more(
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any
+) -> None:
+    started, finished = Seen(), Seen()
+
+    @broker_app.task(name="rise")
+    def rise(job_id: int) -> None:
+        started.add(job_id)
+        time.sleep(0.5)
+        finished.add(job_id)
+
+    publisher = publisher_for(broker_app)
+    worker = worker_for(broker_app, "rise", concurrency=1)
+    for number in range(3):
+        await publisher.publish("rise", {"job_id": number})
+    await started.wait(1)
+    assert await asyncio.to_thread(worker.stop, 10)
+    assert started.items == finished.items == [0]
+    await length_becomes(publisher, "rise", 2)
+
+    worker_for(broker_app, "rise", concurrency=1)
+    assert await finished.wait(3) == [0, 1, 2]
+    await length_becomes(publisher, "rise", 0)
+
+
+async def test_stopping_gives_back_what_does_not_finish_in_time(
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any, loop: Loop
+) -> None:
+    started, released = Seen(), Seen()
+
+    async def work(job_id: str) -> None:
+        started.add(job_id)
+        try:
+            await asyncio.sleep(60 if len(started.items) == 1 else 0)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.05)
+            released.add(job_id)
+            raise
+
+    @broker_app.task(name="wait")
+    def wait(job_id: str) -> None:
+        loop.call(work(job_id))
+
+    publisher = publisher_for(broker_app)
+    worker = worker_for(broker_app, "wait")
+    await publisher.publish("wait", {"job_id": "j1"})
+    await started.wait(1)
+    before = time.monotonic()
+    assert await asyncio.to_thread(worker.stop, 0.2)
+    assert time.monotonic() - before < 3
+    assert released.items == ["j1"]
+    await length_becomes(publisher, "wait", 1)
+
+    worker_for(broker_app, "wait")
+    assert await started.wait(2) == ["j1", "j1"]
+    await length_becomes(publisher, "wait", 0)
+
+
+async def test_the_job_is_on_every_line_a_task_logs(
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any, loop: Loop, log_lines: Any
+) -> None:
+    async def inside() -> None:
+        logs.get("x").info("in the loop")
+
+    @broker_app.task(name="note")
+    def note(job_id: str) -> None:
+        logs.get("x").info("in the thread")
+        loop.call(inside())
+
+    publisher = publisher_for(broker_app)
+    worker = worker_for(broker_app, "note")
+    await publisher.publish("note", {"job_id": "j9"})
+    lines: dict[str, Any] = {}
+
+    def both_logged() -> bool:
+        lines.update({line["event"]: line for line in log_lines()})
+        return {"in the loop", "in the thread"} <= set(lines)
+
+    await until(both_logged)
+    assert lines["in the loop"]["job_id"] == lines["in the thread"]["job_id"] == "j9"
+    assert worker.stop(grace=5)
+
+
+async def test_workers_of_two_applications_share_a_process(
+    broker_app: BrokerApp, seen: Seen, settings: ServiceSettings, publisher_for: PublisherFor, worker_for: Any
+) -> None:
+    other_app, other_seen = celery_app(settings, "other"), Seen()
+
+    @other_app.task(name="bake")
+    def bake(job_id: Any) -> None:
+        other_seen.add(job_id)
+
+    first = worker_for(broker_app, "bake")
+    second = Worker(other_app, queues=["bake"], concurrency=1)
+    second.start()
+    await publisher_for(broker_app).publish("bake", {"job_id": "mine"})
+    if other_app.queue_prefix != broker_app.queue_prefix:
+        await publisher_for(other_app).publish("bake", {"job_id": "yours"})
+        assert (await seen.wait(1), await other_seen.wait(1)) == (["mine"], ["yours"])
+    assert second.stop(grace=5)
+    assert first.stop(grace=5)
+
+
+async def test_ping_and_check(broker_app: BrokerApp, seen: Seen, publisher_for: PublisherFor) -> None:
+    await publisher_for(broker_app).ping()
+    worker = Worker(broker_app, queues=["bake"], concurrency=1)
+    with pytest.raises(Unavailable, match="not connected"):
+        await worker.check()
+    worker.start()
+    assert await asyncio.to_thread(worker.wait_ready, 10)
+    await worker.check()
+    assert worker.stop(grace=1)
+    with pytest.raises(Unavailable):
+        await worker.check()
+
+
+def test_a_queue_without_its_task_is_refused(broker_app: BrokerApp, seen: Seen) -> None:
+    with pytest.raises(ValueError, match="No task is registered for queue 'fry'"):
+        Worker(broker_app, queues=["bake", "fry"], concurrency=1)
+
+
+async def test_lengths_are_shown_as_metrics(broker_app: BrokerApp, publisher_for: PublisherFor) -> None:
+    publisher = publisher_for(broker_app)
+    await publisher.publish("measure", {"job_id": "1"})
+    await publisher.lengths("measure", "nothing")()
+    assert REGISTRY.get_sample_value("flexmesh_queue_messages", {"queue": "measure"}) == 1
+    assert REGISTRY.get_sample_value("flexmesh_queue_messages", {"queue": "nothing"}) == 0
+
+
+async def test_a_payload_that_is_not_json_is_told_to_whoever_sends_it(
+    broker_app: BrokerApp, publisher_for: PublisherFor
+) -> None:
+    with pytest.raises(TypeError):
+        await publisher_for(broker_app).publish("bake", {"job_id": object()})

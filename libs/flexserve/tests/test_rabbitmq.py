@@ -1,0 +1,334 @@
+"""What only a real broker can show: outages, killed workers, confirmed and routed messages."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import amqp
+import httpx
+import pytest
+from flexmodel.errors import Unavailable
+from flexserve.broker import DELIVERY_LIMIT, BrokerApp, Publisher, celery_app
+from flexserve.settings import ServiceSettings
+from kombu import Connection
+
+PublisherFor = Callable[[BrokerApp], Publisher]
+
+PROGRAM = """
+import asyncio, sys, time
+from pathlib import Path
+from flexserve.app import create_app, start_logs
+from flexserve.broker import celery_app
+from flexserve.health import Check
+from flexserve.loop import Loop
+from flexserve.settings import ServiceSettings, load
+from flexserve.worker import Worker
+
+settings = load(ServiceSettings)
+start_logs(settings, "testing")
+app = celery_app(settings, "testing")
+loop = Loop()
+diary = Path(sys.argv[1])
+seconds = float(sys.argv[2])
+
+def note(text):
+    with diary.open("a") as file:
+        file.write(text + "\\n")
+
+async def work(job_id):
+    note(f"start {job_id}")
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        note(f"release {job_id}")
+        raise
+    note(f"end {job_id}")
+
+@app.task(name="bake")
+def bake(job_id):
+    loop.call(work(job_id))
+
+@app.task(name="stuck")
+def stuck(job_id):
+    note(f"start {job_id}")
+    time.sleep(seconds)
+
+loop.start()
+worker = Worker(app, queues=["bake", "stuck"], concurrency=2, loop=loop)
+http = create_app(settings, service="testing", title="Testing", checks=[Check("worker", worker.check)])
+sys.exit(worker.run(settings, http))
+"""
+
+
+class Process:
+    """A worker as a process of its own, that writes down what it does."""
+
+    def __init__(self, folder: Path, url: str, seconds: float, **variables: str) -> None:
+        folder.mkdir(exist_ok=True)
+        (folder / "program.py").write_text(PROGRAM)
+        self._diary = folder / "diary"
+        self._diary.touch()
+        with (folder / "log").open("a") as log:
+            self.popen = subprocess.Popen(
+                [sys.executable, str(folder / "program.py"), str(self._diary), str(seconds)],
+                env={**os.environ, "FLEXMESH_BROKER_URL": url, "FLEXMESH_PORT": "0", **variables},
+                stderr=log,
+            )
+        self._log = folder / "log"
+
+    @property
+    def diary(self) -> list[str]:
+        return self._diary.read_text().splitlines()
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    async def until(self, *entries: str, seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while not set(entries) <= set(self.diary):
+            assert time.monotonic() < deadline, f"{self.diary}\n{self.log}"
+            await asyncio.sleep(0.05)
+
+    async def exit_code(self, seconds: float = 20) -> int:
+        return await asyncio.to_thread(self.popen.wait, seconds)
+
+
+@pytest.fixture
+def process(tmp_path: Path, fresh_amqp_url: str) -> Iterator[Callable[..., Process]]:
+    started: list[Process] = []
+
+    def start(seconds: float, url: str = fresh_amqp_url, **variables: str) -> Process:
+        started.append(Process(tmp_path / f"worker-{len(started)}", url, seconds, **variables))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.popen.kill()
+        one.popen.wait()
+
+
+@pytest.fixture
+def app(fresh_amqp_url: str) -> BrokerApp:
+    return celery_app(ServiceSettings(broker_url=fresh_amqp_url), "testing")
+
+
+async def test_a_killed_worker_loses_nothing(app: BrokerApp, publisher_for: PublisherFor, process: Any) -> None:
+    publisher = publisher_for(app)
+    await publisher.publish("bake", {"job_id": "j1"})
+    victim = process(seconds=60)
+    await victim.until("start j1")
+    victim.popen.send_signal(signal.SIGKILL)
+    heir = process(seconds=0)
+    await heir.until("end j1")
+    assert heir.diary == ["start j1", "end j1"]
+    heir.popen.terminate()
+    assert await heir.exit_code() == 0
+    assert await publisher.length("bake") == 0
+
+
+async def test_sigterm_lets_a_task_finish(app: BrokerApp, publisher_for: PublisherFor, process: Any) -> None:
+    publisher = publisher_for(app)
+    await publisher.publish("bake", {"job_id": "j1"})
+    worker = process(seconds=2)
+    await worker.until("start j1")
+    worker.popen.terminate()
+    await asyncio.sleep(0.5)
+    await publisher.publish("bake", {"job_id": "j2"})
+    assert await worker.exit_code() == 0
+    assert worker.diary == ["start j1", "end j1"]
+    assert await publisher.length("bake") == 1
+
+
+async def test_sigterm_gives_back_what_takes_too_long(
+    app: BrokerApp, publisher_for: PublisherFor, process: Any
+) -> None:
+    publisher = publisher_for(app)
+    await publisher.publish("bake", {"job_id": "j1"})
+    worker = process(seconds=60, FLEXMESH_SHUTDOWN_GRACE="0.5")
+    await worker.until("start j1")
+    worker.popen.terminate()
+    assert await worker.exit_code() == 0
+    assert worker.diary == ["start j1", "release j1"]
+    assert await publisher.length("bake") == 1
+
+
+async def test_a_stuck_task_does_not_hold_up_the_end(app: BrokerApp, publisher_for: PublisherFor, process: Any) -> None:
+    publisher = publisher_for(app)
+    await publisher.publish("stuck", {"job_id": "j1"})
+    worker = process(seconds=60, FLEXMESH_SHUTDOWN_GRACE="0.2")
+    await worker.until("start j1")
+    before = time.monotonic()
+    worker.popen.terminate()
+    assert await worker.exit_code() == 0
+    assert time.monotonic() - before < 10
+    assert "stopped with a task still running" in worker.log
+    deadline = time.monotonic() + 10
+    while await publisher.length("stuck") != 1:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+
+
+async def test_a_worker_has_health_and_metrics(process: Any) -> None:
+    worker = process(seconds=0, FLEXMESH_LOG_FORMAT="json")
+    deadline = time.monotonic() + 20
+    while '"event":"listening"' not in worker.log:
+        assert time.monotonic() < deadline, worker.log
+        await asyncio.sleep(0.05)
+    port = int(worker.log.split('"port":')[1].split(",")[0])
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        while (await client.get("/health/ready")).status_code != 200:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+        assert "flexmesh_build_info" in (await client.get("/metrics")).text
+    worker.popen.terminate()
+    assert await worker.exit_code() == 0
+
+
+async def test_an_outage_of_the_broker(own_rabbitmq: Any, publisher_for: PublisherFor, worker_for: Any) -> None:
+    app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url), "testing")
+    done: list[str] = []
+    running, go_on = threading.Event(), threading.Event()
+
+    @app.task(name="bake")
+    def bake(job_id: str) -> None:
+        if job_id == "through the outage":
+            running.set()
+            go_on.wait(60)
+        done.append(job_id)
+
+    async def until(count: int) -> None:
+        deadline = time.monotonic() + 30
+        while len(done) < count:
+            assert time.monotonic() < deadline, done
+            await asyncio.sleep(0.05)
+
+    publisher = publisher_for(app)
+    worker = worker_for(app, "bake", concurrency=2)
+    await publisher.publish("bake", {"job_id": "before"})
+    await until(1)
+    await publisher.publish("bake", {"job_id": "through the outage"})
+    assert await asyncio.to_thread(running.wait, 10)
+
+    own_rabbitmq.stop()
+    for _ in range(2):
+        before = time.monotonic()
+        with pytest.raises(Unavailable) as away:
+            await publisher.publish("bake", {"job_id": "lost?"})
+        assert away.value.part == "broker" and time.monotonic() - before < 3
+    with pytest.raises(Unavailable):
+        await publisher.ping()
+    with pytest.raises(Unavailable):
+        await worker.check()
+    go_on.set()
+    await until(2)
+
+    own_rabbitmq.start()
+    await publisher.ping()
+    await publisher.publish("bake", {"job_id": "after"})
+    # What was running could not be acknowledged, so it comes again: harmless, the job table knows that it is done.
+    await until(4)
+    assert sorted(done) == ["after", "before", "through the outage", "through the outage"]
+    await worker.check()
+
+
+async def test_what_is_published_survives_an_outage_before_the_worker_comes(
+    own_rabbitmq: Any, publisher_for: PublisherFor, worker_for: Any
+) -> None:
+    app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url), "testing")
+    done = threading.Event()
+
+    @app.task(name="bake")
+    def bake(job_id: str) -> None:
+        done.set()
+
+    await publisher_for(app).publish("bake", {"job_id": "j1"})
+    own_rabbitmq.stop()
+    worker = worker_for(app, "bake")
+    assert not worker.wait_ready(1)
+    own_rabbitmq.start()
+    assert await asyncio.to_thread(done.wait, 20)
+
+
+async def test_a_worker_that_waits_for_its_broker_can_be_stopped(worker_for: Any) -> None:
+    app = celery_app(ServiceSettings(broker_url="amqp://guest:hush@127.0.0.1:1/"), "testing")
+
+    @app.task(name="bake")
+    def bake(job_id: str) -> None: ...
+
+    worker = worker_for(app, "bake")
+    await asyncio.sleep(0.5)
+    before = time.monotonic()
+    assert await asyncio.to_thread(worker.stop, 5)
+    assert time.monotonic() - before < 3
+
+
+async def test_a_broker_that_hangs_counts_as_away(own_rabbitmq: Any, publisher_for: PublisherFor) -> None:
+    app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url, broker_timeout=1), "testing")
+    publisher = publisher_for(app)
+    await publisher.publish("bake", {"job_id": "j1"})
+    os.killpg(own_rabbitmq.pid, signal.SIGSTOP)
+    try:
+        before = time.monotonic()
+        with pytest.raises(Unavailable):
+            await publisher.publish("bake", {"job_id": "j2"})
+        assert time.monotonic() - before < 2
+    finally:
+        os.killpg(own_rabbitmq.pid, signal.SIGCONT)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            await publisher.publish("bake", {"job_id": "j3"})
+            break
+        except Unavailable:
+            assert time.monotonic() < deadline
+
+
+async def test_a_queue_deleted_behind_our_back_is_made_again(app: BrokerApp, publisher_for: PublisherFor) -> None:
+    publisher = publisher_for(app)
+    await publisher.publish("bake", {"job_id": "j1"})
+    with Connection(app.conf.broker_url) as connection:
+        connection.default_channel.queue_delete(app.queue("bake").name)
+    await publisher.publish("bake", {"job_id": "j2"})
+    assert await publisher.length("bake") == 1
+
+
+async def test_queues_are_quorum_queues(app: BrokerApp, publisher_for: PublisherFor) -> None:
+    await publisher_for(app).publish("bake", {"job_id": "j1"})
+    name = app.queue("bake").name
+    with Connection(app.conf.broker_url) as connection:
+        quorum = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
+        with connection.channel() as channel:
+            channel.queue_declare(name, durable=True, auto_delete=False, arguments=quorum)
+        with connection.channel() as channel, pytest.raises(amqp.PreconditionFailed):
+            channel.queue_declare(name, durable=True, auto_delete=False, arguments={"x-queue-type": "classic"})
+
+
+async def test_a_worker_makes_no_queue_but_its_own(own_rabbitmq: Any, worker_for: Any) -> None:
+    app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url), "testing")
+
+    @app.task(name="bake")
+    def bake(job_id: str) -> None: ...
+
+    assert worker_for(app, "bake").wait_ready(10)
+    listed = await asyncio.to_thread(own_rabbitmq.control, "list_queues", "name", "type")
+    exchanges = await asyncio.to_thread(own_rabbitmq.control, "list_exchanges", "name")
+    assert [line.split("\t") for line in listed] == [["bake", "quorum"]]
+    assert not [name for name in exchanges if name and not name.startswith("amq.")]
+
+
+async def test_a_wrong_password_is_unavailable_and_stays_out_of_the_log(
+    rabbitmq_url: str, publisher_for: PublisherFor, log_lines: Any
+) -> None:
+    url = rabbitmq_url.replace("guest:guest@", "guest:hush@")
+    app = celery_app(ServiceSettings(broker_url=url), "testing")
+    with pytest.raises(Unavailable):
+        await publisher_for(app).publish("bake", {"job_id": "j1"})
+    assert "hush" not in str(log_lines())
