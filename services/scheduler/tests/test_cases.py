@@ -126,3 +126,18 @@ def assert_contains(wanted: Any, found: Any) -> None:
             assert any(text in sentence for sentence in found), (text, found)
     else:
         assert wanted in str(found)
+
+
+@pytest.mark.parametrize("name", ["g04-toy-solar-and-battery", "r10-pv-curtailment-battery-load", "r28b-hems-house"])
+def test_units_of_sensors_do_not_matter(name: str, case: Callable[[Path], Any]):
+    plain, scaled = (case(CASES[0].with_name(f"{name}.json")) for _ in range(2))
+    for sensor in scaled.document["sensors"].values():
+        old = sensor["unit"]
+        sensor["unit"] = {"kW": "W", "EUR/MWh": "cEUR/kWh", "kWh": "MWh"}.get(old, old)
+        for entry in sensor.get("data", []):
+            entry["unit"] = entry.get("unit", old)
+    one, other = play(plain), play(scaled)
+    assert dict(other.costs) == pytest.approx(dict(one.costs), rel=1e-6, abs=1e-9)
+    assert [output.unit for output in other.values] != [output.unit for output in one.values]
+    for left, right in zip(one.values, other.values, strict=True):
+        np.testing.assert_allclose(convert(right.values, right.unit, left.unit), left.values, rtol=0, atol=2e-3)

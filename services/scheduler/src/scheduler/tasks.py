@@ -105,7 +105,7 @@ async def read(job: Job, store: Store, now: datetime) -> Order:
         if asset_id is None:
             asset_id = await _asset_of(con, sensor_id)
         tree = await trees.load(con, asset_id, extra_sensors=sensors_in(message))
-        trigger = read_trigger(message, tree, sensor_id=sensor_id)
+        trigger = await asyncio.to_thread(read_trigger, message, tree, sensor_id=sensor_id)
         return Order(trigger, tree, await reading.read(con, trigger, tree, now), sensor_id)
 
 
