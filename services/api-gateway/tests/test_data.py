@@ -1,0 +1,282 @@
+"""Reading data as asked, and passing on what is posted."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from flexstore import sources
+from flexstore.series import Beliefs, moment, write
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def know(house: Any) -> Any:
+    """Let a source believe values of a sensor from the start on."""
+
+    async def believe(
+        sensor: int,
+        values: list[float],
+        minutes: int,
+        *,
+        at: datetime = START,
+        source: str = "meter",
+        kind: str = "user",
+    ) -> int:
+        starts = np.datetime64(START.replace(tzinfo=None), "us") + np.arange(len(values)) * np.timedelta64(minutes, "m")
+        async with house.store.transaction() as con:
+            source_id: int = await sources.ensure(con, source, kind)
+            await write(con, Beliefs(sensor, starts, moment(at), np.array(values), source_id))
+        return source_id
+
+    return believe
+
+
+async def make_sensor(toy: Any, asset: int, name: str, unit: str, resolution: str) -> int:
+    body = {"name": name, "unit": unit, "event_resolution": resolution, "generic_asset_id": asset}
+    sensor: int = (await toy.post("/sensors", body))["id"]
+    return sensor
+
+
+async def test_values_come_as_asked(toy: Any, add_site: Any, know: Any) -> None:
+    _, _, _, power = await add_site()
+    await know(power, [1.5, -2, float("nan"), 4, 5, 6, 7, 8], 15)
+    asked = {"start": "2026-03-02T01:00:00+01:00", "duration": "PT2H"}
+
+    async def values(**more: Any) -> Any:
+        return (await toy.get(f"/sensors/{power}/data", **asked, **more))["values"]
+
+    whole = await toy.get(f"/sensors/{power}/data", **asked, unit="kW")
+    assert whole == {
+        "duration": "PT2H", "message": "Request has been processed.", "resolution": "PT15M",
+        "start": "2026-03-02T01:00:00+01:00", "status": "PROCESSED", "unit": "kW",
+        "values": [1.5, -2.0, None, 4.0, 5.0, 6.0, 7.0, 8.0],
+    }  # fmt: skip
+    assert await values(unit="MW") == [0.0015, -0.002, None, 0.004, 0.005, 0.006, 0.007, 0.008]
+    assert await values(unit="kW", resolution="PT1H") == [pytest.approx(3.5 / 3), 6.5]
+    assert await values(unit="kWh", resolution="PT1H") == [pytest.approx(3.5 / 3), 6.5]
+    assert await values(unit="kWh") == [0.375, -0.5, None, 1.0, 1.25, 1.5, 1.75, 2.0]
+    assert (await values(unit="kW", resolution="PT5M"))[:7] == [1.5, 1.5, 1.5, -2, -2, -2, None]
+
+
+async def test_nothing_known_is_null(toy: Any, add_site: Any) -> None:
+    _, _, _, power = await add_site()
+    asked = {"start": "2030-01-01T00:00Z", "duration": "PT1H", "unit": "kW"}
+    assert (await toy.get(f"/sensors/{power}/data", **asked))["values"] == [None] * 4
+    assert (await toy.get(f"/sensors/{power}/data", **(asked | {"duration": "PT0H"})))["values"] == []
+
+
+async def test_no_dust_and_no_minus_zero(toy: Any, add_site: Any, know: Any) -> None:
+    _, _, _, power = await add_site()
+    await know(power, [-0.0, -164.078309, 0.1], 15)
+    answer = await toy.client.get(
+        f"/api/v3_0/sensors/{power}/data", params={"start": START.isoformat(), "duration": "PT45M", "unit": "W"}
+    )
+    assert '"values":[0.0,-164078.309,100.0]' in answer.text
+
+
+async def test_energy_adds_up(toy: Any, add_site: Any, know: Any) -> None:
+    building, *_ = await add_site()
+    meter = await make_sensor(toy, building, "meter", "kWh", "PT15M")
+    await know(meter, [1, 2, 3, 4], 15)
+    asked = {"start": START.isoformat(), "duration": "PT1H"}
+    for more, expected in (
+        ({"unit": "kWh"}, [1, 2, 3, 4]),
+        ({"unit": "kWh", "resolution": "PT1H"}, [10]),
+        ({"unit": "kW"}, [4, 8, 12, 16]),
+        ({"unit": "kW", "resolution": "PT1H"}, [10]),
+        ({"unit": "MWh", "resolution": "PT30M"}, [0.003, 0.007]),
+    ):
+        assert (await toy.get(f"/sensors/{meter}/data", **asked, **more))["values"] == expected, more
+
+
+async def test_moments_on_a_grid(toy: Any, add_site: Any, know: Any) -> None:
+    building, *_ = await add_site()
+    soc = await make_sensor(toy, building, "soc", "kWh", "PT0M")
+    await know(soc, [20, 30], 15)
+    asked = {"start": START.isoformat(), "duration": "PT30M", "unit": "kWh"}
+    answer = await toy.get(f"/sensors/{soc}/data", **asked)
+    assert (answer["resolution"], answer["values"]) == ("PT0H", [20, None, None, 30, None, None])
+    answer = await toy.get(f"/sensors/{soc}/data", **asked, resolution="PT15M")
+    assert (answer["resolution"], answer["values"]) == ("PT15M", [20, 30])
+
+
+async def test_who_said_what_when(toy: Any, add_site: Any, know: Any) -> None:
+    _, _, _, power = await add_site()
+    meter = await know(power, [1], 15, at=START + timedelta(hours=1))
+    await know(power, [2], 15, at=START - timedelta(days=1), source="oracle", kind="forecaster")
+    asked = {"start": START.isoformat(), "duration": "PT15M", "unit": "kW"}
+    for more, expected in (
+        ({}, 1),
+        ({"prior": START.isoformat()}, 2),
+        ({"prior": (START - timedelta(days=2)).isoformat()}, None),
+        ({"horizon": "PT0H"}, 2),
+        ({"horizon": "-PT2H"}, 1),
+        ({"source": meter}, 1),
+        ({"source-type": "forecaster"}, 2),
+        ({"source-account": 1}, None),
+    ):
+        assert (await toy.get(f"/sensors/{power}/data", **asked, **more))["values"] == [expected], more
+
+
+async def test_days_follow_the_clock_of_the_sensor(toy: Any, add_site: Any) -> None:
+    _, price, _, _ = await add_site()
+    await toy.patch(f"/sensors/{price}", {"timezone": "Europe/Amsterdam"})
+    asked = {"start": "2026-03-29T00:00:00+01:00", "duration": "P1D", "unit": "EUR/MWh"}
+    answer = await toy.get(f"/sensors/{price}/data", **asked)
+    assert (answer["duration"], len(answer["values"])) == ("PT23H", 23)
+
+
+WRONG = [
+    ({"unit": None}, "unit"),
+    ({"unit": "EUR"}, "_schema"),
+    ({"unit": "florps"}, "_schema"),
+    ({"start": "yesterday"}, "start"),
+    ({"start": "2026-03-02T00:00:00"}, "start"),
+    ({"start": "2026-02-30T00:00:00Z"}, "start"),
+    ({"duration": "one hour"}, "duration"),
+    ({"duration": "-PT1H"}, "duration"),
+    ({"duration": "P1000Y"}, "duration"),
+    ({"duration": "P9999Y"}, "duration"),
+    ({"duration": "P300Y", "resolution": "PT1S"}, "duration"),
+    ({"resolution": "x"}, "resolution"),
+    ({"resolution": "P1M"}, "resolution"),
+    ({"prior": "x"}, "prior"),
+    ({"horizon": "x"}, "horizon"),
+    ({"source": 999}, "source"),
+    ({"source": "me"}, "source"),
+    ({"foo": 1}, "foo"),
+]
+
+
+async def test_wrong_questions(toy: Any, add_site: Any, subtests: Any) -> None:
+    _, _, _, power = await add_site()
+    good = {"start": START.isoformat(), "duration": "PT1H", "unit": "kW"}
+    for change, field in WRONG:
+        with subtests.test(field, change=change):
+            params = {key: value for key, value in (good | change).items() if value is not None}
+            answer = await toy.get(f"/sensors/{power}/data", 422, **params)
+            assert list(answer["message"]["combined_sensor_data_description"]) == [field]
+    answer = await toy.get("/sensors/abc/data", 422)
+    assert answer["message"]["combined_sensor_data_description"]["sensor"] == ["Not a valid integer."]
+    assert (await toy.get("/sensors/999/data", 404, **good)) == {"message": "Sensor 999 not found", "status": 404}
+
+
+async def test_posts_are_passed_on(house: Any, toy: Any, add_site: Any) -> None:
+    _, _, _, power = await add_site()
+    body = {"start": START.isoformat(), "duration": "PT1H", "values": [1, 2, 3, 4], "unit": "kW"}
+    answer = await toy.post(f"/sensors/{power}/data", body, status=200)
+    assert answer == {"message": "Sensor data has been stored.", "status": "PROCESSED"}
+    [(path, headers, sent)] = house.ingest.received
+    assert path == f"/internal/sensors/{power}/data"
+    assert json.loads(sent) == body
+    assert headers["x-flexmesh-user"] == str(toy.user_id)
+    assert headers["authorization"].startswith("Bearer ")
+    assert headers["authorization"] != toy.client.headers["authorization"]
+    files = {"uploaded-files": ("values.csv", b"event_start,event_value\n", "text/csv")}
+    await toy.call("POST", f"/sensors/{power}/data/upload", status=200, files=files)
+    path, headers, sent = house.ingest.received[1]
+    assert path == f"/internal/sensors/{power}/data/upload"
+    assert headers["content-type"].startswith("multipart/form-data; boundary=")
+    assert b"event_start,event_value" in sent
+
+
+async def test_refusals_of_ingest_become_ours(house: Any, toy: Any, add_site: Any) -> None:
+    _, _, _, power = await add_site()
+    house.ingest.answer = (422, {"detail": "wrong", "fields": {"unit": ["Missing data for required field."]}})
+    answer = await toy.post(f"/sensors/{power}/data", {}, status=422)
+    assert answer["message"] == {"combined_sensor_data_description": {"unit": ["Missing data for required field."]}}
+    house.ingest.answer = (503, {"detail": "The database cannot be reached."})
+    answer = await toy.client.post(f"/api/v3_0/sensors/{power}/data", json={})
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    house.ingest.answer = (500, {"detail": "secret"})
+    answer = await toy.client.post(f"/api/v3_0/sensors/{power}/data", json={})
+    assert answer.status_code == 502
+
+
+async def test_data_are_deleted_by_source_and_time(house: Any, toy: Any, add_site: Any, know: Any) -> None:
+    _, _, _, power = await add_site()
+    meter = await know(power, [1, 2, 3, 4], 15)
+    await know(power, [5, 6, 7, 8], 15, source="other")
+    until = (START + timedelta(minutes=30)).isoformat()
+    await toy.delete(f"/sensors/{power}/data", json={"source": meter, "until": until})
+    assert [row["event_value"] for row in await house.fetch("select event_value from belief order by 1")] == [
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+    ]
+    await toy.delete(f"/sensors/{power}/data", json={"source": 999}, status=422)
+    await toy.delete(f"/sensors/{power}/data", json={"start": until})
+    assert [row["event_value"] for row in await house.fetch("select event_value from belief order by 1")] == [5, 6]
+    await toy.delete(f"/sensors/{power}/data")
+    assert await house.fetch("select 1 from belief") == []
+    await toy.get(f"/sensors/{power}")
+
+
+async def test_statistics_per_source(toy: Any, add_site: Any, know: Any) -> None:
+    _, _, _, power = await add_site()
+    source = await know(power, [1, 2, 3, 6], 15)
+    stats = await toy.get(f"/sensors/{power}/stats")
+    assert stats == {
+        "status": 200,
+        f"meter (ID: {source})": {
+            "First event start": "2026-03-02T00:00:00+00:00", "Last event end": "2026-03-02T01:00:00+00:00",
+            "Last recorded": "2026-03-02T00:00:00+00:00", "Min value": 1.0, "Max value": 6.0, "Mean value": 3.0,
+            "Sum over values": 12.0, "Number of values": 4,
+        },
+    }  # fmt: skip
+    later = {"event_start_time": (START + timedelta(minutes=30)).isoformat(), "sort": "false"}
+    [pairs] = [value for key, value in (await toy.get(f"/sensors/{power}/stats", **later)).items() if key != "status"]
+    assert ["Number of values", 2] in pairs
+
+
+async def test_staleness(house: Any, toy: Any, add_site: Any, know: Any) -> None:
+    _building, _price, _, power = await add_site()
+    [line] = (await toy.get(f"/sensors/{power}/status"))["sensors_data"]
+    assert (line["stale"], line["reason"], line["staleness"]) == (True, "no data recorded", None)
+    await know(power, [1], 15)
+    [line] = (await toy.get(f"/sensors/{power}/status"))["sensors_data"]
+    assert line["stale"]
+    assert line["reason"].endswith("old, but should not be more than 2 hours old")
+    assert line["staleness_since"] == "2026-03-02T00:15:00+00:00"
+    await house.fetch("update belief set event_start = now() - interval '1 hour' + interval '1 day'")
+    [line] = (await toy.get(f"/sensors/{power}/status"))["sensors_data"]
+    assert not line["stale"]
+    assert "in the future" in line["reason"]
+
+
+async def test_charts(toy: Any, add_site: Any, know: Any) -> None:
+    building, price, battery, power = await add_site()
+    await know(price, [1, 2], 60)
+    await know(price, [3], 60, source="oracle", kind="forecaster", at=START - timedelta(hours=1))
+    graphs = [{"title": "Prices", "plots": [{"asset": building, "flex-context": "consumption-price"}]}, power]
+    context = {"consumption-price": {"sensor": price}}
+    figures = [{"title": "Paid", "sensor": price, "function": "max"}]
+    await toy.patch(
+        f"/assets/{building}", {"sensors_to_show": graphs, "flex_context": context, "sensors_to_show_as_kpis": figures}
+    )
+    day = {"start": START.isoformat(), "end": (START + timedelta(days=1)).isoformat()}
+    chart = await toy.get(f"/assets/{building}/chart", **day)
+    assert chart["data"] == {"name": f"asset_{building}"}
+    assert [panel["title"] for panel in chart["vconcat"]] == ["Prices", "power"]
+    data = await toy.get(f"/assets/{building}/chart_data", **day)
+    assert [(row["event_value"], row["source"]["type"]) for row in data] == [
+        (1, "other"), (3, "forecaster"), (2, "other"),
+    ]  # fmt: skip
+    assert data[1]["belief_horizon"] == 2 * 3_600_000
+    assert data[0]["event_start"] == int(START.timestamp() * 1000)
+    small = await toy.get(f"/assets/{building}/chart_data", **day, **{"compress-json": True})
+    assert [row["val"] for row in small["data"]] == [1, 3, 2]
+    assert small["sensors"][str(price)]["sensor_unit"] == "EUR/MWh"
+    full = await toy.get(f"/assets/{building}/chart", **day, **{"include-data": True})
+    assert full["data"]["values"] == data
+    assert (await toy.get(f"/assets/{building}/kpis", **day))["data"] == [
+        {"title": "Paid", "unit": "EUR/MWh", "downsample_value": 2.0}
+    ]
+    assert len((await toy.get(f"/assets/{battery}/chart", **day))["vconcat"]) == 1

@@ -1,0 +1,320 @@
+"""Triggers become jobs, one per question; schedules are read as they were made."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flexstore import jobs, sources
+from flexstore.series import Beliefs, moment, write
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+BATTERY = {"soc-at-start": "20 kWh", "soc-min": "5 kWh", "soc-max": "90 kWh", "power-capacity": "20 kW"}
+
+
+def question(price: int, **more: Any) -> dict[str, Any]:
+    """A trigger for the sensor endpoint."""
+    context = {"consumption-price": {"sensor": price}}
+    return {"start": START.isoformat(), "duration": "PT12H", "flex-model": BATTERY, "flex-context": context} | more
+
+
+async def store_values(house: Any, sensor: int, values: list[float], kind: str = "user") -> None:
+    import numpy as np
+
+    starts = np.datetime64(START.replace(tzinfo=None), "us") + np.arange(len(values)) * np.timedelta64(60, "m")
+    async with house.store.transaction() as con:
+        source = await sources.ensure(con, kind, kind)
+        await write(con, Beliefs(sensor, starts, moment(START), np.array(values, float), source))
+
+
+async def finish(house: Any, job: str, **schedules: Any) -> None:
+    """Do what a worker does: finish the job, with these rows of the table `schedule`."""
+    async with house.store.transaction() as con:
+        claimed = await jobs.claim(con, UUID(job))
+        info = {"scheduler_info": {"scheduler": "StorageScheduler", "commitment_costs": {"energy": 1.0}}}
+        await jobs.finish(con, claimed.id, claimed.claim, {"num-beliefs": 4, "resolved": [], "unresolved": []}, info)
+        for sensor, (resolution, unit, positive, values) in schedules.items():
+            await con.execute(
+                "insert into schedule values ($1, $2, $3, $4, $5, $6, $7)",
+                claimed.id, int(sensor.removeprefix("s")), START, timedelta(minutes=resolution), unit, positive, values,
+            )  # fmt: skip
+
+
+async def fail(house: Any, job: str, error: str) -> None:
+    async with house.store.transaction() as con:
+        claimed = await jobs.claim(con, UUID(job))
+        await jobs.fail(con, claimed.id, claimed.claim, error, "Traceback: secrets")
+
+
+async def test_a_trigger_becomes_a_job_that_is_announced(house: Any, toy: Any, add_site: Any) -> None:
+    _, price, battery, power = await add_site()
+    asked = question(price)
+    answer = await toy.post(f"/sensors/{power}/schedules/trigger", asked, status=202)
+    job = answer["job"]
+    assert answer == {
+        "job": job, "schedule": job, "job-url": f"/api/v3_0/jobs/{job}", "status": "ACCEPTED",
+        "results-url": f"/api/v3_0/sensors/{power}/schedules/{job}",
+        "message": "Request has been accepted for processing.",
+    }  # fmt: skip
+    [row] = await house.fetch("select * from job")
+    assert (str(row["id"]), row["queue"], row["status"]) == (job, "schedule", "QUEUED")
+    assert (row["account_id"], row["user_id"], row["asset_id"], row["sensor_id"]) == (
+        toy.account_id, toy.user_id, battery, power,
+    )  # fmt: skip
+    assert row["request"] == {"sensor": power, **asked}
+    [message] = await house.fetch("select topic, payload from outbox")
+    assert (message["topic"], message["payload"]) == ("task:schedule", {"job": job})
+    assert house.woken.is_set()
+
+
+async def test_a_trigger_for_an_asset(house: Any, toy: Any, add_site: Any) -> None:
+    building, price, _, power = await add_site()
+    model = [{"sensor": power, **BATTERY}]
+    answer = await toy.post(
+        f"/assets/{building}/schedules/trigger", question(price, **{"flex-model": model}), status=202
+    )
+    assert "results-url" not in answer
+    [row] = await house.fetch("select request, asset_id, sensor_id from job")
+    assert (row["asset_id"], row["sensor_id"]) == (building, None)
+    assert row["request"] == {"asset": building, **asked}
+
+
+async def test_the_same_question_is_answered_once(house: Any, toy: Any, add_site: Any) -> None:
+    _, price, battery, power = await add_site()
+    await store_values(house, price, [1, 2, 3])
+
+    async def ask(**more: Any) -> str:
+        answer = await toy.post(f"/sensors/{power}/schedules/trigger", question(price, **more), status=202)
+        job: str = answer["job"]
+        return job
+
+    first = await ask()
+    assert await ask() == first
+    await finish(house, first)
+    assert await ask() == first
+    # What the schedule itself left behind does not make it another question.
+    await store_values(house, power, [5, 5], "scheduler")
+    assert await ask() == first
+    forced = await ask(**{"force-new-job-creation": True})
+    assert forced != first
+    assert await ask() == forced
+    seen = {first, forced}
+    for change in ("data", "later data", "other value", "asset", "sensor"):
+        if change == "data":
+            await store_values(house, price, [1, 2, 3, 4])
+        elif change == "later data":
+            await house.fetch(
+                "update belief set belief_time = belief_time + interval '1 second' where sensor_id = $1", price
+            )
+        elif change == "other value":
+            await house.fetch("update belief set event_value = 9 where sensor_id = $1 and event_value = 3", price)
+        elif change == "asset":
+            await toy.patch(f"/assets/{battery}", {"flex_model": {"roundtrip-efficiency": "80%"}})
+        else:
+            await toy.patch(f"/sensors/{power}", {"attributes": {"consumption_is_positive": True}})
+        again = await ask()
+        assert again not in seen, change
+        assert await ask() == again
+        seen.add(again)
+    assert await ask(duration="PT6H") not in seen
+    # Data of another time have no say.
+    latest = await ask()
+    await house.fetch("update belief set event_start = event_start + interval '1 year' where event_value = 4")
+    after = await ask()
+    await house.fetch("update belief set event_value = 7 where event_value = 4")
+    assert await ask() == after != latest
+
+
+async def test_a_failed_answer_is_not_given_again(house: Any, toy: Any, add_site: Any) -> None:
+    _, price, _, power = await add_site()
+    first = (await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202))["job"]
+    await fail(house, first, "No prices.")
+    second = (await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202))["job"]
+    assert second != first
+
+
+WRONG: list[tuple[dict[str, Any], Any]] = [
+    ({"start": "x"}, {"start": ["Not a valid datetime."]}),
+    ({"start": "2026-03-02T00:00:00"}, {"start": ["Not a valid aware datetime."]}),
+    ({"duration": "-PT1H"}, {"duration": ["Must be greater than zero."]}),
+    ({"duration": "P400D"}, {"duration": ["Must not be longer than a year."]}),
+    ({"duration": "P1000Y"}, {"duration": ["Must not be longer than a year."]}),
+    ({"bogus": 1}, {"bogus": ["Unknown field."]}),
+    ({"force-new-job-creation": "yes"}, {"force-new-job-creation": ["Not a valid boolean."]}),
+    ({"flex-model": "x"}, {"flex-model": ["Not a valid mapping type."]}),
+    ({"flex-model": BATTERY | {"bogus": 1}}, {"bogus": ["Unknown field."]}),
+    ({"flex-model": BATTERY | {"soc-max": "90 EUR"}}, {"soc-max": ["Cannot convert value `90 EUR` to 'MWh'"]}),
+]
+
+
+async def test_wrong_triggers(house: Any, toy: Any, add_site: Any, subtests: Any) -> None:
+    _, price, _, power = await add_site()
+    for change, message in WRONG:
+        with subtests.test(change=change):
+            answer = await toy.post(f"/sensors/{power}/schedules/trigger", question(price) | change, status=422)
+            assert answer == {"message": {"json": message}, "result": "Rejected", "status": "UNPROCESSABLE_ENTITY"}
+    unknown = {"flex-context": {"consumption-price": {"sensor": 999}}}
+    answer = await toy.post(f"/sensors/{power}/schedules/trigger", question(price) | unknown, status=422)
+    assert answer["message"] == ["No sensor found with ID 999."]
+    assert not await house.fetch("select 1 from job")
+    answer = await toy.post("/assets/999/schedules/trigger", {}, status=422)
+    assert answer["message"] == {"id": ["No asset found with ID 999."]}
+    answer = await toy.post("/sensors/999/schedules/trigger", {}, status=422)
+    assert answer["message"] == {"path": {"id": ["No sensor found with ID 999."]}}
+
+
+async def test_triggers_are_limited_per_account(open_house: Any, monkeypatch: Any) -> None:
+    now = [1_800_000_030.0]
+    monkeypatch.setattr("api_gateway.rates.time", lambda: now[0])
+    async with open_house(triggers_per_minute=3) as house:
+        toy = await house.person("toy", await house.account("toy"), "account-admin")
+        colleague = await house.person("colleague", toy.account_id)
+        other = await house.person("other", await house.account("other"), "account-admin")
+        asset = await toy.post("/assets", {"name": "x", "generic_asset_type_id": 5})
+        path = f"/api/v3_0/assets/{asset['id']}/schedules/trigger"
+        # What is not there, or not theirs, costs nothing.
+        assert (await toy.client.post("/api/v3_0/assets/999/schedules/trigger", json={})).status_code == 422
+        assert (await other.client.post(path, json={})).status_code == 403
+        answers = [await person.client.post(path, json={}) for person in (toy, colleague, toy, colleague)]
+        assert [answer.status_code for answer in answers] == [422, 422, 422, 429]
+        refused = answers[-1]
+        assert refused.json() == {
+            "message": "You hit a rate limit. The limit you hit allows 3 per 1 minute.",
+            "result": "Rejected", "status": "TOO_MANY_REQUESTS",
+        }  # fmt: skip
+        assert refused.headers["X-RateLimit-Limit"] == "3"
+        assert refused.headers["X-RateLimit-Remaining"] == "0"
+        assert refused.headers["X-RateLimit-Reset"] == "1800000060"
+        assert refused.headers["Retry-After"] == "30"
+        now[0] += 30
+        assert (await toy.client.post(path, json={})).status_code == 422
+
+
+async def make_schedule(house: Any, toy: Any, add_site: Any) -> tuple[int, int, str]:
+    """A battery's schedule of an hour, stored production positive, and its states of charge."""
+    _, price, battery, power = await add_site()
+    soc = {"name": "soc", "unit": "kWh", "event_resolution": "PT0H", "generic_asset_id": battery}
+    soc_sensor = (await toy.post("/sensors", soc))["id"]
+    await toy.patch(f"/sensors/{power}", {"timezone": "Europe/Amsterdam"})
+    job = (await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202))["job"]
+    rows = {
+        f"s{power}": (15, "kW", False, [-20.0, 0.0, 10.0, 12.345678] * 10),
+        f"s{soc_sensor}": (15, "kWh", True, [20.0 + step for step in range(41)]),
+    }
+    await finish(house, job, **rows)
+    return power, soc_sensor, job
+
+
+async def test_schedules_are_read_in_part_unit_and_sign(house: Any, toy: Any, add_site: Any) -> None:
+    power, soc, job = await make_schedule(house, toy, add_site)
+    path = f"/sensors/{power}/schedules/{job}"
+    whole = await toy.get(path, duration="PT48H")
+    assert whole == {
+        "message": "Request has been processed. StorageScheduler was used.", "status": "PROCESSED",
+        "scheduler_info": {"scheduler": "StorageScheduler", "commitment_costs": {"energy": 1.0}},
+        "values": [20.0, 0.0, -10.0, -12.345678] * 10, "start": "2026-03-02T01:00:00+01:00", "duration": "PT10H",
+        "unit": "kW",
+    }  # fmt: skip
+    six = await toy.get(path)
+    assert (six["duration"], len(six["values"])) == ("PT6H", 24)
+    for params, values in (
+        ({"sign-convention": "production-positive"}, [-20.0, 0.0]),
+        ({"sign-convention": "wysiwyg"}, [-20.0, 0.0]),
+        ({"unit": "MW"}, [0.02, 0.0]),
+        ({"unit": "kWh"}, [5.0, 0.0]),
+    ):
+        part = await toy.get(path, duration="PT30M", **params)
+        assert (part["values"], part["duration"]) == (values, "PT30M"), params
+    answer = await toy.client.get(
+        f"/api/v3_0{path}", params={"duration": "PT30M", "sign-convention": "production-positive"}
+    )
+    assert '"values":[-20.0,0.0]' in answer.text
+    states = await toy.get(f"/sensors/{soc}/schedules/{job}", **{"sign-convention": "production-positive"})
+    assert (states["duration"], len(states["values"]), states["values"][:2]) == ("PT6H", 25, [20.0, 21.0])
+    everything = await toy.get(f"/sensors/{soc}/schedules/{job}", duration="P7D", unit="MWh")
+    assert (everything["duration"], everything["values"][-1]) == ("PT10H", 0.06)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"unit": "EUR"}, {"unit": ["Incompatible units: kW cannot be converted to EUR."]}),
+        (
+            {"sign-convention": "up"},
+            {"sign-convention": ["Must be one of: consumption-positive, production-positive, wysiwyg."]},
+        ),
+        ({"sign_convention": "wysiwyg"}, {"sign_convention": ["Unknown field."]}),
+        ({"foo": 1}, {"foo": ["Unknown field."]}),
+        ({"duration": "-PT1H"}, {"duration": ["A duration cannot be negative."]}),
+    ],
+)
+async def test_wrong_questions(house: Any, toy: Any, add_site: Any, params: dict[str, Any], message: Any) -> None:
+    power, _, job = await make_schedule(house, toy, add_site)
+    answer = await toy.get(f"/sensors/{power}/schedules/{job}", 422, **params)
+    assert answer == {"message": message, "result": "Rejected", "status": "UNPROCESSABLE_ENTITY"}
+
+
+async def test_jobs_tell_how_they_are(house: Any, toy: Any, add_site: Any) -> None:
+    _, price, _, power = await add_site()
+    job = (await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202))["job"]
+    path = f"/sensors/{power}/schedules/{job}"
+    waiting = await toy.get(f"/jobs/{job}", 202)
+    assert (waiting["status"], waiting["message"]) == ("QUEUED", "Scheduling job waiting to be processed.")
+    assert waiting["enqueued-at"] == waiting["enqueued_at"]
+    assert waiting["started-at"] is waiting["result"] is waiting["exc-info"] is None
+    assert await toy.get(path, 202) == {"message": "Scheduling job waiting to be processed.", "status": "QUEUED"}
+    async with house.store.connection() as con:
+        await jobs.claim(con, UUID(job))
+    assert (await toy.get(f"/jobs/{job}", 202))["message"] == "Scheduling job in progress."
+    assert (await toy.get(path, 202))["status"] == "STARTED"
+    await house.fetch("update job set status = 'QUEUED'")
+    await fail(house, job, "Battery 7 cannot reach 90 kWh.")
+    failed = await toy.get(f"/jobs/{job}", 422)
+    assert (failed["status"], failed["message"]) == ("FAILED", "Scheduling job failed: Battery 7 cannot reach 90 kWh.")
+    assert "secrets" not in str(failed)
+    gone = await toy.get(path, 400)
+    assert gone["status"] == "UNKNOWN_SCHEDULE"
+    assert "cannot reach 90 kWh" in gone["message"]
+    [listed] = (await toy.get("/assets/1/jobs"))["jobs"]
+    assert (listed["job_id"], listed["status"], listed["entity"]) == (job, "failed", f"sensor: power (Id: {power})")
+
+
+async def test_warnings_are_told(house: Any, toy: Any, add_site: Any) -> None:
+    _, price, _, power = await add_site()
+    job = (await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202))["job"]
+    await finish(house, job)
+    await house.fetch('update job set info = info || \'{"warnings": ["The price was held."]}\'')
+    assert (await toy.get(f"/jobs/{job}"))["warnings"] == ["The price was held."]
+
+
+async def test_a_schedule_is_of_one_job_and_one_account(house: Any, toy: Any, add_site: Any) -> None:
+    power, _, job = await make_schedule(house, toy, add_site)
+    gone = await toy.get(f"/sensors/1/schedules/{job}", 400)
+    assert gone["status"] == "UNKNOWN_SCHEDULE"
+    for other in ("00000000-0000-0000-0000-000000000000", "abc"):
+        gone = await toy.get(f"/sensors/{power}/schedules/{other}", 400)
+        assert gone["status"] == "UNRECOGNIZED_UDI_EVENT"
+        assert (await toy.get(f"/jobs/{other}", 404)) == {"message": f"Job {other} not found.", "status": "ERROR"}
+    assert (await toy.get(f"/sensors/999/schedules/{job}", 422))["message"] == {"id": ["No sensor found with ID 999."]}
+    stranger = await house.person("stranger", await house.account("elsewhere"), "account-admin")
+    await stranger.get(f"/jobs/{job}", 403)
+    await stranger.get(f"/sensors/{power}/schedules/{job}", 403)
+
+
+async def test_forecasts_are_taken_on(house: Any, toy: Any, add_site: Any) -> None:
+    _building, price, _, power = await add_site()
+    asked = {"start": START.isoformat(), "duration": "P1D", "config": {"past-regressors": [price]}}
+    answer = await toy.post(f"/sensors/{power}/forecasts/trigger", asked, status=202)
+    [row] = await house.fetch("select queue, request from job")
+    assert (row["queue"], row["request"]) == ("forecast", {"sensor": power, **asked})
+    path = f"/sensors/{power}/forecasts/{answer['forecast']}"
+    assert await toy.get(path, 202) == {"message": "Forecasting job waiting to be processed.", "status": "QUEUED"}
+    await finish(house, answer["job"], **{f"s{power}": (15, "kW", True, [1.5] * 96)})
+    assert await toy.get(path) == {
+        "duration": "P1D", "start": "2026-03-02T00:00:00+00:00", "unit": "kW", "values": [1.5] * 96,
+    }  # fmt: skip
+    unknown = await toy.get(f"/sensors/{power}/forecasts/00000000-0000-0000-0000-000000000000", 422)
+    assert "not found" in unknown["message"]["json"]
+    for wrong, key in (({"foo": 1}, "foo"), ({"config": {"regressors": [999]}}, "config"), ({"start": "x"}, "start")):
+        refused = await toy.post(f"/sensors/{power}/forecasts/trigger", wrong, status=422)
+        assert list(refused["message"]["combined_sensor_data_description"]) == [key]
