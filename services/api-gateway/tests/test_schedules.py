@@ -70,9 +70,8 @@ async def test_a_trigger_becomes_a_job_that_is_announced(house: Any, toy: Any, a
 async def test_a_trigger_for_an_asset(house: Any, toy: Any, add_site: Any) -> None:
     building, price, _, power = await add_site()
     model = [{"sensor": power, **BATTERY}]
-    answer = await toy.post(
-        f"/assets/{building}/schedules/trigger", question(price, **{"flex-model": model}), status=202
-    )
+    asked = question(price, **{"flex-model": model})
+    answer = await toy.post(f"/assets/{building}/schedules/trigger", asked, status=202)
     assert "results-url" not in answer
     [row] = await house.fetch("select request, asset_id, sensor_id from job")
     assert (row["asset_id"], row["sensor_id"]) == (building, None)
