@@ -33,7 +33,7 @@ def schedule(power: list[list[float]], soc: list[list[float]] | None = None, win
         gap=0.0,
         status=Status.OPTIMAL,
         solver="glop",
-        marginal=Marginal(*([nothing] * 8)),
+        marginal=Marginal(*([nothing] * 10)),
     )
 
 

@@ -58,8 +58,12 @@ class Marginal:
     device_down: Array
     """(N, T) the same for its lower limit."""
     site_up: Array
-    """(sites, T) currency per MWh: what a higher cap on the site's net consumption saves."""
+    """(sites, T) currency per MWh: what caps, breaches and peaks of consumption add to the price of energy."""
     site_down: Array
+    """The same for production: what they take from what feeding in earns."""
+    group_up: Array
+    """(groups, T) the same for the limits of groups."""
+    group_down: Array
     stock_up: Array
     """(S, T) currency per MWh: what more room at the top of the stock saves."""
     stock_down: Array

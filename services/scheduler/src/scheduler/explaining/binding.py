@@ -1,0 +1,61 @@
+"""Which limits bind, when, and what they cost."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from flexmodel.problem import Array, Mask, Problem
+from flexmodel.schedule import Schedule
+
+WORTH = 1e-6
+"""Currency per MWh below which a limit does not matter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A limit that binds through some steps in a row."""
+
+    limit: str
+    owner: str
+    label: str
+    first: int
+    last: int
+    bound: float
+    """MW or MWh, at the first of the steps."""
+    unit: str
+    worth: float
+    """Currency per MWh, on average: what one unit more at every one of these steps would save."""
+
+
+def binding(problem: Problem, schedule: Schedule) -> Iterator[Spell]:
+    """All limits that stand in the way of a cheaper schedule."""
+    devices, stocks, prices = problem.devices, problem.stocks, schedule.marginal
+    for labels, field, gain, bound in (
+        (devices.labels, "consumption-capacity", prices.device_up, devices.power_max),
+        (devices.labels, "production-capacity", prices.device_down, -devices.power_min),
+    ):
+        yield from _spells(field, "device", labels, gain, bound, "MW")
+    for field, gain, constant in (
+        ("soc-max", prices.stock_up, stocks.soc_max),
+        ("soc-min", prices.stock_down, stocks.soc_min),
+    ):
+        yield from _spells(field, "stock", stocks.labels, gain, np.broadcast_to(constant[:, None], gain.shape), "MWh")
+    sites = tuple(site.commodity for site in problem.sites)
+    groups = tuple(group.name for group in problem.groups)
+    for owner, names, up, down, members in (
+        ("site", sites, prices.site_up, prices.site_down, [site.devices for site in problem.sites]),
+        ("group", groups, prices.group_up, prices.group_down, [group.devices for group in problem.groups]),
+    ):
+        net = np.array([schedule.power[each].sum(axis=0) for each in members]).reshape(up.shape)
+        yield from _spells("consumption", owner, names, up, net, "MW")
+        yield from _spells("production", owner, names, down, -net, "MW")
+
+
+def _spells(limit: str, owner: str, labels: tuple[str, ...], gain: Array, bound: Array, unit: str) -> Iterator[Spell]:
+    active: Mask = gain > WORTH
+    for row in np.flatnonzero(active.any(axis=1)).tolist():
+        steps = np.flatnonzero(active[row])
+        for run in np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1):
+            worth = float(gain[row, run].mean())
+            first, last = int(run[0]), int(run[-1])
+            yield Spell(limit, owner, labels[row], first, last, float(bound[row, first]) + 0.0, unit, worth)
