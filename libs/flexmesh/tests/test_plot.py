@@ -15,8 +15,8 @@ START = datetime(2026, 1, 31, 7, tzinfo=ZoneInfo("Europe/Amsterdam"))
 
 def test_bars_reach_from_zero_to_the_value() -> None:
     rows = plot.bars(np.repeat([2.0, -2.0], 36), "kW", height=4)
-    assert [row[:1] for row in rows] == ["█", "█", "─", " "]
-    assert [row[36:37] for row in rows] == [" ", " ", "█", "█"]
+    assert [row[:1] for row in rows] == ["█", "█", " ", " "]
+    assert [row[36:37] for row in rows] == [" ", "─", "█", "█"]
 
 
 def test_the_scale_names_top_zero_and_bottom() -> None:
