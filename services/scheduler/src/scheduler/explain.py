@@ -96,7 +96,8 @@ def _spell(schedule: Schedule, spell: Spell) -> dict[str, Any]:
         "name": spell.label,
         "from": _time(schedule, spell.first).isoformat(),
         "to": _time(schedule, spell.last + 1).isoformat(),
-        "bound": spell.bound,
+        "least": spell.least,
+        "most": spell.most,
         "unit": spell.unit,
         "worth-per-MWh": spell.worth,
     }
@@ -173,7 +174,8 @@ def _on_savings(schedule: Schedule, unplanned: list[Baseline], breaches: float) 
 
 def _on_limits(schedule: Schedule, spells: list[Spell]) -> Iterator[str]:
     for spell in spells:
-        size = power(spell.bound) if spell.unit == "MW" else energy(spell.bound)
+        quantity = power if spell.unit == "MW" else energy
+        size = " to ".join(dict.fromkeys((quantity(spell.least), quantity(spell.most))))
         what = f"{spell.label} {spell.owner}" if spell.owner == "site" else spell.label
         when = f"from {moment(_time(schedule, spell.first))} to {moment(_time(schedule, spell.last + 1))}"
         worth = f"{money(spell.worth, schedule.currency)}/MWh"

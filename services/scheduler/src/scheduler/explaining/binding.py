@@ -20,8 +20,9 @@ class Spell:
     label: str
     first: int
     last: int
-    bound: float
-    """MW or MWh, at the first of the steps."""
+    least: float
+    """The lowest bound of these steps, in MW or MWh."""
+    most: float
     unit: str
     worth: float
     """Currency per MWh, on average: what one unit more at every one of these steps would save."""
@@ -52,10 +53,11 @@ def binding(problem: Problem, schedule: Schedule) -> Iterator[Spell]:
 
 
 def _spells(limit: str, owner: str, labels: tuple[str, ...], gain: Array, bound: Array, unit: str) -> Iterator[Spell]:
-    active: Mask = gain > WORTH
+    active: Mask = (gain > WORTH) & (bound != 0).any(axis=1)[:, None]  # what cannot run that way at all is no news
     for row in np.flatnonzero(active.any(axis=1)).tolist():
         steps = np.flatnonzero(active[row])
         for run in np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1):
             worth = float(gain[row, run].mean())
             first, last = int(run[0]), int(run[-1])
-            yield Spell(limit, owner, labels[row], first, last, float(bound[row, first]) + 0.0, unit, worth)
+            least, most = float(bound[row, run].min()) + 0.0, float(bound[row, run].max()) + 0.0
+            yield Spell(limit, owner, labels[row], first, last, least, most, unit, worth)
