@@ -72,7 +72,7 @@ def create_app(
         settings,
         service=SERVICE,
         title="Flexmesh",
-        routers=[auth, home, version_3()],
+        routers=[version_3(), auth, home],
         lifespan=lifespan,
         checks=[Check("database", lambda: app.state.gateway.store.ping(settings.readiness_timeout))],
         error_styles={"/api": envelope},
@@ -87,20 +87,10 @@ def create_app(
 def version_3() -> APIRouter:
     """Everything below `/api/v3_0`."""
     router = APIRouter(prefix=f"/api/{API_VERSION}")
-    for noun in (
-        accounts,
-        users,
-        audit,
-        assets,
-        sensors,
-        data,
-        schedules,
-        forecasts,
-        job_routes,
-        sources,
-        annotations,
-        charts,
-    ):
+    # Routes are tried in this order, so those that machines ask all day come first.
+    for noun in (data, schedules, job_routes, sensors, assets, forecasts, annotations, audit, charts, sources):
+        router.include_router(noun)
+    for noun in (users, accounts):
         router.include_router(noun)
     return router
 

@@ -11,7 +11,7 @@ from api_gateway.auth import repository, subjects
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Owner, Thing, may
 from api_gateway.auth.tokens import digest, from_header
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway, Here
 
 
 class Requirement:
@@ -55,9 +55,9 @@ class Access(Requirement):
 
     async def __call__(self, id: int, request: Request, here: Here) -> Found:
         async with here.store.connection() as con:
-            caller = await authenticate(con, request, here)
-            row = await subjects.find(con, self.thing, id)
-        if row is None:
+            row = await subjects.find_for_caller(con, self.thing, id, digest_of(request), here.settings.seen_every)
+            caller = await identity_of(con, row)
+        if row["id"] is None:
             raise self.unknown(id)
         owner = subjects.owner_of(row)
         if not may(caller, self.action, self.thing, owner):
@@ -79,19 +79,30 @@ class OnPlatform(Requirement):
         return caller
 
 
-async def authenticate(con: Any, request: Request, here: Here) -> Identity:
+async def authenticate(con: Any, request: Request, here: Gateway) -> Identity:
     """The user whose token came with the request."""
+    return await identity_of(con, await repository.identify(con, digest_of(request), here.settings.seen_every))
+
+
+def digest_of(request: Request) -> bytes:
+    """The hash of the token in the request."""
     token = from_header(request.headers.get("authorization"))
-    row = token and await repository.identify(con, digest(token), here.settings.seen_every)
-    if not row:
+    if not token:
+        raise unauthorized()
+    return digest(token)
+
+
+async def identity_of(con: Any, row: Any) -> Identity:
+    """The caller, if there is one; that they were seen is noted now and then."""
+    if row is None:
         raise unauthorized()
     if row["seen_long_ago"]:
-        await repository.mark_seen(con, row["user_id"], row["token_id"])
+        await repository.mark_seen(con, row["caller_id"], row["token_id"])
     return Identity(
-        user_id=row["user_id"],
-        account_id=row["account_id"],
-        username=row["username"],
-        email=row["email"],
+        user_id=row["caller_id"],
+        account_id=row["caller_account"],
+        username=row["caller_name"],
+        email=row["caller_email"],
         roles=frozenset(row["roles"]),
         token_id=row["token_id"],
         scopes=frozenset(row["scopes"]),

@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 IDENTIFY = """
-select u.id as user_id, u.account_id, u.username, u.email, t.id as token_id, t.scopes,
+select u.id as caller_id, u.account_id as caller_account, u.username as caller_name, u.email as caller_email,
+       t.id as token_id, t.scopes,
        coalesce((select array_agg(r.name) from user_role ur join role r on r.id = ur.role_id where ur.user_id = u.id),
                 '{}') as roles,
        u.last_seen_at is null or u.last_seen_at < now() - $2::interval as seen_long_ago

@@ -16,7 +16,7 @@ from api_gateway.data import reading, repository
 from api_gateway.data.schemas import DataDeletion, DataPost, DataQuery, StatsQuery, example_values
 from api_gateway.data.status import status_of, utc_now
 from api_gateway.gateway import Gateway, Here
-from api_gateway.routing import COMBINED, WireRoute, body_of, names_fields_under
+from api_gateway.routing import COMBINED, QueryReader, WireRoute, body_of, names_fields_under, parameters_of
 from api_gateway.times import clock_duration
 
 router = APIRouter(prefix="/sensors/{id}", tags=["Sensor data"], route_class=WireRoute)
@@ -31,9 +31,12 @@ Feedable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_da
     "/data",
     summary="Get sensor data.",
     responses={200: {"content": {"application/json": {"example": example_values()}}}},
+    openapi_extra=parameters_of(DataQuery),
 )
 @names_fields_under(COMBINED)
-async def get_data(sensor: ReadableData, here: Here, query: Annotated[DataQuery, Query()]) -> Json:
+async def get_data(
+    sensor: ReadableData, here: Here, query: Annotated[DataQuery, Depends(QueryReader(DataQuery))]
+) -> Json:
     with fields_under(WHERE):
         asked = reading.understand(sensor.row, query, here.settings.most_values)
         async with here.store.connection() as con:

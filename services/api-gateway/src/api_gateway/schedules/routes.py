@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from flexmodel.errors import Forbidden, Invalid
 
 from api_gateway.answers import PROCESSED, Json, Rejected, fields_under, forbidden, misread
@@ -13,7 +13,15 @@ from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway, Here
 from api_gateway.jobs import access, wording
 from api_gateway.rates import Verdict, per_minute
-from api_gateway.routing import FLAT, Message, WireRoute, body_of, names_fields_under
+from api_gateway.routing import (
+    FLAT,
+    Message,
+    QueryReader,
+    WireRoute,
+    body_of,
+    names_fields_under,
+    parameters_of,
+)
 from api_gateway.schedules import reading, repository, service
 from api_gateway.schedules.schemas import AssetTrigger, ScheduleQuery, SensorTrigger
 from api_gateway.schedules.service import Asked
@@ -75,13 +83,18 @@ def accepted(job: UUID) -> dict[str, Any]:
     return ACCEPTED | {"job": str(job), "job-url": f"/api/v3_0/jobs/{job}", "schedule": str(job)}
 
 
-@router.get("/sensors/{id}/schedules/{uuid}", summary="Get a schedule for one device.", responses={202: {}, 400: {}})
+@router.get(
+    "/sensors/{id}/schedules/{uuid}",
+    summary="Get a schedule for one device.",
+    responses={202: {}, 400: {}},
+    openapi_extra=parameters_of(ScheduleQuery),
+)
 @names_fields_under(FLAT)
 async def get_schedule(
     uuid: str,
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ, unknown_sensor))],
     here: Here,
-    query: Annotated[ScheduleQuery, Query()],
+    query: Annotated[ScheduleQuery, Depends(QueryReader(ScheduleQuery))],
 ) -> Json:
     async with here.store.connection() as con:
         job = await access.find(con, uuid)
