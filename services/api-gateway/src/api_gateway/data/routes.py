@@ -13,7 +13,7 @@ from api_gateway.audit.service import note
 from api_gateway.auth.access import Access, Found, unknown_data_sensor
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.data import reading, repository
-from api_gateway.data.schemas import DataDeletion, DataPost, DataQuery, StatsQuery, example_values
+from api_gateway.data.schemas import UPLOAD, DataDeletion, DataPost, DataQuery, StatsQuery, example_values
 from api_gateway.data.status import status_of, utc_now
 from api_gateway.gateway import Gateway, Here
 from api_gateway.routing import COMBINED, QueryReader, WireRoute, body_of, names_fields_under, parameters_of
@@ -61,7 +61,7 @@ async def post_data(sensor: Feedable, here: Here, request: Request) -> Response:
     return await passed_on(sensor, here, request, f"/internal/sensors/{sensor['id']}/data")
 
 
-@router.post("/data/upload", summary="Upload sensor data by file.")
+@router.post("/data/upload", summary="Upload sensor data by file.", openapi_extra={"requestBody": UPLOAD})
 @names_fields_under(COMBINED)
 async def upload_data(sensor: Feedable, here: Here, request: Request) -> Response:
     return await passed_on(sensor, here, request, f"/internal/sensors/{sensor['id']}/data/upload")

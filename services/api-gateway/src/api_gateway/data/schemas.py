@@ -52,16 +52,23 @@ class StatsQuery(Query):
     fresh: bool = Field(default=False, description="Accepted for compatibility: statistics are always fresh.")
 
 
-class Values(Query):
-    """The answer to a reader of data."""
-
-    values: list[float | None]
-    start: Moment
-    duration: Span
-    unit: str
-    resolution: Span
-    message: str
-    status: Literal["PROCESSED"]
+UPLOAD: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["uploaded-files"],
+                "properties": {
+                    "uploaded-files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                    "belief-time-measured-instantly": {"type": "boolean"},
+                    "unit": {"type": "string"},
+                },
+            }
+        }
+    },
+}
+"""Files of values, and how they are to be understood; the ingest service reads them."""
 
 
 def example_values() -> dict[str, Any]:

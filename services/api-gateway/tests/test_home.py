@@ -1,0 +1,118 @@
+"""The front of the house: versions, listing, documents, pages, headers, and versions long gone."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from packaging.version import Version
+
+
+async def test_versions_satisfy_clients(house: Any) -> None:
+    answer = await house.guest().get("/api/")
+    body = answer.json()
+    assert body["versions"] == ["v3_0"]
+    # Clients look for releases from 0.27 on, and for nothing beyond 1.0.x that we do not have.
+    assert Version("0.33") < Version(body["flexmeasures_version"]) < Version("1.1.0")
+    assert answer.headers["FlexMeasures-Version"] == body["flexmeasures_version"]
+    assert answer.headers["Flexmesh-Version"] == body["flexmesh_version"]
+    assert answer.headers["API-Version"] == "v3_0"
+    assert answer.headers["Cache-Control"] == "private, no-store"
+
+
+async def test_the_listing_names_every_operation(house: Any) -> None:
+    body = (await house.guest().get("/api/v3_0")).json()
+    names = {service["name"]: service for service in body["services"]}
+    assert len(names) > 50
+    assert names["GET /accounts/<id>"] == {
+        "description": "Fetch a given account.", "name": "GET /accounts/<id>",
+        "url": "http://gateway/api/v3_0/accounts/<id>",
+    }  # fmt: skip
+    assert all(service["description"] for service in body["services"])
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from references(item)
+
+
+async def test_the_document_is_whole(house: Any) -> None:
+    document = (await house.guest().get("/openapi.json")).json()
+    assert document["openapi"].startswith("3.1")
+    schemas = document["components"]["schemas"]
+    for reference in references(document):
+        assert reference.removeprefix("#/components/schemas/") in schemas, reference
+    assert "$defs" not in str(document)
+    operations = [
+        (path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    identifiers = [operation["operationId"] for _, _, operation in operations]
+    assert len(set(identifiers)) == len(identifiers)
+    for path, method, operation in operations:
+        assert {"401", "403", "422", "429", "503"} <= operation["responses"].keys(), path
+        names = {parameter["name"] for parameter in operation.get("parameters", [])}
+        assert set(re.findall(r"{(\w+)}", path)) <= names
+        if method in ("post", "patch") and not path.endswith(("copy", "password-reset")):
+            assert "requestBody" in operation, path
+    data = document["paths"]["/api/v3_0/sensors/{id}/data"]["get"]
+    assert {"start", "duration", "unit", "source-type"} <= {parameter["name"] for parameter in data["parameters"]}
+    assert "soc-at-start" in schemas["FlexModelEntry"]["properties"]
+
+
+async def test_pages_need_nothing_from_elsewhere(house: Any) -> None:
+    for path in ("/", "/docs"):
+        answer = await house.guest().get(path)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/html")
+        assert not re.search(r'(?:src|href)="(?:https?:)?//', answer.text)
+    assert "/api/v3_0/sensors/{id}/schedules/trigger" in answer.text
+
+
+async def test_versions_long_gone(house: Any) -> None:
+    for path in ("/api/v2_0/assets", "/api/v1/getMeterData", "/api/v1_3"):
+        answer = await house.guest().get(path)
+        assert answer.status_code == 410
+        assert 'rel="sunset"' in answer.headers["Link"]
+    assert answer.json()["message"].startswith("API version 1.3 has been sunset.")
+
+
+async def test_health(house: Any) -> None:
+    assert (await house.guest().get("/api/v3_0/health/ready")).json() == {"database_sql": True, "status": 200}
+    assert (await house.guest().get("/health/ready")).status_code == 200
+    assert (await house.guest().get("/api/ops/ping")).json() == {"message": "ok", "status": 200}
+
+
+async def test_deletions_name_a_content_type(toy: Any, add_site: Any) -> None:
+    # Clients parse every answer as JSON and look at its type first.
+    building, *_ = await add_site()
+    answer = await toy.client.delete(f"/api/v3_0/assets/{building}")
+    assert (answer.status_code, answer.content, answer.headers["content-type"]) == (204, b"", "application/json")
+
+
+async def test_sources_are_listed(house: Any, toy: Any) -> None:
+    from flexstore import sources
+
+    async with house.store.transaction() as con:
+        await sources.ensure(con, "toy-user", "user", user_id=toy.user_id, account_id=toy.account_id)
+        for version in ("1", "2"):
+            await sources.ensure(con, "Flexmesh", "scheduler", model="StorageScheduler", version=version)
+        stranger = await house.account("elsewhere")
+    async with house.store.transaction() as con:
+        await sources.ensure(con, "stranger", "user", account_id=stranger)
+    listed = await toy.get("/sources")
+    assert [source["description"] for source in listed["sources"]] == [
+        "toy-user", "Flexmesh's StorageScheduler model v2",
+    ]  # fmt: skip
+    assert listed["sources"][0] == {
+        "account_id": toy.account_id, "description": "toy-user", "id": 1, "name": "toy-user", "type": "user",
+        "user_id": toy.user_id,
+    }  # fmt: skip
+    assert len((await toy.get("/sources", only_latest="false"))["sources"]) == 3
+    assert {"user", "scheduler", "forecaster", "reporter"} <= set(listed["types"])
