@@ -77,7 +77,7 @@ async def test_no_dust_and_no_minus_zero(toy: Any, add_site: Any, know: Any) -> 
     assert '"values":[0.0,-164078.309,100.0]' in answer.text
 
 
-async def test_energy_adds_up(toy: Any, add_site: Any, know: Any) -> None:
+async def test_amounts_add_up(toy: Any, add_site: Any, know: Any) -> None:
     building, *_ = await add_site()
     meter = await make_sensor(toy, building, "meter", "kWh", "PT15M")
     await know(meter, [1, 2, 3, 4], 15)
@@ -90,6 +90,10 @@ async def test_energy_adds_up(toy: Any, add_site: Any, know: Any) -> None:
         ({"unit": "MWh", "resolution": "PT30M"}, [0.003, 0.007]),
     ):
         assert (await toy.get(f"/sensors/{meter}/data", **asked, **more))["values"] == expected, more
+    cost = await make_sensor(toy, building, "cost", "EUR", "PT1H")
+    await know(cost, [8], 60)
+    cents = await toy.get(f"/sensors/{cost}/data", **asked, unit="cEUR", resolution="PT15M")
+    assert cents["values"] == [200] * 4
 
 
 async def test_moments_on_a_grid(toy: Any, add_site: Any, know: Any) -> None:

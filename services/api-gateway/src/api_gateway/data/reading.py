@@ -6,7 +6,7 @@ from typing import Any
 
 from flexmodel.errors import Invalid
 from flexmodel.problem import Array, Window
-from flexmodel.quantities import QuantityError, convert, is_energy, is_valid_unit
+from flexmodel.quantities import QuantityError, convert, is_currency, is_energy, is_valid_unit, tidy
 from flexmodel.series import to_steps
 from flexmodel.time import Duration, zone
 from flexstore import series
@@ -94,13 +94,13 @@ def check_unit(sensor: Any, unit: str, step: timedelta) -> None:
 def on_steps(found: Series, sensor: Any, asked: Asked, unit: str) -> Array:
     """The values per step in the unit asked for, NaN where nothing is known.
 
-    Energy adds up: it becomes power before events are averaged or repeated, and the energy of a step thereafter.
+    Levels are averaged or repeated; amounts (energy, money) add up or are divided.
     """
     own, own_unit, step = sensor["event_resolution"], sensor["unit"], asked.window.resolution
-    values = found.values
-    if is_energy(own_unit) and own and (step != own or not is_energy(unit)):
-        values, own_unit = convert(values, own_unit, "MW", own), "MW"
-    return convert(to_steps(found.event_start, values, own, asked.window), own_unit, unit, step)
+    stepped = to_steps(found.event_start, found.values, own, asked.window)
+    if own and step != own and (is_energy(own_unit) or is_currency(own_unit)):
+        stepped = tidy(stepped * (step / own))
+    return convert(stepped, own_unit, unit, step)
 
 
 async def read(con: Any, sensor: Any, asked: Asked, unit: str) -> Array:
