@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from flexmodel.errors import Unavailable
-from flexserve import logs
+from flexserve import logs, metrics
+from flexserve.app import create_app
 from flexserve.broker import BrokerApp, Publisher, celery_app
 from flexserve.loop import Loop
 from flexserve.settings import ServiceSettings
@@ -45,8 +46,8 @@ def seen(broker_app: BrokerApp) -> Seen:
     seen = Seen()
 
     @broker_app.task(name="bake")
-    def bake(job_id: Any) -> None:
-        seen.add(job_id)
+    def bake(job: Any) -> None:
+        seen.add(job)
 
     return seen
 
@@ -70,11 +71,11 @@ async def test_a_task_published_before_the_worker_exists_runs_once(
 ) -> None:
     publisher = publisher_for(broker_app)
     assert await publisher.length("bake") == 0
-    await publisher.publish("bake", {"job_id": "early"})
+    await publisher.publish("bake", {"job": "early"})
     assert await publisher.length("bake") == 1
     worker_for(broker_app, "bake")
     await seen.wait(1)
-    await publisher.publish("bake", {"job_id": "late"})
+    await publisher.publish("bake", {"job": "late"})
     assert await seen.wait(2) == ["early", "late"]
     await length_becomes(publisher, "bake", 0)
     await asyncio.sleep(0.2)
@@ -86,7 +87,7 @@ async def test_many_messages_from_many_tasks_all_run(
 ) -> None:
     publisher = publisher_for(broker_app)
     worker_for(broker_app, "bake", concurrency=4)
-    await asyncio.gather(*(publisher.publish("bake", {"job_id": number}) for number in range(200)))
+    await asyncio.gather(*(publisher.publish("bake", {"job": number}) for number in range(200)))
     assert sorted(await seen.wait(200)) == list(range(200))
 
 
@@ -96,14 +97,14 @@ async def test_tasks_run_side_by_side_and_no_more_than_allowed(
     started, go = Seen(), threading.Event()
 
     @broker_app.task(name="knead")
-    def knead(job_id: int) -> None:
-        started.add(job_id)
+    def knead(job: int) -> None:
+        started.add(job)
         go.wait(10)
 
     publisher = publisher_for(broker_app)
     worker_for(broker_app, "knead", concurrency=2)
     for number in range(5):
-        await publisher.publish("knead", {"job_id": number})
+        await publisher.publish("knead", {"job": number})
     await started.wait(2)
     await asyncio.sleep(0.3)
     assert len(started.items) == 2
@@ -119,13 +120,13 @@ async def test_a_task_that_fails_is_logged_and_not_repeated(
     tried = Seen()
 
     @broker_app.task(name="burn")
-    def burn(job_id: str) -> None:
-        tried.add(job_id)
+    def burn(job: str) -> None:
+        tried.add(job)
         raise RuntimeError("burnt, password=hush")
 
     publisher = publisher_for(broker_app)
     worker = worker_for(broker_app, "burn")
-    await publisher.publish("burn", {"job_id": "j7"})
+    await publisher.publish("burn", {"job": "j7"})
     await tried.wait(1)
     await asyncio.sleep(0.3)
     assert worker.stop(grace=5)
@@ -142,14 +143,14 @@ async def test_a_task_whose_part_is_away_is_tried_again(
     tried = Seen()
 
     @broker_app.task(name="fetch")
-    def fetch(job_id: str) -> None:
-        tried.add(job_id)
+    def fetch(job: str) -> None:
+        tried.add(job)
         if len(tried.items) < 3:
             raise Unavailable("database", retry_after=0.05)
 
     publisher = publisher_for(broker_app)
     worker_for(broker_app, "fetch")
-    await publisher.publish("fetch", {"job_id": "j1"})
+    await publisher.publish("fetch", {"job": "j1"})
     assert await tried.wait(3) == ["j1"] * 3
     await length_becomes(publisher, "fetch", 0)
 
@@ -160,15 +161,15 @@ async def test_stopping_lets_running_tasks_finish_and_takes_no_more(
     started, finished = Seen(), Seen()
 
     @broker_app.task(name="rise")
-    def rise(job_id: int) -> None:
-        started.add(job_id)
+    def rise(job: int) -> None:
+        started.add(job)
         time.sleep(0.5)
-        finished.add(job_id)
+        finished.add(job)
 
     publisher = publisher_for(broker_app)
     worker = worker_for(broker_app, "rise", concurrency=1)
     for number in range(3):
-        await publisher.publish("rise", {"job_id": number})
+        await publisher.publish("rise", {"job": number})
     await started.wait(1)
     assert await asyncio.to_thread(worker.stop, 10)
     assert started.items == finished.items == [0]
@@ -184,22 +185,22 @@ async def test_stopping_gives_back_what_does_not_finish_in_time(
 ) -> None:
     started, released = Seen(), Seen()
 
-    async def work(job_id: str) -> None:
-        started.add(job_id)
+    async def work(job: str) -> None:
+        started.add(job)
         try:
             await asyncio.sleep(60 if len(started.items) == 1 else 0)
         except asyncio.CancelledError:
             await asyncio.sleep(0.05)
-            released.add(job_id)
+            released.add(job)
             raise
 
     @broker_app.task(name="wait")
-    def wait(job_id: str) -> None:
-        loop.call(work(job_id))
+    def wait(job: str) -> None:
+        loop.call(work(job))
 
     publisher = publisher_for(broker_app)
     worker = worker_for(broker_app, "wait")
-    await publisher.publish("wait", {"job_id": "j1"})
+    await publisher.publish("wait", {"job": "j1"})
     await started.wait(1)
     before = time.monotonic()
     assert await asyncio.to_thread(worker.stop, 0.2)
@@ -219,13 +220,13 @@ async def test_the_job_is_on_every_line_a_task_logs(
         logs.get("x").info("in the loop")
 
     @broker_app.task(name="note")
-    def note(job_id: str) -> None:
+    def note(job: str) -> None:
         logs.get("x").info("in the thread")
         loop.call(inside())
 
     publisher = publisher_for(broker_app)
     worker = worker_for(broker_app, "note")
-    await publisher.publish("note", {"job_id": "j9"})
+    await publisher.publish("note", {"job": "j9"})
     lines: dict[str, Any] = {}
 
     def both_logged() -> bool:
@@ -243,15 +244,15 @@ async def test_workers_of_two_applications_share_a_process(
     other_app, other_seen = celery_app(settings, "other"), Seen()
 
     @other_app.task(name="bake")
-    def bake(job_id: Any) -> None:
-        other_seen.add(job_id)
+    def bake(job: Any) -> None:
+        other_seen.add(job)
 
     first = worker_for(broker_app, "bake")
     second = Worker(other_app, queues=["bake"], concurrency=1)
     second.start()
-    await publisher_for(broker_app).publish("bake", {"job_id": "mine"})
+    await publisher_for(broker_app).publish("bake", {"job": "mine"})
     if other_app.queue_prefix != broker_app.queue_prefix:
-        await publisher_for(other_app).publish("bake", {"job_id": "yours"})
+        await publisher_for(other_app).publish("bake", {"job": "yours"})
         assert (await seen.wait(1), await other_seen.wait(1)) == (["mine"], ["yours"])
     assert second.stop(grace=5)
     assert first.stop(grace=5)
@@ -275,16 +276,48 @@ def test_a_queue_without_its_task_is_refused(broker_app: BrokerApp, seen: Seen) 
         Worker(broker_app, queues=["bake", "fry"], concurrency=1)
 
 
-async def test_lengths_are_shown_as_metrics(broker_app: BrokerApp, publisher_for: PublisherFor) -> None:
+async def test_whoever_consumes_a_queue_shows_its_length(
+    broker_app: BrokerApp, settings: ServiceSettings, publisher_for: PublisherFor, worker_for: Any, client_for: Any
+) -> None:
+    go = threading.Event()
+
+    @broker_app.task(name="measure")
+    def measure(job: int) -> None:
+        go.wait(10)
+
     publisher = publisher_for(broker_app)
-    await publisher.publish("measure", {"job_id": "1"})
-    await publisher.lengths("measure", "nothing")()
-    assert REGISTRY.get_sample_value("flexmesh_queue_messages", {"queue": "measure"}) == 1
-    assert REGISTRY.get_sample_value("flexmesh_queue_messages", {"queue": "nothing"}) == 0
+    worker = worker_for(broker_app, "measure", concurrency=1)
+    client = client_for(create_app(settings, service="measuring", title="Measuring"))
+    for number in range(3):
+        await publisher.publish("measure", {"job": number})
+    await length_becomes(publisher, "measure", 2)
+    assert 'flexmesh_queue_messages{queue="measure"} 2.0' in (await client.get("/metrics")).text
+    go.set()
+    await length_becomes(publisher, "measure", 0)
+    assert 'flexmesh_queue_messages{queue="measure"} 0.0' in (await client.get("/metrics")).text
+    assert worker.stop(grace=5)
+    assert not metrics.samplers
+
+
+async def test_a_closed_publisher_can_be_used_again(broker_app: BrokerApp, publisher_for: PublisherFor) -> None:
+    publisher = publisher_for(broker_app)
+    await publisher.publish("bake", {"job": 1})
+    publisher.close()
+    await publisher.publish("bake", {"job": 2})
+    assert await publisher.length("bake") == 2
+
+
+async def test_it_can_be_used_from_any_event_loop(
+    broker_app: BrokerApp, publisher_for: PublisherFor, loop: Loop
+) -> None:
+    publisher = publisher_for(broker_app)
+    await publisher.publish("bake", {"job": 1})
+    await asyncio.to_thread(loop.call, publisher.publish("bake", {"job": 2}))
+    assert await publisher.length("bake") == 2
 
 
 async def test_a_payload_that_is_not_json_is_told_to_whoever_sends_it(
     broker_app: BrokerApp, publisher_for: PublisherFor
 ) -> None:
     with pytest.raises(TypeError):
-        await publisher_for(broker_app).publish("bake", {"job_id": object()})
+        await publisher_for(broker_app).publish("bake", {"job": object()})

@@ -80,18 +80,20 @@ def value(name: str, **labels: str) -> float:
 
 
 def test_jobs_are_timed_and_counted_by_outcome() -> None:
-    with metrics.job("bake"):
-        assert value("flexmesh_jobs_in_flight", queue="bake") == 1
-    with metrics.job("bake") as outcome:
+    with metrics.job("toast"):
+        assert value("flexmesh_jobs_in_flight", queue="toast") == 1
+    with metrics.job("toast") as outcome:
         outcome.value = "returned"
-    with pytest.raises(ValueError), metrics.job("bake"):
+    with pytest.raises(ValueError), metrics.job("toast"):
         raise ValueError
     for name in ("done", "returned", "failed"):
-        assert value("flexmesh_job_seconds_count", queue="bake", outcome=name) == 1
-    assert value("flexmesh_jobs_in_flight", queue="bake") == 0
+        assert value("flexmesh_job_seconds_count", queue="toast", outcome=name) == 1
+    assert value("flexmesh_jobs_in_flight", queue="toast") == 0
 
 
-async def test_a_sampler_that_fails_or_hangs_does_no_harm(settings: ServiceSettings, client_for: Any) -> None:
+async def test_a_sampler_that_fails_or_hangs_does_no_harm(
+    settings: ServiceSettings, client_for: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     metrics.QUEUE_LENGTH.clear()
 
     async def works() -> None:
@@ -103,5 +105,13 @@ async def test_a_sampler_that_fails_or_hangs_does_no_harm(settings: ServiceSetti
     async def hangs() -> None:
         await asyncio.sleep(60)
 
-    client = client_for(app_for(settings, "sampling", samplers=[fails, hangs, works]))
+    monkeypatch.setattr(metrics, "samplers", {fails, hangs, works})
+    client = client_for(app_for(settings, "sampling"))
     assert await scrape(client, "flexmesh_queue_messages") == {("bake",): 7.0}
+
+
+async def test_probes_do_not_count_as_requests(settings: ServiceSettings, client_for: Any) -> None:
+    client = client_for(app_for(settings, "probing"))
+    await client.get("/health/ready")
+    await client.get("/metrics")
+    assert 'service="probing",status' not in (await client.get("/metrics")).text

@@ -42,22 +42,22 @@ def note(text):
     with diary.open("a") as file:
         file.write(text + "\\n")
 
-async def work(job_id):
-    note(f"start {job_id}")
+async def work(job):
+    note(f"start {job}")
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
-        note(f"release {job_id}")
+        note(f"release {job}")
         raise
-    note(f"end {job_id}")
+    note(f"end {job}")
 
 @app.task(name="bake")
-def bake(job_id):
-    loop.call(work(job_id))
+def bake(job):
+    loop.call(work(job))
 
 @app.task(name="stuck")
-def stuck(job_id):
-    note(f"start {job_id}")
+def stuck(job):
+    note(f"start {job}")
     time.sleep(seconds)
 
 loop.start()
@@ -122,7 +122,7 @@ def app(fresh_amqp_url: str) -> BrokerApp:
 
 async def test_a_killed_worker_loses_nothing(app: BrokerApp, publisher_for: PublisherFor, process: Any) -> None:
     publisher = publisher_for(app)
-    await publisher.publish("bake", {"job_id": "j1"})
+    await publisher.publish("bake", {"job": "j1"})
     victim = process(seconds=60)
     await victim.until("start j1")
     victim.popen.send_signal(signal.SIGKILL)
@@ -136,12 +136,12 @@ async def test_a_killed_worker_loses_nothing(app: BrokerApp, publisher_for: Publ
 
 async def test_sigterm_lets_a_task_finish(app: BrokerApp, publisher_for: PublisherFor, process: Any) -> None:
     publisher = publisher_for(app)
-    await publisher.publish("bake", {"job_id": "j1"})
+    await publisher.publish("bake", {"job": "j1"})
     worker = process(seconds=2)
     await worker.until("start j1")
     worker.popen.terminate()
     await asyncio.sleep(0.5)
-    await publisher.publish("bake", {"job_id": "j2"})
+    await publisher.publish("bake", {"job": "j2"})
     assert await worker.exit_code() == 0
     assert worker.diary == ["start j1", "end j1"]
     assert await publisher.length("bake") == 1
@@ -151,7 +151,7 @@ async def test_sigterm_gives_back_what_takes_too_long(
     app: BrokerApp, publisher_for: PublisherFor, process: Any
 ) -> None:
     publisher = publisher_for(app)
-    await publisher.publish("bake", {"job_id": "j1"})
+    await publisher.publish("bake", {"job": "j1"})
     worker = process(seconds=60, FLEXMESH_SHUTDOWN_GRACE="0.5")
     await worker.until("start j1")
     worker.popen.terminate()
@@ -162,7 +162,7 @@ async def test_sigterm_gives_back_what_takes_too_long(
 
 async def test_a_stuck_task_does_not_hold_up_the_end(app: BrokerApp, publisher_for: PublisherFor, process: Any) -> None:
     publisher = publisher_for(app)
-    await publisher.publish("stuck", {"job_id": "j1"})
+    await publisher.publish("stuck", {"job": "j1"})
     worker = process(seconds=60, FLEXMESH_SHUTDOWN_GRACE="0.2")
     await worker.until("start j1")
     before = time.monotonic()
@@ -198,11 +198,11 @@ async def test_an_outage_of_the_broker(own_rabbitmq: Any, publisher_for: Publish
     running, go_on = threading.Event(), threading.Event()
 
     @app.task(name="bake")
-    def bake(job_id: str) -> None:
-        if job_id == "through the outage":
+    def bake(job: str) -> None:
+        if job == "through the outage":
             running.set()
             go_on.wait(60)
-        done.append(job_id)
+        done.append(job)
 
     async def until(count: int) -> None:
         deadline = time.monotonic() + 30
@@ -212,16 +212,16 @@ async def test_an_outage_of_the_broker(own_rabbitmq: Any, publisher_for: Publish
 
     publisher = publisher_for(app)
     worker = worker_for(app, "bake", concurrency=2)
-    await publisher.publish("bake", {"job_id": "before"})
+    await publisher.publish("bake", {"job": "before"})
     await until(1)
-    await publisher.publish("bake", {"job_id": "through the outage"})
+    await publisher.publish("bake", {"job": "through the outage"})
     assert await asyncio.to_thread(running.wait, 10)
 
     own_rabbitmq.stop()
     for _ in range(2):
         before = time.monotonic()
         with pytest.raises(Unavailable) as away:
-            await publisher.publish("bake", {"job_id": "lost?"})
+            await publisher.publish("bake", {"job": "lost?"})
         assert away.value.part == "broker" and time.monotonic() - before < 3
     with pytest.raises(Unavailable):
         await publisher.ping()
@@ -232,7 +232,7 @@ async def test_an_outage_of_the_broker(own_rabbitmq: Any, publisher_for: Publish
 
     own_rabbitmq.start()
     await publisher.ping()
-    await publisher.publish("bake", {"job_id": "after"})
+    await publisher.publish("bake", {"job": "after"})
     # What was running could not be acknowledged, so it comes again: harmless, the job table knows that it is done.
     await until(4)
     assert sorted(done) == ["after", "before", "through the outage", "through the outage"]
@@ -246,10 +246,10 @@ async def test_what_is_published_survives_an_outage_before_the_worker_comes(
     done = threading.Event()
 
     @app.task(name="bake")
-    def bake(job_id: str) -> None:
+    def bake(job: str) -> None:
         done.set()
 
-    await publisher_for(app).publish("bake", {"job_id": "j1"})
+    await publisher_for(app).publish("bake", {"job": "j1"})
     own_rabbitmq.stop()
     worker = worker_for(app, "bake")
     assert not worker.wait_ready(1)
@@ -261,7 +261,7 @@ async def test_a_worker_that_waits_for_its_broker_can_be_stopped(worker_for: Any
     app = celery_app(ServiceSettings(broker_url="amqp://guest:hush@127.0.0.1:1/"), "testing")
 
     @app.task(name="bake")
-    def bake(job_id: str) -> None: ...
+    def bake(job: str) -> None: ...
 
     worker = worker_for(app, "bake")
     await asyncio.sleep(0.5)
@@ -273,19 +273,19 @@ async def test_a_worker_that_waits_for_its_broker_can_be_stopped(worker_for: Any
 async def test_a_broker_that_hangs_counts_as_away(own_rabbitmq: Any, publisher_for: PublisherFor) -> None:
     app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url, broker_timeout=1), "testing")
     publisher = publisher_for(app)
-    await publisher.publish("bake", {"job_id": "j1"})
+    await publisher.publish("bake", {"job": "j1"})
     os.killpg(own_rabbitmq.pid, signal.SIGSTOP)
     try:
         before = time.monotonic()
         with pytest.raises(Unavailable):
-            await publisher.publish("bake", {"job_id": "j2"})
+            await publisher.publish("bake", {"job": "j2"})
         assert time.monotonic() - before < 2
     finally:
         os.killpg(own_rabbitmq.pid, signal.SIGCONT)
     deadline = time.monotonic() + 20
     while True:
         try:
-            await publisher.publish("bake", {"job_id": "j3"})
+            await publisher.publish("bake", {"job": "j3"})
             break
         except Unavailable:
             assert time.monotonic() < deadline
@@ -293,15 +293,15 @@ async def test_a_broker_that_hangs_counts_as_away(own_rabbitmq: Any, publisher_f
 
 async def test_a_queue_deleted_behind_our_back_is_made_again(app: BrokerApp, publisher_for: PublisherFor) -> None:
     publisher = publisher_for(app)
-    await publisher.publish("bake", {"job_id": "j1"})
+    await publisher.publish("bake", {"job": "j1"})
     with Connection(app.conf.broker_url) as connection:
         connection.default_channel.queue_delete(app.queue("bake").name)
-    await publisher.publish("bake", {"job_id": "j2"})
+    await publisher.publish("bake", {"job": "j2"})
     assert await publisher.length("bake") == 1
 
 
 async def test_queues_are_quorum_queues(app: BrokerApp, publisher_for: PublisherFor) -> None:
-    await publisher_for(app).publish("bake", {"job_id": "j1"})
+    await publisher_for(app).publish("bake", {"job": "j1"})
     name = app.queue("bake").name
     with Connection(app.conf.broker_url) as connection:
         quorum = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
@@ -315,7 +315,7 @@ async def test_a_worker_makes_no_queue_but_its_own(own_rabbitmq: Any, worker_for
     app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url), "testing")
 
     @app.task(name="bake")
-    def bake(job_id: str) -> None: ...
+    def bake(job: str) -> None: ...
 
     assert worker_for(app, "bake").wait_ready(10)
     listed = await asyncio.to_thread(own_rabbitmq.control, "list_queues", "name", "type")
@@ -330,5 +330,5 @@ async def test_a_wrong_password_is_unavailable_and_stays_out_of_the_log(
     url = rabbitmq_url.replace("guest:guest@", "guest:hush@")
     app = celery_app(ServiceSettings(broker_url=url), "testing")
     with pytest.raises(Unavailable):
-        await publisher_for(app).publish("bake", {"job_id": "j1"})
+        await publisher_for(app).publish("bake", {"job": "j1"})
     assert "hush" not in str(log_lines())

@@ -160,7 +160,7 @@ async def test_one_trace_from_request_to_task_to_sibling(
         await sibling.close()
 
     @broker_app.task(name="bake")
-    def bake(job_id: str) -> None:
+    def bake(job: str) -> None:
         loop.call(ask_for_help())
         done.set()
 
@@ -169,7 +169,7 @@ async def test_one_trace_from_request_to_task_to_sibling(
 
     @router.post("/orders/{id}")
     async def order(id: int) -> None:
-        await publisher.publish("bake", {"job_id": str(id)})
+        await publisher.publish("bake", {"job": str(id)})
 
     worker = worker_for(broker_app, "bake")
     client = client_for(create_app(settings, service="front", title="Front", routers=[router]))
@@ -201,7 +201,7 @@ async def test_a_job_keeps_its_trace(spans: InMemorySpanExporter, broker_app: Br
     with tracing.span("request"):
         kept = tracing.carrier()
     with tracing.span("elsewhere"):
-        await publisher_for(broker_app).publish("bake", {"job_id": "1"}, headers=kept)
+        await publisher_for(broker_app).publish("bake", {"job": "1"}, headers=kept)
     finished = {span.name: span for span in spans.get_finished_spans()}
     request, sent = finished["request"], finished["send bake"]
     assert request.context is not None and sent.parent is not None

@@ -28,7 +28,6 @@ def create_app(
     routers: Sequence[APIRouter] = (),
     lifespan: Lifespan | None = None,
     checks: Sequence[Check] = (),
-    samplers: Sequence[metrics.Sampler] = (),
     error_styles: Mapping[str, ErrorStyle] | None = None,
     max_body_bytes: int | None = None,
     **options: Any,
@@ -48,8 +47,8 @@ def create_app(
     styles.install(app)
     limit = settings.max_body_bytes if max_body_bytes is None else max_body_bytes
     app.add_middleware(Observed, service=service, styles=styles, max_body_bytes=limit)
-    app.include_router(health.router(service, VERSION, checks, settings.readiness_timeout))
-    app.include_router(metrics.router(service, VERSION, samplers))
+    app.router.routes += health.routes(service, VERSION, checks, settings.readiness_timeout)
+    app.router.routes += metrics.routes(service, VERSION)
     for router in routers:
         app.include_router(router)
     return app

@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind
 
 from flexserve import logs, memory, metrics, tracing
 from flexserve.settings import ServiceSettings
-from flexserve.tasks import MessageTask
+from flexserve.tasks import SENT_AT, MessageTask
 
 log = logs.get(__name__)
 
@@ -101,7 +101,7 @@ class Publisher:
         """
         with tracing.span(f"send {queue}", SpanKind.PRODUCER, parent=headers, messaging__destination__name=queue):
             message = self._app.amqp.as_task_v2(str(uuid4()), queue, kwargs=dict(payload))
-            message.headers.update({**(headers or {}), **tracing.carrier()})
+            message.headers.update({**(headers or {}), **tracing.carrier(), SENT_AT: time.time()})
             body = orjson.dumps(message.body)
             try:
                 await self._ask(lambda link: link.publish(queue, body, message.headers, message.properties))
@@ -118,20 +118,13 @@ class Publisher:
         """How many messages wait in a queue; 0 when there is none."""
         return await self._ask(lambda link: link.length(queue))
 
-    def lengths(self, *queues: str) -> metrics.Sampler:
-        """A sampler for `create_app` that shows the lengths of these queues as metrics."""
-
-        async def sample() -> None:
-            for queue in queues:
-                metrics.QUEUE_LENGTH.labels(queue).set(await self.length(queue))
-
-        return sample
-
     def close(self) -> None:
-        """End the thread and its connection after what was already asked."""
-        if self._thread is not None:
+        """End the thread and its connection after what was already asked; asking again starts them again."""
+        with self._starting:
+            thread, self._thread = self._thread, None
+        if thread is not None:
             self._orders.put(None)
-            self._thread.join(self._app.timeout)
+            thread.join(self._app.timeout)
 
     async def _ask[T](self, work: "Callable[[_Link], T]") -> T:
         self._start()

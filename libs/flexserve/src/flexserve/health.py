@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from fastapi import APIRouter
 from flexmodel.errors import FlexmeshError
+from starlette.requests import Request
+from starlette.routing import Route
 
 from flexserve import logs
 from flexserve.answers import OrjsonResponse
@@ -25,15 +26,13 @@ class Check:
     """Seconds; the service's `readiness_timeout` if None."""
 
 
-def router(service: str, version: str, checks: Sequence[Check], seconds: float) -> APIRouter:
-    routes = APIRouter(prefix="/health", include_in_schema=False)
+def routes(service: str, version: str, checks: Sequence[Check], seconds: float) -> list[Route]:
+    """Both paths; a check has `seconds` unless it says otherwise."""
 
-    @routes.get("/live")
-    async def live() -> OrjsonResponse:
+    async def live(_: Request) -> OrjsonResponse:
         return OrjsonResponse({"status": "live", "service": service, "version": version})
 
-    @routes.get("/ready")
-    async def ready() -> OrjsonResponse:
+    async def ready(_: Request) -> OrjsonResponse:
         results = await asyncio.gather(*(_run(check, check.timeout or seconds) for check in checks))
         parts = {check.name: result for check, result in zip(checks, results, strict=True)}
         if all(part["ok"] for part in parts.values()):
@@ -41,7 +40,7 @@ def router(service: str, version: str, checks: Sequence[Check], seconds: float) 
         body = {"status": "not ready", "service": service, "checks": parts}
         return OrjsonResponse(body, 503, {"Retry-After": "2"})
 
-    return routes
+    return [Route("/health/live", live), Route("/health/ready", ready)]
 
 
 async def _run(check: Check, seconds: float) -> dict[str, Any]:

@@ -24,6 +24,7 @@ _SECRET_TEXTS = (
         rf"\1{MASK}",
     ),
 )
+_MAY_HOLD_SECRET = re.compile(r"[=: ]")
 _NOISY = ("amqp", "asyncio", "celery", "httpcore", "httpx", "kombu", "uvicorn")
 
 
@@ -40,12 +41,12 @@ def setup(service: str, level: str = "info", format: str = "auto") -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            mask,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             add_names,
             _add_trace_id,
-            structlog.processors.format_exc_info,
-            mask,
             structlog.dev.ConsoleRenderer(timestamp_key="time") if console else _render_json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
@@ -90,8 +91,9 @@ def mask(_logger: Any, _name: str, event: Event) -> Event:
 
 def mask_text(text: str) -> str:
     """Hide passwords in URLs, bearer tokens and `password=…` in a text."""
-    for pattern, replacement in _SECRET_TEXTS:
-        text = pattern.sub(replacement, text)
+    if _MAY_HOLD_SECRET.search(text):
+        for pattern, replacement in _SECRET_TEXTS:
+            text = pattern.sub(replacement, text)
     return text
 
 

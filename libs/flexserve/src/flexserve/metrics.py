@@ -2,14 +2,15 @@
 
 import asyncio
 import platform
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-from fastapi import APIRouter, Request
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from flexserve import logs
 
@@ -29,9 +30,9 @@ JOBS = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
 )
 JOBS_IN_FLIGHT = Gauge("flexmesh_jobs_in_flight", "Jobs being worked on now.", ("queue",))
-JOB_WAITS = Histogram(
-    "flexmesh_job_wait_seconds",
-    "Time from asking for a job to its start.",
+MESSAGE_WAITS = Histogram(
+    "flexmesh_message_wait_seconds",
+    "Time from publishing a message to the start of its task.",
     ("queue",),
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 10, 60, 300, 1800),
 )
@@ -40,22 +41,22 @@ QUEUE_LENGTH = Gauge("flexmesh_queue_messages", "Messages waiting in a queue of 
 BUILD = Gauge("flexmesh_build_info", "Always 1; the labels tell what runs.", ("service", "version", "python"))
 
 Sampler = Callable[[], Awaitable[None]]
+samplers: set[Sampler] = set()
+"""Called before the metrics are shown, to set gauges; one that fails or is slow is left out."""
 SAMPLE_SECONDS = 1.0
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
-def router(service: str, version: str, samplers: Sequence[Sampler] = ()) -> APIRouter:
-    """`GET /metrics`. Samplers set gauges just before; one that fails or is slow is left out."""
+def routes(service: str, version: str) -> list[Route]:
+    """`GET /metrics`."""
     BUILD.labels(service, version, platform.python_version()).set(1)
-    routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/metrics")
     async def metrics(request: Request) -> Response:
-        await asyncio.gather(*(_sample(sampler) for sampler in samplers))
+        await asyncio.gather(*map(_sample, samplers))
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(REGISTRY), headers={"Content-Type": content_type})
 
-    return routes
+    return [Route("/metrics", metrics)]
 
 
 def count_request(service: str, method: str, route: str, status: int, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """What surrounds every task: the ids on its log lines, its trace, its metrics, and what happens when it fails."""
 
 from concurrent.futures import CancelledError
+from time import time
 from typing import Any
 
 from celery import Task
@@ -12,21 +13,27 @@ from flexserve import logs, metrics, tracing
 
 log = logs.get(__name__)
 
+SENT_AT = "flexmesh_sent_at"
+"""The header with the Unix time at which a message was published."""
+
 
 class MessageTask(Task):  # type: ignore[misc]
-    """A task started by a message that carries the id of a job. Its truth is the job table; the message is a nudge.
+    """A task started by a message that carries the id of a job, as the argument `job`.
 
-    So a task that ends, well or badly, acknowledges its message. Only what was not really tried goes back to the
-    queue: because a part was away, or because this worker has to stop.
+    The job table is the truth, the message only a nudge: a task that ends, well or badly, acknowledges it. Only what
+    was not really tried goes back to the queue, because a part was away or because this worker has to stop.
     """
 
     abstract = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         # Celery keeps the message's headers, ours included, as attributes of the request.
-        headers = {key: value for key, value in vars(self.request).items() if key in tracing.HEADERS}
+        message = vars(self.request)
+        headers = {key: value for key, value in message.items() if key in tracing.HEADERS}
+        if SENT_AT in message:
+            metrics.MESSAGE_WAITS.labels(self.name).observe(max(0.0, time() - message[SENT_AT]))
         with (
-            logs.bound(job_id=kwargs.get("job_id"), queue=self.name),
+            logs.bound(job_id=kwargs.get("job"), queue=self.name),
             tracing.span(f"process {self.name}", SpanKind.CONSUMER, parent=headers),
             metrics.job(self.name) as outcome,
         ):

@@ -19,8 +19,8 @@ from flexmodel.errors import Unavailable
 from kombu.asynchronous import set_event_loop
 from starlette.types import ASGIApp
 
-from flexserve import logs, tracing
-from flexserve.broker import BrokerApp, connect
+from flexserve import logs, metrics, tracing
+from flexserve.broker import BrokerApp, Publisher, connect
 from flexserve.loop import Loop
 from flexserve.server import http_server, listen
 from flexserve.settings import ServiceSettings
@@ -46,6 +46,7 @@ class Worker:
         self.loop = loop
         self.queues = tuple(queues)
         self.concurrency = concurrency
+        self._publisher = Publisher(app)
         self._asked_to_stop = threading.Event()
         self._controller: _Controller | None = None
         self._thread: threading.Thread | None = None
@@ -70,6 +71,7 @@ class Worker:
             )
         self._thread = threading.Thread(target=self._controller.work, name="worker", daemon=True)
         self._thread.start()
+        metrics.samplers.add(self._show_lengths)
 
     def stop(self, grace: float) -> bool:
         """Take no more messages, let running tasks finish for `grace` seconds, then have them given back.
@@ -79,6 +81,8 @@ class Worker:
         controller, thread = self._controller, self._thread
         if controller is None or thread is None:
             return True
+        metrics.samplers.discard(self._show_lengths)
+        self._publisher.close()
         self.app.stopping.set()
         controller.consumer.leave()
         if not controller.pool.idle.wait(grace):
@@ -100,6 +104,10 @@ class Worker:
         """Wait until it consumes."""
         assert self._controller is not None
         return bool(self._controller.consumer.consuming.wait(timeout))
+
+    async def _show_lengths(self) -> None:
+        for queue in self.queues:
+            metrics.QUEUE_LENGTH.labels(queue).set(await self._publisher.length(queue))
 
     def run(self, settings: ServiceSettings, http: ASGIApp | None = None) -> int:
         """Be the main program until SIGTERM or SIGINT; returns the exit code. `http` is served from the Loop."""
