@@ -83,6 +83,10 @@ async def test_a_battery(store: Store, opened: Any, run: Run, unpack: Any):
     assert believed.values.tolist() == row["event_values"]
     assert (source["name"], source["type"], source["model"]) == ("Flexmesh", "scheduler", "StorageScheduler")
     assert job.info["data_source_info"]["id"] == source["id"]
+    async with store.connection() as con:
+        explanation = await con.fetchval("select document from explanation where job_id = $1", job.id)
+    assert explanation["costs"] == costs
+    assert explanation["sentences"]
 
 
 @pytest.mark.parametrize(
@@ -216,3 +220,6 @@ async def test_devices_one_after_the_other_are_one_job(store: Store, opened: Any
     assert {row["sensor_id"] for row in rows} >= {entry["sensor"] for entry in one.message["flex-model"]}
     costs = job.info["scheduler_info"]["commitment_costs"]
     assert costs["electricity net energy"] == pytest.approx(1.4613 + 2430.3887)
+    async with store.connection() as con:
+        explanation = await con.fetchval("select document from explanation where job_id = $1", job.id)
+    assert len(explanation["turns"]) == 2

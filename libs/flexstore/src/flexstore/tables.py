@@ -325,6 +325,13 @@ class Schedule(SQLModel, table=True):
     event_values: list[float] = Field(sa_column=Column(ARRAY(Float(53)), nullable=False))
 
 
+class Explanation(SQLModel, table=True):
+    """Why a job's schedule is as it is. Apart from the job, because it is large and seldom read."""
+
+    job_id: UUID = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    document: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+
+
 class Outbox(SQLModel, table=True):
     """A message that was decided in a transaction and still has to leave the house."""
 

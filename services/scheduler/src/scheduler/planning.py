@@ -9,6 +9,7 @@ from flexmodel.schedule import Schedule, Status
 from flexmodel.tree import AssetTree
 
 from scheduler import sequential
+from scheduler.explain import FORMAT, explain
 from scheduler.resolve import Resolved, assemble
 from scheduler.resolve.readings import Readings
 from scheduler.result import Stored, job_result, stored
@@ -43,6 +44,7 @@ class Plan:
     warnings: Sequence[str]
     initial: Sequence[float]
     """MWh in the stocks at the start."""
+    explanation: Mapping[str, Any]
 
 
 def plan(trigger: Trigger, tree: AssetTree, readings: Readings, options: Options) -> Plan:
@@ -94,8 +96,22 @@ def _told(trigger: Trigger, solved: Sequence[Solved]) -> Plan:
         costs=_costs(solved),
         scheduler=PROCESS if processes else STORAGE,
         warnings=list(dict.fromkeys(warnings)),
+        explanation=_explained(trigger, solved),
         initial=[energy for one in solved for energy in one.resolved.problem.stocks.initial.tolist()],
     )
+
+
+def _explained(trigger: Trigger, solved: Sequence[Solved]) -> dict[str, Any]:
+    """Why it is so; of devices planned one after the other, turn by turn."""
+    turns = [explain(one.resolved.problem, one.schedule) for one in solved]
+    if len(turns) == 1:
+        return turns[0]
+    told = [
+        f"{device.label}: {sentence}"
+        for device, turn in zip(trigger.devices, turns, strict=True)
+        for sentence in turn["sentences"]
+    ]
+    return {"format": FORMAT, "currency": trigger.currency, "turns": turns, "sentences": told}
 
 
 def _costs(solved: Sequence[Solved]) -> dict[str, float]:

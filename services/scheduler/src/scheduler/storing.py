@@ -11,6 +11,7 @@ from flexmodel.time import instant, steps
 from flexstore.series import Beliefs, write
 from flexstore.store import Connection
 
+from scheduler.planning import Plan
 from scheduler.resolve.outputs import SIGN
 from scheduler.result import Stored
 
@@ -18,6 +19,7 @@ SCHEDULE = """
 insert into schedule (job_id, sensor_id, start, resolution, unit, consumption_positive, event_values)
 values ($1, $2, $3, $4, $5, $6, $7)
 """
+EXPLANATION = "insert into explanation (job_id, document) values ($1, $2)"
 MARK_SIGN = f"""
 update sensor set attributes = attributes || jsonb_build_object('{SIGN}', $2::bool)
 where id = $1 and not attributes ? '{SIGN}'
@@ -41,22 +43,18 @@ class KnownState:
 
 
 async def save(
-    con: Connection,
-    job_id: UUID,
-    values: Sequence[Stored],
-    source: int,
-    believed_at: datetime,
-    state: KnownState | None,
+    con: Connection, job_id: UUID, made: Plan, source: int, believed_at: datetime, state: KnownState | None
 ) -> None:
     """Everything, in the transaction of the caller."""
     rows: list[tuple[Any, ...]] = [
         (job_id, one.sensor, one.start, one.resolution, one.unit, one.consumption_positive, one.values.tolist())
-        for one in values
+        for one in made.values
     ]
     await con.executemany(SCHEDULE, rows)
-    if values:
-        await write(con, beliefs(values, source, believed_at))
-    for one in values:
+    await con.execute(EXPLANATION, job_id, made.explanation)
+    if made.values:
+        await write(con, beliefs(made.values, source, believed_at))
+    for one in made.values:
         if one.sets_sign:
             await con.execute(MARK_SIGN, one.sensor, one.consumption_positive)
     if state is not None:

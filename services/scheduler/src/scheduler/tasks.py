@@ -119,7 +119,7 @@ async def _asset_of(con: Connection, sensor_id: Any) -> int:
 async def _save(con: Connection, *, job: Job, order: Order, made: Plan, source_id: int, now: datetime) -> None:
     with _phase("save"):
         believed_at = order.trigger.prior or now
-        await save(con, job.id, made.values, source_id, believed_at, _known_state(order, made))
+        await save(con, job.id, made, source_id, believed_at, _known_state(order, made))
         data = {
             "job": str(job.id),
             "asset": order.tree.asset_id,
