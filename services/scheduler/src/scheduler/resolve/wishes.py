@@ -62,7 +62,7 @@ def _reach(stock: Stock, devices: Devices, soc_min: float, soc_max: float) -> Re
     discharge = np.maximum(np.fmin(-devices.power_min[own], devices.production_cap[own]), 0.0)
     return Reach(
         charge=(charge * devices.charging_efficiency[own]).sum(axis=0),
-        discharge=(discharge / devices.discharging_efficiency[own]).sum(axis=0),
+        discharge=(discharge / np.maximum(devices.discharging_efficiency[own], 1e-9)).sum(axis=0),
         lowest=soc_min,
         highest=soc_max,
     )
