@@ -1,15 +1,79 @@
-"""A data directory of its own for the commands under test, with an embedded database that stays between commands."""
+"""Platforms of their own for tests: a data directory for commands, and `flexmesh up` in a home of its own."""
 
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
+import psutil
 import pytest
 from flexmesh.cli import app
+from flexmesh.datadir import DataDirectory
 from typer.testing import CliRunner, Result
 
 Command = Callable[..., Result]
+
+
+SECONDS = 90
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """Ours without any setting, in a home of its own."""
+    foreign = ("FLEXMESH_", "XDG_", "OTEL_")
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(foreign)}, "HOME": str(home)}
+
+
+class Up:
+    """A running `flexmesh up` in a home of its own."""
+
+    def __init__(self, home: Path, port: int, *options: str) -> None:
+        self.home, self.port = home, port
+        self.log = home / f"up-{time.monotonic_ns()}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flexmesh", "up", "--port", str(port), *options],
+                env=clean_environment(home),
+                stdout=log,
+                stderr=log,
+                cwd=home,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def data(self) -> DataDirectory:
+        return DataDirectory(self.home / ".local" / "share" / "flexmesh")
+
+    def until(self, text: str) -> "Up":
+        deadline = time.monotonic() + SECONDS
+        while text not in self.output:
+            assert self.process.poll() is None, f"It ended with {self.process.returncode}:\n{self.output}"
+            assert time.monotonic() < deadline, f"'{text}' did not appear:\n{self.output}"
+            time.sleep(0.05)
+        return self
+
+    def until_ended(self) -> int:
+        return self.process.wait(SECONDS)
+
+    def children(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=10)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -46,3 +110,35 @@ def flexmesh(data_directory: Path) -> Command:
         return result
 
     return run
+
+
+@pytest.fixture
+def environment() -> Callable[[Path], dict[str, str]]:
+    return clean_environment
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Callable[..., Up]]:
+    """Starts a platform, and ends what still runs after the test."""
+    running: list[Up] = []
+
+    def begin(*options: str, port: int | None = None) -> Up:
+        running.append(Up(home, port or free_port(), *options))
+        return running[-1]
+
+    yield begin
+    for up in running:
+        up.process.terminate()
+        up.process.wait(SECONDS)
+
+
+@pytest.fixture(scope="module")
+def toy_platform() -> Iterator[Up]:
+    """A running platform with the toy account."""
+    with own_directory() as directory:
+        up = Up(directory, free_port(), "--toy")
+        try:
+            yield up.until("Ctrl-C stops it")
+        finally:
+            up.process.terminate()
+            up.process.wait(SECONDS)

@@ -2,13 +2,11 @@
 
 import asyncio
 import os
-import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from ipaddress import ip_address
-from types import FrameType
 
 from flexserve import server
 from flexserve.app import start_logs
@@ -18,6 +16,7 @@ from flexmesh import schema
 from flexmesh.datadir import DataDirectory, Lock, default_directory
 from flexmesh.postgres import Postgres
 from flexmesh.steps import Steps
+from flexmesh.stopping import Stop
 
 SERVICE = "platform"
 
@@ -28,17 +27,14 @@ def up(steps: Steps, *, with_toy: bool) -> int:
     settings = load(ServiceSettings)
     start_logs(settings, SERVICE)
     listening = server.listen(settings)
-    try:
-        with stop_signals(), embedded_database(steps) as database:
-            with steps.step("Program", "loaded"):
-                # Takes about as long as starting the database, so both happen at the same time.
-                from flexmesh import services  # noqa: PLC0415
-            address = os.environ.get("FLEXMESH_PUBLIC_URL") or local_address(settings, listening)
-            asyncio.run(services.run(database.result(), address, listening, steps, with_toy=with_toy))
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listening.close()
+    stop = Stop()
+    with closing(listening), embedded_database(steps) as database:
+        with steps.step("Program", "loaded"):
+            # Takes about as long as starting the database, so both happen at the same time.
+            from flexmesh import services  # noqa: PLC0415
+        address = os.environ.get("FLEXMESH_PUBLIC_URL") or local_address(settings, listening)
+        url = database.result()
+        asyncio.run(services.run(url, address, listening, steps, stop, with_toy=with_toy))
     steps.say("Stopped.")
     return 0
 
@@ -48,21 +44,6 @@ def local_address(settings: ServiceSettings, listening: socket.socket) -> str:
     ip, port = listening.getsockname()[:2]
     here = ip_address(ip).is_loopback or ip_address(ip).is_unspecified
     return f"http://{'localhost' if here else settings.host}:{port}"
-
-
-@contextmanager
-def stop_signals() -> Iterator[None]:
-    """Until the server takes over, SIGTERM ends what is going on in the same way as Ctrl-C."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

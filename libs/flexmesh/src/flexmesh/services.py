@@ -1,7 +1,6 @@
 """The services of a platform in one process: the same applications as elsewhere, with only their settings changed."""
 
 import asyncio
-import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -27,13 +26,16 @@ from scheduler.tasks import QUEUE, make_tasks
 
 from flexmesh import demonstration, toy
 from flexmesh.steps import Steps
+from flexmesh.stopping import Stop
 
 
-async def run(url: str, address: str, listening: socket.socket, steps: Steps, *, with_toy: bool) -> None:
+async def run(url: str, address: str, listening: socket.socket, steps: Steps, stop: Stop, *, with_toy: bool) -> None:
     """Serves at the address until SIGTERM or Ctrl-C, with the database at the URL and a broker in memory."""
     settings = load(
         GatewaySettings, database_url=url, broker_url="memory://", public_url=address, service_token=tokens.new()
     )
+    if stop.asked:
+        return
     async with AsyncExitStack() as stack:
         with steps.step("Services", "gateway, ingest, scheduler, reporting"):
             store = await Store.connect(settings.database_url, application="flexmesh")
@@ -46,6 +48,7 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, *,
             await stack.enter_async_context(reporting.router.lifespan_context(reporting))
             web = server.http_server(create_gateway(settings, ingest=sibling, store=store), settings)
             serving = await start(web, listening)
+        web.should_exit = web.should_exit or stop.asked  # from here on it hears of it by itself
         tell = asyncio.create_task(introduce(store, settings.public_url, steps, with_toy=with_toy))
         await serving
         tell.cancel()
@@ -59,8 +62,6 @@ def shared(settings: ServiceSettings) -> dict[str, object]:
 
 async def start(web: uvicorn.Server, listening: socket.socket) -> "asyncio.Task[None]":
     """Serves in the background; from now on SIGTERM and Ctrl-C end the serving."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: setattr(web, "should_exit", True))
     serving = asyncio.create_task(web.serve(sockets=[listening]))
     while not web.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
         await asyncio.sleep(0.002)

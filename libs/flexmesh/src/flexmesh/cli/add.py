@@ -69,7 +69,7 @@ def user(
     email: Annotated[str, typer.Option(help="The address to log in with.")],
     account: Annotated[int, typer.Option("--account", "--account-id", help="ID of the account.")],
     roles: Words = "",
-    timezone: Annotated[str, typer.Option(parser=arguments.timezone, help="For example Europe/Amsterdam.")] = "UTC",
+    timezone: Annotated[str, arguments.zone_option(help="For example Europe/Amsterdam.")] = "UTC",
     password: Annotated[
         str | None,
         typer.Option(envvar="FLEXMESH_USER_PASSWORD", help="Asked for when left out.", show_envvar=True),
@@ -104,9 +104,9 @@ def asset(
     latitude: Annotated[float | None, typer.Option(min=-90, max=90)] = None,
     longitude: Annotated[float | None, typer.Option(min=-180, max=180)] = None,
     description: Description = None,
-    attributes: Annotated[Any, typer.Option(parser=arguments.json_object, help="JSON, or a file of it.")] = None,
-    flex_model: Annotated[Any, typer.Option(parser=arguments.json_object, help="JSON, or a file of it.")] = None,
-    flex_context: Annotated[Any, typer.Option(parser=arguments.json_object, help="JSON, or a file of it.")] = None,
+    attributes: Annotated[Any, arguments.object_option(help="JSON, or a file of it.")] = None,
+    flex_model: Annotated[Any, arguments.object_option(help="JSON, or a file of it.")] = None,
+    flex_context: Annotated[Any, arguments.object_option(help="JSON, or a file of it.")] = None,
 ) -> None:
     """Add an asset: a site, a battery, a charge point, a market zone."""
     from flexmesh import database, inventory
@@ -132,8 +132,8 @@ def sensor(
     unit: Annotated[str, typer.Option(help="For example kW, EUR/MWh or °C.")],
     event_resolution: Annotated[str, typer.Option(help="How long a value lasts, for example PT15M (or minutes).")],
     asset: Annotated[int, typer.Option(help="ID of the asset.")],
-    timezone: Annotated[str, typer.Option(parser=arguments.timezone, help="For example Europe/Amsterdam.")] = "UTC",
-    attributes: Annotated[Any, typer.Option(parser=arguments.json_object, help="JSON, or a file of it.")] = None,
+    timezone: Annotated[str, arguments.zone_option(help="For example Europe/Amsterdam.")] = "UTC",
+    attributes: Annotated[Any, arguments.object_option(help="JSON, or a file of it.")] = None,
 ) -> None:
     """Add a sensor: one series of values of an asset."""
     from flexmesh import database, inventory

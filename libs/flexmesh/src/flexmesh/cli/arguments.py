@@ -1,7 +1,9 @@
 """What people type, as values: moments, durations, JSON in place or in a file, and lists with commas."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,19 @@ def json_object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise typer.BadParameter('Give a JSON object, for example {"key": "value"}.')
     return value
+
+
+def option(parser: Callable[[str], Any], metavar: str) -> Callable[..., Any]:
+    """Options whose text is read by the parser."""
+    return partial(typer.Option, parser=parser, metavar=metavar)
+
+
+time_option = option(moment, "TIME")
+duration_option = option(duration, "DURATION")
+zone_option = option(timezone, "ZONE")
+bool_option = option(boolean, "BOOL")
+json_option = option(json_or_file, "JSON")
+object_option = option(json_object, "JSON")
 
 
 def words(text: str) -> list[str]:

@@ -20,7 +20,8 @@ def beliefs(
     source: Annotated[str, typer.Option(help="Who says so: ID of a source, name of a user, or any name.")],
     unit: Annotated[str | None, typer.Option(help="Unit of the values. Left out: that of the sensor.")] = None,
     timezone: Annotated[
-        str, typer.Option(parser=arguments.timezone, help="Where the clock of times without offset hangs.")
+        str,
+        arguments.zone_option(help="Where the clock of times without offset hangs."),
     ] = "UTC",
     horizon: Annotated[
         int | None, typer.Option(help="Minutes that the values were known before the end of their event.")
@@ -79,16 +80,16 @@ def beliefs(
 
 
 def schedule(
-    start: Annotated[Any, typer.Option(parser=arguments.moment, help="Like 2026-01-31T07:00+01:00.")],
+    start: Annotated[Any, arguments.time_option(help="Like 2026-01-31T07:00+01:00.")],
     duration: Annotated[str, typer.Option(help="Like PT12H.")],
     kind: Annotated[str, typer.Argument(hidden=True, help="for-storage, as older tutorials write.")] = "",
     sensor: Annotated[int | None, typer.Option(help="ID of the power sensor to schedule.")] = None,
     asset: Annotated[int | None, typer.Option(help="ID of the asset whose devices to schedule together.")] = None,
     resolution: Annotated[str | None, typer.Option(help="Steps of the schedule, like PT15M.")] = None,
-    prior: Annotated[Any, typer.Option(parser=arguments.moment, help="Use only what was known then.")] = None,
+    prior: Annotated[Any, arguments.time_option(help="Use only what was known then.")] = None,
     soc_at_start: Annotated[str | None, typer.Option(help="State of charge at the start, like 50% or 20 kWh.")] = None,
-    flex_model: Annotated[Any, typer.Option(parser=arguments.json_or_file, help="JSON, or a file of it.")] = None,
-    flex_context: Annotated[Any, typer.Option(parser=arguments.json_object, help="JSON, or a file of it.")] = None,
+    flex_model: Annotated[Any, arguments.json_option(help="JSON, or a file of it.")] = None,
+    flex_context: Annotated[Any, arguments.object_option(help="JSON, or a file of it.")] = None,
     scheduler: Annotated[str, typer.Option(help="Found by itself from the flex-model.", hidden=True)] = "",
     as_job: Annotated[bool, typer.Option("--as-job", help="Leave the work to a worker.")] = False,
     consumption_price_sensor: Annotated[int | None, typer.Option(hidden=True)] = None,

@@ -153,9 +153,9 @@ def jobs(
 @app.command()
 def beliefs(
     sensor: Annotated[list[int], typer.Option("--sensor", "--sensor-id", help="ID of a sensor; may be repeated.")],
-    start: Annotated[Any, typer.Option(parser=arguments.moment, help="Like 2026-01-31T07:00+01:00.")],
-    duration: Annotated[Any, typer.Option(parser=arguments.duration, help="Like PT12H.")],
-    belief_time_before: Annotated[Any, typer.Option(parser=arguments.moment, help="As known at this time.")] = None,
+    start: Annotated[Any, arguments.time_option(help="Like 2026-01-31T07:00+01:00.")],
+    duration: Annotated[Any, arguments.duration_option(help="Like PT12H.")],
+    belief_time_before: Annotated[Any, arguments.time_option(help="As known at this time.")] = None,
     source: Annotated[list[int] | None, typer.Option("--source", "--source-id", help="Only of this source.")] = None,
     source_type: Annotated[list[str] | None, typer.Option(help="Only of sources of this type.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Left out: that of the sensor.")] = None,
