@@ -186,8 +186,10 @@ class Draft:
             "flexible": np.array([row["flexible"] for row in rows], dtype=bool),
             "stock": np.array([row["stock"] for row in rows], dtype=np.int64),
         }
-        arrays = [name for name in (rows[0] if rows else {}) if name not in ("label", "commodity", *plain)]
-        return Devices(**texts, **plain, **{name: np.array([row[name] for row in rows]) for name in arrays})
+        series = ("power_min", "power_max", "charging_efficiency", "discharging_efficiency")
+        series += ("consumption_cap", "production_cap", "consumption_breach_price", "production_breach_price")
+        arrays = {name: np.array([row[name] for row in rows]).reshape(-1, self.window.steps) for name in series}
+        return Devices(**texts, **plain, **arrays)
 
     def _stocks(self):
         rows, steps = self.stocks, self.window.steps

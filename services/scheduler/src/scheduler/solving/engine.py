@@ -23,10 +23,11 @@ from scheduler.formulation.builder import Program
 LARGE = 5_000
 """Columns above which HiGHS is faster than GLOP."""
 
-GLOP = (
-    "use_dual_simplex: true use_preprocessing: false initial_basis: BIXBY "
-    "primal_feasibility_tolerance: 1e-10 dual_feasibility_tolerance: 1e-10 solution_feasibility_tolerance: 1e-8"
+GLOP = "use_preprocessing: false initial_basis: BIXBY use_dual_simplex: {dual} "
+TIGHT = (
+    "primal_feasibility_tolerance: 1e-10 dual_feasibility_tolerance: {prices!r} solution_feasibility_tolerance: 1e-8"
 )
+"""Tie-breaks are a millionth of the prices, so that GLOP's own tolerances would overlook them."""
 SCIP = "limits/absgap = {gap}\nlimits/gap = 0\nnumerics/feastol = 1e-9\nnumerics/dualfeastol = 1e-9"
 
 
@@ -58,11 +59,11 @@ NO_SOLUTION = Solution(Answer.NOTHING, np.zeros(0), np.inf, -np.inf, np.zeros(0)
 
 
 def solve_linear(program: Program, seconds: float) -> Solution:
-    """Solve with integrality left aside; what one solver finds numerically too hard goes to the other."""
+    """Solve with integrality left aside; what one solver finds numerically too hard goes to the next."""
     deadline = time.monotonic() + seconds
-    solvers = ("glop", "highs_lp") if len(program.cost) <= LARGE else ("highs_lp", "glop")
+    ladder = ("glop", "highs_lp", "glop_loose") if len(program.cost) <= LARGE else ("highs_lp", "glop", "glop_loose")
     solution = NO_SOLUTION
-    for solver in solvers:
+    for solver in ladder:
         left = deadline - time.monotonic()
         if left > 0 and solution.answer is Answer.NOTHING:
             solution = solve_with(solver, program, left)
@@ -70,12 +71,18 @@ def solve_linear(program: Program, seconds: float) -> Solution:
 
 
 def solve_with(solver: str, program: Program, seconds: float = np.inf) -> Solution:
-    """Solve with integrality left aside by `glop` or `highs_lp`."""
-    if solver == "glop":
-        return _run(program, solver, GLOP, seconds)
-    with _quiet():
-        solution = _run(program, solver, "", seconds)
-    return with_duals(program, solution) if solution.answer is Answer.OPTIMAL else solution
+    """Solve with integrality left aside by `glop`, `glop_loose` (with its own tolerances) or `highs_lp`."""
+    if solver == "highs_lp":
+        with _quiet():
+            solution = _run(program, solver, "", seconds)
+        return with_duals(program, solution) if solution.answer is Answer.OPTIMAL else solution
+    return _run(program, "glop", _glop(program, "true", tight=solver == "glop"), seconds)
+
+
+def _glop(program: Program, dual: str, tight: bool = True) -> str:
+    """Parameters. Prices cannot be told apart below the sixteenth digit of the largest."""
+    largest = np.abs(program.cost).max(initial=0.0)
+    return GLOP.format(dual=dual) + (TIGHT.format(prices=float(max(1e-10, 1e-16 * largest))) if tight else "")
 
 
 def with_duals(program: Program, solution: Solution) -> Solution:
@@ -96,7 +103,9 @@ def with_duals(program: Program, solution: Solution) -> Solution:
         row_upper=np.where(row_high, 0.0, np.inf)[tight],
         matrix=program.matrix[tight],
     )
-    found = _run(directions, "glop", GLOP.replace("use_dual_simplex: true", ""), np.inf)
+    found = _run(directions, "glop", _glop(program, "false"), np.inf)
+    if found.answer is not Answer.OPTIMAL:
+        found = _run(directions, "glop", _glop(program, "false", tight=False), np.inf)
     if found.answer is not Answer.OPTIMAL:
         return replace(solution, answer=Answer.NOTHING)
     duals = np.zeros(len(activity))
@@ -109,7 +118,8 @@ AT_BOUND = 1e-8
 
 def solve_integer(program: Program, seconds: float, gap: float) -> Solution:
     """Solve with whole numbers where the program asks for them, up to an absolute gap."""
-    return _run(program, "scip", SCIP.format(gap=repr(gap)), seconds, whole=True)
+    with _quiet():
+        return _run(program, "scip", SCIP.format(gap=repr(gap)), seconds, whole=True)
 
 
 def _run(program: Program, name: str, parameters: str, seconds: float, whole: bool = False) -> Solution:
@@ -154,9 +164,9 @@ _saved: int | None = None
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep HiGHS' banner off the terminal.
+    """Keep HiGHS' banner and SCIP's remarks off the terminal.
 
-    It is printed through the C library, whose idea of standard output is pointed at nothing meanwhile. Python writes
+    They are printed through the C library, whose idea of standard output is pointed at nothing meanwhile. Python writes
     to the file descriptor itself, so other threads' output is not lost.
     """
     _redirect(+1)
