@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import httpx
 import pytest
 from api_gateway.accounts import service as accounts
-from api_gateway.app import create_app
+from api_gateway.app import create_app, gateway_of
 from api_gateway.auth import repository as tokens
 from api_gateway.auth.passwords import HASHER
 from api_gateway.auth.tokens import digest, new_token
@@ -106,14 +107,21 @@ class House:
             return rows
 
 
+@cache
+def application(max_body_mb: float) -> FastAPI:
+    """The application, which takes longer to put together than a database: tests share it and change what is behind."""
+    settings = GatewaySettings(max_body_mb=max_body_mb)
+    return create_app(settings, ingest=Sibling("ingest", "http://nowhere", new()))
+
+
 @asynccontextmanager
 async def opened(database_url: str, **changes: Any) -> AsyncIterator[House]:
     settings = GatewaySettings(database_url=database_url, **changes)
     store = await Store.connect(database_url, max_size=10)
     ingest, woken = Ingest(), asyncio.Event()
-    app = create_app(settings, ingest=Sibling("ingest", ingest.app(), new()), store=store, work_waits=woken.set)
-    async with app.router.lifespan_context(app):
-        yield House(app, store, ingest, settings, woken)
+    app = application(settings.max_body_mb)
+    app.state.gateway = gateway_of(settings, store, Sibling("ingest", ingest.app(), new()), woken.set)
+    yield House(app, store, ingest, settings, woken)
     await store.close()
 
 
