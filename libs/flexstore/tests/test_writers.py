@@ -69,6 +69,8 @@ async def test_writers_of_the_same_beliefs_leave_each_once(store: Store) -> None
 async def test_a_deadlock_is_tried_again(store: Store) -> None:
     """Two writers, each of whom holds what the other wants: one is sent back a step, and both get through."""
     async with store.connection() as con:
+        # In TimescaleDB the first belief of a time makes the chunk, and the others wait for that.
+        await write(con, Beliefs(9, np.array([START]), START, np.array([0.0]), 1))
         await con.execute("create table held (id int primary key, x int); insert into held values (1, 0), (2, 0)")
         await con.execute("create sequence tries")
         await con.execute("""
@@ -88,7 +90,7 @@ async def test_a_deadlock_is_tried_again(store: Store) -> None:
 
     assert await asyncio.gather(writer(1, 2), writer(2, 1)) == [Written(new=2)] * 2
     async with store.connection() as con:
-        assert await con.fetchval("select count(*) from belief") == 4
+        assert await con.fetchval("select count(*) from belief where sensor_id < 9") == 4
         assert await con.fetchval("select last_value from tries") > 4
 
 

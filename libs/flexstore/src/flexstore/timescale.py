@@ -1,19 +1,21 @@
 """TimescaleDB, when the database has it: beliefs are kept in chunks of time. Everything works without it."""
 
 import logging
+from datetime import timedelta
 
 import asyncpg
 
 log = logging.getLogger(__name__)
 
-CHUNK = "30 days"
+CHUNK = timedelta(days=30)
+"""The stretch of time that lies together."""
 
 INSTALLED = "select exists (select from pg_extension where extname = 'timescaledb')"
 AVAILABLE = "select exists (select from pg_available_extensions where name = 'timescaledb')"
 PRELOADED = "select 'timescaledb' = any(regexp_split_to_array(current_setting('shared_preload_libraries'), '[, ]+'))"
 IS_HYPERTABLE = "select exists (select from timescaledb_information.hypertables where hypertable_name = 'belief')"
-MAKE_HYPERTABLE = f"""
-select create_hypertable('belief', 'event_start', chunk_time_interval => interval '{CHUNK}',
+MAKE_HYPERTABLE = """
+select create_hypertable('belief', 'event_start', chunk_time_interval => $1::interval,
                          create_default_indexes => false, migrate_data => true)
 """
 
@@ -23,7 +25,7 @@ async def use(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
     if not await _installed(con):
         return False
     if not await con.fetchval(IS_HYPERTABLE):
-        await con.execute(MAKE_HYPERTABLE)
+        await con.execute(MAKE_HYPERTABLE, CHUNK)
     return True
 
 

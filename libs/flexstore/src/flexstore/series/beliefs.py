@@ -1,13 +1,14 @@
 """Beliefs on their way in: arrays of one length, brought into the order of the table's key."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from flexmodel.errors import Invalid
 from numpy.typing import NDArray
 
 from flexstore.series.wire import ROW, Moments, Rows
+from flexstore.timescale import CHUNK
 
 KEY = ("sensor_id", "event_start", "belief_time", "source_id", "cumulative_probability")
 CERTAIN = np.float32(0.5)
@@ -80,3 +81,12 @@ def generations(rows: Rows) -> list[Rows]:
     count = np.arange(len(rows))
     age = count - np.maximum.accumulate(np.where(first, count, 0))
     return [rows[age == generation] for generation in range(int(age.max()) + 1)]
+
+
+def by_chunk(rows: Rows) -> list[Rows]:
+    """The rows of one chunk of time after the other."""
+    chunk = rows["event_start"].astype(np.int64) // (CHUNK // timedelta(microseconds=1))
+    if (chunk == chunk[0]).all():
+        return [rows]
+    order = np.argsort(chunk, kind="stable")
+    return np.split(rows[order], np.flatnonzero(np.diff(chunk[order])) + 1)

@@ -70,8 +70,11 @@ class Series:
 
 async def read(con: Connection, queries: Sequence[SeriesQuery]) -> list[Series]:
     """The series asked for, in the order of the queries."""
+    if not queries:
+        return []
     asked = [query.as_json(number) for number, query in enumerate(queries)]
-    rows = await con.fetch(READ, asked) if asked else []
+    span = (min(query["after"] for query in asked), max(query["before"] for query in asked))
+    rows = await con.fetch(READ, asked, *span)
     return [
         Series(
             sensor_id=row["sensor_id"],
@@ -90,6 +93,7 @@ def _utc(time: datetime) -> datetime:
     return time.astimezone(UTC)
 
 
+# The span of time of all queries is said once more as such, so that TimescaleDB knows at once where to look.
 READ = f"""
 select query.sensor_id, found.*
 from jsonb_to_recordset($1) as query (
@@ -106,6 +110,7 @@ cross join lateral (
         from belief known left join source on source.id = known.source_id
         where known.sensor_id = query.sensor_id
             and known.event_start > query.after and known.event_start < query.before
+            and known.event_start > $2 and known.event_start < $3
             and known.belief_time <= coalesce(query.prior, 'infinity')
             and (query.lead is null or known.belief_time <= known.event_start + query.lead)
             and (query.sources is null or known.source_id = any(query.sources))

@@ -1,13 +1,15 @@
 """Storing beliefs, few or millions, from any number of writers at once."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 
 import asyncpg
 import numpy as np
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from flexstore.series.beliefs import CERTAIN, Beliefs, generations, rows_of
+from flexstore.series.beliefs import CERTAIN, Beliefs, by_chunk, generations, rows_of
 from flexstore.series.wire import COLUMNS, ROW, Rows, aware, copy_stream
 from flexstore.store import Connection
 
@@ -41,8 +43,8 @@ async def write(con: Connection, beliefs: Beliefs) -> Written:
     )
     parts = generations(rows) if plain else [rows]
     alone = len(rows) <= FEW and len(parts) == 1 and not con.is_in_transaction()
-    # Rows are always written in the order of their key, so writers wait for one another rather than lock up. Retrying
-    # is for what a caller's transaction did before.
+    # Rows are written in the order of their key, so that writers wait for one another rather than lock up. The retry is
+    # for what else a transaction does: a caller's own locks, or chunks that TimescaleDB makes on the way.
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type((asyncpg.DeadlockDetectedError, asyncpg.SerializationError)),
         wait=wait_random_exponential(0.05, max=1.0),
@@ -51,31 +53,41 @@ async def write(con: Connection, beliefs: Beliefs) -> Written:
     ):
         with attempt:
             async with nullcontext() if alone else con.transaction():
-                written = Written()
-                for part in parts:
-                    written += await _write_part(con, part, plain)
+                written = await _write_parts(con, parts, plain)
+    return written
+
+
+async def _write_parts(con: Connection, parts: Sequence[Rows], plain: bool) -> Written:
+    written = Written()
+    for part in parts:
+        written += await _write_part(con, part, plain)
     return written
 
 
 async def _write_part(con: Connection, rows: Rows, plain: bool) -> Written:
+    starts = rows["event_start"]
+    span = aware(np.array([starts.min(), starts.max()]))
     if len(rows) <= FEW:
         columns = (aware(rows[name]) if ROW[name].kind == "M" else rows[name].tolist() for name in COLUMNS)
-        return _counted(await con.fetchrow(UPSERT_FEW, plain, *columns))
-    if await _is_fresh(con, rows) and await _copy(con, rows):
+        return _counted(await con.fetchrow(UPSERT_FEW, plain, *span, *columns))
+    if await _is_fresh(con, rows, span) and await _copy(con, rows):
         return Written(new=len(rows))
+    chunks = by_chunk(rows)
+    if len(chunks) > 1:
+        return await _write_parts(con, chunks, plain)
     await con.execute("create temp table incoming (like belief) on commit drop")
     await con.copy_to_table("incoming", source=copy_stream(rows), columns=COLUMNS, format="binary")
-    written = _counted(await con.fetchrow(UPSERT_MANY, plain))
+    written = _counted(await con.fetchrow(UPSERT_MANY, plain, *span))
     await con.execute("drop table incoming")
     return written
 
 
-async def _is_fresh(con: Connection, rows: Rows) -> bool:
+async def _is_fresh(con: Connection, rows: Rows, span: list[datetime]) -> bool:
     """Whether nothing is known yet of the time that the rows span."""
     sensors, first = np.unique(rows["sensor_id"], return_index=True)
     last = np.append(first[1:], len(rows)) - 1
     starts = rows["event_start"]
-    fresh: bool = await con.fetchval(IS_FRESH, sensors.tolist(), aware(starts[first]), aware(starts[last]))
+    fresh: bool = await con.fetchval(IS_FRESH, sensors.tolist(), aware(starts[first]), aware(starts[last]), *span)
     return fresh
 
 
@@ -94,12 +106,14 @@ def _counted(counts: asyncpg.Record | None) -> Written:
     return Written(*counts)
 
 
+# Here and below, the span of time of all rows is said once more as such: it tells TimescaleDB at once where to look.
 IS_FRESH = """
 select not exists (
     select from unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) as span (sensor_id, first, last)
     cross join lateral (
         select from belief
         where belief.sensor_id = span.sensor_id and belief.event_start between span.first and span.last
+            and belief.event_start between $4 and $5
         limit 1
     ) known
 )
@@ -126,7 +140,7 @@ with compared as materialized (
             known.source_id = incoming.source_id and known.cumulative_probability = 0.5 as repeatable
         from belief known
         where known.sensor_id = incoming.sensor_id and known.event_start = incoming.event_start
-            and known.belief_time <= incoming.belief_time
+            and known.belief_time <= incoming.belief_time and known.event_start between $2 and $3
         order by known.belief_time desc, same desc, repeatable
         limit 1
     ) before on true
@@ -146,7 +160,7 @@ UPSERT_MANY = UPSERT.format(columns=", ".join(COLUMNS), incoming="incoming")
 UPSERT_FEW = UPSERT.format(
     columns=", ".join(COLUMNS),
     incoming=f"""
-        unnest($2::int[], $3::timestamptz[], $4::timestamptz[], $5::int[], $6::real[], $7::float8[])
+        unnest($4::int[], $5::timestamptz[], $6::timestamptz[], $7::int[], $8::real[], $9::float8[])
         as incoming ({", ".join(COLUMNS)})
     """,
 )
