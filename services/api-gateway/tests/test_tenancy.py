@@ -309,3 +309,23 @@ async def test_users_cannot_raise_themselves(world: World) -> None:
     await admin.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": ["admin", "account-admin"]})
     # Who is not an administrator cannot take the role away either.
     await manager.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": []}, status=403)
+
+
+async def test_schedules_are_stored_only_where_the_caller_may_store(world: World) -> None:
+    own, public = await world.things_of("own"), await world.things_of("public")
+    window = {"start": "2026-01-01T00:00:00Z", "flex-context": {"consumption-price": "1 EUR/MWh"}}
+    outputs: list[dict[str, Any]] = [
+        {"flex-model": {"power-capacity": "1 kW", "consumption": {"sensor": public.sensor}}},
+        {"flex-model": {"power-capacity": "1 kW"}, "flex-context": {"aggregate-power": {"sensor": public.sensor}}},
+    ]
+    for output in outputs:
+        trigger = window | output | {"flex-context": window["flex-context"] | output.get("flex-context", {})}
+        await world.people["P"].post(f"/sensors/{own.sensor}/schedules/trigger", trigger, status=403)
+    for stored in ({"flex_model": outputs[0]["flex-model"]}, {"flex_context": outputs[1]["flex-context"]}):
+        await world.people["M"].patch(f"/assets/{own.asset}", stored, status=403)
+    # Reading a public price is what it is there for.
+    await world.house.fetch("update sensor set unit = 'EUR/MWh' where id = $1", public.sensor)
+    price = {"flex_context": {"consumption-price": {"sensor": public.sensor}}}
+    await world.people["M"].patch(f"/assets/{own.asset}", price)
+    trigger = {"start": "2026-01-01T00:00:00Z", "flex-model": {"power-capacity": "1 kW"}}
+    await world.people["P"].post(f"/sensors/{own.sensor}/schedules/trigger", trigger, status=202)

@@ -4,23 +4,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import orjson
 from flexmodel.errors import Invalid
+from flexserve.answers import OrjsonResponse
 from starlette.responses import Response
 
 PROCESSED = {"message": "Request has been processed.", "status": "PROCESSED"}
 
 
-class Json(Response):
+class Json(OrjsonResponse):
     """A JSON answer. Text that PostgreSQL already made may be put in as `orjson.Fragment`."""
 
-    media_type = "application/json"
-
     def __init__(self, content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(content, status_code=status, headers=dict(headers) if headers else None)
-
-    def render(self, content: Any) -> bytes:
-        return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+        super().__init__(content, status, headers)
 
 
 class Empty(Response):

@@ -14,7 +14,11 @@ from flexstore import trees
 from api_gateway.accounts import repository as accounts
 from api_gateway.audit.service import Actor
 from api_gateway.fields import LARGEST_ID
+from api_gateway.sensors.service import check_feedable
 
+OUTPUTS = frozenset(
+    {"consumption", "production", "state-of-charge", "aggregate-power", "aggregate-consumption", "aggregate-production"}
+)
 GRAPHS = ("sensors_to_show", "sensors_to_show_as_kpis")
 
 
@@ -27,6 +31,8 @@ async def check(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> Non
         return
     tree = AssetTree(0, {}, await known(con, wanted))
     await check_readable(con, actor, tree)
+    if actor is not None:
+        await check_feedable(con, actor, sorted(set(outputs_in(configured))))
     for graph, ids in graphs.items():
         missing = sorted(ids - tree.sensors.keys())
         if missing:
@@ -60,6 +66,18 @@ async def check_readable(con: Any, actor: Actor | None, tree: AssetTree) -> None
     for sensor in tree.sensors.values():
         if visible is not None and sensor.account_id is not None and sensor.account_id not in visible:
             raise Forbidden(f"You may not read sensor {sensor.id}.")
+
+
+def outputs_in(config: Any) -> Iterator[int]:
+    """The sensors on which schedules made with this configuration will be stored."""
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            if key in OUTPUTS and isinstance(value, Mapping):
+                yield from sensors_in(value)
+            yield from outputs_in(value)
+    elif isinstance(config, list):
+        for item in config:
+            yield from outputs_in(item)
 
 
 def sensors_shown(graphs: Any) -> Iterator[int]:

@@ -60,7 +60,7 @@ class Owner:
 
 A, P = Action, Party
 RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
-    Thing.PLATFORM: {A.READ: (), A.CREATE: ()},
+    Thing.PLATFORM: {A.CREATE: ()},
     Thing.ACCOUNT: {
         A.READ: (P.MEMBER, P.CONSULTANT),
         A.AUDIT: (P.ACCOUNT_ADMIN, P.CONSULTANT),

@@ -19,6 +19,7 @@ from api_gateway.accounts import repository as accounts
 from api_gateway.auth.identity import Identity
 from api_gateway.gateway import Gateway
 from api_gateway.schedules import repository
+from api_gateway.sensors.service import check_feedable
 
 QUEUE = "schedule"
 FORCE = "force-new-job-creation"
@@ -56,6 +57,7 @@ async def trigger(here: Gateway, caller: Identity, asked: Asked) -> UUID:
         tree = await load_tree(con, asked)
         await check_readable(con, caller, asked, tree)
         trigger = read_trigger(asked.message, tree, sensor_id=asked.sensor_id)
+        await check_feedable(con, caller, outputs_of(trigger))
         request_hash = await state_of(con, asked, tree, trigger)
         if not asked.forced:
             same = await jobs.find_same(con, request_hash, asked.account_id, within=REMEMBERED)
@@ -117,9 +119,9 @@ async def state_of(con: Any, asked: Asked, tree: AssetTree, trigger: Trigger) ->
         [asset.id, asset.parent_id, asset.attributes, asset.flex_model, asset.flex_context]
         for asset in tree.assets.values()
     ]
-    sensors = [
+    known = [
         [sensor.id, sensor.unit, sensor.resolution.total_seconds(), sensor.attributes]
         for sensor in tree.sensors.values()
     ]
-    state = [asked.request, configuration, sensors, data]
+    state = [asked.request, configuration, known, data]
     return hashlib.sha256(orjson.dumps(state, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)).hexdigest()

@@ -1,6 +1,6 @@
 """Creating, changing and deleting sensors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -65,3 +65,11 @@ async def remove(con: Any, caller: Identity, sensor: Any) -> None:
     await repository.delete(con, sensor["id"])
     event = f"Deleted sensor '{sensor['name']}': {sensor['id']}"
     await note(con, caller, event, account_id=sensor["account_id"], asset_id=sensor["asset_id"], sensor_id=sensor["id"])
+
+
+async def check_feedable(con: Any, caller: Identity, sensor_ids: Sequence[int]) -> None:
+    """The sensors on which something will be stored must be ones on which the caller may store."""
+    owners = await repository.owners(con, sensor_ids)
+    for sensor_id in sensor_ids:
+        if sensor_id in owners and not may(caller, Action.FEED, Thing.SENSOR, subjects.owner_of(owners[sensor_id])):
+            raise Forbidden(f"You may not store values on sensor {sensor_id}.")
