@@ -29,7 +29,8 @@ lint: install
 	$(BIN)/lint-imports
 
 bench: install
-	$(BIN)/python bench/run.py $(ARGS)
+	$(BIN)/python bench/solver.py
+	$(BIN)/python bench/rest.py $(ARGS)
 
 clean:
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
