@@ -1,0 +1,124 @@
+"""Devices planned one after the other: what each turn sees of the others, and what cannot be planned so."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from flexmodel.errors import Invalid
+from flexmodel.parts import (
+    BalanceNode,
+    CommodityContext,
+    Converter,
+    CustomCommitment,
+    Device,
+    DeviceGroup,
+    Inflexible,
+    Price,
+    Stock,
+    Trigger,
+)
+from flexmodel.problem import Window
+from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
+from flexmodel.values import Fixed, Segment, Segments, SensorReference
+from scheduler.planning import Plan, plan
+from scheduler.resolve.readings import Events, Readings
+from scheduler.sequential import check, turn
+from scheduler.solving.optimise import Options
+
+START = datetime(2026, 1, 13, tzinfo=UTC)
+QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
+WINDOW = Window(START, QUARTER, 16)
+LOAD = SensorReference(9)
+
+
+def device(number: int, **given: Any) -> Device:
+    return Device(f"device {number}", 1, number, "electricity", **given)
+
+
+def tree() -> AssetTree:
+    sensors = {
+        number: TreeSensor(number, "", 1, None, "MW", resolution)
+        for number, resolution in {5: QUARTER, 6: HOUR, 9: HOUR}.items()
+    }
+    return AssetTree(1, {1: TreeAsset(1, "site", None, None, "building")}, sensors)
+
+
+@pytest.fixture
+def trigger() -> Callable[..., Trigger]:
+    def make(**given: Any) -> Trigger:
+        whole = {
+            "asset_id": 1,
+            "window": WINDOW,
+            "requested_end": WINDOW.end,
+            "prior": None,
+            "sequential": True,
+            "currency": "EUR",
+            "devices": (device(5, power_capacity=Fixed(1.0), stock=0), device(6, power_capacity=Fixed(1.0), stock=1)),
+            "inflexible": (Inflexible("load", LOAD, 1, "electricity"),),
+            "stocks": tuple(
+                Stock(f"stock {number}", 1, (number,), Fixed(0.0), soc_min=Fixed(0.0), soc_max=Fixed(2.0))
+                for number in range(2)
+            ),
+            "contexts": (CommodityContext("electricity", Fixed(10.0), power_capacity=Fixed(1.5)),),
+            **given,
+        }
+        return Trigger(**whole)
+
+    return make
+
+
+def play(asked: Trigger) -> Plan:
+    starts = np.arange(4) * np.timedelta64(1, "h") + np.datetime64("2026-01-13T00:00", "us")
+    return plan(asked, tree(), Readings({LOAD: Events("MW", HOUR, starts, np.full(4, 0.1))}), Options())
+
+
+def test_each_turn_has_its_own_steps_and_only_its_own_target_makes_it_longer(trigger: Callable[..., Trigger]):
+    late = START + timedelta(hours=6)
+    target = Stock("car", 1, (1,), Fixed(0.0), targets=Segments((Segment(late, late, 1.0),)))
+    asked = trigger(window=Window(START, QUARTER, 24))
+    asked = trigger(window=Window(START, QUARTER, 24), stocks=(asked.stocks[0], target))
+    first, second = turn(asked, 0, [], tree()), turn(asked, 1, [], tree())
+    assert first.window == WINDOW
+    assert second.window == Window(START, HOUR, 6)
+    assert second.stocks[0].devices == (0,)
+
+
+def test_members_are_renumbered_and_those_to_come_are_left_out(trigger: Callable[..., Trigger]):
+    group = DeviceGroup("asset:1", (0, 1), Fixed(1.0), None, None, 1e7)
+    later = DeviceGroup("asset:2", (1,), Fixed(1.0), None, None, 1e7)
+    contract = CustomCommitment("contract", "electricity", (0, 1, 2), Fixed(0.0), Price(Fixed(1.0), "MWh"), None)
+    one = turn(trigger(groups=(group, later), commitments=(contract,)), 0, [], tree())
+    assert [group.members for group in one.groups] == [(0,)]
+    assert [commitment.members for commitment in one.commitments] == [(0, 1)]
+
+
+def test_the_second_device_gets_what_the_first_one_leaves(trigger: Callable[..., Trigger]):
+    one_price = Segments((Segment(START, START + HOUR, 10.0), Segment(START + HOUR, WINDOW.end, 100.0)))
+    context = CommodityContext("electricity", one_price, power_capacity=Fixed(1.5), aggregate_power=9)
+    made = play(trigger(contexts=(context,)))
+    power = {one.sensor: -one.values for one in made.values}
+    assert len(power[5]) == 16
+    assert len(power[6]) == 4
+    np.testing.assert_allclose(power[5][:4], 1.0)
+    np.testing.assert_allclose(power[6][0], 0.4)
+    total = power[5].reshape(4, 4).mean(axis=1) + power[6] + 0.1
+    np.testing.assert_allclose(power[9], total, atol=1e-6)
+    assert made.result["num-beliefs"] == sum(len(one.values) for one in made.values)
+    assert {"prefer a full storage 0 sooner", "prefer a full storage 1 sooner"} <= set(made.costs)
+    assert made.costs["electricity net energy"] == pytest.approx(1.5 * 10 + (total[1:] * 100).sum())
+    assert len(made.explanation["turns"]) == 2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"stocks": (Stock("buffer", 1, (0, 1), Fixed(0.0)),)},
+        {"converters": (Converter("plant", (0, 1), (1.0, -0.5)),)},
+        {"nodes": (BalanceNode("heat"),)},
+    ],
+)
+def test_what_belongs_together_is_refused(trigger: Callable[..., Trigger], given: dict[str, Any]):
+    with pytest.raises(Invalid, match="planned together"):
+        check(trigger(**given))
