@@ -77,7 +77,7 @@ OF_NOBODY = {
 """Routes about no particular thing; what they create and list is tested further down."""
 PUBLIC = {
     "GET /", "GET /api", "GET /api/", "GET /api/v3_0", "GET /api/v3_0/health/ready", "GET /api/ops/ping", "GET /docs",
-    "POST /api/requestAuthToken", "GET /api/v3_0/assets/types",
+    "POST /api/requestAuthToken", "GET /password", "POST /password", "GET /api/v3_0/assets/types",
 }  # fmt: skip
 ROLES = {"M": "account-admin", "P": None, "V": "account-reader", "C": "consultant"}
 

@@ -104,4 +104,4 @@ def sentences(fields: Any) -> list[str]:
 
 
 def conflict(message: str) -> Rejected:
-    return Rejected(409, {"message": message, "result": "Rejected", "status": "CONFLICT"})
+    return Rejected(409, {"message": message, "result": "Rejected", "status": "CONFLICT"}, {"Retry-After": "1"})

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fastapi import APIRouter, FastAPI
-from flexmodel.errors import Unavailable
+from flexmodel.quantities import check_unit
 from flexserve.app import create_app as create_service
 from flexserve.broker import Publisher, celery_app
 from flexserve.health import Check
 from flexserve.siblings import Sibling
-from flexstore import jobs
 from flexstore.outbox import TASK, Message, Relay
 from flexstore.store import Store
 
+from api_gateway import housekeeping
 from api_gateway.accounts.routes import router as accounts
 from api_gateway.annotations.routes import router as annotations
 from api_gateway.assets.routes import router as assets
@@ -38,7 +38,6 @@ from api_gateway.sources.routes import router as sources
 from api_gateway.users.routes import router as users
 
 SERVICE = "gateway"
-SWEEP_SECONDS = 15.0
 
 
 def create_app(
@@ -66,7 +65,10 @@ def create_app(
             if wake is None:
                 wake = await stack.enter_async_context(relaying(settings, opened))
             app.state.gateway = gateway_of(settings, opened, ingest, wake)
+            # The first use of units takes half a second; no request should be the one that waits for it.
+            warming = asyncio.create_task(asyncio.to_thread(check_unit, "kW"))
             yield
+            await warming
 
     app = create_service(
         settings,
@@ -117,7 +119,7 @@ async def relaying(settings: GatewaySettings, store: Store) -> AsyncIterator[Cal
         await publisher.publish(message.queue, message.payload, message.headers)
 
     relay = Relay(store, deliver, topics=[f"{TASK}%"])
-    tasks = [asyncio.create_task(relay.run()), asyncio.create_task(sweeping(store))]
+    tasks = [asyncio.create_task(relay.run()), asyncio.create_task(housekeeping.keep(store))]
     try:
         yield relay.poke
     finally:
@@ -126,12 +128,3 @@ async def relaying(settings: GatewaySettings, store: Store) -> AsyncIterator[Cal
             with suppress(asyncio.CancelledError):
                 await task
         publisher.close()
-
-
-async def sweeping(store: Store) -> None:
-    """Put back what was claimed and died, for as long as the gateway runs."""
-    while True:
-        with suppress(Unavailable):
-            async with store.connection() as con:
-                await jobs.sweep(con)
-        await asyncio.sleep(SWEEP_SECONDS)

@@ -16,6 +16,7 @@ set hits = case when r.window_start = excluded.window_start then r.hits + 1 else
     window_start = excluded.window_start
 returning hits
 """
+FORGET = "delete from rate_limit where window_start < now() - interval '1 hour'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,6 @@ class Limiter:
                     "select hits from rate_limit where key = $1 and window_start = to_timestamp($2)", key, start
                 )
         return Verdict(limit, (hits or 0) + 1, start + limit.window.total_seconds())
-
-    async def forget_old(self) -> None:
-        """Remove counts of windows long past."""
-        async with self.store.connection() as con:
-            await con.execute("delete from rate_limit where window_start < now() - interval '1 day'")
 
     @staticmethod
     def _window(limit: Limit) -> float:

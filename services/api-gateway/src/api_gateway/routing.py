@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from api_gateway.answers import Rejected, nested, plain, unprocessable
 from api_gateway.fields import holds_nul
+from api_gateway.idempotency import once
 from api_gateway.wording import by_field
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
@@ -43,7 +44,7 @@ class WireRoute(APIRoute):
 
         async def strictly(request: Request) -> Response:
             try:
-                return await handle(StrictRequest(request.scope, request.receive))
+                return await once(StrictRequest(request.scope, request.receive), handle)
             except orjson.JSONDecodeError as error:
                 return broken(error.msg).answer()
             except Rejected as rejected:

@@ -14,6 +14,7 @@ from token t join users u on u.id = t.user_id
 where t.token_hash = $1 and t.kind in ('login', 'key') and t.revoked_at is null
   and (t.expires_at is null or t.expires_at > now()) and u.active
 """
+FORGET = "delete from token where expires_at < now() - interval '30 days'"
 
 
 async def identify(con: Any, token_hash: bytes, seen_every: timedelta) -> Any:

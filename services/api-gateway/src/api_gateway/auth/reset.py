@@ -9,6 +9,8 @@ from api_gateway.auth.tokens import digest, new_token
 from api_gateway.gateway import Gateway
 
 SUBJECT = "Choose your password"
+SHORTEST_PASSWORD = 8
+LONGEST_PASSWORD = 1000
 
 
 async def new_link(con: Any, here: Gateway, user_id: int) -> str:

@@ -1,0 +1,42 @@
+"""What has to be done again and again: jobs whose workers died, and things nobody needs any more."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from time import monotonic
+
+from flexmodel.errors import Unavailable
+from flexstore import jobs
+from flexstore.store import Store
+
+from api_gateway import idempotency, rates
+from api_gateway.auth import repository as tokens
+
+SWEEP_SECONDS = 15.0
+TIDY_SECONDS = 3600.0
+
+log = logging.getLogger(__name__)
+
+
+async def keep(store: Store) -> None:
+    """Look after jobs, and tidy up now and then, for as long as the gateway runs."""
+    tidied = -TIDY_SECONDS
+    while True:
+        with suppress(Unavailable):
+            async with store.connection() as con:
+                swept = await jobs.sweep(con)
+            if swept.requeued or swept.failed or swept.resent:
+                log.warning(
+                    "Jobs put back: %d, given up: %d, sent again: %d", swept.requeued, swept.failed, swept.resent
+                )
+            if monotonic() - tidied > TIDY_SECONDS:
+                await tidy(store)
+                tidied = monotonic()
+        await asyncio.sleep(SWEEP_SECONDS)
+
+
+async def tidy(store: Store) -> None:
+    """Forget what has no use any more."""
+    async with store.connection() as con:
+        for statement in (rates.FORGET, idempotency.FORGET, tokens.FORGET):
+            await con.execute(statement)
