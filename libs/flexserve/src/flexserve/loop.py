@@ -6,6 +6,9 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any
 
+# What is left may take this long to clean up. A thread that computes cannot be interrupted at all.
+STOP_SECONDS = 10.0
+
 
 class Loop:
     """Shared by all task threads of a process, so that they share its database pool too. Also a context manager."""
@@ -57,7 +60,7 @@ class Loop:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.stop(STOP_SECONDS)
 
     async def _track[T](self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.current_task()
