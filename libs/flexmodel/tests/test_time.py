@@ -73,7 +73,7 @@ def test_before_goes_backwards():
     )
 
 
-@pytest.mark.parametrize("text", ["x", "1 hour", "P", "", "15M", 5, None])
+@pytest.mark.parametrize("text", ["x", "1 hour", "P", "", "15M", 5, None, {}, ["PT1H"]])
 def test_what_is_no_duration(text: object):
     with pytest.raises(TimeError, match="as ISO8601 duration"):
         parse_duration(text)  # type: ignore[arg-type]

@@ -53,9 +53,15 @@ def _with_month(moment: datetime, year: int, month: int) -> datetime:
         return moment.replace(year=year, month=month, day=(first_of_next - timedelta(days=1)).day)
 
 
-@lru_cache(maxsize=2_000)
 def parse_duration(text: str) -> Duration:
-    """The duration that an ISO 8601 text says."""
+    """The duration that an ISO 8601 text says. Messages of strangers may hold anything but text, too."""
+    if not isinstance(text, str):
+        raise TimeError(f"Cannot parse {text} as ISO8601 duration: it is no text like 'PT1H'")
+    return _parsed_duration(text)
+
+
+@lru_cache(maxsize=2_000)
+def _parsed_duration(text: str) -> Duration:
     try:
         parsed = isodate.parse_duration(text)
     except (isodate.ISO8601Error, TypeError, ValueError, OverflowError) as error:
