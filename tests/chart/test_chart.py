@@ -209,5 +209,6 @@ def test_ingress_and_pod_monitor_lead_to_our_pods(install: Install) -> None:
     assert rule["host"] == "energy.example.org"
     backend = rule["http"]["paths"][0]["backend"]["service"]["name"]
     assert backend == of_kind(manifests, "Service")["gateway"]["metadata"]["name"]
+    assert of_kind(manifests, "ConfigMap")[""]["data"]["FLEXMESH_PUBLIC_URL"] == "https://energy.example.org"
     selector = of_kind(manifests, "PodMonitor")[""]["spec"]["selector"]["matchLabels"]
     assert all(selector.items() <= pod["metadata"]["labels"].items() for pod in pods(manifests).values())

@@ -32,13 +32,13 @@ def clean_environment(home: Path) -> dict[str, str]:
 class Up:
     """A running `flexmesh up` in a home of its own."""
 
-    def __init__(self, home: Path, port: int, *options: str) -> None:
+    def __init__(self, home: Path, port: int, *options: str, **settings: str) -> None:
         self.home, self.port = home, port
         self.log = home / f"up-{time.monotonic_ns()}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "flexmesh", "up", "--port", str(port), *options],
-                env=clean_environment(home),
+                env={**clean_environment(home), **settings},
                 stdout=log,
                 stderr=log,
                 cwd=home,
@@ -122,8 +122,8 @@ def start(home: Path) -> Iterator[Callable[..., Up]]:
     """Starts a platform, and ends what still runs after the test."""
     running: list[Up] = []
 
-    def begin(*options: str, port: int | None = None) -> Up:
-        running.append(Up(home, port or free_port(), *options))
+    def begin(*options: str, port: int | None = None, **settings: str) -> Up:
+        running.append(Up(home, port or free_port(), *options, **settings))
         return running[-1]
 
     yield begin

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,15 @@ def rows(result: Any) -> list[list[str]]:
 def test_help_names_every_group(flexmesh: Any) -> None:
     output = flexmesh("--help").output
     assert all(name in output for name in ("up", "serve", "worker", "doctor", "add", "show", "edit", "delete", "db"))
+
+
+def test_help_does_not_wait_for_the_platform() -> None:
+    program = "import sys; sys.argv = ['flexmesh', '--help']; from flexmesh.cli import app; app(standalone_mode=False);"
+    look = (
+        "print([name for name in ('asyncpg', 'celery', 'fastapi', 'numpy', 'polars', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program + look], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_database_is_made_on_first_use_and_may_be_upgraded_twice(flexmesh: Any) -> None:
@@ -103,6 +114,7 @@ def test_a_password_is_asked_for_when_none_is_given(flexmesh: Any, account: int)
             ("add", "sensor", "--name", "s", "--unit", "kW", "--event-resolution", "often", "--asset", "1"),
             "event_resolution",
         ),
+        (("jobs", "run-job", "--job", "00000000-0000-0000-0000-000000000000"), "There is no job 00000000"),
         (("show", "asset", "--id", "9999"), "There is no asset with id 9999"),
         (("jobs", "inspect-job", "--job", "nonsense"), "There is no job nonsense"),
         (("delete", "sensor", "--id", "9999", "--force"), "There is no sensor with id 9999"),
@@ -124,6 +136,8 @@ def test_a_mistake_gets_one_sentence_and_exit_code_one(
         (("worker", "nothing"), "'nothing' is not one of: schedule"),
         (("show", "beliefs", "--sensor", "1", "--start", "tomorrow", "--duration", "PT1H"), "'tomorrow' is no moment"),
         (("show", "beliefs", "--sensor", "1", "--start", "2026-01-01T00:00", "--duration", "PT1H"), "is no moment"),
+        (("jobs", "run-worker", "--queue", "ingestion"), "'ingestion' names none of the queues"),
+        (("jobs", "run-job", "--job", "nonsense"), "'nonsense' is no ID of a job"),
         (("add", "toy-account", "--kind", "boat"), "'boat' is not one of: battery, process"),
         (("add", "schedule", "--start", "2026-01-01T00:00Z", "--duration", "PT1H"), "Give either --sensor or --asset"),
         (("add", "asset", "--name", "a", "--asset-type", "5", "--flex-model", "{oops"), "This is not JSON"),

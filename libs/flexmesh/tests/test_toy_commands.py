@@ -96,6 +96,8 @@ def test_a_job_for_a_worker_stays_in_the_queue(flexmesh: Any, prices: Path) -> N
     output = flexmesh("add", "schedule", "--sensor", 2, *window, "--as-job").output
     job = output.split()[3]
     assert f"{job}\tschedule\tQUEUED" in flexmesh("show", "jobs", "--status", "QUEUED").output
+    assert "New schedule is stored." in flexmesh("jobs", "run-job", "--job", job).output
+    assert f"{job}\tschedule\tFINISHED" in flexmesh("show", "jobs").output
 
 
 def test_a_share_of_an_unknown_size_is_refused(flexmesh: Any, prices: Path) -> None:

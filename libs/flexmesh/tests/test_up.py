@@ -124,6 +124,13 @@ def test_other_commands_use_the_database_of_the_running_platform(start: Start, e
     assert up.get("/health/ready").status_code == 200
 
 
+def test_a_database_of_ones_own_is_used_instead(start: Start, database_url: str) -> None:
+    up = start("--toy", FLEXMESH_DATABASE_URL=database_url).until(READY)
+    assert COST in up.output
+    assert not up.data.path.exists()
+    assert not up.children()
+
+
 def test_an_idle_platform_stays_small(start: Start) -> None:
     up = start("--toy").until(READY)
     resident = psutil.Process(up.process.pid).memory_info().rss

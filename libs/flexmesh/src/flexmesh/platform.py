@@ -1,11 +1,11 @@
-"""`flexmesh up`: the whole platform in one process, around an embedded database that lives as long as the platform."""
+"""`flexmesh up`: the whole platform in one process, with a database that it starts unless the settings name one."""
 
 import asyncio
 import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from ipaddress import ip_address
 
 from flexserve import server
@@ -28,12 +28,12 @@ def up(steps: Steps, *, with_toy: bool) -> int:
     start_logs(settings, SERVICE)
     listening = server.listen(settings)
     stop = Stop()
-    with closing(listening), embedded_database(steps) as database:
+    with closing(listening), database(steps, settings) as starting:
         with steps.step("Program", "loaded"):
             # Takes about as long as starting the database, so both happen at the same time.
             from flexmesh import services  # noqa: PLC0415
         address = os.environ.get("FLEXMESH_PUBLIC_URL") or local_address(settings, listening)
-        url = database.result()
+        url = starting.result()
         asyncio.run(services.run(url, address, listening, steps, stop, with_toy=with_toy))
     steps.say("Stopped.")
     return 0
@@ -47,25 +47,36 @@ def local_address(settings: ServiceSettings, listening: socket.socket) -> str:
 
 
 @contextmanager
-def embedded_database(steps: Steps) -> Iterator[Future[str]]:
-    """PostgreSQL with our tables, started in the background; its URL comes with the future."""
+def database(steps: Steps, settings: ServiceSettings) -> Iterator[Future[str]]:
+    """The database with our tables, made ready in the background; its URL comes with the future."""
+    given = settings.database_url if os.environ.get("FLEXMESH_DATABASE_URL") else None
+    with nullcontext() if given else embedded_server() as server, ThreadPoolExecutor(1) as background:
+        # The pool waits at its end, so that there is something whole to stop.
+        yield background.submit(make_ready, steps, server, given)
+
+
+@contextmanager
+def embedded_server() -> Iterator[Postgres]:
+    """A PostgreSQL of our own, to be started, for as long as the platform runs."""
     directory = DataDirectory(default_directory())
     directory.create()
     lock = Lock(directory)
     lock.acquire()
     postgres = Postgres(directory)
-
-    def start() -> str:
-        with steps.step("PostgreSQL", str(directory.path)):
-            url = postgres.start()
-        with steps.step("Tables") as step:
-            step.detail = "brought up to date" if asyncio.run(schema.ensure(url)) else "up to date"
-        directory.write_running({"pid": os.getpid(), "database_url": url})
-        return url
-
     try:
-        with ThreadPoolExecutor(1) as background:  # waits at its end, so that there is something whole to stop
-            yield background.submit(start)
+        yield postgres
     finally:
         postgres.stop()
         lock.release()
+
+
+def make_ready(steps: Steps, postgres: Postgres | None, given: str | None) -> str:
+    if postgres is not None:
+        with steps.step("PostgreSQL", str(postgres.directory.path)):
+            given = postgres.start()
+    assert given is not None
+    with steps.step("Tables") as step:
+        step.detail = "brought up to date" if asyncio.run(schema.ensure(given)) else "up to date"
+    if postgres is not None:
+        postgres.directory.write_running({"pid": os.getpid(), "database_url": given})
+    return given

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from api_gateway.schedules.service import QUEUE
 from flexmodel import quantities
-from flexmodel.errors import FlexmeshError, Invalid
+from flexmodel.errors import FlexmeshError, Invalid, NotFound
 from flexmodel.references import sensors_in
 from flexmodel.trigger import read_trigger
 from flexserve.settings import load
@@ -86,7 +86,8 @@ async def work_off(store: Store, job_id: UUID) -> Made:
     while True:
         async with store.connection() as con:
             job = await jobs.get(con, job_id)
-        assert job is not None
+        if job is None:
+            raise NotFound(f"There is no job {job_id}.")
         if job.status in ENDED:
             break
         await asyncio.sleep(0.1)

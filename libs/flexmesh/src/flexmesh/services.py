@@ -30,10 +30,8 @@ from flexmesh.stopping import Stop
 
 
 async def run(url: str, address: str, listening: socket.socket, steps: Steps, stop: Stop, *, with_toy: bool) -> None:
-    """Serves at the address until SIGTERM or Ctrl-C, with the database at the URL and a broker in memory."""
-    settings = load(
-        GatewaySettings, database_url=url, broker_url="memory://", public_url=address, service_token=tokens.new()
-    )
+    """Serves at the address until SIGTERM or Ctrl-C, with the database at the URL."""
+    settings = load(GatewaySettings, database_url=url, public_url=address, service_token=tokens.new())
     if stop.asked:
         return
     async with AsyncExitStack() as stack:

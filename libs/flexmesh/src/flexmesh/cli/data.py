@@ -2,11 +2,15 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
 
 import typer
 
 from flexmesh.cli import arguments
+
+if TYPE_CHECKING:
+    from flexmesh.scheduling import Made
 
 
 def register(app: typer.Typer) -> None:
@@ -121,20 +125,24 @@ def make(message: dict[str, Any], asset: int | None, sensor: int | None, state: 
 
     from flexmesh import database, scheduling
 
-    async def work(store: Store) -> None:
+    async def work(store: Store) -> scheduling.Made | UUID:
         async with store.transaction() as con:
             sent = message
             if state is not None:
                 sent = await scheduling.with_state_of_charge(con, message, state, asset=asset, sensor=sensor)
             job = await scheduling.enqueue(con, sent, asset=asset, sensor=sensor)
-        if as_job:
-            typer.echo(f"New scheduling job {job} has been added to the queue.")
-            return
-        made = await scheduling.work_off(store, job)
-        typer.secho("New schedule is stored.", fg="green")
-        for name, cost in made.costs.items():
-            typer.echo(f"  {name}: {cost:.6f}")
-        for warning in made.warnings:
-            typer.secho(warning, fg="yellow", err=True)
+        return job if as_job else await scheduling.work_off(store, job)
 
-    database.with_store(work)
+    made = database.with_store(work)
+    if isinstance(made, UUID):
+        typer.echo(f"New scheduling job {made} has been added to the queue.")
+    else:
+        tell(made)
+
+
+def tell(made: "Made") -> None:
+    typer.secho("New schedule is stored.", fg="green")
+    for name, cost in made.costs.items():
+        typer.echo(f"  {name}: {cost:.6f}")
+    for warning in made.warnings:
+        typer.secho(warning, fg="yellow", err=True)

@@ -18,6 +18,35 @@ def show_queues() -> None:
     show(listing.queues, "There have been no jobs yet.")
 
 
+@app.command("run-job")
+def run_job(job: JobId) -> None:
+    """Do a waiting job here and now."""
+    from uuid import UUID
+
+    from flexmesh import database, scheduling
+    from flexmesh.cli.data import tell
+
+    try:
+        number = UUID(job)
+    except ValueError:
+        raise typer.BadParameter(f"'{job}' is no ID of a job.") from None
+    tell(database.with_store(lambda store: scheduling.work_off(store, number)))
+
+
+@app.command("run-worker")
+def run_worker(
+    queue: Annotated[str, typer.Option(help="Names of queues, with | between them, for example scheduling.")],
+    name: Annotated[str | None, typer.Option(help="Not needed: workers name themselves.", hidden=True)] = None,
+) -> None:
+    """Run a worker, as `flexmesh worker` does."""
+    from flexmesh.cli.run import worker
+
+    asked = queue.split("|")
+    if not {"scheduling", "schedule"} & set(asked):
+        raise typer.BadParameter(f"'{queue}' names none of the queues there are: scheduling.")
+    worker("schedule")
+
+
 @app.command("inspect-job")
 def inspect_job(job: JobId) -> None:
     """Show a job: its state, what was asked and what came of it."""
