@@ -1,11 +1,14 @@
-"""The scheduler's HTTP application: health and metrics, of a worker or of the service itself."""
+"""The scheduler's HTTP application, of a worker or of the service itself: problems to solve at once, and its health."""
 
 from collections.abc import Sequence
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from flexserve import tokens
 from flexserve.app import create_app as create_service
 from flexserve.health import Check
 
+from scheduler.optimize.routes import router as optimize
+from scheduler.optimize.service import Optimizer
 from scheduler.settings import SchedulerSettings
 
 SERVICE = "scheduler"
@@ -13,6 +16,11 @@ SERVICE = "scheduler"
 
 def create_app(settings: SchedulerSettings, checks: Sequence[Check] = ()) -> FastAPI:
     """The application; `checks` are the parts that whoever serves it depends on."""
-    return create_service(
+    app = create_service(
         settings, service=SERVICE, title="Flexmesh scheduler", checks=checks, docs_url=None, redoc_url=None
     )
+    # A worker can do without the token; then nobody could prove to be a service, so nobody is listened to.
+    if settings.service_token is not None:
+        app.state.optimizer = Optimizer(settings)
+        app.include_router(optimize, dependencies=[Depends(tokens.ServiceOnly(settings.service_token))])
+    return app

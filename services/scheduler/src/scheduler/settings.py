@@ -15,3 +15,14 @@ class SchedulerSettings(ServiceSettings):
         description="Seconds of solving after which the best schedule found so far is taken, and told how far from "
         "the best possible one it can be at most.",
     )
+    optimize_sync_seconds: float = Field(
+        2.0,
+        ge=0,
+        description="Seconds of solving within which `POST /api/v1/optimize` is answered at once; what takes longer "
+        "becomes a job. 0: everything does.",
+    )
+    optimize_largest: int = Field(
+        250_000,
+        ge=1,
+        description="The largest problem that `POST /api/v1/optimize` takes: entries of the flex-model times steps.",
+    )

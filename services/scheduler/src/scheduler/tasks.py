@@ -23,6 +23,7 @@ from flexstore.running import Outcome
 from flexstore.store import Connection, Store
 from prometheus_client import Counter, Histogram
 
+from scheduler.optimize import tasks as optimize
 from scheduler.planning import Plan, plan
 from scheduler.resolve import reading
 from scheduler.resolve.readings import Readings
@@ -59,6 +60,9 @@ def make_handler(settings: SchedulerSettings) -> running.Handler:
     options = Options(seconds=settings.solve_seconds)
 
     async def handle(job: Job, store: Store) -> Outcome:
+        if optimize.is_problem(job):
+            with _phase("plan"):
+                return await optimize.solve(job, settings, FINISHED)
         now = datetime.now(UTC)
         with _phase("read"):
             order = await read(job, store, now)

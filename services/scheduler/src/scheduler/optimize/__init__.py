@@ -1,0 +1,1 @@
+"""Problems that bring everything along: answered at once, without any asset, sensor or stored value."""

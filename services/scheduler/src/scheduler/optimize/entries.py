@@ -1,0 +1,131 @@
+"""The entries of the flex-model as assets and sensors that exist for one question only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from flexmodel.process_model import is_process
+from flexmodel.reading import Refused
+from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
+
+from scheduler.optimize.names import Names
+from scheduler.resolve.readings import Events
+
+Config = Mapping[str, Any]
+
+PLACES = ("sensor", "asset", "consumption", "production")
+"""Where a trigger's entry is, or goes."""
+INFLEXIBLE = ("inflexible-consumption", "inflexible-production")
+STOCK = ("state-of-charge",)
+OF_DEVICES = (
+    *("power-capacity", "consumption-capacity", "production-capacity", "operation-modes", "commodity", "coupling"),
+    *("coupling-coefficient", "charging-efficiency", "discharging-efficiency", "roundtrip-efficiency"),
+)
+"""Fields by which an entry is known to be a device, even if others share its stock."""
+NOWHERE = 0
+"""The asset of a series: none, so that the series is known by its name alone."""
+
+
+def read_entries(given: Any) -> dict[str, Config]:
+    """The entries by name; those without one are called after their place in the list."""
+    if not isinstance(given, list):
+        raise Refused("Not a valid list.")
+    found: dict[str, Config] = {}
+    problems: dict[str, Any] = {}
+    for index, entry in enumerate(given):
+        try:
+            name = _name(index, entry)
+            if name in found:
+                raise Refused({"name": [f"There is more than one entry named '{name}'."]})
+            found[name] = {key: value for key, value in entry.items() if key != "name"}
+        except Refused as refused:
+            problems[str(index)] = refused.problem
+    if problems:
+        raise Refused(problems)
+    return found
+
+
+def _name(index: int, entry: Any) -> str:
+    if not isinstance(entry, Mapping):
+        raise Refused("Not a valid mapping type.")
+    placed = [key for key in PLACES if key in entry]
+    if placed:
+        sentence = "Nothing is stored: the answer has the schedule under the entry's `name`."
+        raise Refused({key: [sentence] for key in placed})
+    name = entry.get("name", f"device {index}")
+    if not isinstance(name, str) or not name.strip():
+        raise Refused({"name": ["Not a valid name."]})
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a trigger is about: an asset with everything on it, and the flex-model in its terms."""
+
+    tree: AssetTree
+    flex_model: list[dict[str, Any]]
+    stocks: Mapping[int, str]
+    """Entries that only describe a stock, by its series."""
+
+
+def site(
+    entries: Mapping[str, Config], series: Mapping[str, Events], names: Names, resolution: timedelta, timezone: str
+) -> Site:
+    """Puts every entry on an asset of its own, with a sensor for the power that is to be planned."""
+    root = names.new("site")
+    assets = {root: TreeAsset(root, "site", None, None, "")}
+    sensors: dict[int, TreeSensor] = {}
+    for name, events in series.items():
+        number = names.series[name] = names.new(name)
+        sensors[number] = TreeSensor(number, name, NOWHERE, None, events.unit, events.resolution, timezone)
+    planned = _planned(entries)
+    for name, entry in entries.items():
+        number = names.assets[name] = names.new(name)
+        assets[number] = TreeAsset(number, name, root, None, "")
+        if name in planned:
+            power = names.powers[name] = names.new(name)
+            sensors[power] = TreeSensor(power, "power", number, None, "MW", resolution, timezone)
+        elif (read := _series_of(entry, INFLEXIBLE)) and read in names.series:
+            names.powers[name] = names.series[read]
+    stocks = {
+        names.series[level]: name
+        for name, entry in entries.items()
+        if name not in planned and (level := _series_of(entry, STOCK)) and level in names.series
+    }
+    return Site(AssetTree(root, assets, sensors), _numbered(entries, names, planned), stocks)
+
+
+def _numbered(entries: Mapping[str, Config], names: Names, planned: set[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    problems: dict[str, Any] = {}
+    for index, (name, entry) in enumerate(entries.items()):
+        place = {"asset": names.assets[name]} | ({"sensor": names.powers[name]} if name in planned else {})
+        try:
+            found.append({**names.numbered(entry), **place})
+        except Refused as refused:
+            problems[str(index)] = refused.problem
+    if problems:
+        raise Refused(problems)
+    return found
+
+
+def _planned(entries: Mapping[str, Config]) -> set[str]:
+    """The devices that get a schedule: not read from a series, not a group, not merely a stock that others fill."""
+    members = (entry.get("group") for entry in entries.values())
+    groups = {str(group.get("asset")) for group in members if isinstance(group, Mapping)}
+    devices = {name for name, entry in entries.items() if is_process(entry) or any(key in entry for key in OF_DEVICES)}
+    filled = {_series_of(entries[name], STOCK) for name in devices} - {None}
+    return {
+        name
+        for name, entry in entries.items()
+        if not any(key in entry for key in INFLEXIBLE)
+        and name not in groups
+        and (name in devices or _series_of(entry, STOCK) not in filled)
+    }
+
+
+def _series_of(entry: Config, keys: Sequence[str]) -> str | None:
+    """The name of the series that one of these fields refers to."""
+    named = (entry[key].get("sensor") for key in keys if isinstance(entry.get(key), Mapping))
+    return next((name for name in named if isinstance(name, str)), None)

@@ -1,0 +1,48 @@
+"""Where a refusal belongs: under the context, or under the entry of the flex-model that it is about."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flexmodel.configuration import kebab
+from flexmodel.errors import Invalid
+from flexmodel.flex_context import FlexContext
+from flexmodel.flex_model import FlexModelEntry
+from flexmodel.process_model import ProcessEntry
+from flexmodel.tree import AssetTree
+from flexmodel.trigger import read_trigger
+
+ENVELOPE = ("start", "duration", "resolution", "flex-model", "flex-context")
+OF_ENTRIES = {kebab(name) for model in (FlexModelEntry, ProcessEntry) for name in model.model_fields}
+OF_CONTEXT = {kebab(name) for name in FlexContext.model_fields} - OF_ENTRIES
+
+
+def located(invalid: Invalid, message: Mapping[str, Any], tree: AssetTree) -> dict[str, Any]:
+    """The problems by place. A trigger's reader names only fields, so where several places have such a field each is
+    read by itself, to see which of them is refused."""
+    problems = dict(invalid.fields)
+    if invalid.where == "message" and set(problems) <= set(ENVELOPE):
+        return problems
+    of_context = {key: problem for key, problem in problems.items() if key in OF_CONTEXT}
+    rest = {key: problem for key, problem in problems.items() if key not in OF_CONTEXT}
+    of_context |= _shared(rest, {**message, "flex-model": []}, tree)
+    rest = {key: problem for key, problem in rest.items() if key not in of_context}
+    of_entries = {
+        str(index): found
+        for index, entry in enumerate(message["flex-model"])
+        if (found := _shared(rest, {**message, "flex-model": [entry]}, tree))
+    }
+    told = {key for found in of_entries.values() for key in found}
+    places = {"flex-context": of_context, "flex-model": of_entries}
+    unplaced = {key: problem for key, problem in rest.items() if key not in told}
+    return {key: problem for key, problem in places.items() if problem} | unplaced
+
+
+def _shared(problems: Mapping[str, Any], part: Mapping[str, Any], tree: AssetTree) -> dict[str, Any]:
+    """What is wrong with a part of the message, of the kind that is wrong with the whole."""
+    if not problems:
+        return {}
+    try:
+        read_trigger(part, tree)
+    except Invalid as invalid:
+        return {key: problem for key, problem in invalid.fields.items() if key in problems}
+    return {}
