@@ -19,7 +19,8 @@ def price_unit(value: Any, reader: Reader) -> str | None:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        sensor = reader.tree.sensors.get(value.get("sensor", 0))
+        number = value.get("sensor")
+        sensor = reader.tree.sensors.get(number) if isinstance(number, int) else None
         return None if sensor is None else f"1 {sensor.unit}"
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return price_unit(value[0].get("value"), reader)
