@@ -58,7 +58,7 @@ async def services(database_url: str) -> AsyncIterator[Services]:
     names = await settle(store)
     back = ingest.app.create_app(IngestSettings(database_url=database_url, service_token=token), store)
     front = create_app(
-        GatewaySettings(database_url=database_url, service_token=token, triggers_per_minute=0),
+        GatewaySettings(database_url=database_url, service_token=token, triggers_per_minute=0, forecasts=True),
         ingest=Sibling("ingest", back, token),
         store=store,
         work_waits=lambda: None,

@@ -300,9 +300,13 @@ async def test_a_schedule_is_of_one_job_and_one_account(house: Any, toy: Any, ad
     await stranger.get(f"/sensors/{power}/schedules/{job}", 403)
 
 
-async def test_forecasts_are_taken_on(house: Any, toy: Any, add_site: Any) -> None:
+async def test_forecasts_are_taken_on_where_they_are_computed(house: Any, toy: Any, add_site: Any) -> None:
     _building, price, _, power = await add_site()
     asked = {"start": START.isoformat(), "duration": "P1D", "config": {"past-regressors": [price]}}
+    refused = await toy.post(f"/sensors/{power}/forecasts/trigger", asked, status=503)
+    assert refused == {"message": "This platform computes no forecasts. Nothing was taken on.", "status": 503}
+    assert not await house.fetch("select 1 from job")
+    house.app.state.gateway.settings = house.settings.model_copy(update={"forecasts": True})
     answer = await toy.post(f"/sensors/{power}/forecasts/trigger", asked, status=202)
     [row] = await house.fetch("select queue, request from job")
     assert (row["queue"], row["request"]) == ("forecast", {"sensor": power, **asked})

@@ -27,6 +27,7 @@ class GatewaySettings(ServiceSettings):
     triggers_per_minute: int = Field(
         60, ge=0, description="Schedules and forecasts one account may trigger per minute; 0: no limit."
     )
+    forecasts: bool = Field(False, description="Whether workers compute forecasts; without any, none are taken on.")
     failed_logins_per_user: int = Field(10, ge=0, description="Failed logins per minute for one user; 0: no limit.")
     failed_logins_per_address: int = Field(
         50, ge=0, description="Failed logins per minute from one address; 0: no limit."

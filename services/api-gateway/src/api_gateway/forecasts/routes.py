@@ -9,7 +9,7 @@ from flexserve import tracing
 from flexstore import jobs
 
 from api_gateway.accounts import repository as accounts
-from api_gateway.answers import Json, fields_under, forbidden, unprocessable
+from api_gateway.answers import Json, fields_under, forbidden, plain, unprocessable
 from api_gateway.auth.access import Access, Found
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.forecasts.schemas import ForecastConfig, ForecastPost
@@ -44,6 +44,8 @@ async def trigger_forecast(
     with fields_under("combined_sensor_data_description"):
         async with here.store.transaction() as con:
             await check_regressors(con, sensor, body.config)
+            if not here.settings.forecasts:
+                raise plain(503, "This platform computes no forecasts. Nothing was taken on.")
             job = await jobs.create(
                 con,
                 queue=QUEUE,
