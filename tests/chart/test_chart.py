@@ -77,11 +77,13 @@ def test_deployments_and_services_select_their_own_pods(install: Install) -> Non
         assert {port["targetPort"] for port in service["spec"]["ports"]} <= named
 
 
-def test_the_gateway_is_told_the_address_that_the_ingest_service_has(install: Install) -> None:
+def test_the_gateway_is_told_the_addresses_that_other_services_have(install: Install) -> None:
     manifests = install(OWN)
-    ingest = of_kind(manifests, "Service")["ingest"]
-    assert ingest["spec"]["ports"][0]["port"] == 80
-    assert of_kind(manifests, "ConfigMap")[""]["data"]["FLEXMESH_INGEST_URL"] == f"http://{ingest['metadata']['name']}"
+    told = of_kind(manifests, "ConfigMap")[""]["data"]
+    for name, variable in (("ingest", "FLEXMESH_INGEST_URL"), ("scheduler", "FLEXMESH_SCHEDULER_URL")):
+        service = of_kind(manifests, "Service")[name]
+        assert service["spec"]["ports"][0]["port"] == 80
+        assert told[variable] == f"http://{service['metadata']['name']}"
 
 
 def test_every_variable_is_a_setting_that_some_service_reads(install: Install) -> None:

@@ -60,6 +60,7 @@ async def services(database_url: str) -> AsyncIterator[Services]:
     front = create_app(
         GatewaySettings(database_url=database_url, service_token=token, triggers_per_minute=0, forecasts=True),
         ingest=Sibling("ingest", back, token),
+        scheduler=Sibling("scheduler", "http://nowhere", token),
         store=store,
         work_waits=lambda: None,
     )

@@ -1,4 +1,4 @@
-"""A gateway on a fresh database, an ingest service that only remembers what it was sent, and people with roles."""
+"""A gateway on a fresh database, other services that only remember what they were sent, and people with roles."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,8 +29,8 @@ NEVER = timedelta(days=1)
 
 
 @dataclass
-class Ingest:
-    """Stands in for the ingest service."""
+class StandIn:
+    """Stands in for another service."""
 
     received: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     answer: tuple[int, Any] = (200, {"message": "Sensor data has been stored.", "status": "PROCESSED"})
@@ -81,7 +81,8 @@ class House:
 
     app: FastAPI
     store: Store
-    ingest: Ingest
+    ingest: StandIn
+    scheduler: StandIn
     settings: GatewaySettings
     woken: asyncio.Event
 
@@ -111,17 +112,24 @@ class House:
 def application(max_body_mb: float) -> FastAPI:
     """The application, which takes longer to put together than a database: tests share it and change what is behind."""
     settings = GatewaySettings(max_body_mb=max_body_mb)
-    return create_app(settings, ingest=Sibling("ingest", "http://nowhere", new()))
+    nowhere = {name: Sibling(name, "http://nowhere", new()) for name in ("ingest", "scheduler")}
+    return create_app(settings, **nowhere)
 
 
 @asynccontextmanager
 async def opened(database_url: str, **changes: Any) -> AsyncIterator[House]:
     settings = GatewaySettings(database_url=database_url, **changes)
     store = await Store.connect(database_url, max_size=10)
-    ingest, woken = Ingest(), asyncio.Event()
+    ingest, scheduler, woken = StandIn(), StandIn(), asyncio.Event()
     app = application(settings.max_body_mb)
-    app.state.gateway = gateway_of(settings, store, Sibling("ingest", ingest.app(), new()), woken.set)
-    yield House(app, store, ingest, settings, woken)
+    app.state.gateway = gateway_of(
+        settings,
+        store,
+        Sibling("ingest", ingest.app(), new()),
+        Sibling("scheduler", scheduler.app(), new()),
+        woken.set,
+    )
+    yield House(app, store, ingest, scheduler, settings, woken)
     await store.close()
 
 

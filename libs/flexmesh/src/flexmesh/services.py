@@ -21,6 +21,7 @@ from ingest.app import create_app as create_ingest
 from ingest.settings import IngestSettings
 from reporting.app import create_app as create_reporting
 from reporting.settings import ReportingSettings
+from scheduler.app import create_app as create_scheduler
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import QUEUE, make_tasks
 
@@ -39,12 +40,18 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, st
             store = await Store.connect(settings.database_url, application="flexmesh")
             stack.push_async_callback(store.close)
             stack.enter_context(schedule_worker(settings))
-            ingest = create_ingest(load(IngestSettings, **shared(settings)), store)
-            sibling = Sibling("ingest", ingest, tokens.required(settings), timeout=settings.sibling_timeout)
-            stack.push_async_callback(sibling.close)
+            backs = {
+                "ingest": create_ingest(load(IngestSettings, **shared(settings)), store),
+                "scheduler": create_scheduler(load(SchedulerSettings, **shared(settings))),
+            }
+            token, timeout = tokens.required(settings), settings.sibling_timeout
+            ingest, scheduler = (Sibling(name, back, token, timeout=timeout) for name, back in backs.items())
+            for sibling in (ingest, scheduler):
+                stack.push_async_callback(sibling.close)
             reporting = create_reporting(load(ReportingSettings, **shared(settings)), store)
             await stack.enter_async_context(reporting.router.lifespan_context(reporting))
-            web = server.http_server(create_gateway(settings, ingest=sibling, store=store), settings)
+            gateway = create_gateway(settings, ingest=ingest, scheduler=scheduler, store=store)
+            web = server.http_server(gateway, settings)
             serving = await start(web, listening)
         web.should_exit = web.should_exit or stop.asked  # from here on it hears of it by itself
         tell = asyncio.create_task(introduce(store, settings.public_url, steps, with_toy=with_toy))

@@ -14,8 +14,10 @@ from api_gateway.settings import GatewaySettings
 def main() -> int:
     settings = load(GatewaySettings)
     start_logs(settings, SERVICE)
-    ingest = Sibling("ingest", settings.ingest_url, tokens.required(settings), timeout=settings.sibling_timeout)
-    return server.serve(create_app(settings, ingest=ingest), settings)
+    token, timeout = tokens.required(settings), settings.sibling_timeout
+    ingest = Sibling("ingest", settings.ingest_url, token, timeout=timeout)
+    scheduler = Sibling("scheduler", settings.scheduler_url, token, timeout=timeout)
+    return server.serve(create_app(settings, ingest=ingest, scheduler=scheduler), settings)
 
 
 if __name__ == "__main__":

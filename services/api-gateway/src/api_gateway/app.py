@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI
 from flexmodel.quantities import check_unit
 from flexserve.app import create_app as create_service
 from flexserve.broker import Publisher, celery_app
+from flexserve.errors import problem
 from flexserve.health import Check
 from flexserve.siblings import Sibling
 from flexstore.outbox import TASK, Message, Relay
@@ -22,6 +23,7 @@ from api_gateway.auth.routes import router as auth
 from api_gateway.charts.routes import router as charts
 from api_gateway.data.routes import router as data
 from api_gateway.errors import envelope
+from api_gateway.explanations.routes import router as explanations
 from api_gateway.forecasts.routes import router as forecasts
 from api_gateway.gateway import Gateway
 from api_gateway.headers import VersionHeaders
@@ -30,6 +32,7 @@ from api_gateway.home.routes import router as home
 from api_gateway.home.versions import API_VERSION
 from api_gateway.jobs.routes import router as job_routes
 from api_gateway.mail import Mailer
+from api_gateway.optimize.routes import router as optimize
 from api_gateway.rates import Limiter
 from api_gateway.schedules.routes import router as schedules
 from api_gateway.sensors.routes import router as sensors
@@ -44,6 +47,7 @@ def create_app(
     settings: GatewaySettings,
     *,
     ingest: Sibling,
+    scheduler: Sibling,
     store: Store | None = None,
     work_waits: Callable[[], None] | None = None,
 ) -> FastAPI:
@@ -64,7 +68,7 @@ def create_app(
             wake = work_waits
             if wake is None:
                 wake = await stack.enter_async_context(relaying(settings, opened))
-            app.state.gateway = gateway_of(settings, opened, ingest, wake)
+            app.state.gateway = gateway_of(settings, opened, ingest, scheduler, wake)
             # The first use of units takes half a second; no request should be the one that waits for it.
             warming = asyncio.create_task(asyncio.to_thread(check_unit, "kW"))
             yield
@@ -74,10 +78,10 @@ def create_app(
         settings,
         service=SERVICE,
         title="Flexmesh",
-        routers=[version_3(), auth, home],
+        routers=[version_3(), version_1(), auth, home],
         lifespan=lifespan,
         checks=[Check("database", lambda: app.state.gateway.store.ping(settings.readiness_timeout))],
-        error_styles={"/api": envelope},
+        error_styles={"/api": envelope, "/api/v1": problem},
         docs_url=None,
         redoc_url=None,
     )
@@ -97,7 +101,17 @@ def version_3() -> APIRouter:
     return router
 
 
-def gateway_of(settings: GatewaySettings, store: Store, ingest: Sibling, work_waits: Callable[[], None]) -> Gateway:
+def version_1() -> APIRouter:
+    """Everything below `/api/v1`: what `/api/v3_0` does not have."""
+    router = APIRouter(prefix="/api/v1")
+    for noun in (optimize, explanations):
+        router.include_router(noun)
+    return router
+
+
+def gateway_of(
+    settings: GatewaySettings, store: Store, ingest: Sibling, scheduler: Sibling, work_waits: Callable[[], None]
+) -> Gateway:
     password = settings.mail_password
     mailer = Mailer(
         settings.mail_host,
@@ -107,7 +121,7 @@ def gateway_of(settings: GatewaySettings, store: Store, ingest: Sibling, work_wa
         None if password is None else password.get_secret_value(),
         settings.mail_tls,
     )
-    return Gateway(store, settings, ingest, Limiter(store), mailer, work_waits)
+    return Gateway(store, settings, ingest, scheduler, Limiter(store), mailer, work_waits)
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ class Gateway:
     store: Store
     settings: GatewaySettings
     ingest: Sibling
+    scheduler: Sibling
     limiter: Limiter
     mailer: Mailer
     work_waits: Callable[[], None]

@@ -10,6 +10,7 @@ class GatewaySettings(ServiceSettings):
     """What the gateway is told besides what every service is."""
 
     ingest_url: str = Field("http://localhost:5001", description="Where the ingest service listens.")
+    scheduler_url: str = Field("http://localhost:5002", description="Where the scheduler listens.")
     public_url: str = Field("http://localhost:5000", description="The address under which people reach this platform.")
     database_connections: int = Field(10, ge=1, le=200, description="The most connections to the database at a time.")
     timezone: str = Field("UTC", description="The time zone of new sensors and users that name none.")

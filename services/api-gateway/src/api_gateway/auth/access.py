@@ -79,6 +79,20 @@ class OnPlatform(Requirement):
         return caller
 
 
+class InOwnAccount(Requirement):
+    """Who may do `action` to the account that they belong to."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    async def __call__(self, request: Request, here: Here) -> Identity:
+        async with here.store.connection() as con:
+            caller = await authenticate(con, request, here)
+        if not may(caller, self.action, Thing.ACCOUNT, Owner(caller.account_id)):
+            raise forbidden()
+        return caller
+
+
 async def authenticate(con: Any, request: Request, here: Gateway) -> Identity:
     """The user whose token came with the request."""
     return await identity_of(con, await repository.identify(con, digest_of(request), here.settings.seen_every))

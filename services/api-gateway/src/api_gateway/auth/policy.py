@@ -33,7 +33,7 @@ class Action(StrEnum):
     FEED = "feed"
     """Post data and annotations."""
     SCHEDULE = "schedule"
-    """Trigger schedules and forecasts."""
+    """Trigger schedules and forecasts; in an account: solve problems that are about nothing stored."""
     UPDATE = "update"
     DELETE = "delete"
 
@@ -66,6 +66,7 @@ RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
         A.AUDIT: (P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.CREATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.FEED: (P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.SCHEDULE: (P.MEMBER,),
         A.UPDATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
     },
     Thing.USER: {

@@ -26,6 +26,20 @@ ERROR = {
         "status": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
     },
 }
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457.",
+    "required": ["title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong, in a sentence."},
+        "instance": {"type": "string"},
+        "fields": {"type": "object", "description": "Sentences by field, nested like the request."},
+        "request_id": {"type": "string"},
+    },
+}
 METHODS = ("get", "post", "put", "patch", "delete")
 TOKEN = {
     "type": "apiKey",
@@ -44,12 +58,12 @@ def document(app: FastAPI) -> None:
             described = describe()
             components = described.setdefault("components", {})
             schemas = components.setdefault("schemas", {})
-            for operation in operations(described):
+            for path, operation in operations(described):
                 hoist(operation, schemas)
-                add_errors(operation)
+                add_errors(path, operation)
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            schemas["Error"] = ERROR
+            schemas |= {"Error": ERROR, "Problem": PROBLEM}
             components["securitySchemes"] = {"Token": TOKEN}
             described["security"] = [{"Token": []}]
             app.openapi_schema = described
@@ -58,9 +72,10 @@ def document(app: FastAPI) -> None:
     app.openapi = complete  # type: ignore[method-assign]
 
 
-def operations(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for path in described["paths"].values():
-        yield from (path[method] for method in METHODS if method in path)
+def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every operation with its path."""
+    for path, methods in described["paths"].items():
+        yield from ((path, methods[method]) for method in METHODS if method in methods)
 
 
 def hoist(node: Any, schemas: dict[str, Any]) -> None:
@@ -76,8 +91,9 @@ def hoist(node: Any, schemas: dict[str, Any]) -> None:
             hoist(item, schemas)
 
 
-def add_errors(operation: dict[str, Any]) -> None:
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+def add_errors(path: str, operation: dict[str, Any]) -> None:
+    kind, schema = ("problem+json", "Problem") if path.startswith("/api/v1/") else ("json", "Error")
+    content = {f"application/{kind}": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     responses = operation["responses"]
     for status, description in ERRORS.items():
         known = responses.get(status, {})

@@ -1,0 +1,1 @@
+"""Why schedules are as they are."""

@@ -1,0 +1,1 @@
+"""Problems that bring everything along: passed on to the scheduler, and made jobs when they take long."""

@@ -1,0 +1,63 @@
+"""`/api/v1/optimize`: a problem in, a schedule out, and nothing stored but the job of what takes long."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from flexmodel.errors import Invalid, NotFound
+from starlette.responses import Response
+
+from api_gateway.answers import Json
+from api_gateway.auth.access import Caller, InOwnAccount
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action
+from api_gateway.gateway import Here
+from api_gateway.jobs import access, wording
+from api_gateway.optimize import service
+from api_gateway.optimize.schemas import ACCEPTED, ANSWER, problem_schema
+from api_gateway.problems import ProblemRoute
+from api_gateway.routing import Message
+from api_gateway.schedules.routes import counted
+
+router = APIRouter(prefix="/optimize", tags=["Optimize"], route_class=ProblemRoute)
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The answer.", "content": {"application/json": {"example": ANSWER}}},
+    202: {"description": "It takes long: the job.", "content": {"application/json": {"example": ACCEPTED}}},
+}
+
+
+@router.post(
+    "",
+    summary="Solve a problem that brings everything along.",
+    responses=RESPONSES,
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": problem_schema()}}}},
+)
+async def optimize(
+    caller: Annotated[Identity, Depends(InOwnAccount(Action.SCHEDULE))], request: Request, here: Here, message: Message
+) -> Response:
+    await counted(here, caller)
+    answer = await service.answered(here, caller, await request.body())
+    if answer.status_code != service.LONG:
+        return Response(answer.content, media_type="application/json")
+    job = await service.handed_over(here, caller, message)
+    return waiting(job, "QUEUED", wording.STATES["QUEUED"].format("Scheduling"))
+
+
+@router.get("/{job}", summary="Get the answer to a problem that took long.", responses=RESPONSES)
+async def get_answer(job: str, caller: Caller, here: Here) -> Json:
+    async with here.store.connection() as con:
+        found = await access.find(con, job)
+        if found is None or not service.is_problem(found) or not await access.may_see(con, caller, found):
+            raise NotFound(f"There is no job {job} that solves a problem.")
+    if wording.STATUS_CODES[found.status] == 202:
+        return waiting(found.id, found.status, wording.message(found))
+    if found.result is None:
+        raise Invalid({}, wording.message(found))
+    return Json(found.result)
+
+
+def waiting(job: UUID, status: str, message: str) -> Json:
+    where = f"/api/v1/optimize/{job}"
+    body = {"job": str(job), "job-url": where, "status": status, "message": message}
+    return Json(body, 202, {"Location": where})

@@ -1,0 +1,44 @@
+"""Passing problems on to the scheduler, and making jobs of those that take long."""
+
+from typing import Any
+from uuid import UUID
+
+import httpx
+from flexserve import tracing
+from flexstore import jobs
+from flexstore.jobs import Job
+
+from api_gateway.auth.identity import Identity
+from api_gateway.gateway import Gateway
+
+QUEUE, KIND = "schedule", "optimize"
+"""The queue, and the key of the job's request under which the scheduler finds the problem."""
+LONG = 202
+"""The scheduler's status for a problem that it could not solve at once."""
+
+
+async def answered(here: Gateway, caller: Identity, body: bytes) -> httpx.Response:
+    """What the scheduler says of a problem. Raises `Invalid` if there is no answer to it."""
+    headers = {"Content-Type": "application/json"}
+    return await here.scheduler.post(
+        "/optimize", content=body, headers=headers, user=caller.user_id, account=caller.account_id
+    )
+
+
+async def handed_over(here: Gateway, caller: Identity, message: Any) -> UUID:
+    """The job that solves a problem."""
+    async with here.store.transaction() as con:
+        job_id = await jobs.create(
+            con,
+            queue=QUEUE,
+            request={KIND: message},
+            account_id=caller.account_id,
+            user_id=caller.user_id,
+            trace_context=tracing.carrier(),
+        )
+    here.work_waits()
+    return job_id
+
+
+def is_problem(job: Job) -> bool:
+    return job.queue == QUEUE and KIND in job.request

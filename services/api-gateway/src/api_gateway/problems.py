@@ -1,0 +1,40 @@
+"""Routes of `/api/v1`: strict JSON in, and RFC 9457 problems where something is wrong."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from flexmodel.errors import first_sentence
+from flexserve.errors import Failure, problem
+from starlette.exceptions import HTTPException
+
+from api_gateway.answers import Rejected
+from api_gateway.idempotency import once
+from api_gateway.routing import StrictRequest
+
+
+class ProblemRoute(APIRoute):
+    """A route whose refusals, those of what it demands of its caller included, are problems."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        handle = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            try:
+                return await once(StrictRequest(request.scope, request.receive), handle)
+            except orjson.JSONDecodeError as error:
+                raise HTTPException(400, f"The body is not valid JSON: {error.msg}.") from error
+            except Rejected as rejected:
+                return problem(failure(rejected), request.scope)
+
+        return strictly
+
+
+def failure(rejected: Rejected) -> Failure:
+    """A refusal in the words of `/api/v3_0`, without its envelope."""
+    message = rejected.body.get("message", "")
+    fields = message if isinstance(message, Mapping) else None
+    detail = str(message) if fields is None else first_sentence(fields)
+    return Failure(rejected.status, detail, fields, rejected.headers or {}, rejected)
