@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flexmodel import quantities
 from flexmodel.configuration import kebab
 from flexmodel.device_fields import GroupKey
 from flexmodel.errors import Invalid
@@ -62,10 +61,8 @@ def reader_for(config: Mapping[str, Any], reader: Reader) -> Reader:
 
 
 def _energy_unit(power_unit: str) -> str:
-    """The unit of energy that goes with a sensor's unit: kWh with kW."""
-    if quantities.is_energy(power_unit):
-        return power_unit
-    return f"{power_unit}h" if power_unit in ("W", "kW", "MW", "GW") else "MWh"
+    """The unit of energy that goes with a sensor's unit: kWh with kW or kWh, and MWh with everything else."""
+    return "kWh" if power_unit in ("kW", "kWh") else "MWh"
 
 
 def classify(entries: Sequence[DeviceEntry]) -> Roles:
