@@ -107,12 +107,16 @@ class TestCapacities:
         assert list(refusal.value.fields) == ["site-power-capacity"]
 
     def test_attributes_close_directions(self, read: Any):
-        closed = {30: {"is_strictly_non_positive": True}}
+        closed = {30: {"is_consumer": True, "is_producer": False}}
         [device] = read([{"sensor": 30, "power-capacity": "1 kW"}], tree=read.plant(sensor_attributes=closed)).devices
         assert device.may_consume and not device.may_produce
-        closed = {30: {"is_strictly_non_negative": True}}
+        closed = {30: {"is_producer": True, "is_consumer": False}}
         [device] = read([{"sensor": 30, "power-capacity": "1 kW"}], tree=read.plant(sensor_attributes=closed)).devices
         assert device.may_produce and not device.may_consume
+        [device] = read(
+            [{"sensor": 30, "power-capacity": "1 kW"}], tree=read.plant(sensor_attributes={30: {"is_consumer": True}})
+        ).devices
+        assert device.may_consume and device.may_produce
 
 
 class TestInitialState:

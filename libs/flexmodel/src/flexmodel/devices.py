@@ -60,9 +60,8 @@ def _device(
         consumption_capacity=entry.consumption_capacity,
         production_capacity=entry.production_capacity,
         fallback_capacity=_fallback_capacity(entry, label, context, reader),
-        # These attributes speak of the sensor's values, which have production as positive ones.
-        may_consume=not _attribute(entry, reader, "is_strictly_non_negative"),
-        may_produce=not _attribute(entry, reader, "is_strictly_non_positive"),
+        may_consume=not _is_only("is_producer", "is_consumer", entry, reader),
+        may_produce=not _is_only("is_consumer", "is_producer", entry, reader),
         consumption_breach_price=penalties.device[0],
         production_breach_price=penalties.device[1],
         charging_efficiency=charging,
@@ -71,6 +70,12 @@ def _device(
         consumption_output=entry.consumption,
         production_output=entry.production,
     )
+
+
+def _is_only(kind: str, other: str, entry: FlexModelEntry, reader: Reader) -> bool:
+    """Whether attributes make the device of one kind and explicitly not of the other."""
+    opposite = _attribute(entry, reader, other)
+    return bool(_attribute(entry, reader, kind)) and opposite is not None and not opposite
 
 
 def _efficiencies(entry: FlexModelEntry) -> tuple[VariableQuantity | None, VariableQuantity | None]:
@@ -84,8 +89,8 @@ def _efficiencies(entry: FlexModelEntry) -> tuple[VariableQuantity | None, Varia
 def _fallback_capacity(
     entry: FlexModelEntry, label: str, context: FlexContext, reader: Reader
 ) -> VariableQuantity | None:
-    """What stands in for a missing power capacity: an attribute, or the capacity of the site (stored ones first)."""
-    if entry.power_capacity is not None:
+    """What stands in where no power capacity is known: an attribute, or the site's capacity (stored ones first)."""
+    if isinstance(entry.power_capacity, Fixed):
         return None
     attribute = _attribute(entry, reader, "capacity_in_mw")
     if isinstance(attribute, int | float):
@@ -96,7 +101,7 @@ def _fallback_capacity(
             return CAPACITY.read(stored, reader, "site-power-capacity")
         except Refused as refused:
             raise Invalid({"site-power-capacity": refused.problem}) from None
-    if context.site_power_capacity is None and not _says_its_power(entry):
+    if context.site_power_capacity is None and entry.power_capacity is None and not _says_its_power(entry):
         sentence = f"Give a capacity for {label}: there is none in the message or on its asset."
         raise Invalid({"power-capacity": [sentence]})
     return context.site_power_capacity
