@@ -113,7 +113,8 @@ BATTERY = Stock("battery", 7, (0,), Fixed(0.0))
 def wishes(
     minima: list[float] | None = None, maxima: list[float] | None = None, targets: list[float] | None = None
 ) -> Wishes:
-    return Wishes(*(np.array(asked or [NAN] * 4) for asked in (minima, maxima, targets)))
+    bounds = [np.array(asked or [NAN] * 4) for asked in (minima, maxima, targets)]
+    return Wishes(*bounds, carried_minima=np.zeros(4, bool), carried_maxima=np.zeros(4, bool))
 
 
 def test_broken_wishes_are_told_with_what_is_missing():

@@ -109,12 +109,16 @@ class _Verdict:
     def of(cls, asked: Wishes, soc: Array, window: Window) -> "_Verdict":
         verdict = cls({}, {})
         soc = np.round(soc, DECIMALS)
-        for field, bound, sign in (("soc-minima", asked.minima, 1), ("soc-maxima", asked.maxima, -1)):
+        for field, bound, carried, sign in (
+            ("soc-minima", asked.minima, asked.carried_minima, 1),
+            ("soc-maxima", asked.maxima, asked.carried_maxima, -1),
+        ):
             margin = sign * (soc - np.round(bound, DECIMALS)) + 0.0
+            kept = (margin >= 0) & ~carried
             if (margin < 0).any():
                 verdict.broken[field] = list(_entries(margin < 0, -margin, "violation", window))
-            elif (margin >= 0).any():
-                verdict.kept[field] = list(_entries(margin >= 0, margin, "margin", window))
+            elif kept.any():
+                verdict.kept[field] = list(_entries(kept, margin, "margin", window))
         distance = np.abs(soc - np.round(asked.targets, DECIMALS))
         if (distance > 0).any():
             verdict.broken["soc-targets"] = list(_entries(distance > 0, distance, "violation", window))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from flexmodel.parts import Stock
-from flexmodel.problem import Array, Devices
+from flexmodel.problem import Array, Devices, Mask
 from flexmodel.series import Overlap
 from flexmodel.values import VariableQuantity
 
@@ -20,6 +20,9 @@ class Wishes:
     minima: Array
     maxima: Array
     targets: Array
+    carried_minima: Mask
+    """Where a minimum is not asked for itself, but carried over from a wish for a moment between two steps."""
+    carried_maxima: Mask
 
 
 def wishes(stock: Stock, state: State, profiles: Profiles, devices: Devices, soc_min: float, soc_max: float) -> Wishes:
@@ -34,8 +37,6 @@ def wishes(stock: Stock, state: State, profiles: Profiles, devices: Devices, soc
         kind: profiles.instants(quantity, overlap, stock.percent_of) for kind, (quantity, overlap) in fields.items()
     }
     points = {kind: between_steps(quantity, window) for kind, (quantity, _) in fields.items()}
-    if state.at == window.start and not any(points.values()):
-        return Wishes(**asked)
     onto = Projection.empty(window.steps)
     reach = _reach(stock, devices, soc_min, soc_max)
     if stock.project_off_tick:
@@ -52,6 +53,8 @@ def wishes(stock: Stock, state: State, profiles: Profiles, devices: Devices, soc
         minima=np.fmax(asked["minima"], onto.minima),
         maxima=np.fmin(asked["maxima"], onto.maxima),
         targets=np.where(np.isnan(asked["targets"]), onto.targets, asked["targets"]),
+        carried_minima=np.isnan(asked["minima"]),
+        carried_maxima=np.isnan(asked["maxima"]),
     )
 
 
