@@ -1,6 +1,6 @@
 """From a trigger and what was read to a schedule and everything that is stored of it. Pure: runs in any thread."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,22 @@ def _explained(trigger: Trigger, solved: Sequence[Solved]) -> dict[str, Any]:
 
 def _costs(solved: Sequence[Solved]) -> dict[str, float]:
     """Costs by name. The last turn's costs of sites, groups and contracts are those of all devices."""
+    return dict.fromkeys(_wished(solved), 0.0) | _incurred(solved)
+
+
+def _wished(solved: Sequence[Solved]) -> Iterator[str]:
+    """The costs of wishes for states of charge that are soft, even if they speak of no moment in the window."""
+    for stock in (stock for one in solved for stock in one.resolved.stocks):
+        for what, wish, is_soft in (
+            ("minima", stock.minima, stock.minima_breach_price is not None),
+            ("maxima", stock.maxima, stock.maxima_breach_price is not None),
+            ("targets", stock.targets, stock.targets_soft),
+        ):
+            if wish is not None and is_soft:
+                yield from (f"any soc {what}", f"all soc {what}")
+
+
+def _incurred(solved: Sequence[Solved]) -> dict[str, float]:
     if len(solved) == 1:
         return dict(solved[0].schedule.costs)
     total = {name: cost for name, cost in solved[-1].schedule.costs.items() if not name.startswith(OF_DEVICES)}
