@@ -62,7 +62,6 @@ async def services(database_url: str) -> AsyncIterator[Services]:
         ingest=Sibling("ingest", back, token),
         scheduler=Sibling("scheduler", "http://nowhere", token),
         store=store,
-        work_waits=lambda: None,
     )
     async with front.router.lifespan_context(front), asyncio.timeout(120):
         transport = httpx.ASGITransport(front)

@@ -20,7 +20,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def platform(tmp_path: Path, database_url: str, own_rabbitmq: RabbitBroker) -> Iterator[Platform]:
     """Gateway and ingest with a broker of their own; workers are the tests' to start."""
-    running = separate_processes(tmp_path, database_url, own_rabbitmq.url, FLEXMESH_JOB_LEASE="3")
+    running = separate_processes(tmp_path, database_url, own_rabbitmq.url)
     try:
         yield running
     finally:
@@ -131,7 +131,7 @@ async def test_worker_thought_dead_comes_back(platform: Platform, database_url: 
     frozen.send_signal(signal.SIGSTOP)
     assert status(client, job) == "STARTED"
     platform.start("successor", "worker", "schedule", FLEXMESH_PORT="0")
-    finished(client, job)
+    finished(client, job, 120)  # the broker has to notice first that the frozen one takes no messages
     frozen.send_signal(signal.SIGCONT)
     again, more = trigger(client, devices=1)
     finished(client, again)

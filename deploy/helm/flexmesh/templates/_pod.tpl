@@ -98,7 +98,7 @@ spec:
             periodSeconds: 10
             timeoutSeconds: 5
           readinessProbe:
-            httpGet: {path: /health/ready, port: http}
+            httpGet: {path: {{ .ready | default "/health/ready" }}, port: http}
             periodSeconds: 5
             timeoutSeconds: 5
 {{- end }}

@@ -49,9 +49,9 @@ def create_app(
     ingest: Sibling,
     scheduler: Sibling,
     store: Store | None = None,
-    work_waits: Callable[[], None] | None = None,
 ) -> FastAPI:
-    """The gateway. A platform in one process passes its store and how to wake its relay; else it has its own."""
+    """The gateway. A platform in one process passes its store; else it has its own."""
+    publisher = Publisher(celery_app(settings, SERVICE))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -65,9 +65,8 @@ def create_app(
                     wait=False,
                 )
                 stack.push_async_callback(opened.close)
-            wake = work_waits
-            if wake is None:
-                wake = await stack.enter_async_context(relaying(settings, opened))
+            stack.callback(publisher.close)
+            wake = await stack.enter_async_context(relaying(publisher, opened))
             app.state.gateway = gateway_of(settings, opened, ingest, scheduler, wake)
             # The first use of units takes half a second; no request should be the one that waits for it.
             warming = asyncio.create_task(asyncio.to_thread(check_unit, "kW"))
@@ -80,7 +79,10 @@ def create_app(
         title="Flexmesh",
         routers=[version_3(), version_1(), auth, home],
         lifespan=lifespan,
-        checks=[Check("database", lambda: app.state.gateway.store.ping(settings.readiness_timeout))],
+        checks=[
+            Check("database", lambda: app.state.gateway.store.ping(settings.readiness_timeout)),
+            Check("broker", publisher.ping),
+        ],
         error_styles={"/api": envelope, "/api/v1": problem},
         docs_url=None,
         redoc_url=None,
@@ -125,9 +127,8 @@ def gateway_of(
 
 
 @asynccontextmanager
-async def relaying(settings: GatewaySettings, store: Store) -> AsyncIterator[Callable[[], None]]:
+async def relaying(publisher: Publisher, store: Store) -> AsyncIterator[Callable[[], None]]:
     """Carry what transactions leave in the outbox to the broker, and look after jobs whose workers died."""
-    publisher = Publisher(celery_app(settings, SERVICE))
 
     async def deliver(message: Message) -> None:
         await publisher.publish(message.queue, message.payload, message.headers)
@@ -141,4 +142,3 @@ async def relaying(settings: GatewaySettings, store: Store) -> AsyncIterator[Cal
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        publisher.close()
