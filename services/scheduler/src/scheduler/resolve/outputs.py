@@ -58,17 +58,24 @@ def outputs(trigger: Trigger, tree: AssetTree) -> tuple[tuple[Output, ...], list
 
 
 def _directional(trigger: Trigger, tree: AssetTree) -> Iterator[PowerOutput]:
-    """Sensors for consumption and production. With one of them it has the full profile, with both each has its part."""
+    """Sensors for the consumption and the production of devices and groups."""
     owners: list[tuple[Device | DeviceGroup, tuple[int, ...]]] = [
         *((device, (index,)) for index, device in enumerate(trigger.devices)),
         *((group, group.members) for group in trigger.groups),
     ]
     for owner, devices in owners:
-        both = owner.consumption_output is not None and owner.production_output is not None
-        if owner.consumption_output is not None:
-            yield _marked(owner.consumption_output, devices, "consumption" if both else "all", True, tree)
-        if owner.production_output is not None:
-            yield _marked(owner.production_output, devices, "production" if both else "all", False, tree)
+        yield from _parted(owner.consumption_output, owner.production_output, devices, tree)
+
+
+def _parted(
+    consumption: int | None, production: int | None, devices: tuple[int, ...], tree: AssetTree
+) -> Iterator[PowerOutput]:
+    """With one of the sensors it has the full profile, with both each has its part."""
+    both = consumption is not None and production is not None
+    if consumption is not None:
+        yield _marked(consumption, devices, "consumption" if both else "all", True, tree)
+    if production is not None:
+        yield _marked(production, devices, "production" if both else "all", False, tree)
 
 
 def _powers(trigger: Trigger, tree: AssetTree) -> Iterator[PowerOutput]:
@@ -90,10 +97,7 @@ def _aggregates(context: CommodityContext, devices: tuple[int, ...], tree: Asset
     """The sum of all devices of a commodity, inflexible ones included."""
     if context.aggregate_power is not None:
         yield _power(context.aggregate_power, devices, tree)
-    if context.aggregate_consumption is not None:
-        yield _marked(context.aggregate_consumption, devices, "all", True, tree)
-    if context.aggregate_production is not None:
-        yield _marked(context.aggregate_production, devices, "all", False, tree)
+    yield from _parted(context.aggregate_consumption, context.aggregate_production, devices, tree)
 
 
 def _power(sensor: int, devices: tuple[int, ...], tree: AssetTree) -> PowerOutput:
