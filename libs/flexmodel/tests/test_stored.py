@@ -32,6 +32,7 @@ def test_flex_models_that_may(plant: Any, config: dict[str, Any]):
     ("config", "field"),
     [
         ({"soc-maxx": "1 kWh"}, "soc-maxx"),
+        ({"soc-max": 15}, "soc-max"),
         ({"soc-at-start": "1 kWh"}, "soc-at-start"),
         ({"soc-unit": "kWh"}, "soc-unit"),
         ({"operation-modes": [{"consumption-range": ["0 kW", "1 kW"]}]}, "operation-modes"),

@@ -29,7 +29,8 @@ class QuantityKind:
     stored_minimum: float | None = None
     """A minimum that counts only for what is stored on assets."""
     bare_numbers: bool = False
-    """Whether a number without a unit is accepted. In fields of energy it counts in the reader's energy unit."""
+    """Whether a number without a unit is accepted. In fields of energy it counts in the reader's energy unit, which
+    depends on the sensor in the message: what is stored on an asset needs its unit."""
     over_time: bool = True
     sensors: bool = True
 
@@ -65,7 +66,7 @@ class QuantityKind:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise Refused(f"Not a valid quantity. Give it like '1 {self.shown()}'.")
         unit = self.canonical(reader)
-        if not isinstance(value, str) and not self.bare_numbers:
+        if not isinstance(value, str) and (not self.bare_numbers or (reader.stored and unit)):
             raise Refused(f"Cannot convert value `{value}` to '{unit}'. Give its unit, like '{value} {self.shown()}'.")
         text = value if isinstance(value, str) else f"{value} {reader.energy_unit if unit == 'MWh' else ''}".strip()
         try:
