@@ -1,5 +1,6 @@
 """Platforms of their own for tests: a data directory for commands, and `flexmesh up` in a home of its own."""
 
+import logging
 import os
 import socket
 import subprocess
@@ -99,13 +100,26 @@ def data_directory() -> Iterator[Path]:
         yield directory
 
 
+@contextmanager
+def own_logs() -> Iterator[None]:
+    """As in a process of its own: without the logs that other tests have turned on in this one."""
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    root.handlers, root.level = [], logging.WARNING
+    try:
+        yield
+    finally:
+        root.handlers, root.level = before
+
+
 @pytest.fixture(scope="module")
 def flexmesh(data_directory: Path) -> Command:
     """Runs a command; fails unless it ends with the exit code that is expected."""
     runner = CliRunner()
 
     def run(*arguments: object, code: int = 0, answers: str | None = None) -> Result:
-        result = runner.invoke(app, [str(argument) for argument in arguments], input=answers)
+        with own_logs():
+            result = runner.invoke(app, [str(argument) for argument in arguments], input=answers)
         assert result.exit_code == code, f"{arguments}: {result.output}\n{result.exception!r}"
         return result
 
