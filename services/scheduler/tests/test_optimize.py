@@ -145,6 +145,8 @@ def test_a_group_an_inflexible_device_and_a_commitment():
         (problem(**{"flex-context": {"consumption-price": {"sensor": "price", "sources": [1]}}}),
          {"flex-context": {"consumption-price": {"sources": [
              "A series that comes with the problem has no sources to choose from."]}}}),
+        (problem(**{"flex-context": {"consumption-price": "1 EUR/MWh", "aggregate-power": {"sensor": "level"}}}),
+         {"flex-context": {"aggregate-power": ["Nothing is stored: add up the schedules in the answer."]}}),
         (problem(duration="P300D"), {"flex-model": [
             "1 entries times 7200 steps are 7200; this platform takes 1000 at most. "
             "Ask for a shorter time, a coarser resolution or fewer devices."]}),
@@ -160,6 +162,28 @@ def test_refusals_name_the_field_as_it_was_written(message: Any, fields: dict[st
     with pytest.raises(Invalid) as refusal:
         solved(message)
     assert refusal.value.fields == fields
+
+
+def test_of_many_entries_those_at_fault_are_named():
+    entries = [{**BATTERY, "name": str(number)} for number in range(60)]
+    for number in (17, 41):
+        entries[number]["soc-max"] = "3 kW"
+    with pytest.raises(Invalid) as refusal:
+        solved(problem(*entries))
+    assert refusal.value.fields["flex-model"].keys() == {"17", "41"}
+    with pytest.raises(Invalid, match="10001 entries are too many"):
+        solved(problem(*[{}] * 10_001))
+
+
+def test_what_is_wrong_between_entries_is_said_of_none_of_them():
+    mixed = [
+        {**BATTERY, "group": {"asset": "feeder"}},
+        {**BATTERY, "name": "boiler", "commodity": "gas", "group": {"asset": "feeder"}},
+        {"name": "feeder", "power-capacity": "8 kW"},
+    ]
+    with pytest.raises(Invalid) as refusal:
+        solved(problem(*mixed))
+    assert refusal.value.fields == {"group": ["The group of asset 'feeder' mixes commodities: electricity, gas."]}
 
 
 def test_what_is_nested_too_deeply_is_refused():

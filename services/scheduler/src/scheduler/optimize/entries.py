@@ -23,6 +23,8 @@ OF_DEVICES = (
     *("coupling-coefficient", "charging-efficiency", "discharging-efficiency", "roundtrip-efficiency"),
 )
 """Fields by which an entry is known to be a device, even if others share its stock."""
+MOST = 10_000
+"""Entries in one problem, however few steps it has: to read them takes time, too."""
 NOWHERE = 0
 """The asset of a series: none, so that the series is known by its name alone."""
 
@@ -31,6 +33,8 @@ def read_entries(given: Any) -> dict[str, Config]:
     """The entries by name; those without one are called after their place in the list."""
     if not isinstance(given, list):
         raise Refused("Not a valid list.")
+    if len(given) > MOST:
+        raise Refused(f"{len(given)} entries are too many: {MOST} at most.")
     found: dict[str, Config] = {}
     problems: dict[str, Any] = {}
     for index, entry in enumerate(given):

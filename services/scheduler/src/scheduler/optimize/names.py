@@ -12,6 +12,7 @@ from flexmodel.references import LISTS_OF_IDS, SINGLE_IDS
 FIRST = 2_000_000_000
 """Ids begin here, so that no other number in a sentence is taken for one."""
 IDS = re.compile(r"(?P<kind>(?:asset|sensor):)?\b(?P<id>2\d{9})\b")
+AGGREGATES = ("aggregate-power", "aggregate-consumption", "aggregate-production")
 FILTERS = tuple(key for key in SENSOR_KEYS if key not in ("sensor", "default"))
 DEPTH = 20
 """How deep a configuration may be nested."""
@@ -55,6 +56,8 @@ class Names:
     def _value(self, key: str, value: Any, depth: int) -> Any:
         if key in FILTERS:
             raise Refused("A series that comes with the problem has no sources to choose from.")
+        if key in AGGREGATES:
+            raise Refused("Nothing is stored: add up the schedules in the answer.")
         if key in SINGLE_IDS:
             return _id(value, self.series, "series")
         if key == "asset":

@@ -1,6 +1,7 @@
 """Where a refusal belongs: under the context, or under the entry of the flex-model that it is about."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from flexmodel.configuration import kebab
@@ -13,6 +14,10 @@ from flexmodel.trigger import read_trigger
 
 ENVELOPE = ("start", "duration", "resolution", "flex-model", "flex-context")
 OF_ENTRIES = {kebab(name) for model in (FlexModelEntry, ProcessEntry) for name in model.model_fields}
+BETWEEN = ("group", "coupling", "_schema")
+"""What can be wrong between entries, so that a part alone may be refused for a reason of its own."""
+MOST = 20
+"""How many entries are named."""
 OF_CONTEXT = {kebab(name) for name in FlexContext.model_fields} - OF_ENTRIES
 
 
@@ -26,15 +31,24 @@ def located(invalid: Invalid, message: Mapping[str, Any], tree: AssetTree) -> di
     rest = {key: problem for key, problem in problems.items() if key not in OF_CONTEXT}
     of_context |= _shared(rest, {**message, "flex-model": []}, tree)
     rest = {key: problem for key, problem in rest.items() if key not in of_context}
-    of_entries = {
-        str(index): found
-        for index, entry in enumerate(message["flex-model"])
-        if (found := _shared(rest, {**message, "flex-model": [entry]}, tree))
-    }
+    of_entries = dict(islice(_of_entries(rest, message, tree, range(len(message["flex-model"]))), MOST)) if rest else {}
     told = {key for found in of_entries.values() for key in found}
     places = {"flex-context": of_context, "flex-model": of_entries}
     unplaced = {key: problem for key, problem in rest.items() if key not in told}
     return {key: problem for key, problem in places.items() if problem} | unplaced
+
+
+def _of_entries(
+    problems: Mapping[str, Any], message: Mapping[str, Any], tree: AssetTree, among: range
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The entries at fault by index, found by reading halves, and halves of those that are refused."""
+    found = _shared(problems, {**message, "flex-model": message["flex-model"][among.start : among.stop]}, tree)
+    if found and len(among) == 1:
+        yield str(among.start), found
+    elif found:
+        middle = len(among) // 2
+        yield from _of_entries(problems, message, tree, among[:middle])
+        yield from _of_entries(problems, message, tree, among[middle:])
 
 
 def _shared(problems: Mapping[str, Any], part: Mapping[str, Any], tree: AssetTree) -> dict[str, Any]:
@@ -44,5 +58,9 @@ def _shared(problems: Mapping[str, Any], part: Mapping[str, Any], tree: AssetTre
     try:
         read_trigger(part, tree)
     except Invalid as invalid:
-        return {key: problem for key, problem in invalid.fields.items() if key in problems}
+        return {
+            key: problem
+            for key, problem in invalid.fields.items()
+            if key in problems and (key not in BETWEEN or problem == problems[key])
+        }
     return {}
