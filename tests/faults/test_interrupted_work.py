@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,14 +16,32 @@ START = datetime.fromisoformat("2026-11-22T00:00:00+01:00")
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def platform(tmp_path: Path, database_url: str, own_rabbitmq: RabbitBroker) -> Iterator[Platform]:
-    """Gateway and ingest with a broker of their own; workers are the tests' to start."""
-    running = separate_processes(tmp_path, database_url, own_rabbitmq.url)
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitBroker]:
+    with RabbitBroker(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def services(
+    tmp_path_factory: pytest.TempPathFactory, module_database_url: str, broker: RabbitBroker
+) -> Iterator[Platform]:
+    running = separate_processes(tmp_path_factory.mktemp("platform"), module_database_url, broker.url)
     try:
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture
+def platform(services: Platform) -> Iterator[Platform]:
+    """Gateway and ingest with a broker of their own; workers are each test's to start."""
+    kept = set(services.processes)
+    try:
+        yield services
+    finally:
+        for name in set(services.processes) - kept:
+            services.kill(name)
 
 
 def create(client: httpx.Client, path: str, **body: Any) -> int:
@@ -109,7 +126,7 @@ async def stored_once(database_url: str, job: str, sensors: list[int], steps: in
     return int(attempts)
 
 
-async def test_worker_killed_in_the_middle_of_a_solve(platform: Platform, database_url: str) -> None:
+async def test_worker_killed_in_the_middle_of_a_solve(platform: Platform, module_database_url: str) -> None:
     worker = platform.start("worker", "worker", "schedule", FLEXMESH_PORT="0")
     client = platform.login()
     job, sensors = trigger(client, devices=20, step="PT5M")
@@ -119,10 +136,10 @@ async def test_worker_killed_in_the_middle_of_a_solve(platform: Platform, databa
     platform.kill("worker")
     platform.start("successor", "worker", "schedule", FLEXMESH_PORT="0")
     finished(client, job)
-    assert await stored_once(database_url, job, sensors, 288) == 2
+    assert await stored_once(module_database_url, job, sensors, 288) == 2
 
 
-async def test_worker_thought_dead_comes_back(platform: Platform, database_url: str) -> None:
+async def test_worker_thought_dead_comes_back(platform: Platform, module_database_url: str) -> None:
     """A worker that was frozen and overtaken must not store its schedule a second time."""
     frozen = platform.start("worker", "worker", "schedule", FLEXMESH_PORT="0")
     client = platform.login()
@@ -135,16 +152,16 @@ async def test_worker_thought_dead_comes_back(platform: Platform, database_url: 
     frozen.send_signal(signal.SIGCONT)
     again, more = trigger(client, devices=1)
     finished(client, again)
-    assert await stored_once(database_url, job, sensors, 288) == 2
-    assert await stored_once(database_url, again, more, 96) == 1
+    assert await stored_once(module_database_url, job, sensors, 288) == 2
+    assert await stored_once(module_database_url, again, more, 96) == 1
 
 
 async def test_broker_stopped_between_trigger_and_work(
-    platform: Platform, own_rabbitmq: RabbitBroker, database_url: str
+    platform: Platform, broker: RabbitBroker, module_database_url: str
 ) -> None:
     client = platform.login()
     before, sensors_before = trigger(client, devices=1)
-    own_rabbitmq.stop()
+    broker.stop()
     while_away, sensors_away = trigger(client, devices=1)  # still accepted: the job is stored
     ready = client.get("/health/ready")
     assert ready.status_code == 503
@@ -152,14 +169,14 @@ async def test_broker_stopped_between_trigger_and_work(
     assert ready.headers["Retry-After"]
     platform.start("worker", "worker", "schedule", FLEXMESH_PORT="0")
     assert {status(client, before), status(client, while_away)} == {"QUEUED"}
-    own_rabbitmq.start()
+    broker.start()
     for job, sensors in ((before, sensors_before), (while_away, sensors_away)):
         finished(client, job)
-        assert await stored_once(database_url, job, sensors, 96) == 1
+        assert await stored_once(module_database_url, job, sensors, 96) == 1
     eventually(lambda: client.get("/health/ready").status_code == 200, "the gateway being ready again")
 
 
-async def test_worker_asked_to_stop_gives_its_job_to_the_next(platform: Platform, database_url: str) -> None:
+async def test_worker_asked_to_stop_gives_its_job_to_the_next(platform: Platform, module_database_url: str) -> None:
     worker = platform.start("worker", "worker", "schedule", FLEXMESH_PORT="0", FLEXMESH_SHUTDOWN_GRACE="0")
     client = platform.login()
     job, sensors = trigger(client, devices=20, step="PT5M")
@@ -168,4 +185,4 @@ async def test_worker_asked_to_stop_gives_its_job_to_the_next(platform: Platform
     assert worker.wait(20) == 0
     platform.start("successor", "worker", "schedule", FLEXMESH_PORT="0")
     finished(client, job)
-    assert await stored_once(database_url, job, sensors, 288) == 1
+    assert await stored_once(module_database_url, job, sensors, 288) == 1
