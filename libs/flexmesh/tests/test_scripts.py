@@ -1,5 +1,6 @@
 """The scripts that get uv and Python: with uv at hand, and what they say when nothing can be had."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ def repository(tmp_path: Path) -> Path:
 def bootstrap(repository: Path, path: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["/bin/sh", repository / "scripts" / "bootstrap"],
-        env={"HOME": str(repository), "PATH": path, **environment},
+        env={**os.environ, "HOME": str(repository), "PATH": path, **environment},
         capture_output=True,
         text=True,
         check=False,
