@@ -72,10 +72,15 @@ def solve_linear(program: Program, seconds: float) -> Solution:
 
 def solve_with(solver: str, program: Program, seconds: float = np.inf) -> Solution:
     """Solve with integrality left aside by `glop`, `glop_loose` (with its own tolerances) or `highs_lp`."""
+    solution = solve_plain(solver, program, seconds)
+    return with_duals(program, solution) if solution.answer is Answer.OPTIMAL and solver == "highs_lp" else solution
+
+
+def solve_plain(solver: str, program: Program, seconds: float = np.inf) -> Solution:
+    """The same, without dual prices from `highs_lp`."""
     if solver == "highs_lp":
         with _quiet():
-            solution = _run(program, solver, "", seconds)
-        return with_duals(program, solution) if solution.answer is Answer.OPTIMAL else solution
+            return _run(program, solver, "", seconds)
     return _run(program, "glop", _glop(program, "true", tight=solver == "glop"), seconds)
 
 

@@ -20,6 +20,7 @@ from scheduler.formulation.builder import Program
 from scheduler.formulation.choices import directions, fixed, join, kinks, with_binaries
 from scheduler.formulation.model import Model
 from scheduler.solving.engine import Answer, Solution, solve_integer, solve_linear
+from scheduler.solving.fleet.fleet import solve_fleet
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Options:
     seconds: float = 60.0
     gap: float = 1e-7
     """Gap, relative to the cost without breaches, at which a solution with whole numbers counts as optimal."""
+    fleet: int = 100_000
+    """Columns from which the structure of fleets is made use of."""
     every_binary: bool = False
     """Give the solver every choice as a binary at once (slow; to check the short cut)."""
 
@@ -147,7 +150,8 @@ class _Search:
         return self._finished(best, bound)
 
     def _linear(self, program: Program) -> Solution:
-        return solve_linear(program, self._left())
+        fleet = solve_fleet(program, self.model.storage.rows) if len(program.cost) >= self.options.fleet else None
+        return fleet if fleet is not None else solve_linear(program, self._left())
 
     def _left(self) -> float:
         return self.deadline - time.monotonic()

@@ -1,0 +1,1 @@
+"""Fleets: many storages that meet in few rows, solved by following that structure."""
