@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from flexmesh import plot
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -29,6 +29,9 @@ def test_gaps_stay_empty() -> None:
     assert all("█" not in row[36:72] for row in rows)
 
 
+@settings(deadline=None)
+@example(np.array([5e-324]))
+@example(np.array([0.0, -1e-310]))
 @given(arrays(float, st.integers(1, 3000), elements=st.floats(-1e6, 1e6)))
 def test_every_series_fits_the_width(values: np.ndarray) -> None:
     rows = plot.bars(values, "kW")

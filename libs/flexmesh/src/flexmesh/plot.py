@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 HEIGHT = 10  # rows of text; each shows two steps, with half blocks
 WIDTH = 72
+TINY = 1e-290  # what is smaller cannot be divided into steps
 STRIP = "▁▂▃▄▅▆▇█"
 
 
@@ -31,7 +32,7 @@ def bars(values: Sequence[float] | NDArray[np.float64], unit: str, height: int =
     """Rows of half blocks, filled between zero and the value, with a scale at the right."""
     columns = columns_for(np.asarray(values, dtype=float))
     top, bottom = max(0.0, np.nanmax(columns)), min(0.0, np.nanmin(columns))
-    if top == bottom:
+    if top - bottom < TINY:
         top = 1.0
     step = (top - bottom) / (2 * height)
     below_zero = round(-bottom / step)
