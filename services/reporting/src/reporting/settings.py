@@ -5,7 +5,7 @@ from pydantic import Field
 
 
 class ReportingSettings(ServiceSettings):
-    port: int = Field(5002, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
+    port: int = Field(5003, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
     database_connections: int = Field(10, ge=2, le=200, description="The most connections to the database at a time.")
     webhook_timeout: float = Field(
         10.0, gt=0, le=60, description="Seconds that a webhook may take to answer. After that the attempt has failed."
