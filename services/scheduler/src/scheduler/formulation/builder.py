@@ -71,6 +71,8 @@ class Builder:
 
     def put(self, rows: Index, columns: Index, values: ArrayLike) -> None:
         """Add coefficients; the three broadcast, and elements without row or column are left out."""
+        if not rows.size or not columns.size or columns.max() < 0:
+            return
         row, column, value = np.broadcast_arrays(rows, columns, np.asarray(values, dtype=np.float64))
         kept = (row >= 0) & (column >= 0) & (value != 0)
         self._entries.append((row[kept], column[kept], value[kept]))
@@ -116,7 +118,10 @@ def _number(where: Mask, first: int) -> tuple[Index, int]:
 
 
 def _pick(values: ArrayLike, where: Mask) -> Array:
-    picked: Array = np.broadcast_to(np.asarray(values, dtype=np.float64), where.shape)[where]
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim == 0:
+        return np.full(int(where.sum()), float(array))
+    picked: Array = (array if array.shape == where.shape else np.broadcast_to(array, where.shape))[where]
     return picked
 
 
