@@ -150,7 +150,19 @@ class TestCommodities:
             ({"consumption_price": "50 EUR/MWh"}, (Fixed(50.0), None), (None, NOTHING), (None, SITE)),
             ({"production_price": "50 EUR/MWh"}, (NOTHING, Fixed(50.0)), (NOTHING, None), (SITE, None)),
             ({"site_consumption_capacity": "1 kW"}, (NOTHING, None), (Fixed(0.001), NOTHING), (None, SITE)),
-            ({"site_production_capacity": "1 kW"}, (NOTHING, None), (NOTHING, Fixed(0.001)), (SITE, None)),
+            ({"site_production_capacity": "1 kW"}, (NOTHING, NOTHING), (NOTHING, Fixed(0.001)), (SITE, None)),
+            (
+                {"consumption_price": "50 EUR/MWh", "site_production_capacity": "1 kW"},
+                (Fixed(50.0), NOTHING),
+                (None, Fixed(0.001)),
+                (None, None),
+            ),
+            (
+                {"consumption_price": "50 EUR/MWh", "site_power_capacity": "1 kW"},
+                (Fixed(50.0), None),
+                (None, NOTHING),
+                (None, SITE),
+            ),
             ({"site_power_capacity": "1 kW"}, (NOTHING, None), (None, None), (None, None)),
             (
                 {"consumption_price": "50 EUR/MWh", "production_price": "9 EUR/MWh"},

@@ -64,14 +64,18 @@ def _deprecated(sensor: int | None) -> VariableQuantity | None:
 def _with_smart_defaults(
     entry: CommodityEntry, context: FlexContext, *, defaults: bool, warnings: list[str]
 ) -> CommodityContext:
-    """The connection of an entry of `commodities`. Each direction without a price or a capacity is closed."""
+    """The connection of an entry of `commodities`. A direction with neither price nor capacity of its own is closed,
+    unless a capacity for both is all that the entry says. With a capacity and no price, energy is free.
+    """
+    own = ("consumption_price", "production_price", "site_consumption_capacity", "site_production_capacity")
+    says_both = all(getattr(entry, name) is None for name in own)
     closed: list[bool] = []
     caps: list[VariableQuantity | None] = []
     penalties: list[VariableQuantity | None] = []
     for direction in ("consumption", "production"):
         cap = getattr(entry, f"site_{direction}_capacity")
         price = getattr(entry, f"{direction}_price")
-        closed.append(cap is None and price is None and entry.site_power_capacity is None)
+        closed.append(cap is None and price is None and not says_both)
         caps.append(NOTHING if closed[-1] else cap)
         given = getattr(entry, f"site_{direction}_breach_price")
         soft = closed[-1] and defaults and entry.relaxes_site
@@ -80,10 +84,11 @@ def _with_smart_defaults(
             warnings.append(
                 f"No {direction} of {entry.commodity} is planned, because neither price nor limit is given."
             )
+    free = NOTHING if entry.site_production_capacity is not None else None
     return _connection(
         entry,
         context if entry.commodity == ELECTRICITY else entry,
-        prices=(entry.consumption_price or NOTHING, entry.production_price),
+        prices=(entry.consumption_price or NOTHING, entry.production_price or free),
         caps=(caps[0], caps[1]),
         penalties=(penalties[0], penalties[1]),
     )
