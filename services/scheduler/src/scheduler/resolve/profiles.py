@@ -88,8 +88,25 @@ class Profiles:
         return values
 
     def penalty(self, price: VariableQuantity | None, unit: str, what: str) -> Array | None:
-        """What it costs to break a limit, per step; None where that is not for sale. It is never a reward."""
-        return None if price is None else np.maximum(self.known(price, unit, 0.0, what), 0.0)
+        """What it costs to break a limit, per step; None where that is not for sale. It is never a reward.
+
+        The first and the last price of a list hold to the ends of the window.
+        """
+        if price is None:
+            return None
+        if isinstance(price, Segments):
+            return np.maximum(np.nan_to_num(_to_edges(segments_to_steps(price, self.window))), 0.0)
+        return np.maximum(self.known(price, unit, 0.0, what), 0.0)
+
+    def penalty_at_ends(self, price: VariableQuantity | None, unit: str, what: str) -> Array | None:
+        """The same for a state of charge: what holds from the moment at which a step ends, else what held before."""
+        own = self.penalty(price, unit, what)
+        if own is None or isinstance(price, Fixed):
+            return own
+        window = self.window
+        later = Profiles(Window(window.start + window.resolution, window.resolution, window.steps), self._readings)
+        then = later.steps(price, unit)
+        return np.where(np.isnan(then), own, np.maximum(then, 0.0))
 
     def price(self, quantity: VariableQuantity, unit: str, field: str) -> Array:
         """One price per step. A gap holds the last known price for at most a day; a longer one is an error."""
@@ -168,3 +185,11 @@ class Profiles:
 
     def _constant(self, quantity: Fixed | None) -> Array:
         return np.full(self.window.steps, np.nan if quantity is None else quantity.value)
+
+
+def _to_edges(values: Array) -> Array:
+    """The first known value before itself, the last one after."""
+    known = np.flatnonzero(~np.isnan(values))
+    if len(known):
+        values[: known[0]], values[known[-1] :] = values[known[0]], values[known[-1]]
+    return values

@@ -86,8 +86,8 @@ def _row(
         varying_min=varying_min,
         varying_max=varying_max,
         wishes=wishes(stock, state, profiles, devices, soc_min, soc_max),
-        minima_price=profiles.penalty(stock.minima_breach_price, per_energy, "soc-minima-breach-price"),
-        maxima_price=profiles.penalty(stock.maxima_breach_price, per_energy, "soc-maxima-breach-price"),
+        minima_price=profiles.penalty_at_ends(stock.minima_breach_price, per_energy, "soc-minima-breach-price"),
+        maxima_price=profiles.penalty_at_ends(stock.maxima_breach_price, per_energy, "soc-maxima-breach-price"),
         targets_soft=stock.targets_soft,
         retention=_retention(stock, profiles),
         gain=_total(stock.gain, f"soc-gain of {stock.label}", profiles)
