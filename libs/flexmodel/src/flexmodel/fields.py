@@ -33,6 +33,8 @@ class QuantityKind:
     depends on the sensor in the message: what is stored on an asset needs its unit."""
     over_time: bool = True
     sensors: bool = True
+    may_be_empty: bool = False
+    """Whether a list of values over time may be empty."""
 
     def schema(self) -> JsonSchema:
         """JSON Schema of what the field takes."""
@@ -42,7 +44,8 @@ class QuantityKind:
         if self.sensors:
             forms.append(SENSOR_SCHEMA)
         if self.over_time:
-            forms.append({"type": "array", "minItems": 1, "items": SEGMENT_SCHEMA})
+            fewest = {} if self.may_be_empty else {"minItems": 1}
+            forms.append({"type": "array", **fewest, "items": SEGMENT_SCHEMA})
         return {"anyOf": forms} if len(forms) > 1 else forms[0]
 
     def canonical(self, reader: Reader) -> str:
@@ -109,7 +112,7 @@ class QuantityKind:
             raise Refused("Values over time cannot be used here. Give a fixed quantity.")
         if reader.stored:
             raise Refused("Values for particular times cannot be stored on an asset. Send them with a trigger.")
-        if not items:
+        if not items and not self.may_be_empty:
             raise Refused("Shorter than minimum length 1.")
         return Segments(each(items, lambda item: segment(item, reader, lambda v: self.number(v, reader, field))))
 
@@ -242,8 +245,12 @@ SEGMENT_SCHEMA: JsonSchema = {
 
 Power = Annotated[VariableQuantity, quantity(QuantityKind("MW", stored_minimum=0))]
 Capacity = Annotated[VariableQuantity, quantity(QuantityKind("MW", minimum=0))]
-Energy = Annotated[VariableQuantity, quantity(QuantityKind("MWh", stored_minimum=0, bare_numbers=True))]
-EnergyFromZero = Annotated[VariableQuantity, quantity(QuantityKind("MWh", minimum=0, bare_numbers=True))]
+Energy = Annotated[
+    VariableQuantity, quantity(QuantityKind("MWh", stored_minimum=0, bare_numbers=True, may_be_empty=True))
+]
+EnergyFromZero = Annotated[
+    VariableQuantity, quantity(QuantityKind("MWh", minimum=0, bare_numbers=True, may_be_empty=True))
+]
 SteadyEnergy = Annotated[
     VariableQuantity, quantity(QuantityKind("MWh", stored_minimum=0, bare_numbers=True, over_time=False))
 ]
