@@ -34,6 +34,7 @@ def _of_stocks(problem: Problem) -> Iterator[str]:
     stocks = problem.stocks
     floor, ceiling = stocks.soc_min[:, None], stocks.soc_max[:, None]
     pairs: tuple[tuple[str, Array, str, Array, int], ...] = (
+        ("soc-min", floor, "above its soc-max", ceiling, +1),
         ("soc-minima", stocks.hard_minima, "above its soc-max", ceiling, +1),
         ("soc-maxima", stocks.hard_maxima, "below its soc-min", floor, -1),
         ("soc-minima", stocks.hard_minima, "above its soc-maxima", stocks.hard_maxima, +1),
