@@ -130,3 +130,15 @@ def test_deadline_is_kept_and_said(draft):
         assert schedule.gap > 0
     else:
         assert schedule.gap < 1e-6
+
+
+def test_a_storage_that_gains_by_being_used(draft):
+    """A heat pump that also drives: charging gives three times what discharging takes, which only binaries rule out."""
+    case = draft(4, minutes=30)
+    store = case.stock(0.1, 0, 0.5, maxima={0: 0.0}, maxima_price=5, prefer_full=False)
+    case.device(-0.2, 0.2, store, charge=3)
+    case.site([0, 0, 0.1, 0], power=6)
+    short, full = solve(case.problem()), solve(case.problem(), FULL)
+    assert short.status is Status.OPTIMAL
+    assert short.cost == pytest.approx(-0.01)
+    assert full.cost == pytest.approx(-0.01)

@@ -139,3 +139,10 @@ def test_no_time(draft):
     case.site(np.random.default_rng(1).normal(50, 30, 96))
     with pytest.raises(OutOfTimeError, match="within 1e-05 seconds"):
         solve(case.problem(), Options(seconds=1e-5))
+
+
+def test_group_whose_fixed_member_breaks_its_cap(draft):
+    case = draft(2)
+    case.group([case.device(-0.2, 0.2), case.fixed([0, -0.8])], power=0.5)
+    case.site(10)
+    assert "Production of sensor:1 exceeds its limit of 500 kW by 100 kW at 2026-01-13 01:00 UTC" in reason(case)

@@ -19,6 +19,9 @@ from numpy.typing import ArrayLike
 
 from scheduler.formulation.builder import Builder
 
+CROSSED = 1e-9
+"""By how much the ends of a range may cross and still be a point."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kinked:
@@ -157,6 +160,10 @@ def add_pieces(builder: Builder, name: str, where: Mask, cost: Cost) -> Pieces:
         ]
     )
     fixed, sharp = where & ~exists.any(axis=0), where & cost.sharp
-    constant = np.where(fixed, cost.right[-1], np.where(sharp, at_piece(cost.left, cost.home), 0.0))
+    lowest, highest = cost.left[0], cost.right[-1]
+    point = highest.copy()
+    crossed = lowest > highest + CROSSED
+    point[crossed] = (lowest[crossed] + highest[crossed]) / 2  # what neither the devices nor the caps allow
+    constant = np.where(fixed, point, np.where(sharp, at_piece(cost.left, cost.home), 0.0))
     builder.offset += float(np.sum(cost.base, where=where))
     return Pieces(cost, columns, sign, constant)

@@ -107,15 +107,21 @@ class _Search:
             if answer.answer is Answer.NOTHING:
                 return self._late(best, bound)
             x = answer.x[: len(self.program.cost)]
-            settled = self._settle(_rounded(self.program, x), chosen, self.choices.nearest(x))
-            if settled is not None and (best is None or settled.solution.objective < best.solution.objective):
-                best = settled
             newly = self.choices.broken(x) & ~chosen
+            best = self._better(best, self._settle(_rounded(self.program, x), chosen, self.choices.nearest(x)))
+            if not newly.any() and (best is None or not self._close(best, answer.objective)):
+                every = np.ones(len(chosen), dtype=bool)
+                best = self._better(best, self._settle(_rounded(self.program, x), every, self.choices.nearest(x)))
             if best is not None and (self._close(best, bound) or not newly.any() or self._left() <= 0):
                 return self._finished(best, bound)
             chosen = chosen | newly
             if not newly.any():
                 return self._late(best, bound)
+
+    def _better(self, one: Outcome | None, other: Outcome | None) -> Outcome | None:
+        if one is None or other is None:
+            return one or other
+        return min(one, other, key=lambda outcome: outcome.solution.objective)
 
     def _settle(self, program: Program, made: Mask, on: Mask) -> Outcome | None:
         """Make choices as bounds, and those that break in turn, until none is broken."""
