@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from flexserve.server import listen
+from flexserve.settings import ServiceSettings
 
 PROGRAM = """
 import asyncio, sys
@@ -129,3 +131,10 @@ def test_a_part_that_is_away_at_the_start_is_a_sentence(program: list[str], port
     assert process.returncode != 0
     assert "The database at db:5432 refuses connections." in process.stderr
     assert "Traceback" not in process.stderr
+
+
+def test_connections_send_small_packets_at_once() -> None:
+    with listen(ServiceSettings(port=0)) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
