@@ -59,15 +59,21 @@ NO_SOLUTION = Solution(Answer.NOTHING, np.zeros(0), np.inf, -np.inf, np.zeros(0)
 
 
 def solve_linear(program: Program, seconds: float) -> Solution:
-    """Solve with integrality left aside; what one solver finds numerically too hard goes to the next."""
+    """Solve with integrality left aside. What one solver finds too hard, or impossible, goes to the next."""
     deadline = time.monotonic() + seconds
     ladder = ("glop", "highs_lp", "glop_loose") if len(program.cost) <= LARGE else ("highs_lp", "glop", "glop_loose")
-    solution = NO_SOLUTION
+    verdict = NO_SOLUTION
     for solver in ladder:
         left = deadline - time.monotonic()
-        if left > 0 and solution.answer is Answer.NOTHING:
-            solution = solve_with(solver, program, left)
-    return solution
+        if left <= 0:
+            break
+        solution = solve_with(solver, program, left)
+        if solution.answer in (Answer.OPTIMAL, Answer.FEASIBLE):
+            return solution
+        if solution.answer is Answer.INFEASIBLE and verdict.answer is Answer.INFEASIBLE:
+            break
+        verdict = max(verdict, solution, key=lambda each: each.answer is Answer.INFEASIBLE)
+    return verdict
 
 
 def solve_with(solver: str, program: Program, seconds: float = np.inf) -> Solution:
@@ -112,7 +118,7 @@ def with_duals(program: Program, solution: Solution) -> Solution:
     if found.answer is not Answer.OPTIMAL:
         found = _run(directions, "glop", _glop(program, "false", tight=False), np.inf)
     if found.answer is not Answer.OPTIMAL:
-        return replace(solution, answer=Answer.NOTHING)
+        return NO_SOLUTION
     duals = np.zeros(len(activity))
     duals[tight] = found.duals
     return replace(solution, duals=duals)
