@@ -176,10 +176,10 @@ def _on_limits(schedule: Schedule, spells: list[Spell]) -> Iterator[str]:
     for spell in spells:
         quantity = power if spell.unit == "MW" else energy
         size = " to ".join(dict.fromkeys((quantity(spell.least), quantity(spell.most))))
-        what = f"{spell.label} {spell.owner}" if spell.owner == "site" else spell.label
+        what = f"the {spell.label} site" if spell.owner == "site" else spell.label
         when = f"from {moment(_time(schedule, spell.first))} to {moment(_time(schedule, spell.last + 1))}"
         worth = f"{money(spell.worth, schedule.currency)}/MWh"
-        yield f"The {spell.limit} of {what} binds at {size} {when}: one unit more would save {worth} there."
+        yield f"The {spell.limit} of {what} binds at {size} {when}: easing it is worth {worth}."
 
 
 def _on_broken(problem: Problem, schedule: Schedule, broken: list[Check]) -> Iterator[str]:

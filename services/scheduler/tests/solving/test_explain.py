@@ -202,6 +202,6 @@ def test_sentences_and_numbers(draft):
     assert ("consumption", "site") in binding
     text = " ".join(told["sentences"])
     assert "soc-minima of stock 0 (1.5 MWh) is missed by 700 kWh at 2026-01-13 04:00 UTC" in text
-    assert "The consumption of electricity site binds at 300 kW from 2026-01-13 00:00 UTC" in text
+    assert "The consumption of the electricity site binds at 300 kW from 2026-01-13 00:00 UTC" in text
     assert "the price at 03:00 was held for an hour." in text
     assert told["assumed"] == ["the price at 03:00 was held for an hour."]
