@@ -1,7 +1,7 @@
 """Hands a program to OR-Tools in bulk and reads the answer back as arrays.
 
-Only OR-Tools' bare model helper is imported: the friendlier module around it would load pandas. All solvers release the
-interpreter's lock while they work.
+Only the bare extension module of OR-Tools is imported: the friendlier module around it would load pandas. All solvers
+release the interpreter's lock while they work.
 """
 
 import ctypes
