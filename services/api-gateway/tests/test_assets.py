@@ -214,3 +214,13 @@ async def test_remarks_are_made_once(toy: Any, add_site: Any) -> None:
         f"/assets/{building}/chart_annotations", start="2026-03-02T03:00+01:00", duration="PT1H", clip=True
     )
     assert [(one["content"], one["end"] - one["start"]) for one in shown] == [("note", 3_600_000)]
+
+
+async def test_stored_configuration_may_name_a_group_and_must_name_price_sensors(toy: Any) -> None:
+    inverter = (await toy.post("/assets", {"name": "inverter", "generic_asset_type_id": 5}))["id"]
+    member = {"power-capacity": "5 kW", "group": {"asset": inverter}}
+    made = await toy.post("/assets", {"name": "panels", "generic_asset_type_id": 1, "flex_model": member})
+    assert json.loads(made["flex_model"]) == member
+    fixed = {"flex_context": {"consumption-price": "100 EUR/MWh"}}
+    refused = await toy.patch(f"/assets/{inverter}", fixed, status=422)
+    assert "consumption-price" in refused["message"]["json"]

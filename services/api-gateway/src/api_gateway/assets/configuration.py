@@ -1,14 +1,12 @@
 """Whether the configuration of an asset makes sense: its flex-model, its flex-context and its graphs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flexmodel.errors import Forbidden, Invalid
-from flexmodel.flex_context import FlexContext, shared_currency
-from flexmodel.flex_model import FlexModelEntry
-from flexmodel.reading import Reader, Refused
-from flexmodel.references import sensors_in
-from flexmodel.tree import AssetTree, TreeSensor
+from flexmodel.references import assets_in, sensors_in
+from flexmodel.stored import check_flex_context, check_flex_model
+from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 from flexstore import trees
 
 from api_gateway.accounts import repository as accounts
@@ -20,6 +18,10 @@ OUTPUTS = frozenset(
     {"consumption", "production", "state-of-charge", "aggregate-power", "aggregate-consumption", "aggregate-production"}
 )
 GRAPHS = ("sensors_to_show", "sensors_to_show_as_kpis")
+ASSETS = """
+select asset.id, asset.name, parent_asset_id, account_id, asset_type.name, attributes, flex_model, flex_context
+from asset join asset_type on asset_type.id = asset_type_id where asset.id = any($1)
+"""
 
 
 async def check(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> None:
@@ -29,7 +31,7 @@ async def check(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> Non
     wanted = sensors_in(configured).union(*graphs.values())
     if not (any(configured) or wanted):
         return
-    tree = AssetTree(0, {}, await known(con, wanted))
+    tree = AssetTree(0, await known_assets(con, assets_in(configured)), await known(con, wanted))
     await check_readable(con, actor, tree)
     if actor is not None:
         await check_feedable(con, actor, sorted(set(outputs_in(configured))))
@@ -37,21 +39,17 @@ async def check(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> Non
         missing = sorted(ids - tree.sensors.keys())
         if missing:
             raise Invalid({graph: [f"No sensor found with ID {missing[0]}."]})
-    reader = Reader(tree, stored=True)
     if values.get("flex_model"):
-        read(lambda: FlexModelEntry.read(values["flex_model"], reader))
+        check_flex_model(values["flex_model"], tree)
     if values.get("flex_context"):
-        currency, field = shared_currency(values["flex_context"], reader)
-        context_reader = Reader(tree, currency=currency, currency_field=field, stored=True)
-        read(lambda: FlexContext.read(values["flex_context"], context_reader))
+        check_flex_context(values["flex_context"], tree)
 
 
-def read(reading: Callable[[], Any]) -> None:
-    try:
-        reading()
-    except Refused as refused:
-        problem = refused.problem
-        raise Invalid(problem if isinstance(problem, dict) else {"_schema": problem}) from refused
+async def known_assets(con: Any, asset_ids: set[int]) -> dict[int, TreeAsset]:
+    """Those of the assets that exist."""
+    possible = sorted(asset for asset in asset_ids if 0 < asset <= LARGEST_ID)
+    rows = await con.fetch(ASSETS, possible) if possible else []
+    return {row[0]: TreeAsset(*row) for row in rows}
 
 
 async def known(con: Any, sensor_ids: set[int]) -> dict[int, TreeSensor]:
@@ -63,9 +61,12 @@ async def known(con: Any, sensor_ids: set[int]) -> dict[int, TreeSensor]:
 
 async def check_readable(con: Any, actor: Actor | None, tree: AssetTree) -> None:
     visible = None if actor is None else await accounts.visible(con, actor)
-    for sensor in tree.sensors.values():
-        if visible is not None and sensor.account_id is not None and sensor.account_id not in visible:
-            raise Forbidden(f"You may not read sensor {sensor.id}.")
+    if visible is None:
+        return
+    for kind, things in (("sensor", tree.sensors.values()), ("asset", tree.assets.values())):
+        for thing in things:
+            if thing.account_id is not None and thing.account_id not in visible:
+                raise Forbidden(f"You may not read {kind} {thing.id}.")
 
 
 def outputs_in(config: Any) -> Iterator[int]:
