@@ -1,8 +1,12 @@
 """Being asked to stop, by SIGTERM or Ctrl-C, at any moment from the start on."""
 
 import signal
+from time import monotonic
+from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ONE_WISH_SECONDS = 1.0
+"""What asks again within this time is the same wish, passed on twice: by make and by the process group, say."""
 
 
 class Stop:
@@ -14,7 +18,13 @@ class Stop:
             signal.signal(number, lambda *_: self.ask())
 
     def ask(self) -> None:
-        """The first time we end in good order; who asks again wants it at once."""
+        """The first time we end in good order; who asks again later wants it at once."""
         self.asked = True
+        asked_at = monotonic()
+
+        def again(number: int, frame: FrameType | None) -> None:
+            if monotonic() - asked_at > ONE_WISH_SECONDS:
+                signal.default_int_handler(number, frame)
+
         for number in SIGNALS:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, again)
