@@ -57,6 +57,8 @@ class Account(SQLModel, table=True):
     consultancy_account_id: int | None = Field(
         default=None, sa_column=reference("account.id", on_delete="SET NULL", nullable=True)
     )
+    key_limit: int | None = None
+    """How many API keys its users may have together; empty: as many as the gateway is set to allow."""
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
 
 
@@ -109,16 +111,22 @@ class UserRole(SQLModel, table=True):
 
 
 class Token(SQLModel, table=True):
-    """A login token or API key. Only its SHA-256 is kept."""
+    """A login token, a browser's session, an API key or a mailed link. Only its SHA-256 is kept."""
 
     id: int | None = Field(default=None, primary_key=True)
     user_id: int = Field(sa_column=reference("users.id"))
     kind: str = Field(default="login", sa_column=Column(Text, nullable=False, server_default=text("'login'")))
     token_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
     name: str | None = None
+    hint: str | None = None
+    """How an API key begins, by which its holder knows it again."""
     scopes: list[str] = Field(
         default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'"))
     )
+    account_id: int | None = Field(default=None, sa_column=reference("account.id", nullable=True))
+    """The one account that it is good for; empty: all that its user may see."""
+    idle: timedelta | None = Field(default=None, sa_column=Column(Interval, nullable=True))
+    """It expires when it was not used for so long; empty: only at `expires_at`."""
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
     expires_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
