@@ -1,6 +1,7 @@
 """Calling another service: inside the process and over HTTP, with what it needs to know, and its errors as ours."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -24,6 +25,10 @@ def other_service(settings: ServiceSettings) -> Any:
     async def echo(request: Request) -> dict[str, Any]:
         wanted = ("x-request-id", "x-flexmesh-user", "x-flexmesh-account", "x-extra")
         return {name: request.headers.get(name) for name in wanted}
+
+    @router.post("/length")
+    async def length(request: Request, times: int = 1) -> dict[str, int]:
+        return {"length": times * len(await request.body())}
 
     @router.post("/invalid")
     async def invalid() -> None:
@@ -62,7 +67,7 @@ async def sibling(request: pytest.FixtureRequest, settings: ServiceSettings) -> 
 
 async def test_tells_for_whom_and_in_which_request(sibling: Sibling) -> None:
     with logs.bound(request_id="r-1"):
-        response = await sibling.post("/echo", user=3, account=5, headers={"X-Extra": "more"}, json={"a": 1})
+        response = await sibling.post("/echo", user=3, account=5, headers={"X-Extra": "more"}, content=b"{}")
     assert response.json() == {
         "x-request-id": "r-1",
         "x-flexmesh-user": "3",
@@ -81,6 +86,16 @@ async def test_errors_come_back_as_they_were(sibling: Sibling) -> None:
     with pytest.raises(Unavailable, match="The database cannot be reached") as away:
         await sibling.get("/away")
     assert away.value.retry_after == 7
+
+
+async def test_passes_on_a_body_that_comes_in_parts(sibling: Sibling) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for part in (b"one ", b"", b"two ", b"three"):
+            yield part
+
+    assert (await sibling.post("/length", content=parts())).json() == {"length": 13}
+    assert (await sibling.post("/length?times=2", content=b"1234")).json() == {"length": 8}
+    assert (await sibling.post("/length")).json() == {"length": 0}
 
 
 async def test_ping(sibling: Sibling) -> None:
@@ -109,8 +124,8 @@ class Flaky(httpx.AsyncBaseTransport):
 
 
 def flaky(monkeypatch: pytest.MonkeyPatch, transport: Flaky) -> Sibling:
-    monkeypatch.setattr("flexserve.siblings.httpx.ASGITransport", lambda _app: transport)
-    return Sibling("other", transport, TOKEN)  # type: ignore[arg-type]
+    monkeypatch.setattr("flexserve.siblings.httpx.AsyncClient", partial(httpx.AsyncClient, transport=transport))
+    return Sibling("other", "http://other", TOKEN)
 
 
 async def test_only_what_may_be_repeated_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 
 from flexserve import server
 from flexserve.app import start_logs
+from flexserve.loop import loop_factory
 from flexserve.settings import ServiceSettings, load
 
 from flexmesh import schema
@@ -34,7 +35,8 @@ def up(steps: Steps, *, with_toy: bool) -> int:
             from flexmesh import services  # noqa: PLC0415
         address = os.environ.get("FLEXMESH_PUBLIC_URL") or local_address(settings, listening)
         url = starting.result()
-        asyncio.run(services.run(url, address, listening, steps, stop, with_toy=with_toy))
+        running = services.run(url, address, listening, steps, stop, with_toy=with_toy)
+        asyncio.run(running, loop_factory=loop_factory())
     steps.say("Stopped.")
     return 0
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any
 
-import httpx
+import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from flexmodel.errors import Conflict, FlexmeshError, Forbidden, Invalid, NotFound, Unavailable
@@ -112,26 +112,26 @@ def invalid_request(error: RequestValidationError) -> Invalid:
     return Invalid(fields)
 
 
-def raise_for(response: httpx.Response) -> None:
-    """Raise again what another of our services answered as a problem."""
-    if response.is_success or response.is_redirect:
+def raise_for(status: int, content: bytes, headers: Mapping[str, str], asked: str) -> None:
+    """Raise again what another of our services answered as a problem to what it was asked."""
+    if status < 400:
         return
     try:
-        body = response.json()
+        body = orjson.loads(content)
     except ValueError:
         body = {}
     body = body if isinstance(body, dict) else {}
-    detail = body.get("detail") or f"{response.request.method} {response.request.url.path}: {response.reason_phrase}"
-    if response.status_code == 503:
-        raise Unavailable("service", detail, float(response.headers.get("Retry-After", 2)))
-    if response.status_code == 422:
+    detail = body.get("detail") or f"{asked}: {_phrase(status)}"
+    if status == 503:
+        raise Unavailable("service", detail, float(headers.get("retry-after", 2)))
+    if status == 422:
         raise Invalid(body.get("fields") or {}, detail)
-    for kind, status in STATUS_BY_KIND.items():
-        if status == response.status_code:
+    for kind, its_status in STATUS_BY_KIND.items():
+        if its_status == status:
             raise kind(detail)
     # 401 means that our own service token is wrong: nothing the caller could mend.
-    ours = response.status_code == 401 or response.status_code >= 500
-    raise HTTPException(502 if ours else response.status_code, detail)
+    ours = status == 401 or status >= 500
+    raise HTTPException(502 if ours else status, detail)
 
 
 def _phrase(status: int) -> str:

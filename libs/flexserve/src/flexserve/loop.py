@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
@@ -14,7 +14,7 @@ class Loop:
     """Shared by all task threads of a process, so that they share its database pool too. Also a context manager."""
 
     def __init__(self) -> None:
-        self._runner = asyncio.Runner(loop_factory=_loop_factory())
+        self._runner = asyncio.Runner(loop_factory=loop_factory())
         self._started = threading.Event()
         self._end: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
@@ -82,9 +82,11 @@ class Loop:
         await self._end.wait()
 
 
-def _loop_factory() -> Any:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The quickest event loop there is here; None stands for that of Python itself."""
     try:
         import uvloop  # noqa: PLC0415  (not on Windows)
     except ImportError:
         return None
-    return uvloop.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,13 +1,15 @@
 """Another of our services, called over HTTP or, when it lives in this process, directly."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import httpx
+import orjson
 from flexmodel.errors import Unavailable
 from opentelemetry.trace import SpanKind
 from pydantic import SecretStr
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from flexserve import logs, tracing
@@ -17,6 +19,30 @@ USER_HEADER = "X-Flexmesh-User"
 ACCOUNT_HEADER = "X-Flexmesh-Account"
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 _ATTEMPTS = 3
+
+Body = bytes | AsyncIterable[bytes]
+"""A whole body, or one that comes in parts and is passed on as it comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the other service answered."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    """By names in lower case."""
+    content: bytes
+
+    def json(self) -> Any:
+        return orjson.loads(self.content)
+
+
+class Way(Protocol):
+    """How requests reach the other service."""
+
+    async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> Answer: ...
+
+    async def close(self) -> None: ...
 
 
 class Sibling:
@@ -28,13 +54,8 @@ class Sibling:
 
     def __init__(self, name: str, where: str | ASGIApp, token: SecretStr, *, timeout: float = 30.0) -> None:
         self.name = name
-        self._client = httpx.AsyncClient(
-            base_url=where if isinstance(where, str) else f"http://{name}",
-            transport=None if isinstance(where, str) else httpx.ASGITransport(where),
-            headers={"Authorization": f"Bearer {token.get_secret_value()}"},
-            timeout=httpx.Timeout(timeout, connect=2.0),
-            trust_env=False,
-        )
+        self._way: Way = OverHttp(name, where, timeout) if isinstance(where, str) else InProcess(name, where)
+        self._authorization = f"Bearer {token.get_secret_value()}"
 
     async def request(
         self,
@@ -44,24 +65,18 @@ class Sibling:
         user: int | None = None,
         account: int | None = None,
         headers: Mapping[str, str] | None = None,
-        **options: Any,
-    ) -> httpx.Response:
-        """Send a request; `options` go to httpx (`json`, `params`, `content`, …)."""
+        content: Body = b"",
+    ) -> Answer:
+        """Send a request. The path may carry a query."""
         with tracing.span(f"{method} {self.name}", SpanKind.CLIENT, http__request__method=method):
-            sent = {**self._context(user, account), **(headers or {})}
-            try:
-                response = await self._send(method, path, sent, options)
-            except httpx.TransportError as error:
-                reason = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
-                message = f"The {self.name} service {reason}. Please try again shortly."
-                raise Unavailable(self.name, message) from error
-        raise_for(response)
-        return response
+            answer = await self._way.send(method, path, {**self._context(user, account), **(headers or {})}, content)
+        raise_for(answer.status_code, answer.content, answer.headers, f"{method} {path}")
+        return answer
 
-    async def get(self, path: str, **options: Any) -> httpx.Response:
+    async def get(self, path: str, **options: Any) -> Answer:
         return await self.request("GET", path, **options)
 
-    async def post(self, path: str, **options: Any) -> httpx.Response:
+    async def post(self, path: str, **options: Any) -> Answer:
         return await self.request("POST", path, **options)
 
     async def ping(self) -> None:
@@ -69,24 +84,11 @@ class Sibling:
         await self.request("GET", "/health/live")
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._way.close()
 
-    async def _send(self, method: str, path: str, headers: dict[str, str], options: dict[str, Any]) -> httpx.Response:
-        """Once, or a few times within half a second if asking again changes nothing."""
-        if method not in _REPEATABLE:
-            return await self._client.request(method, path, headers=headers, **options)
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type((httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)),
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.05, max=0.3),
-            reraise=True,
-        )
-        response: httpx.Response = await retrying(self._client.request, method, path, headers=headers, **options)
-        return response
-
-    @staticmethod
-    def _context(user: int | None, account: int | None) -> dict[str, str]:
+    def _context(self, user: int | None, account: int | None) -> dict[str, str]:
         context = tracing.carrier()
+        context["Authorization"] = self._authorization
         if request_id := logs.current("request_id"):
             context["X-Request-ID"] = request_id
         if user is not None:
@@ -94,3 +96,101 @@ class Sibling:
         if account is not None:
             context[ACCOUNT_HEADER] = str(account)
         return context
+
+
+class OverHttp:
+    """The service runs elsewhere."""
+
+    def __init__(self, name: str, base_url: str, timeout: float) -> None:
+        self.name = name
+        self._client = httpx.AsyncClient(
+            base_url=base_url, timeout=httpx.Timeout(timeout, connect=2.0), trust_env=False
+        )
+
+    async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> Answer:
+        try:
+            response = await self._attempt(method, path, headers, content)
+        except httpx.TransportError as error:
+            reason = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
+            message = f"The {self.name} service {reason}. Please try again shortly."
+            raise Unavailable(self.name, message) from error
+        return Answer(response.status_code, response.headers, response.content)
+
+    async def _attempt(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> httpx.Response:
+        """Once, or a few times within half a second if asking again changes nothing."""
+        if method not in _REPEATABLE:
+            return await self._client.request(method, path, headers=headers, content=content)
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type((httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.05, max=0.3),
+            reraise=True,
+        )
+        response: httpx.Response = await retrying(self._client.request, method, path, headers=headers, content=content)
+        return response
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+class InProcess:
+    """The service is an application here: called as a web server would call it, without the web."""
+
+    def __init__(self, name: str, app: ASGIApp) -> None:
+        self.name = name
+        self._app = app
+
+    async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> Answer:
+        path, _, query = path.partition("?")
+        sent = [(b"host", self.name.encode()), *((k.lower().encode(), v.encode()) for k, v in headers.items())]
+        if isinstance(content, bytes):
+            sent.append((b"content-length", str(len(content)).encode()))
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": sent,
+            "client": None,
+            "server": None,
+        }
+        exchange = _Exchange(content)
+        await self._app(scope, exchange.receive, exchange.send)
+        return Answer(exchange.status, exchange.headers, b"".join(exchange.parts))
+
+    async def close(self) -> None:
+        return None
+
+
+class _Exchange:
+    """One request and its answer, as ASGI messages."""
+
+    def __init__(self, content: Body) -> None:
+        self._whole = content if isinstance(content, bytes) else None
+        self._parts: AsyncIterator[bytes] | None = None if isinstance(content, bytes) else aiter(content)
+        self.status = 500
+        self.headers: dict[str, str] = {}
+        self.parts: list[bytes] = []
+
+    async def receive(self) -> Message:
+        if self._parts is not None:
+            part = await anext(self._parts, None)
+            if part is not None:
+                return {"type": "http.request", "body": part, "more_body": True}
+            self._parts, self._whole = None, b""
+        if self._whole is not None:
+            body, self._whole = self._whole, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in message["headers"]}
+        else:
+            self.parts.append(message.get("body", b""))

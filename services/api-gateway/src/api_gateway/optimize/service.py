@@ -3,8 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-import httpx
 from flexserve import tracing
+from flexserve.siblings import Answer
 from flexstore import jobs
 from flexstore.jobs import Job
 
@@ -17,7 +17,7 @@ LONG = 202
 """The scheduler's status for a problem that it could not solve at once."""
 
 
-async def answered(here: Gateway, caller: Identity, body: bytes) -> httpx.Response:
+async def answered(here: Gateway, caller: Identity, body: bytes) -> Answer:
     """What the scheduler says of a problem. Raises `Invalid` if there is no answer to it."""
     headers = {"Content-Type": "application/json"}
     return await here.scheduler.post(
