@@ -210,3 +210,14 @@ async def test_addresses_that_are_none_are_refused(store, account, url):
     async with store.connection() as con:
         with pytest.raises(Invalid, match="not an address"):
             await webhooks.add(con, account, url)
+
+
+async def test_by_default_a_webhook_inside_is_not_reached(store, account, receiver, delivering, attempts):
+    async with store.connection() as con:
+        await webhooks.add(con, account, receiver.url)
+    async with delivering(webhook_private_addresses=False, webhook_attempts=1):
+        async with store.transaction() as con:
+            await webhooks.announce(con, account, "schedule.finished", {})
+        [row] = await attempts(1)
+    assert "private address" in row["error"]
+    assert receiver.received == []

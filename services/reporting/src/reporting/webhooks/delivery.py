@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import orjson
 from flexserve import logs, tracing
+from flexserve.addresses import PublicOnly
 from flexstore import webhooks
 from flexstore.outbox import Message
 from flexstore.store import Store
@@ -20,7 +21,6 @@ from prometheus_client import Counter
 from standardwebhooks.webhooks import Webhook as Signer
 
 from reporting.settings import ReportingSettings
-from reporting.webhooks.addresses import PublicOnly
 
 log = logs.get(__name__)
 

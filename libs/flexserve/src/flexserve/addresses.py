@@ -1,4 +1,4 @@
-"""Where webhooks may be: users choose the address, so it must not be one inside our own network."""
+"""Where requests may go whose address users choose: never into our own network."""
 
 import asyncio
 import ipaddress
@@ -50,7 +50,7 @@ class PublicOnly(httpx.AsyncBaseTransport):
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
         addresses = await resolve(host, port)
         if not addresses or not all(is_public(ipaddress.ip_address(address)) for address in addresses):
-            raise PrivateAddress(f"{host} is at a private address, where webhooks are not sent.")
+            raise PrivateAddress(f"{host} is at a private address, where nothing is sent.")
         # The header `Host` was set from the name already; certificates are checked against it too.
         request.extensions = {**request.extensions, "sni_hostname": host}
         request.url = request.url.copy_with(host=addresses[0])

@@ -2,9 +2,8 @@ import ipaddress
 
 import httpx
 import pytest
-from flexstore import webhooks
-from reporting.webhooks import addresses
-from reporting.webhooks.addresses import PrivateAddress, PublicOnly, is_public
+from flexserve import addresses
+from flexserve.addresses import PrivateAddress, PublicOnly, is_public
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::6810:84e5", "64:ff9b::5db8:d70e"])
@@ -101,14 +100,3 @@ async def test_unknown_hosts_say_so():
     async with httpx.AsyncClient(transport=PublicOnly(Recorder())) as client:
         with pytest.raises(httpx.ConnectError, match="not a known host"):
             await client.post("http://no-such-host.invalid/")
-
-
-async def test_by_default_a_webhook_inside_is_not_reached(store, account, receiver, delivering, attempts):
-    async with store.connection() as con:
-        await webhooks.add(con, account, receiver.url)
-    async with delivering(webhook_private_addresses=False, webhook_attempts=1):
-        async with store.transaction() as con:
-            await webhooks.announce(con, account, "schedule.finished", {})
-        [row] = await attempts(1)
-    assert "private address" in row["error"]
-    assert receiver.received == []

@@ -1,0 +1,119 @@
+"""What a kind of connector has to provide: its settings, the series it can fill, and how it gets their values."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from flexmodel.time import Instants
+from pydantic import BaseModel, ConfigDict
+
+from ingest.connectors.web import Web
+from ingest.data.repository import Sensor
+from ingest.data.rules import Values
+
+
+class Settings(BaseModel):
+    """What a connector of a kind is told. Fields of type `SecretStr` are stored apart and shown to nobody."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A series that a connector can fill."""
+
+    name: str
+    about: str
+    unit: str | None = None
+    """The provider's unit, so that a sensor that does not fit is refused at once; None: the answers tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The data source that the values are stored under."""
+
+    name: str
+    type: str
+    """One of the usual types: `forecaster`, `market`, `gateway`."""
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Values of one series in the provider's unit and resolution, in order of time. What is not known is NaN or left out.
+
+    Of several that overlap, the last counts.
+    """
+
+    series: str
+    starts: Instants
+    values: Values
+    unit: str
+    believed: datetime | Instants
+    """When the provider knew: all of it, or value by value."""
+    resolution: timedelta | None = None
+    """How long each value lasts; zero: moments; None: as long as they are apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What to fetch: these series over [start, end)."""
+
+    sensors: Mapping[str, Sensor]
+    """The sensors that are to be filled, by series. Other series need not be fetched."""
+    start: datetime
+    end: datetime
+    now: datetime
+    web: Web
+
+
+class Kind[S: Settings](ABC):
+    """A kind of connector. One object serves all connectors of the kind, so it keeps nothing about any of them."""
+
+    name: ClassVar[str]
+    """As people type it, for example `entsoe`."""
+    about: ClassVar[str]
+    """One line: what it fills, from where."""
+    settings: type[S]
+    interval: ClassVar[timedelta] = timedelta(hours=1)
+    """Time from one run to the next, unless a connector says otherwise."""
+
+    @abstractmethod
+    def series(self, settings: S) -> Sequence[Offer]:
+        """What a connector with these settings can fill."""
+
+    @abstractmethod
+    def origin(self, settings: S, connector: str, number: int) -> Origin:
+        """The source of the values; `connector` and `number` are the name and the id of the connector."""
+
+
+class Puller[S: Settings](Kind[S]):
+    """A kind that asks for values again and again."""
+
+    longest: ClassVar[timedelta] = timedelta(days=31)
+    """The longest time to ask for at once; longer ones are asked for in parts."""
+
+    @abstractmethod
+    def window(self, settings: S, now: datetime, last_success: datetime | None) -> tuple[datetime, datetime]:
+        """The time that a run at its hour asks for. Ask for what was missed since the last success, within reason."""
+
+    @abstractmethod
+    async def fetch(self, settings: S, ask: Ask) -> Sequence[Fetched]:
+        """The values. Raises `NotFetched` with a sentence on why there are none, if there should be some."""
+
+
+type Deliver = Callable[[Sequence[Fetched]], Awaitable[None]]
+
+
+class Listener[S: Settings](Kind[S]):
+    """A kind that is told values as they come, for as long as it listens."""
+
+    @abstractmethod
+    async def listen(self, settings: S, sensors: Mapping[str, Sensor], deliver: Deliver) -> None:
+        """Connect, and deliver what comes until cancelled. Raises `NotFetched` when it cannot go on; it is started again
+        later. When `deliver` returns, the values are stored."""
+
+
+AnyKind = Kind[Any]
