@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from flexmodel.time import Instants
+from flexstore.store import Store
 from pydantic import BaseModel, ConfigDict
 
 from ingest.connectors.web import Web
@@ -42,9 +43,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Values of one series in the provider's unit and resolution, in order of time. What is not known is NaN or left out.
+    """Values of one series in the provider's unit and resolution, in order of time.
 
-    Of several that overlap, the last counts.
+    What is not known is NaN or left out. Of several that overlap, the last counts.
     """
 
     series: str
@@ -58,6 +59,14 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is, in degrees."""
+
+    latitude: float
+    longitude: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """What to fetch: these series over [start, end)."""
 
@@ -67,6 +76,8 @@ class Ask:
     end: datetime
     now: datetime
     web: Web
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """Where the assets of the sensors are, or the nearest assets above them that are somewhere; by series."""
 
 
 class Kind[S: Settings](ABC):
@@ -107,13 +118,29 @@ class Puller[S: Settings](Kind[S]):
 type Deliver = Callable[[Sequence[Fetched]], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What a connector that listens works with."""
+
+    connector: int
+    """Its id."""
+    sensors: Mapping[str, Sensor]
+    """The sensors that are to be filled, by series."""
+    deliver: Deliver
+    """When it returns, the values are stored."""
+    store: Store
+    """For what has to be kept until there is a value to deliver."""
+
+
 class Listener[S: Settings](Kind[S]):
     """A kind that is told values as they come, for as long as it listens."""
 
     @abstractmethod
-    async def listen(self, settings: S, sensors: Mapping[str, Sensor], deliver: Deliver) -> None:
-        """Connect, and deliver what comes until cancelled. Raises `NotFetched` when it cannot go on; it is started again
-        later. When `deliver` returns, the values are stored."""
+    async def listen(self, settings: S, listening: Listening) -> None:
+        """Connect, and deliver what comes until cancelled.
+
+        Raises `NotFetched` when it cannot go on; it is started again later.
+        """
 
 
 AnyKind = Kind[Any]

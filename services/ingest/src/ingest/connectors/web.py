@@ -1,10 +1,10 @@
-"""Asking the outside world: bounded in time and size, tried again when that may help, and never inside our own network."""
+"""Asking the outside world: bounded in time and size, again when that may help, and never inside our own network."""
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -21,6 +21,10 @@ ATTEMPTS = 3
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 20.0
 """Seconds that a run waits before it asks again; whoever wants to be left alone for longer is asked in the next run."""
+LONGEST_REASON = 200
+
+type Reason = Callable[[bytes], str | None]
+"""Finds in the body of a refusal what the server says about it, in a form of its own."""
 
 
 class NotFetched(FlexmeshError):  # noqa: N818 - it says what it is
@@ -43,14 +47,22 @@ class Answer:
     status: int
     headers: httpx.Headers
     body: bytes
+    reason: str | None = None
+    """Why it refuses, in its own words."""
 
     def expect_success(self) -> "Answer":
         """Itself, or the reason why it is of no use."""
         if self.status in (401, 403):
-            raise NotFetched(f"{self.host} does not let us in (status {self.status}): check the token or key.")
+            raise NotFetched(
+                self.explained(f"{self.host} does not let us in (status {self.status}): check the token or key.")
+            )
         if self.status != 200:
-            raise NotFetched(f"{self.host} answered with status {self.status}.")
+            raise NotFetched(self.explained(f"{self.host} answered with status {self.status}."))
         return self
+
+    def explained(self, sentence: str) -> str:
+        """The sentence, and what the server says itself."""
+        return f'{sentence} It says: "{self.reason}"' if self.reason else sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,7 @@ class Web:
         params: Mapping[str, str | int | float] | None = None,
         headers: Mapping[str, str] | None = None,
         json: Any = None,
+        reason: Reason | None = None,
     ) -> Answer:
         """The answer of the server, which is asked again after 429, 5xx and trouble on the way."""
         try:
@@ -84,7 +97,7 @@ class Web:
             raise NotFetched("This is no address that can be asked.") from error
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._attempt(request)
+                return await self._attempt(request, reason)
             except Passing as error:
                 wait = FIRST_WAIT * 2 ** (attempt - 1) if error.retry_after is None else error.retry_after
                 if attempt == ATTEMPTS or wait > LONGEST_WAIT:
@@ -92,7 +105,7 @@ class Web:
                 await asyncio.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, request: httpx.Request) -> Answer:
+    async def _attempt(self, request: httpx.Request, reason: Reason | None) -> Answer:
         host = request.url.host
         try:
             async with asyncio.timeout(self.limits.seconds):
@@ -103,9 +116,12 @@ class Web:
             raise NotFetched(str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Passing(f"{host} cannot be reached: {error or type(error).__name__}.") from None
+        if reason is not None and answer.status >= 400:
+            answer = replace(answer, reason=in_short(reason(answer.body)))
         if answer.status == 429 or answer.status >= 500:
             what = "wants to be asked less often" if answer.status == 429 else "has trouble of its own"
-            raise Passing(f"{answer.host} {what} (status {answer.status}).", retry_after(answer.headers))
+            sentence = answer.explained(f"{answer.host} {what} (status {answer.status}).")
+            raise Passing(sentence, retry_after(answer.headers))
         return answer
 
     async def _follow(self, request: httpx.Request) -> Answer:
@@ -172,6 +188,12 @@ async def read_body(response: httpx.Response, host: str, largest: int) -> bytes:
     if unpack is not None and not unpack.eof:
         raise Passing(f"{host} sent an answer that ends too early.")
     return bytes(body)
+
+
+def in_short(text: str | None) -> str | None:
+    """A foreign text as it may stand in a sentence of ours."""
+    words = " ".join((text or "").split())
+    return "".join(filter(str.isprintable, words))[:LONGEST_REASON] or None
 
 
 def retry_after(headers: httpx.Headers) -> float | None:
