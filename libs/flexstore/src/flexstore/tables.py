@@ -17,6 +17,7 @@ from sqlalchemy import (
     Interval,
     LargeBinary,
     PrimaryKeyConstraint,
+    Sequence,
     Text,
     UniqueConstraint,
     text,
@@ -38,6 +39,10 @@ def moment(*, nullable: bool = False, **kwargs: Any) -> Any:
 
 def document() -> Any:
     return Column(JSONB, nullable=False, server_default=text("'{}'::jsonb"))
+
+
+def numbers() -> Any:
+    return Column(ARRAY(Integer), nullable=False, server_default=text("'{}'"))
 
 
 def reference(target: str, *, on_delete: str = "CASCADE", nullable: bool = False, index: bool = True) -> Any:
@@ -380,6 +385,41 @@ class IdempotencyKey(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()"), index=True))
 
 
+class Event(SQLModel, table=True):
+    """Something that happened, for those who want to be told. Kept for a while, hence no foreign keys."""
+
+    __table_args__ = (Index("event_waiting_idx", "id", postgresql_where=text("position is null")),)
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True))
+    position: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True, unique=True))
+    """The number under which it is told, given out after the commit and in order: see docs/decisions."""
+    account_id: int | None = None
+    """Whom it concerns; nobody: it is about something public."""
+    type: str = Field(sa_column=Column(Text, nullable=False))
+    assets: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))
+    """The asset that it is about, and all above that."""
+    sensors: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False))
+    data: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    headers: dict[str, Any] = Field(default_factory=dict, sa_column=document())
+    """W3C trace headers: where in a trace it happened."""
+    created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()"), index=True))
+
+
+EVENT_POSITION = Sequence("event_position", metadata=SQLModel.metadata)
+
+
+class EventInterest(SQLModel, table=True):
+    """An account whose data somebody follows: without any, stored data make no events."""
+
+    __tablename__ = "event_interest"
+    account_id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    """0: somebody follows all accounts."""
+    since: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """Events after this position are complete."""
+    told_from: datetime = Field(sa_column=moment())
+    """By then every writer knows."""
+    until: datetime = Field(sa_column=moment())
+
+
 class Webhook(SQLModel, table=True):
     """An address of an account that is told what happens, and the secret that signs what it is told."""
 
@@ -391,7 +431,18 @@ class Webhook(SQLModel, table=True):
         default_factory=list, sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'"))
     )
     """The types of events it hears of; none: of all."""
+    assets: list[int] = Field(default_factory=list, sa_column=numbers())
+    """The assets that it hears of, with all below them; none: of all."""
+    sensors: list[int] = Field(default_factory=list, sa_column=numbers())
+    description: str = Field(default="", sa_column=Column(Text, nullable=False, server_default=text("''")))
     active: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    old_secret: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    """The secret before this one, which signs too for a while."""
+    old_secret_until: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    failing_since: datetime | None = Field(default=None, sa_column=moment(nullable=True))
+    """When the first of the attempts that have failed since the last success was made."""
+    disabled_reason: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    """Why it was switched off, if nobody of the account did."""
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
 
 
