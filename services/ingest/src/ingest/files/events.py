@@ -1,5 +1,6 @@
-"""Rows of a file to events of a sensor: spacing, clock, resolution, and no event twice."""
+"""Rows of a sensor to its events: no event twice, on the clock, in its unit and resolution."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from math import gcd
@@ -9,9 +10,11 @@ import polars as pl
 from ingest.data.repository import Sensor
 from ingest.data.rules import DAY, MICROSECOND
 from ingest.data.units import adds_up, in_unit
-from ingest.files.formats import FileError
+from ingest.files.problems import FileError, Problems
 
-MOST_EVENTS = 5_000_000
+AT_A_TIME = 200_000
+"""Events that are made at a time."""
+MOST_IN_ONE_EVENT = 1_000_000
 
 BELIEF = ["start", "belief", "source"]
 """What makes a belief: the event, and when and by whom it was believed."""
@@ -19,102 +22,134 @@ BELIEF = ["start", "belief", "source"]
 
 @dataclass(frozen=True, slots=True)
 class Spacing:
-    """How long each row lasts, beside how long the sensor's events last."""
+    """How far apart the rows of a sensor are."""
 
-    rows: timedelta
-    events: timedelta
-
-    def described(self, *, uneven: bool = False) -> str:
-        some = " (but some are closer)" if uneven else ""
-        return f"rows every {self.rows}{some}, where the sensor has events of {self.events}"
+    common: timedelta
+    """Most of them; of equally common ones the shortest."""
+    shortest: timedelta
 
 
-def events_of(rows: pl.DataFrame, sensor: Sensor, unit: str | None) -> pl.DataFrame:
-    """The rows as events: `start`, `value`, `belief`, `source`, in the sensor's unit and resolution."""
-    once = without_repeats(rows)
-    spacing = Spacing(spacing_of(once["start"]) or sensor.resolution, sensor.resolution)
-    values = in_unit(once["value"].to_numpy(), unit or sensor.unit, sensor.unit, spacing.rows)
-    once = once.with_columns(value=values)
-    if not sensor.resolution:
-        return once.select(*BELIEF, "value")
-    check_clock(once, min(spacing.rows, spacing.events), sensor.timezone)
-    if spacing.rows > spacing.events:
-        once = repeated(once, spacing, adds_up(sensor.unit))
-    elif spacing.rows < spacing.events:
-        once = merged(once, spacing, sensor)
-    return once.select(*BELIEF, "value")
+class Events:
+    """Makes events of one sensor's rows, which come in order of time, in parts of any size."""
 
+    def __init__(self, sensor: Sensor, unit: str | None, spacing: Spacing | None, problems: Problems) -> None:
+        self.sensor = sensor
+        self.unit = unit or sensor.unit
+        self.problems = problems
+        self.length = sensor.resolution
+        self.spacing = spacing.common if spacing else sensor.resolution
+        self._uneven = bool(spacing and spacing.shortest < spacing.common)
+        self._kept: pl.DataFrame | None = None
+        """Rows that may belong together with rows that are still to come."""
+        self._misfit = self._find_misfit()
 
-def without_repeats(rows: pl.DataFrame) -> pl.DataFrame:
-    """Each belief once, in the order of time; two that disagree are refused."""
-    if (rows["start"].diff().drop_nulls() > timedelta(0)).all():
-        return rows
-    distinct = rows.unique([*BELIEF, "value"], keep="first", maintain_order=True).sort(*BELIEF, maintain_order=True)
-    twice = distinct.filter(pl.struct(BELIEF).is_duplicated())
-    if twice.height:
-        first, second = twice["row"].to_list()[:2]
-        raise FileError(f"row {second}: another value for the same time as in row {first}.")
-    return distinct
+    def add(self, rows: pl.DataFrame, *, last: bool) -> Iterator[pl.DataFrame]:
+        """Take rows (`last`: there are no more) and give the events that are complete by now."""
+        if self._misfit:
+            self.problems.add((row, self._misfit) for row in rows["row"])
+            return
+        if self._kept is not None:
+            rows = pl.concat([self._kept, rows])
+        slot = self._slot() if self.spacing < self.length else pl.col("start")
+        rows = rows.with_columns(slot=slot)
+        open_ones = (
+            rows.filter(pl.col("slot") == rows["slot"][-1]) if not last and rows.height else rows.clear()
+        )
+        if open_ones.height > MOST_IN_ONE_EVENT:
+            raise FileError(f"More than {MOST_IN_ONE_EVENT} rows make one event of {self.length}.")
+        self._kept = open_ones.drop("slot")
+        rows = self._once(rows.head(rows.height - open_ones.height))
+        yield from self._fitted(self._converted(self._on_the_clock(rows)))
 
+    # --- what is refused
 
-def spacing_of(starts: pl.Series) -> timedelta | None:
-    """The most common time between one start and the next; of equally common ones the shortest."""
-    gaps = starts.diff().drop_nulls()
-    gaps = gaps.filter(gaps > timedelta(0))
-    if gaps.is_empty():
+    def _find_misfit(self) -> str | None:
+        """Why rows so far apart cannot become events of this length."""
+        if not self.length:
+            return None
+        longer, shorter = max(self.spacing, self.length), min(self.spacing, self.length)
+        uneven = self._uneven and self.spacing > self.length
+        if longer % shorter or uneven:
+            some = " (but some are closer)" if uneven else ""
+            return (
+                f"Resolutions do not fit: rows every {self.spacing}{some}, where sensor {self.sensor.id} has events of "
+                f"{self.length}."
+            )
+        if self.spacing // self.length > AT_A_TIME:
+            return f"One row of {self.spacing} would fill more than {AT_A_TIME} events of {self.length}."
         return None
-    common = gaps.value_counts().sort(["count", gaps.name], descending=[True, False])
-    spacing: timedelta = common[gaps.name][0]
-    return spacing
 
+    def _once(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Each belief once; another value for the same belief is refused."""
+        if (rows["start"].diff().drop_nulls() > timedelta(0)).all():
+            return rows
+        again = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in BELIEF)
+        rows = rows.with_columns(
+            again=again & (pl.int_range(pl.len()) > 0),
+            other=pl.col("value") != pl.col("value").shift(),
+            before=pl.col("row").shift(),
+        )
+        twice = rows.filter("again", "other")
+        self.problems.add(
+            (row, f"another value for the same time as in row {before}.")
+            for row, before in twice.select("row", "before").iter_rows()
+        )
+        return rows.filter(~pl.col("again")).drop("again", "other", "before")
 
-def check_clock(rows: pl.DataFrame, tick: timedelta, zone: str) -> None:
-    """Refuse rows off the sensor's clock, which ticks from midnight in its time zone or as they are written."""
-    step = gcd(tick // MICROSECOND, DAY)
-    local = pl.col("start").dt.convert_time_zone(zone).dt.replace_time_zone(None)
-    off = rows.filter(*(time_of_day(time) % step != 0 for time in (pl.col("wall"), local)))
-    if off.height:
-        row, time = off.select("row", "wall").row(0)
-        more = f" So are {off.height - 1} more." if off.height > 1 else ""
-        raise FileError(f"row {row}: {time.isoformat()} is off the sensor's clock, which ticks every {tick}.{more}")
+    def _on_the_clock(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows on the sensor's clock, which ticks from midnight in its time zone or as they are written."""
+        if not self.length:
+            return rows
+        tick = min(self.spacing, self.length)
+        step = gcd(tick // MICROSECOND, DAY)
+        local = pl.col("start").dt.convert_time_zone(self.sensor.timezone).dt.replace_time_zone(None)
+        off = pl.all_horizontal(time.dt.epoch("us") % DAY % step != 0 for time in (pl.col("wall"), local))
+        self.problems.add(
+            (row, f"{time.isoformat()} is off the sensor's clock, which ticks every {tick}.")
+            for row, time in rows.filter(off).select("row", "wall").iter_rows()
+        )
+        return rows.filter(~off)
 
+    # --- what becomes of the rest
 
-def time_of_day(wall: pl.Expr) -> pl.Expr:
-    """Microseconds since midnight."""
-    return wall.dt.epoch("us") % DAY
+    def _converted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.with_columns(value=in_unit(rows["value"].to_numpy(), self.unit, self.sensor.unit, self.spacing))
 
+    def _fitted(self, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        if self.length and self.spacing > self.length:
+            for part in rows.iter_slices(max(1, AT_A_TIME // (self.spacing // self.length))):
+                yield self._repeated(part)
+        elif self.spacing < self.length:
+            yield self._merged(rows)
+        else:
+            yield rows
 
-def repeated(rows: pl.DataFrame, spacing: Spacing, divide: bool) -> pl.DataFrame:
-    """Each row as all the events that it spans."""
-    times, rest = divmod(spacing.rows, spacing.events)
-    gaps = rows["start"].diff()
-    uneven = bool(((gaps > timedelta(0)) & (gaps < spacing.rows)).any())
-    if rest or uneven:
-        raise FileError(f"Resolutions do not fit: {spacing.described(uneven=uneven)}.")
-    if rows.height * times > MOST_EVENTS:
-        raise FileError(f"More than {MOST_EVENTS} events: {spacing.described()}. Split the file.")
-    steps = pl.DataFrame({"step": pl.int_range(times, eager=True)})
-    return rows.join(steps, how="cross").with_columns(
-        start=pl.col("start") + pl.col("step") * spacing.events,
-        value=pl.col("value") / (times if divide else 1),
-    )
+    def _repeated(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Each row as all the events that it spans."""
+        times = self.spacing // self.length
+        steps = pl.DataFrame({"step": pl.int_range(times, eager=True)})
+        return rows.join(steps, how="cross").with_columns(
+            start=pl.col("start") + pl.col("step") * self.length,
+            value=pl.col("value") / (times if adds_up(self.sensor.unit) else 1),
+        )
 
+    def _merged(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows within each event as one: their mean, or their sum where they are amounts."""
+        slots = rows.with_columns(start="slot").group_by(*BELIEF, maintain_order=True)
+        if not adds_up(self.sensor.unit):
+            return slots.agg(pl.col("value").mean())
+        parts = self.length // self.spacing
+        sums = slots.agg(pl.col("value").sum(), pl.len().alias("parts"), pl.col("row").min())
+        self.problems.add(
+            (row, f"only {count} of the {parts} amounts that make up one event of {self.length}.")
+            for row, count in sums.filter(pl.col("parts") != parts).select("row", "parts").iter_rows()
+        )
+        return sums.filter(pl.col("parts") == parts)
 
-def merged(rows: pl.DataFrame, spacing: Spacing, sensor: Sensor) -> pl.DataFrame:
-    """The rows within each event as one: their mean, or their sum where they are amounts."""
-    parts, rest = divmod(spacing.events, spacing.rows)
-    if rest:
-        raise FileError(f"Resolutions do not fit: {spacing.described()}.")
-    event = pl.col("start").dt.convert_time_zone(sensor.timezone).dt.truncate(as_text(spacing.events))
-    slots = rows.with_columns(start=event.dt.convert_time_zone("UTC")).group_by(*BELIEF, maintain_order=True)
-    if not adds_up(sensor.unit):
-        return slots.agg(pl.col("value").mean())
-    sums = slots.agg(pl.col("value").sum(), pl.len().alias("parts"), pl.col("row").first())
-    short = sums.filter(pl.col("parts") != parts)
-    if short.height:
-        row, count = short.select("row", "parts").row(0)
-        raise FileError(f"row {row}: only {count} of the {parts} amounts that make up one event of {spacing.events}.")
-    return sums
+    def _slot(self) -> pl.Expr:
+        """The start of the event that a row belongs to."""
+        local = pl.col("start").dt.convert_time_zone(self.sensor.timezone)
+        return local.dt.truncate(as_text(self.length)).dt.convert_time_zone("UTC")
 
 
 def as_text(span: timedelta) -> str:
