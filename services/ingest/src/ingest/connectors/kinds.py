@@ -55,7 +55,7 @@ class Fetched:
     believed: datetime | Instants
     """When the provider knew: all of it, or value by value."""
     resolution: timedelta | None = None
-    """How long each value lasts; zero: moments; None: as long as they are apart."""
+    """How long each value lasts; None: as long as most of them are apart, and one alone for one event of the sensor."""
 
 
 @dataclass(frozen=True, slots=True)

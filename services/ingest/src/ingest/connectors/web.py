@@ -22,6 +22,7 @@ FIRST_WAIT = 1.0
 LONGEST_WAIT = 20.0
 """Seconds that a run waits before it asks again; whoever wants to be left alone for longer is asked in the next run."""
 LONGEST_REASON = 200
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 type Reason = Callable[[bytes], str | None]
 """Finds in the body of a refusal what the server says about it, in a form of its own."""

@@ -1,0 +1,79 @@
+"""Celery beat in a thread of this process: what is due is looked up again and again, and put on the queues."""
+
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
+from functools import partial
+from typing import Any
+
+from celery.beat import Scheduler, Service
+from flexmodel.errors import Unavailable
+
+from flexserve import logs
+from flexserve.broker import BrokerApp, Publisher
+from flexserve.loop import Loop
+
+log = logs.get(__name__)
+
+STOP_SECONDS = 5.0
+
+type Message = tuple[str, Mapping[str, Any]]
+"""A queue, and the arguments of its task."""
+type FindDue = Callable[[], Awaitable[Sequence[Message]]]
+
+
+class Beat:
+    """Publishes what `find_due` says is due, on the loop, until stopped.
+
+    Any number may run at once, in one process or in many: `find_due` tells each thing to one of them only, and again
+    later if nothing came of it.
+    """
+
+    def __init__(self, app: BrokerApp, loop: Loop, find_due: FindDue, *, every: float = 1.0) -> None:
+        self._loop = loop
+        self._find_due = find_due
+        self._publisher = Publisher(app)
+        self._every = every
+        self._stopping = threading.Event()
+        self._service = Service(app, scheduler_cls=partial(_Scheduler, beat=self), remote_control=False)
+        self._thread = threading.Thread(target=self._service.start, name="beat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._service.stop()
+        self._stopping.set()
+        self._thread.join(STOP_SECONDS)
+        self._publisher.close()
+
+    def tick(self) -> None:
+        """Publish what is due, and wait until it is time to look again."""
+        try:
+            self._loop.call(self._send_due())
+        except CancelledError:
+            pass  # what the worker of this process was doing was interrupted, because it stops
+        except Unavailable as error:
+            log.warning("what is due waits", error=error.message)
+        except Exception:  # whatever it is, for example tables that are not there yet: it must not end the beat
+            log.exception("what is due could not be looked up")
+        self._stopping.wait(self._every)
+
+    async def _send_due(self) -> None:
+        for queue, arguments in await self._find_due():
+            await self._publisher.publish(queue, arguments)
+
+
+class _Scheduler(Scheduler):  # type: ignore[misc]
+    """Celery's scheduler with our own table of what is due, in place of its file."""
+
+    def __init__(self, *args: Any, beat: Beat, **options: Any) -> None:
+        self._beat = beat
+        super().__init__(*args, **options)
+
+    def setup_schedule(self) -> None:
+        self.schedule: dict[str, Any] = {}
+
+    def tick(self, *_: Any, **__: Any) -> float:
+        self._beat.tick()
+        return 0.0

@@ -1,0 +1,48 @@
+"""Storing what was fetched: through the ordinary storing code, all series of one answer or none."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+from flexmodel.time import moment_of
+from flexstore import sources
+from flexstore.series import Beliefs, Written
+from flexstore.store import Store
+
+from ingest.connectors.equipment import Equipped
+from ingest.connectors.fitting import beliefs_of
+from ingest.connectors.kinds import Fetched
+from ingest.storing import Storage
+
+
+async def keep(
+    store: Store, storage: Storage, equipped: Equipped, fetched: Sequence[Fetched]
+) -> tuple[Written, datetime | None]:
+    """What was new of it, and up to when all series are known; None if one of them had nothing."""
+    origin = equipped.kind.origin(equipped.settings, equipped.row.name, equipped.row.id)
+    async with store.connection() as con:
+        source = await sources.ensure(con, origin.name, origin.type, origin.model)
+    beliefs = await asyncio.to_thread(by_series, equipped, fetched, source)
+    written = Written()
+    async with store.transaction() as con:
+        for series, sensor in sorted(equipped.sensors.items(), key=lambda item: item[1].id):
+            if series in beliefs:
+                written += await storage.store(con, sensor, beliefs[series])
+    ends = [end_of(beliefs[series], equipped, series) for series in equipped.sensors if series in beliefs]
+    return written, min(ends) if len(ends) == len(equipped.sensors) else None
+
+
+def by_series(equipped: Equipped, fetched: Sequence[Fetched], source: int) -> dict[str, Beliefs]:
+    """The beliefs about each sensor of which something is known."""
+    found = {}
+    for series, sensor in equipped.sensors.items():
+        own = [each for each in fetched if each.series == series]
+        beliefs = beliefs_of(own, sensor, source) if own else None
+        if beliefs is not None and len(beliefs.values):
+            found[series] = beliefs
+    return found
+
+
+def end_of(beliefs: Beliefs, equipped: Equipped, series: str) -> datetime:
+    return moment_of(np.max(beliefs.event_start)) + equipped.sensors[series].resolution
