@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from api_gateway.accounts import service as accounts
 from api_gateway.app import create_app, gateway_of
@@ -21,11 +22,15 @@ from fastapi import FastAPI, Request
 from flexserve.answers import OrjsonResponse
 from flexserve.siblings import Sibling
 from flexserve.tokens import new
+from flexstore import sources
+from flexstore.series import Beliefs, moment, write
 from flexstore.store import Store
 
 PASSWORD = "correct horse"
 HASHED = HASHER.hash(PASSWORD)
 NEVER = timedelta(days=1)
+START = datetime(2026, 3, 2, tzinfo=UTC)
+"""When the values that are made up for tests begin."""
 
 
 @dataclass
@@ -164,3 +169,25 @@ def add_site(toy: Person) -> Callable[..., Awaitable[tuple[int, int, int, int]]]
         return building["id"], made[0]["id"], made[1]["id"], (await toy.post("/sensors", power))["id"]
 
     return add
+
+
+@pytest.fixture
+def know(house: Any) -> Any:
+    """Let a source believe values of a sensor from the start on."""
+
+    async def believe(
+        sensor: int,
+        values: list[float],
+        minutes: int,
+        *,
+        at: datetime = START,
+        source: str = "meter",
+        kind: str = "user",
+    ) -> int:
+        starts = np.datetime64(START.replace(tzinfo=None), "us") + np.arange(len(values)) * np.timedelta64(minutes, "m")
+        async with house.store.transaction() as con:
+            source_id: int = await sources.ensure(con, source, kind)
+            await write(con, Beliefs(sensor, starts, moment(at), np.array(values), source_id))
+        return source_id
+
+    return believe

@@ -4,34 +4,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pytest
-from flexstore import sources
-from flexstore.series import Beliefs, moment, write
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-
-
-@pytest.fixture
-def know(house: Any) -> Any:
-    """Let a source believe values of a sensor from the start on."""
-
-    async def believe(
-        sensor: int,
-        values: list[float],
-        minutes: int,
-        *,
-        at: datetime = START,
-        source: str = "meter",
-        kind: str = "user",
-    ) -> int:
-        starts = np.datetime64(START.replace(tzinfo=None), "us") + np.arange(len(values)) * np.timedelta64(minutes, "m")
-        async with house.store.transaction() as con:
-            source_id: int = await sources.ensure(con, source, kind)
-            await write(con, Beliefs(sensor, starts, moment(at), np.array(values), source_id))
-        return source_id
-
-    return believe
 
 
 async def make_sensor(toy: Any, asset: int, name: str, unit: str, resolution: str) -> int:
@@ -253,34 +228,3 @@ async def test_staleness(house: Any, toy: Any, add_site: Any, know: Any) -> None
     [line] = (await toy.get(f"/sensors/{power}/status"))["sensors_data"]
     assert not line["stale"]
     assert "in the future" in line["reason"]
-
-
-async def test_charts(toy: Any, add_site: Any, know: Any) -> None:
-    building, price, battery, power = await add_site()
-    await know(price, [1, 2], 60)
-    await know(price, [3], 60, source="oracle", kind="forecaster", at=START - timedelta(hours=1))
-    graphs = [{"title": "Prices", "plots": [{"asset": building, "flex-context": "consumption-price"}]}, power]
-    context = {"consumption-price": {"sensor": price}}
-    figures = [{"title": "Paid", "sensor": price, "function": "max"}]
-    await toy.patch(
-        f"/assets/{building}", {"sensors_to_show": graphs, "flex_context": context, "sensors_to_show_as_kpis": figures}
-    )
-    day = {"start": START.isoformat(), "end": (START + timedelta(days=1)).isoformat()}
-    chart = await toy.get(f"/assets/{building}/chart", **day)
-    assert chart["data"] == {"name": f"asset_{building}"}
-    assert [panel["title"] for panel in chart["vconcat"]] == ["Prices", "power"]
-    data = await toy.get(f"/assets/{building}/chart_data", **day)
-    assert [(row["event_value"], row["source"]["type"]) for row in data] == [
-        (1, "other"), (3, "forecaster"), (2, "other"),
-    ]  # fmt: skip
-    assert data[1]["belief_horizon"] == 2 * 3_600_000
-    assert data[0]["event_start"] == int(START.timestamp() * 1000)
-    small = await toy.get(f"/assets/{building}/chart_data", **day, **{"compress-json": True})
-    assert [row["val"] for row in small["data"]] == [1, 3, 2]
-    assert small["sensors"][str(price)]["sensor_unit"] == "EUR/MWh"
-    full = await toy.get(f"/assets/{building}/chart", **day, **{"include-data": True})
-    assert full["data"]["values"] == data
-    assert (await toy.get(f"/assets/{building}/kpis", **day))["data"] == [
-        {"title": "Paid", "unit": "EUR/MWh", "downsample_value": 2.0}
-    ]
-    assert len((await toy.get(f"/assets/{battery}/chart", **day))["vconcat"]) == 1

@@ -95,8 +95,8 @@ def color(value: str) -> str:
 
 
 def identifier(value: int) -> int:
-    """Ids are small; what is larger is answered like any id that nothing has."""
-    return min(value, LARGEST_ID)
+    """Ids are small; what is out of their range is answered like any id that nothing has."""
+    return max(-LARGEST_ID, min(value, LARGEST_ID))
 
 
 def document(value: Any) -> Any:

@@ -2,12 +2,18 @@
 
 # ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from api_gateway.answers import not_found
+from api_gateway.fields import Text
+
 SortDirection = Literal["asc", "desc"]
+TERM = re.compile(r'"([^"]*)"|(\S+)')
+"""What a filter consists of: words, and in quotes what holds together."""
 
 
 class Query(BaseModel):
@@ -23,13 +29,15 @@ class Page(Query):
     per_page: int = Field(
         default=10, ge=1, le=1000, validation_alias=AliasChoices("per_page", "per-page"), description="Size of a page."
     )
-    filter: str | None = Field(default=None, max_length=200, description="Words that must all occur in the name.")
+    filter: Text | None = Field(
+        default=None, max_length=200, description='Words that must all occur in what is listed; in "quotes" together.'
+    )
     sort_dir: SortDirection | None = Field(default=None, validation_alias=AliasChoices("sort_dir", "sort-dir"))
 
     @property
     def patterns(self) -> list[str]:
         """The words of the filter as patterns for `ilike all(...)`."""
-        return [f"%{escaped(word)}%" for word in (self.filter or "").split()]
+        return [f"%{escaped(quoted or word)}%" for quoted, word in TERM.findall(self.filter or "")]
 
     async def fetch(self, con: Any, found: str, *values: Any, order: str = "id") -> tuple[list[Any], int]:
         """The rows of this page of the query `found`, sorted by the safe column `order`; and how many rows it has."""
@@ -39,7 +47,18 @@ class Page(Query):
             return rows, len(rows)
         start = (self.page - 1) * self.per_page
         rows = await con.fetch(f"select * from ({found}) as found {sort} limit {self.per_page} offset {start}", *values)
-        return rows, await con.fetchval(f"select count(*) from ({found}) as found", *values)
+        matching = await con.fetchval(f"select count(*) from ({found}) as found", *values)
+        if not rows and self.page > 1:
+            raise not_found(
+                f"There is no page {self.page}: {matching} records make {-(-matching // self.per_page)} pages."
+            )
+        return rows, matching
+
+
+class AlwaysPaged(Page):
+    """A listing that answers its first page unless it is asked for another."""
+
+    page: int = Field(default=1, ge=1, le=10**6, description="Answer this page, counted from 1.")
 
 
 def escaped(word: str) -> str:

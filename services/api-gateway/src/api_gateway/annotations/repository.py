@@ -48,15 +48,19 @@ async def get(con: Any, annotation_id: int) -> Any:
     return await con.fetchrow(f"select {COLUMNS} from annotation where id = $1", annotation_id)
 
 
-async def about_asset(con: Any, asset_id: int, start: datetime, end: datetime, prior: datetime | None) -> list[Any]:
-    """What was remarked about an asset, its sensors or its account, over this period."""
+async def about_asset(
+    con: Any, asset_id: int, start: datetime | None, end: datetime | None, prior: datetime | None
+) -> list[Any]:
+    """What was remarked about an asset, its sensors or its account, over this period; at most 10,000 remarks."""
     rows: list[Any] = await con.fetch(
         """select distinct n.id, n.content, n.type, n.start, n."end", n.belief_time, n.source_id, s.name as source_name
            from annotation n join annotation_link l on l.annotation_id = n.id join source s on s.id = n.source_id
-           where n.start < $3 and n."end" > $2 and ($4::timestamptz is null or coalesce(n.belief_time, n.start) <= $4)
+           where n.start < coalesce($3::timestamptz, 'infinity')
+             and n."end" > coalesce($2::timestamptz, '-infinity')
+             and ($4::timestamptz is null or coalesce(n.belief_time, n.start) <= $4)
              and (l.asset_id = $1 or l.sensor_id in (select id from sensor where asset_id = $1)
                   or l.account_id = (select account_id from asset where id = $1))
-           order by n.start, n.id""",
+           order by n.start, n.id limit 10000""",
         asset_id, start, end, prior,
     )  # fmt: skip
     return rows

@@ -74,7 +74,8 @@ def found(accounts: Sequence[int] | None, query: AssetQuery, *, public: bool, pa
     sql = f"""select {COLUMNS} from {TABLES}
         where ((a.account_id is not null and ($1::int[] is null or a.account_id = any($1)))
                or (a.account_id is null and $2))
-          and a.name ilike all($3::text[]) and ($4::int is null or a.asset_type_id = $4) and {below}"""
+          and concat_ws(' ', a.name, acc.name) ilike all($3::text[])
+          and ($4::int is null or a.asset_type_id = $4) and {below}"""
     return sql, accounts, public, list(patterns), query.asset_type, query.root, query.depth
 
 

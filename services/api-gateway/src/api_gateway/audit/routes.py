@@ -11,14 +11,14 @@ from api_gateway.audit import repository
 from api_gateway.auth.access import Access, Found
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Here
-from api_gateway.paging import Page, paged
+from api_gateway.paging import AlwaysPaged, Page, paged
 from api_gateway.routing import WireRoute
 from api_gateway.times import naive
 
 router = APIRouter(tags=["Audit log"], route_class=WireRoute)
 
 
-class AssetLogQuery(Page):
+class AssetLogQuery(AlwaysPaged):
     sort_by: Literal["event_datetime"] | None = Field(default=None, validation_alias=AliasChoices("sort_by", "sort-by"))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api_gateway.charts.graphs import Graph
+from api_gateway.charts.schemas import Period
 
 HEIGHT = 300
 CONFIG = {
@@ -18,29 +19,34 @@ TRANSFORM = [
     {"calculate": "datum.source.name + ' (ID: ' + datum.source.id + ')'", "as": "source_name_and_id"},
     {"calculate": "timeFormat(datum.event_start, '%H:%M on %A %b %e, %Y')", "as": "full_date"},
 ]
+DASHES = {"domain": ["forecaster", "scheduler", "other"], "range": [[2, 2], [4, 4], [1, 0]]}
+"""How lines of different kinds of sources are told apart."""
 
 
 def chart(
     graphs: Sequence[Graph],
     sensors: Mapping[int, Any],
     dataset: str,
-    period: tuple[str, str],
+    period: Period,
     *,
     height: str | None,
     width: str | None,
-    values: Sequence[Any] | None,
+    combine_legend: bool,
+    annotated: bool,
 ) -> dict[str, Any]:
-    """The specification of a chart. Its data are to be put in under the name of the dataset, unless given here."""
+    """The specification of a chart. Its data are to be put in under the name of the dataset."""
+    remarks = f"{dataset}_annotations" if annotated else None
     tall = int(height) if height and height.isdigit() else HEIGHT
+    legends: dict[str, str] = {} if combine_legend else {"color": "independent"}
     return {
         "config": CONFIG,
         "transform": TRANSFORM,
         "height": tall,
         "width": int(width) if width and width.isdigit() else "container",
         "description": "A vertically concatenated chart showing sensor data.",
-        "vconcat": [panel(graph, sensors, period, tall) for graph in graphs if known(graph, sensors)],
-        "data": {"name": dataset} if values is None else {"name": dataset, "values": list(values)},
-        "resolve": {"scale": {"x": "shared"}},
+        "vconcat": [panel(graph, sensors, period, tall, remarks) for graph in graphs if known(graph, sensors)],
+        "data": {"name": dataset},
+        "resolve": {"scale": {"x": "shared", **legends}},
     }
 
 
@@ -48,24 +54,32 @@ def known(graph: Graph, sensors: Mapping[int, Any]) -> list[int]:
     return [sensor for sensor in graph.sensors if sensor in sensors]
 
 
-def panel(graph: Graph, sensors: Mapping[int, Any], period: tuple[str, str], height: int) -> dict[str, Any]:
-    """One graph: a line per sensor and source."""
+def panel(graph: Graph, sensors: Mapping[int, Any], period: Period, height: int, remarks: str | None) -> dict[str, Any]:
+    """One graph: a line per sensor and source, over what was remarked."""
     shown = known(graph, sensors)
-    units = ", ".join(dict.fromkeys(sensors[sensor]["unit"] for sensor in shown))
     names = ", ".join(dict.fromkeys(sensors[sensor]["name"] for sensor in shown))
-    stepped = any(sensors[sensor]["event_resolution"] for sensor in shown)
+    lines = values([sensors[sensor] for sensor in shown], period)
+    lines["transform"] = [{"filter": {"field": "sensor.id", "oneOf": shown}}]
     return {
         "title": graph.title or names,
         "height": height,
         "width": "container",
-        "transform": [{"filter": {"field": "sensor.id", "oneOf": shown}}],
+        "layer": [*(annotations(remarks) if remarks else ()), lines],
+    }
+
+
+def values(sensors: Sequence[Any], period: Period) -> dict[str, Any]:
+    """The lines themselves."""
+    units = ", ".join(dict.fromkeys(sensor["unit"] for sensor in sensors))
+    stepped = any(sensor["event_resolution"] for sensor in sensors)
+    return {
         "mark": {"type": "line", "interpolate": "step-after" if stepped else "linear", "tooltip": True, "clip": True},
         "encoding": {
-            "x": {"field": "event_start", "type": "temporal", "title": None, "scale": {"domain": list(period)}},
+            "x": {"field": "event_start", "type": "temporal", "title": None, **domain(period)},
             "y": {"field": "event_value", "type": "quantitative", "title": units},
-            "color": {"field": "sensor.description", "type": "nominal", "title": None},
-            "strokeDash": {"field": "belief_horizon", "type": "quantitative", "legend": None, "bin": {"step": 1e15}},
-            "detail": [{"field": "source_name_and_id"}],
+            "color": {"field": "sensor.description", "type": "nominal", "title": "Sensor"},
+            "strokeDash": {"field": "source.type", "type": "nominal", "title": "Source", "scale": DASHES},
+            "detail": [{"field": "source.id", "type": "nominal"}],
             "tooltip": [
                 {"field": "sensor.description", "title": "Sensor"},
                 {"field": "event_value", "type": "quantitative", "title": units},
@@ -74,3 +88,17 @@ def panel(graph: Graph, sensors: Mapping[int, Any], period: tuple[str, str], hei
             ],
         },
     }
+
+
+def domain(period: Period) -> dict[str, Any]:
+    """The axis shows the whole period, also where there are no values."""
+    if period.start is None or period.end is None:
+        return {}
+    return {"scale": {"domain": [round(period.start.timestamp() * 1000), round(period.end.timestamp() * 1000)]}}
+
+
+def annotations(dataset: str) -> list[dict[str, Any]]:
+    """A shade behind the lines while something was remarked."""
+    times = {"x": {"field": "start", "type": "temporal"}, "x2": {"field": "end"}}
+    words = {"tooltip": [{"field": "content", "title": "Annotation"}, {"field": "source", "title": "Source"}]}
+    return [{"data": {"name": dataset}, "mark": {"type": "rect", "opacity": 0.15}, "encoding": times | words}]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from api_gateway.charts.schemas import Period
+
 PARTITION = {
     (False, False): None,
     (True, False): "b.sensor_id, b.event_start, b.source_id",
@@ -30,8 +32,8 @@ async def own_sensors(con: Any, asset_id: int, limit: int) -> list[int]:
 async def sensors(con: Any, sensor_ids: Sequence[int], accounts: Sequence[int] | None) -> list[Any]:
     """Those of the sensors that belong to these accounts (none: to any) or are public."""
     rows: list[Any] = await con.fetch(
-        """select s.id, s.name, s.unit, s.event_resolution, s.asset_id, a.name as asset_name
-           from sensor s join asset a on a.id = s.asset_id
+        """select s.id, s.name, s.unit, s.event_resolution, s.asset_id, a.name as asset_name, p.name as parent_name
+           from sensor s join asset a on a.id = s.asset_id left join asset p on p.id = a.parent_asset_id
            where s.id = any($1::int[]) and (a.account_id is null or $2::int[] is null or a.account_id = any($2))
            order by s.id""",
         list(sensor_ids), accounts,
@@ -39,18 +41,29 @@ async def sensors(con: Any, sensor_ids: Sequence[int], accounts: Sequence[int] |
     return rows
 
 
+IN_PERIOD = """b.sensor_id = any($1::int[]) and b.event_start >= coalesce($2::timestamptz, '-infinity')
+                  and b.event_start < coalesce($3::timestamptz, 'infinity')"""
+
+
+async def has_more(con: Any, sensor_ids: Sequence[int], period: Period, than: int) -> bool:
+    """Whether more beliefs than that are about events that start in the period; looks no further than that."""
+    found: int = await con.fetchval(
+        f"select count(*) from (select from belief b where {IN_PERIOD} limit $4) as found",
+        list(sensor_ids), period.start, period.end, than + 1,
+    )  # fmt: skip
+    return found > than
+
+
 async def beliefs(
     con: Any,
     sensor_ids: Sequence[int],
-    start: datetime,
-    end: datetime,
+    period: Period,
     prior: datetime | None,
     *,
     most_recent: bool,
     latest_version: bool,
-    limit: int,
 ) -> list[Any]:
-    """What was believed of events that start in [start, end), by whom and when."""
+    """What was believed of events that start in the period, by whom and when."""
     partition = PARTITION[most_recent, latest_version]
     distinct = "" if partition is None else f"distinct on ({partition})"
     newest = "b.belief_time" if partition is None else f"{partition}, s.version_order desc, b.belief_time desc"
@@ -58,11 +71,10 @@ async def beliefs(
         f"""select * from (
                 select {distinct} b.sensor_id, b.event_start, b.source_id, b.belief_time, b.event_value
                 from belief b join source s on s.id = b.source_id
-                where b.sensor_id = any($1::int[]) and b.event_start >= $2 and b.event_start < $3
-                  and b.belief_time <= coalesce($4::timestamptz, 'infinity')
-                order by {newest} limit $5) as found
-            order by event_start, sensor_id, source_id, belief_time""",
-        list(sensor_ids), start, end, prior, limit,
+                where {IN_PERIOD} and b.belief_time <= coalesce($4::timestamptz, 'infinity')
+                order by {newest}) as found
+            order by sensor_id, event_start, source_id, belief_time""",
+        list(sensor_ids), period.start, period.end, prior,
     )  # fmt: skip
     return rows
 

@@ -1,7 +1,9 @@
 """`/assets/{id}/chart…` and `/assets/{id}/kpis`."""
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Depends, Query
 from flexstore import series
 from flexstore.series import SeriesQuery
@@ -11,6 +13,7 @@ from api_gateway.answers import Json, fields_under
 from api_gateway.auth.access import Access, Found
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.charts import drawing, graphs, repository, service
+from api_gateway.charts.graphs import Graph
 from api_gateway.charts.schemas import AnnotationsQuery, ChartDataQuery, ChartQuery, KpiQuery, Period
 from api_gateway.gateway import Here
 from api_gateway.routing import WireRoute
@@ -18,24 +21,41 @@ from api_gateway.routing import WireRoute
 router = APIRouter(prefix="/assets/{id}", tags=["Charts"], route_class=WireRoute)
 
 Readable = Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))]
-FUNCTIONS = {"sum": "sum", "min": "min", "max": "max", "mean": "mean"}
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "sum": np.sum,
+    "min": np.min,
+    "max": np.max,
+    "mean": np.mean,
+    "median": np.median,
+}
 
 
 @router.get("/chart", summary="Get a chart of an asset, as a Vega-Lite specification.")
 async def get_chart(asset: Readable, here: Here, query: Annotated[ChartQuery, Query()]) -> Json:
+    name = query.dataset_name or f"asset_{asset['id']}"
+    annotated = query.include_asset_annotations or query.include_account_annotations
     with fields_under("query"):
-        start, end = period = service.period_of(query.start, query.end, query.duration)
+        period = service.period_of(query.start, query.end, query.duration)
         async with here.store.connection() as con:
-            found = await graphs.graphs_of(con, await repository.asset(con, asset["id"]))
-            wanted = [sensor for graph in found for sensor in graph.sensors]
-            sensors = await service.readable(con, asset.caller, wanted)
-            values = None
+            found, sensors = await shown_in(con, asset)
+            datasets = {}
             if query.include_data:
                 rows = await service.data(con, sensors, period, query.prior)
-                values = service.spelled_out(rows, sensors, await sources_in(con, rows))
-    name = query.dataset_name or f"asset_{asset['id']}"
-    window = (start.isoformat(), end.isoformat())
-    return Json(drawing.chart(found, sensors, name, window, height=query.height, width=query.width, values=values))
+                datasets[name] = service.spelled_out(rows, sensors, await sources_in(con, rows))
+                if annotated:
+                    remarks = await annotations.about_asset(con, asset["id"], period.start, period.end, query.prior)
+                    datasets[f"{name}_annotations"] = service.shown_annotations(remarks, period, clip=True)
+    chart = drawing.chart(
+        found,
+        sensors,
+        name,
+        period,
+        height=query.height,
+        width=query.width,
+        combine_legend=query.combine_legend,
+        annotated=annotated,
+    )
+    return Json(chart | ({"datasets": datasets} if datasets else {}))
 
 
 @router.get("/chart_data", summary="Get the data in the chart of an asset.")
@@ -43,9 +63,7 @@ async def get_chart_data(asset: Readable, here: Here, query: Annotated[ChartData
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
         async with here.store.connection() as con:
-            found = await graphs.graphs_of(con, await repository.asset(con, asset["id"]))
-            wanted = [sensor for graph in found for sensor in graph.sensors]
-            sensors = await service.readable(con, asset.caller, wanted)
+            _found, sensors = await shown_in(con, asset)
             rows = await service.data(
                 con,
                 sensors,
@@ -55,32 +73,28 @@ async def get_chart_data(asset: Readable, here: Here, query: Annotated[ChartData
                 latest_version=query.latest_version,
             )
             sources = await sources_in(con, rows)
-    return Json((service.compressed if query.compress else service.spelled_out)(rows, sensors, sources))
+    show = service.compressed if query.compress else service.spelled_out
+    return Json(show(rows, sensors, sources, most_recent=query.most_recent))
 
 
-async def sources_in(con: Any, rows: list[Any]) -> dict[int, Any]:
+async def shown_in(con: Any, asset: Found) -> tuple[list[Graph], dict[int, Any]]:
+    """The graphs of an asset, and those of their sensors that the caller may read."""
+    found = await graphs.graphs_of(con, await repository.asset(con, asset["id"]))
+    wanted = [sensor for graph in found for sensor in graph.sensors]
+    return found, await service.readable(con, asset.caller, wanted)
+
+
+async def sources_in(con: Any, rows: Sequence[Any]) -> dict[int, Any]:
     return await repository.sources(con, sorted({row["source_id"] for row in rows}))
 
 
 @router.get("/chart_annotations", summary="Get the annotations in the chart of an asset.")
 async def get_chart_annotations(asset: Readable, here: Here, query: Annotated[AnnotationsQuery, Query()]) -> Json:
     with fields_under("query"):
-        start, end = service.period_of(query.start, query.end, query.duration)
+        period = service.period_of(query.start, query.end, query.duration)
     async with here.store.connection() as con:
-        rows = await annotations.about_asset(con, asset["id"], start, end, query.prior)
-    return Json(
-        [
-            {
-                "start": service.milliseconds(max(row["start"], start) if query.clip else row["start"]),
-                "end": service.milliseconds(min(row["end"], end) if query.clip else row["end"]),
-                "belief_time": None if row["belief_time"] is None else service.milliseconds(row["belief_time"]),
-                "source": row["source_name"],
-                "type": row["type"],
-                "content": row["content"],
-            }
-            for row in rows
-        ]
-    )
+        rows = await annotations.about_asset(con, asset["id"], period.start, period.end, query.prior)
+    return Json(service.shown_annotations(rows, period, clip=query.clip))
 
 
 @router.get("/kpis", summary="Get the figures chosen for an asset, over a period.")
@@ -96,11 +110,21 @@ async def get_kpis(asset: Readable, here: Here, query: Annotated[KpiQuery, Query
 
 
 async def figure(con: Any, kpi: dict[str, Any], sensors: dict[int, Any], period: Period) -> dict[str, Any] | None:
-    """One figure: the sum, smallest, largest or mean of a sensor's values in the period."""
+    """One figure: the sum, mean, median, smallest or largest of a sensor's values in the period."""
     sensor = sensors.get(next(graphs.named(kpi), 0))
-    if sensor is None:
+    if sensor is None or period.start is None or period.end is None:
         return None
-    [found] = await series.read(con, [SeriesQuery(sensor["id"], period[0], period[1], sensor["event_resolution"])])
-    compute = getattr(found.values, FUNCTIONS.get(str(kpi.get("function")), "sum"))
-    value = float(compute()) if len(found) else None
-    return {"title": kpi.get("title") or sensor["name"], "unit": sensor["unit"], "downsample_value": value}
+    asked = SeriesQuery(sensor["id"], period.start, period.end, sensor["event_resolution"])
+    [found] = await series.read(con, [asked])
+    function = str(kpi.get("function"))
+    if function not in FUNCTIONS:
+        function = "sum"
+    # Nothing adds up to zero, but it has no mean and no largest value.
+    value = float(FUNCTIONS[function](found.values)) if len(found) or function == "sum" else None
+    return {
+        "title": kpi.get("title") or sensor["name"],
+        "unit": sensor["unit"],
+        "sensor": sensor["id"],
+        "downsample_function": function,
+        "downsample_value": value,
+    }

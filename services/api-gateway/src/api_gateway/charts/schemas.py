@@ -1,5 +1,6 @@
 """Questions about charts, on the wire."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -28,8 +29,12 @@ class PeriodQuery(Query):
 class ChartQuery(PeriodQuery):
     include_data: bool = Field(default=False, validation_alias=AliasChoices("include-data", "include_data"))
     combine_legend: bool = Field(default=True, validation_alias=AliasChoices("combine-legend", "combine_legend"))
-    include_asset_annotations: bool = Field(default=False, validation_alias="include-asset-annotations")
-    include_account_annotations: bool = Field(default=False, validation_alias="include-account-annotations")
+    include_asset_annotations: bool = Field(
+        default=False, validation_alias=AliasChoices("include-asset-annotations", "include_asset_annotations")
+    )
+    include_account_annotations: bool = Field(
+        default=False, validation_alias=AliasChoices("include-account-annotations", "include_account_annotations")
+    )
     dataset_name: Annotated[Text, Field(max_length=100)] | None = Field(
         default=None, validation_alias=AliasChoices("dataset-name", "dataset_name")
     )
@@ -41,7 +46,11 @@ class ChartQuery(PeriodQuery):
 
 
 class ChartDataQuery(PeriodQuery):
-    latest_version: bool = Field(default=False, validation_alias="use-latest-version-per-event")
+    latest_version: bool = Field(
+        default=False,
+        validation_alias=AliasChoices("use-latest-version-per-event", "use_latest_version_per_event"),
+        description="Of several versions of a source, what the latest one said of each event.",
+    )
     most_recent: bool = Field(
         default=True, validation_alias=AliasChoices("most-recent-beliefs-only", "most_recent_beliefs_only")
     )
@@ -49,12 +58,17 @@ class ChartDataQuery(PeriodQuery):
 
 
 class AnnotationsQuery(PeriodQuery):
-    clip: bool = Field(default=False, description="Cut what reaches beyond the period.")
+    clip: bool = Field(default=True, description="Cut what reaches beyond the period.")
 
 
 class KpiQuery(Query):
-    start: Moment | None = None
-    end: Moment | None = None
+    start: Moment
+    end: Moment
 
 
-Period = tuple[datetime, datetime]
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What lies between two moments; without one of them, everything on that side."""
+
+    start: datetime | None
+    end: datetime | None

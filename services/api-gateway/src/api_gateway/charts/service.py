@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from textwrap import wrap
 from typing import Any
 
 from flexmodel.errors import Invalid
@@ -13,28 +14,28 @@ from api_gateway.charts import repository
 from api_gateway.charts.schemas import Period
 from api_gateway.sources.routes import described
 
-DEFAULT_PERIOD = timedelta(days=7)
 MOST_ROWS = 200_000
 MILLISECOND = timedelta(milliseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LINE = 60
+"""Characters of an annotation on one line of a chart."""
 
 
 def period_of(start: datetime | None, end: datetime | None, duration: Duration | None = None) -> Period:
-    """The period asked for; by default a week that ends tomorrow."""
-    try:
-        if duration is not None and start is not None:
-            end = duration.after(start)
-        elif duration is not None:
-            end = end or default_end()
-            start = duration.before(end)
-    except (OverflowError, ValueError) as error:
-        raise Invalid({"duration": ["This goes beyond the years 1 to 9999."]}) from error
-    end = end or (default_end() if start is None else start + DEFAULT_PERIOD)
-    return start or end - DEFAULT_PERIOD, end
-
-
-def default_end() -> datetime:
-    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)
+    """The period asked for: from two of its start, end and duration."""
+    if duration is not None:
+        if start is None and end is None:
+            raise Invalid({"duration": ["Give a start or an end as well."]})
+        try:
+            if start is not None:
+                end = duration.after(start)
+            elif end is not None:
+                start = duration.before(end)
+        except (OverflowError, ValueError) as error:
+            raise Invalid({"duration": ["This goes beyond the years 1 to 9999."]}) from error
+    if start is not None and end is not None and end < start:
+        raise Invalid({"duration": ["A duration cannot be negative."]})
+    return Period(start, end)
 
 
 async def readable(con: Any, caller: Identity, sensor_ids: Sequence[int]) -> dict[int, Any]:
@@ -53,18 +54,11 @@ async def data(
     latest_version: bool = False,
 ) -> list[Any]:
     """What was believed of the sensors' events in the period."""
-    rows = await repository.beliefs(
-        con,
-        list(sensors),
-        *period,
-        prior,
-        most_recent=most_recent,
-        latest_version=latest_version,
-        limit=MOST_ROWS + 1,
-    )
-    if len(rows) > MOST_ROWS:
+    if await repository.has_more(con, list(sensors), period, MOST_ROWS):
         raise Invalid({"end": [f"This period has more than {MOST_ROWS} values. Ask for a shorter one."]})
-    return rows
+    return await repository.beliefs(
+        con, list(sensors), period, prior, most_recent=most_recent, latest_version=latest_version
+    )
 
 
 def milliseconds(moment: datetime) -> int:
@@ -74,7 +68,6 @@ def milliseconds(moment: datetime) -> int:
 def shown_source(source: Any) -> dict[str, Any]:
     kind = source["type"]
     return {
-        "id": source["id"],
         "name": source["name"],
         "model": source["model"] or "",
         "version": source["version"] or "",
@@ -86,21 +79,24 @@ def shown_source(source: Any) -> dict[str, Any]:
 
 
 def shown_sensor(sensor: Any) -> dict[str, Any]:
+    parent = sensor["parent_name"]
     return {
         "asset_id": sensor["asset_id"],
-        "id": sensor["id"],
         "name": sensor["name"],
-        "sensor_unit": sensor["unit"],
         "event_resolution": sensor["event_resolution"].total_seconds(),
         "description": f"{sensor['name']} ({sensor['asset_name']})",
-        "asset_description": sensor["asset_name"],
+        "asset_description": sensor["asset_name"] if parent is None else f"{sensor['asset_name']} ({parent})",
     }
 
 
-def spelled_out(rows: Sequence[Any], sensors: dict[int, Any], sources: dict[int, Any]) -> list[dict[str, Any]]:
+def spelled_out(
+    rows: Sequence[Any], sensors: dict[int, Any], sources: dict[int, Any], *, most_recent: bool = True
+) -> list[dict[str, Any]]:
     """Every belief with all there is to say about its sensor and its source, ready to be drawn."""
-    shown_sensors = {id: shown_sensor(sensor) for id, sensor in sensors.items()}
-    shown_sources = {id: shown_source(source) for id, source in sources.items()}
+    shown_sensors = {
+        id: shown_sensor(sensor) | {"id": id, "sensor_unit": sensor["unit"]} for id, sensor in sensors.items()
+    }
+    shown_sources = {id: shown_source(source) | {"id": id} for id, source in sources.items()}
     return [
         {
             "index": index,
@@ -112,11 +108,14 @@ def spelled_out(rows: Sequence[Any], sensors: dict[int, Any], sources: dict[int,
             "sensor_unit": sensors[row["sensor_id"]]["unit"],
             "scale_factor": 1.0,
         }
+        | ({} if most_recent else {"belief_time": milliseconds(row["belief_time"])})
         for index, row in enumerate(rows)
     ]
 
 
-def compressed(rows: Sequence[Any], sensors: dict[int, Any], sources: dict[int, Any]) -> dict[str, Any]:
+def compressed(
+    rows: Sequence[Any], sensors: dict[int, Any], sources: dict[int, Any], *, most_recent: bool = True
+) -> dict[str, Any]:
     """The same with sensors and sources named once."""
     return {
         "data": [
@@ -124,12 +123,14 @@ def compressed(rows: Sequence[Any], sensors: dict[int, Any], sources: dict[int, 
                 "ts": milliseconds(row["event_start"]),
                 "sid": row["sensor_id"],
                 "val": row["event_value"],
-                "sor": row["source_id"],
+                "sf": 1.0,
+                "src": row["source_id"],
                 "bh": horizon(row, sensors),
             }
+            | ({} if most_recent else {"bt": milliseconds(row["belief_time"])})
             for row in rows
         ],
-        "sensors": {str(id): shown_sensor(sensor) for id, sensor in sensors.items()},
+        "sensors": {str(id): shown_sensor(sensor) | {"unit": sensor["unit"]} for id, sensor in sensors.items()},
         "sources": {str(id): shown_source(source) for id, source in sources.items()},
     }
 
@@ -139,3 +140,21 @@ def horizon(row: Any, sensors: dict[int, Any]) -> int:
     end = row["event_start"] + sensors[row["sensor_id"]]["event_resolution"]
     before: timedelta = end - row["belief_time"]
     return before // MILLISECOND
+
+
+def shown_annotations(rows: Sequence[Any], period: Period, *, clip: bool) -> list[dict[str, Any]]:
+    """Annotations as a chart marks them, cut to the period if asked."""
+    earliest = (clip and period.start) or datetime.min.replace(tzinfo=UTC)
+    latest = (clip and period.end) or datetime.max.replace(tzinfo=UTC)
+    return [
+        {
+            "index": index,
+            "start": milliseconds(max(row["start"], earliest)),
+            "end": milliseconds(min(row["end"], latest)),
+            "belief_time": None if row["belief_time"] is None else milliseconds(row["belief_time"]),
+            "source": row["source_name"],
+            "type": row["type"],
+            "content": wrap(row["content"], LINE),
+        }
+        for index, row in enumerate(rows)
+    ]

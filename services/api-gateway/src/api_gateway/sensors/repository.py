@@ -35,10 +35,11 @@ async def listed(
             select id from asset where id = $4
             union all select c.id from asset c join tree t on c.parent_asset_id = t.id
         )
-        select {COLUMNS} from sensor s join asset a on a.id = s.asset_id
+        select {COLUMNS} from sensor s join asset a on a.id = s.asset_id left join account acc on acc.id = a.account_id
         where ((a.account_id is not null and ($1::int[] is null or a.account_id = any($1)))
                or (a.account_id is null and $2))
-          and s.name ilike all($3::text[]) and ($4::int is null or a.id in (select id from tree))
+          and concat_ws(' ', s.name, a.name, acc.name) ilike all($3::text[])
+          and ($4::int is null or a.id in (select id from tree))
           and ($5::text is null or s.unit = $5)"""
     rows, filtered = await page.fetch(con, sql, accounts, public, page.patterns, below, unit, order=order)
     if not page.patterns:

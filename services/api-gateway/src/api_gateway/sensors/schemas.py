@@ -7,7 +7,7 @@ from flexmodel.time import Duration
 from pydantic import AfterValidator, AliasChoices, Field, WithJsonSchema
 
 from api_gateway.fields import Id, Input, JsonObject, Span, Text, TimeZone, Unit, absent, problem
-from api_gateway.paging import Page
+from api_gateway.paging import AlwaysPaged, Page
 
 LONGEST_RESOLUTION = timedelta(days=366)
 
@@ -45,13 +45,17 @@ class SensorPost(SensorPatch):
     generic_asset_id: Id
 
 
-class SensorQuery(Page):
-    sort_by: Literal["id", "name", "resolution"] | None = Field(
-        default=None, validation_alias=AliasChoices("sort_by", "sort-by")
-    )
+SortedBy = Annotated[
+    Literal["id", "name", "resolution"] | None, Field(validation_alias=AliasChoices("sort_by", "sort-by"))
+]
 
 
-class SensorListQuery(SensorQuery):
+class SensorQuery(AlwaysPaged):
+    sort_by: SortedBy = None
+
+
+class SensorListQuery(Page):
+    sort_by: SortedBy = None
     account_id: Id | None = Field(default=None, validation_alias=AliasChoices("account_id", "account"))
     asset_id: Id | None = Field(default=None, validation_alias=AliasChoices("asset_id", "asset"))
     include_consultancy_clients: bool = False

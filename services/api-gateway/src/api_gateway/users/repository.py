@@ -34,8 +34,9 @@ async def listed(
     return await page.fetch(
         con,
         f"""select {COLUMNS} from users u
+            join account a on a.id = u.account_id
             where ($1::int[] is null or u.account_id = any($1)) and (u.active or $3)
-              and (u.username || ' ' || u.email) ilike all($2::text[])""",
+              and concat_ws(' ', u.username, u.email, a.name) ilike all($2::text[])""",
         accounts,
         page.patterns,
         include_inactive,
