@@ -100,12 +100,12 @@ async def test_who_said_what_when(toy: Any, add_site: Any, know: Any) -> None:
         assert (await toy.get(f"/sensors/{power}/data", **asked, **more))["values"] == [expected], more
 
 
-async def test_days_follow_the_clock_of_the_sensor(toy: Any, add_site: Any) -> None:
+async def test_days_have_24_hours_as_in_what_is_posted(toy: Any, add_site: Any) -> None:
     _, price, _, _ = await add_site()
     await toy.patch(f"/sensors/{price}", {"timezone": "Europe/Amsterdam"})
     asked = {"start": "2026-03-29T00:00:00+01:00", "duration": "P1D", "unit": "EUR/MWh"}
     answer = await toy.get(f"/sensors/{price}/data", **asked)
-    assert (answer["duration"], len(answer["values"])) == ("PT23H", 23)
+    assert (answer["duration"], len(answer["values"])) == ("PT24H", 24)
 
 
 WRONG = [
@@ -122,6 +122,7 @@ WRONG = [
     ({"duration": "P300Y", "resolution": "PT1S"}, "duration"),
     ({"resolution": "x"}, "resolution"),
     ({"resolution": "P1M"}, "resolution"),
+    ({"resolution": "-PT15M"}, "resolution"),
     ({"prior": "x"}, "prior"),
     ({"horizon": "x"}, "horizon"),
     ({"source": 999}, "source"),

@@ -234,6 +234,39 @@ async def test_schedules_are_read_in_part_unit_and_sign(house: Any, toy: Any, ad
     assert (everything["duration"], everything["values"][-1]) == ("PT10H", 0.06)
 
 
+async def test_a_days_schedule_has_24_hours_when_the_clock_changes(house: Any, toy: Any, add_site: Any) -> None:
+    power, _, job = await make_schedule(house, toy, add_site)
+    await house.fetch(
+        "update schedule set start = '2026-03-29T00:00+01', event_values = array_fill(1::float8, array[120])"
+        " where sensor_id = $1",
+        power,
+    )
+    for duration in ("P1D", "PT24H"):
+        day = await toy.get(f"/sensors/{power}/schedules/{job}", duration=duration)
+        assert (day["start"], day["duration"], len(day["values"])) == ("2026-03-29T00:00:00+01:00", "PT24H", 96)
+
+
+async def test_filters_name_sources_and_accounts_that_are_there(house: Any, toy: Any, add_site: Any) -> None:
+    building, price, _, power = await add_site()
+    async with house.store.transaction() as con:
+        source = await sources.ensure(con, "exchange", "market")
+    path = f"/sensors/{power}/schedules/trigger"
+
+    def reading(**filters: Any) -> dict[str, Any]:
+        return {"flex-context": {"consumption-price": {"sensor": price, **filters}}}
+
+    await toy.post(path, question(price) | reading(sources=[source], **{"source-account": toy.account_id}), status=202)
+    for filters, sentence in (
+        ({"sources": [source, 999]}, "No data source found with id 999."),
+        ({"source-account": [999]}, "No account found with id 999."),
+        ({"sources": [10**12]}, f"No data source found with id {10**12}."),
+    ):
+        wrong = {"json": {"consumption-price": [sentence]}}
+        assert (await toy.post(path, question(price) | reading(**filters), status=422))["message"] == wrong
+        stored = {"flex_context": reading(**filters)["flex-context"]}
+        assert (await toy.patch(f"/assets/{building}", stored, status=422))["message"] == wrong
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

@@ -1,10 +1,14 @@
-"""Which sensors and assets a message or a stored configuration refers to, before anything is checked."""
+"""What a message or a stored configuration refers to: sensors, assets, and the sources that filters name."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 LISTS_OF_IDS = ("inflexible-device-sensors", "sensors")
 SINGLE_IDS = ("sensor", "consumption-price-sensor", "production-price-sensor")
+SOURCE_FILTERS = ("sources", "source")
+ACCOUNT_FILTER = "source-account"
+PARTS = ("flex-model", "flex-context")
 
 
 def sensors_in(config: Any) -> set[int]:
@@ -15,6 +19,39 @@ def sensors_in(config: Any) -> set[int]:
 def assets_in(config: Any) -> set[int]:
     """The ids of all assets that a flex-model or a trigger message names (entries, groups)."""
     return set(_ids(config, ("asset",)))
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A source, or an account of sources, that the reference to a sensor at this place names."""
+
+    id: int
+    is_account: bool
+    place: tuple[str, ...]
+
+
+def filters_in(config: Any, place: tuple[str, ...] = ()) -> Iterator[Named]:
+    """Whom references to sensors want to hear. Places are told as refusals tell them: without the part they are in."""
+    if isinstance(config, Mapping):
+        if "sensor" in config:
+            yield from _named(config, place)
+        for key, value in config.items():
+            if key in PARTS:
+                for part in value if isinstance(value, list) else [value]:
+                    yield from filters_in(part, place)
+            else:
+                yield from filters_in(value, (*place, str(key)))
+    elif isinstance(config, list):
+        for number, item in enumerate(config):
+            yield from filters_in(item, (*place, str(number)))
+
+
+def _named(reference: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Named]:
+    for key in (*SOURCE_FILTERS, ACCOUNT_FILTER):
+        value = reference.get(key)
+        for id in value if isinstance(value, list) else [value]:
+            if _is_id(id):
+                yield Named(id, key == ACCOUNT_FILTER, place)
 
 
 def _sensors(config: Any) -> Iterator[int]:
@@ -39,5 +76,5 @@ def _pairs(node: Any) -> Iterator[tuple[str, Any]]:
             yield from _pairs(item)
 
 
-def _is_id(value: Any) -> bool:
+def _is_id(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -13,6 +13,7 @@ from api_gateway.accounts import repository as accounts
 from api_gateway.audit.service import Actor
 from api_gateway.fields import LARGEST_ID
 from api_gateway.sensors.service import check_feedable
+from api_gateway.sources.filters import check_filters
 
 OUTPUTS = frozenset(
     {"consumption", "production", "state-of-charge", "aggregate-power", "aggregate-consumption", "aggregate-production"}
@@ -43,6 +44,8 @@ async def check(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> Non
         check_flex_model(values["flex_model"], tree)
     if values.get("flex_context"):
         check_flex_context(values["flex_context"], tree)
+    for config in configured:
+        await check_filters(con, config)
 
 
 async def known_assets(con: Any, asset_ids: set[int]) -> dict[int, TreeAsset]:

@@ -8,7 +8,7 @@ from flexmodel.errors import Invalid
 from flexmodel.problem import Array, Window
 from flexmodel.quantities import QuantityError, convert, is_currency, is_energy, is_valid_unit, tidy
 from flexmodel.series import to_steps
-from flexmodel.time import Duration, zone
+from flexmodel.time import Duration
 from flexstore import series
 from flexstore.series import Series, SeriesQuery
 
@@ -32,11 +32,9 @@ class Asked:
 def understand(sensor: Any, query: DataQuery, most_values: int) -> Asked:
     """What is asked of this sensor. Raises `Invalid` with the parameters that are wrong."""
     own: timedelta = sensor["event_resolution"]
-    length = length_of(query.duration, query.start, sensor["timezone"], "duration")
-    asked = None if query.resolution is None else fixed(query.resolution, "resolution")
-    if asked is not None and asked <= timedelta(0):
-        # Clients say "no resolution" for instantaneous sensors as zero.
-        asked = None
+    length = length_of(query.duration, query.start, "duration")
+    # Clients say "no resolution" for instantaneous sensors as zero.
+    asked = None if query.resolution is None else positive(fixed(query.resolution, "resolution"), "resolution")
     step = asked or own or GRID_OF_INSTANTS
     steps = -(-length // step)
     if steps > most_values:
@@ -60,16 +58,20 @@ def understand(sensor: Any, query: DataQuery, most_values: int) -> Asked:
     )
 
 
-def length_of(duration: Duration, start: datetime, timezone: str, field: str) -> timedelta:
-    """The length of a duration that starts then, in the sensor's time zone."""
+def length_of(duration: Duration, start: datetime, field: str) -> timedelta:
+    """The length of a duration that starts then. Days have 24 hours, as in what is posted."""
     try:
-        length = duration.from_start(start, zone(timezone))
+        length = duration.from_start(start)
     except (OverflowError, ValueError) as error:
         raise Invalid({field: ["This goes beyond the years 1 to 9999."]}) from error
-    if length < timedelta(0):
-        raise Invalid({field: ["A duration cannot be negative."]})
     if length > TO_SUBTRACT:
         raise Invalid({field: ["A duration cannot be longer than 400 years."]})
+    return positive(length, field)
+
+
+def positive(length: timedelta, field: str) -> timedelta:
+    if length < timedelta(0):
+        raise Invalid({field: ["A duration cannot be negative."]})
     return length
 
 

@@ -1,13 +1,13 @@
 """Reading a schedule: the part, the unit and the sign that were asked for."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from flexmodel.errors import Invalid
 from flexmodel.problem import Array
 from flexmodel.quantities import QuantityError, convert, is_power
-from flexmodel.time import TimeError, zone
+from flexmodel.time import zone
 
 from api_gateway.schedules.schemas import ScheduleQuery
 
@@ -30,7 +30,8 @@ def part_of(row: Any, sensor: Any, query: ScheduleQuery, default: timedelta = DE
     values = row["event_values"]
     instantaneous = not sensor["event_resolution"]
     steps = len(values) - 1 if instantaneous else len(values)
-    asked = default if query.duration is None else length(query, row["start"], sensor["timezone"])
+    start = row["start"].astimezone(zone(sensor["timezone"]))
+    asked = default if query.duration is None else length(query, start)
     steps = min(steps, asked // resolution)
     unit = query.unit or row["unit"]
     # States of charge are moments: the one at the end of the last step belongs to it.
@@ -40,18 +41,19 @@ def part_of(row: Any, sensor: Any, query: ScheduleQuery, default: timedelta = DE
     except QuantityError as error:
         raise Invalid({"unit": [f"Incompatible units: {row['unit']} cannot be converted to {unit}."]}) from error
     return Part(
-        row["start"].astimezone(zone(sensor["timezone"])),
+        start,
         steps * resolution,
         unit,
         converted * sign(row, query) + 0.0,
     )
 
 
-def length(query: ScheduleQuery, start: datetime, timezone: str) -> timedelta:
+def length(query: ScheduleQuery, start: datetime) -> timedelta:
+    """How long is asked for. Days have 24 hours, as in the trigger."""
     assert query.duration is not None
     try:
-        asked = query.duration.from_start(start, zone(timezone))
-    except (OverflowError, ValueError, TimeError) as error:
+        asked = query.duration.from_start(start, timezone(start.utcoffset() or timedelta(0)))
+    except (OverflowError, ValueError) as error:
         raise Invalid({"duration": ["This goes beyond the years 1 to 9999."]}) from error
     if asked < timedelta(0):
         raise Invalid({"duration": ["A duration cannot be negative."]})

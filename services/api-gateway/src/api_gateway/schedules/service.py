@@ -20,6 +20,7 @@ from api_gateway.auth.identity import Identity
 from api_gateway.gateway import Gateway
 from api_gateway.schedules import repository
 from api_gateway.sensors.service import check_feedable
+from api_gateway.sources.filters import check_filters
 
 QUEUE = "schedule"
 FORCE = "force-new-job-creation"
@@ -57,6 +58,7 @@ async def trigger(here: Gateway, caller: Identity, asked: Asked) -> UUID:
         tree = await load_tree(con, asked)
         await check_readable(con, caller, asked, tree)
         trigger = read_trigger(asked.message, tree, sensor_id=asked.sensor_id)
+        await check_filters(con, asked.message)
         await check_feedable(con, caller, outputs_of(trigger))
         request_hash = await state_of(con, asked, tree, trigger)
         if not asked.forced:

@@ -15,3 +15,13 @@ async def visible(con: Any, accounts: Sequence[int] | None, *, only_latest: bool
         accounts, only_latest,
     )  # fmt: skip
     return rows
+
+
+async def known(con: Any, sources: Sequence[int], accounts: Sequence[int]) -> tuple[set[int], set[int]]:
+    """Those of the sources, and those of the accounts, that exist."""
+    row = await con.fetchrow(
+        """select array(select id from source where id = any($1::int[])),
+                  array(select id from account where id = any($2::int[]))""",
+        sources, accounts,
+    )  # fmt: skip
+    return set(row[0]), set(row[1])
