@@ -4,7 +4,7 @@ import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 
-from flexstore import webhooks
+from flexstore import eventlog, webhooks
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -71,6 +71,7 @@ async def test_webhooks_hear_of_stored_data(service):
     for _ in range(2):  # the second time there is nothing new to tell
         assert (await service.post(sensor, **message)).status_code == 200
     async with service.store.connection() as con:
+        await eventlog.number(con)
         [told] = await con.fetch("select topic, payload from outbox")
     assert told["topic"] == "webhook"
     assert told["payload"]["webhook"] == hook.id

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flexmodel.errors import Invalid
-from flexstore import webhooks
+from flexstore import events, webhooks
+from flexstore.events import Type
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -12,20 +13,21 @@ DONE = "schedule.finished"
 DATA = {"job": "5f7f3b1e", "sensor": 7}
 
 
-async def add(store, account, receiver, events=()) -> webhooks.Webhook:
+async def add(store, account, receiver, types=()) -> webhooks.Webhook:
     async with store.connection() as con:
-        return await webhooks.add(con, account, receiver.url, events)
+        return await webhooks.add(con, account, receiver.url, types)
 
 
-async def announce(store, account, data=DATA, kind=DONE) -> int:
+async def tell(store, account, data=DATA) -> None:
     async with store.transaction() as con:
-        return await webhooks.announce(con, account, kind, data)
+        await events.tell(con, account, Type.SCHEDULE_FINISHED, data)
 
 
 async def until_empty(store, table: str) -> None:
-    """Wait until nothing is in the table."""
+    """Wait until no event waits, and nothing is in the table."""
+    query = f"select exists (select from event where position is null) or exists (select from {table})"
     async with asyncio.timeout(10), store.connection() as con:
-        while await con.fetchval(f"select count(*) from {table}"):  # noqa: ASYNC110 - the database has no event
+        while await con.fetchval(query):  # noqa: ASYNC110 - the database has no event
             await asyncio.sleep(0.02)
 
 
@@ -33,7 +35,7 @@ async def test_a_message_arrives_signed(store, account, receiver, delivering, at
     hook = await add(store, account, receiver)
     before = datetime.now(UTC)
     async with delivering():
-        assert await announce(store, account) == 1
+        await tell(store, account)
         [row] = await attempts(1)
         await until_empty(store, "outbox")
     [(headers, body)] = receiver.received
@@ -49,7 +51,7 @@ async def test_a_message_arrives_signed(store, account, receiver, delivering, at
 async def test_a_forged_message_does_not_verify(store, account, receiver, delivering):
     hook = await add(store, account, receiver)
     async with delivering():
-        await announce(store, account)
+        await tell(store, account)
         await receiver.until(1)
     [(headers, body)] = receiver.received
     forged = json.dumps(json.loads(body) | {"data": {"job": "another"}})
@@ -63,18 +65,20 @@ async def test_a_forged_message_does_not_verify(store, account, receiver, delive
 async def test_only_those_who_asked_are_told(store, account, receiver, delivering):
     async with store.connection() as con:
         stranger = await con.fetchval("insert into account (name) values ('stranger') returning id")
-        for owner, events in ((account, [DONE]), (account, []), (account, ["data.stored"]), (stranger, [])):
-            await webhooks.add(con, owner, receiver.url, events)
+        for owner, types in ((account, [DONE]), (account, []), (account, ["data.stored"]), (stranger, [])):
+            await webhooks.add(con, owner, receiver.url, types)
         off = await webhooks.add(con, account, receiver.url)
-        await webhooks.switch_off(con, off.id)
-        assert await webhooks.is_awaited(con, account, DONE)
-        assert not await webhooks.is_awaited(con, None, DONE)
+        await webhooks.disable(con, off, "it is not needed.")
+        assert await events.is_awaited(con, account, Type.SCHEDULE_FINISHED)
+        assert not await events.is_awaited(con, None, Type.SCHEDULE_FINISHED)
+        assert not await events.is_awaited(con, stranger + 1, Type.SCHEDULE_FINISHED)
+        await con.execute("delete from event")
     async with delivering():
-        assert await announce(store, account) == 2
-        assert await announce(store, None) == 0
+        await tell(store, account)
+        await tell(store, None)
         await until_empty(store, "outbox")
     assert len(receiver.received) == 2
-    assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 2
+    assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 1  # it is the same event
 
 
 async def test_what_is_rolled_back_is_told_to_nobody(store, account, receiver, delivering):
@@ -82,9 +86,9 @@ async def test_what_is_rolled_back_is_told_to_nobody(store, account, receiver, d
     async with delivering():
         with pytest.raises(ZeroDivisionError):
             async with store.transaction() as con:
-                await webhooks.announce(con, account, DONE, DATA)
+                await events.tell(con, account, Type.SCHEDULE_FINISHED, DATA)
                 raise ZeroDivisionError
-        await announce(store, account, {"job": "the next"})
+        await tell(store, account, {"job": "the next"})
         await receiver.until(1)
         await until_empty(store, "outbox")
     assert [json.loads(body)["data"] for _, body in receiver.received] == [{"job": "the next"}]
@@ -96,7 +100,7 @@ async def test_a_failed_attempt_is_repeated_with_the_same_id_and_a_new_signature
     hook = await add(store, account, receiver)
     receiver.answers = [503]
     async with delivering():
-        await announce(store, account)
+        await tell(store, account)
         first, second = await attempts(2)
         await until_empty(store, "outbox")
     assert (first["status"], first["error"]) == (503, "It answered 503 Service Unavailable.")
@@ -111,7 +115,7 @@ async def test_after_so_many_attempts_a_message_is_given_up(store, account, rece
     await add(store, account, receiver)
     receiver.answers = [500, 500, 500]
     async with delivering(webhook_attempts=2):
-        await announce(store, account)
+        await tell(store, account)
         rows = await attempts(2)
         await until_empty(store, "outbox")
     assert [row["status"] for row in rows] == [500, 500]
@@ -122,7 +126,7 @@ async def test_a_slow_webhook_does_not_hold_up_the_others_for_long(store, accoun
     await add(store, account, receiver)
     receiver.delay = 5.0
     async with delivering(webhook_attempts=1):
-        await announce(store, account)
+        await tell(store, account)
         [row] = await attempts(1)
     assert row["status"] is None
     assert row["error"] == "It did not answer within 0.5 seconds."
@@ -133,7 +137,7 @@ async def test_an_endless_answer_is_not_read(store, account, receiver, deliverin
     await add(store, account, receiver)
     receiver.endless = True
     async with delivering():
-        await announce(store, account)
+        await tell(store, account)
         [row] = await attempts(1)
         receiver.endless = False
     assert (row["status"], row["error"]) == (200, None)
@@ -144,7 +148,7 @@ async def test_redirects_are_not_followed(store, account, receiver, delivering, 
     await add(store, account, receiver)
     receiver.answers = [307]
     async with delivering(webhook_attempts=1):
-        await announce(store, account)
+        await tell(store, account)
         [row] = await attempts(1)
     assert row["error"] == "It answered 307 Temporary Redirect."
     assert len(receiver.received) == 1
@@ -154,18 +158,20 @@ async def test_a_webhook_that_is_gone_is_switched_off(store, account, receiver, 
     hook = await add(store, account, receiver)
     receiver.answers = [410]
     async with delivering():
-        await announce(store, account)
+        await tell(store, account)
         await attempts(1)
         await until_empty(store, "outbox")
-        assert await announce(store, account) == 0
+        await tell(store, account)
+        await until_empty(store, "outbox")
     async with store.connection() as con:
         again = await webhooks.get(con, hook.id)
     assert again is not None and not again.active
+    assert len(receiver.received) == 1
 
 
 async def test_a_deleted_webhook_is_told_nothing(store, account, receiver, delivering):
     hook = await add(store, account, receiver)
-    await announce(store, account)
+    await tell(store, account)
     async with store.connection() as con:
         await con.execute("delete from webhook where id = $1", hook.id)
     async with delivering():
@@ -177,7 +183,7 @@ async def test_nobody_listens_there(store, account, receiver, delivering, attemp
     async with store.connection() as con:
         await webhooks.add(con, account, "http://127.0.0.1:9/nobody")
     async with delivering(webhook_attempts=1):
-        await announce(store, account)
+        await tell(store, account)
         [row] = await attempts(1)
     assert row["status"] is None
     assert row["error"]
@@ -186,7 +192,7 @@ async def test_nobody_listens_there(store, account, receiver, delivering, attemp
 async def test_messages_wait_while_the_service_is_away(store, account, receiver, delivering):
     await add(store, account, receiver)
     for number in range(30):
-        await announce(store, account, {"number": number})
+        await tell(store, account, {"number": number})
     async with delivering():
         await receiver.until(30)
         await until_empty(store, "outbox")
@@ -196,7 +202,7 @@ async def test_messages_wait_while_the_service_is_away(store, account, receiver,
 async def test_old_attempts_are_forgotten(store, account, receiver, delivering, attempts):
     await add(store, account, receiver)
     async with delivering():
-        await announce(store, account)
+        await tell(store, account)
         await attempts(1)
         await until_empty(store, "outbox")
         async with store.connection() as con:
@@ -217,7 +223,7 @@ async def test_by_default_a_webhook_inside_is_not_reached(store, account, receiv
         await webhooks.add(con, account, receiver.url)
     async with delivering(webhook_private_addresses=False, webhook_attempts=1):
         async with store.transaction() as con:
-            await webhooks.announce(con, account, "schedule.finished", {})
+            await events.tell(con, account, Type.SCHEDULE_FINISHED, {})
         [row] = await attempts(1)
     assert "private address" in row["error"]
     assert receiver.received == []

@@ -1,7 +1,8 @@
 import asyncio
 
 import httpx
-from flexstore import webhooks
+from flexstore import events, webhooks
+from flexstore.events import Type
 from reporting.app import create_app
 from reporting.settings import ReportingSettings
 
@@ -12,7 +13,7 @@ async def test_the_application_delivers_while_it_lives(store, account, receiver,
     async with store.connection() as con:
         await webhooks.add(con, account, receiver.url)
     async with app.router.lifespan_context(app), store.transaction() as con:
-        await webhooks.announce(con, account, "schedule.finished", {})
+        await events.tell(con, account, Type.SCHEDULE_FINISHED, {})
     await asyncio.sleep(0.3)
     assert receiver.received == []  # it had ended before the message was there
     async with app.router.lifespan_context(app):

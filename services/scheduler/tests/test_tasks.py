@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from flexmodel.time import parse_moment
-from flexstore import jobs, running, series, webhooks
+from flexstore import eventlog, jobs, running, series, webhooks
 from flexstore.jobs import Job
 from flexstore.series import SeriesQuery
 from flexstore.store import Store
@@ -195,6 +195,7 @@ async def test_whoever_wants_to_know_is_told(store: Store, opened: Any, run: Run
 
 async def told(store: Store) -> list[tuple[str, str]]:
     async with store.connection() as con:
+        await eventlog.number(con)
         rows = await con.fetch("select payload from outbox where topic = 'webhook' order by id")
     return [(row["payload"]["type"], row["payload"]["data"]["job"]) for row in rows]
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from asyncpg import Record
 
-from flexstore import outbox
+from flexstore import events, outbox
 from flexstore.store import Connection
 
 LEASE = 15.0
@@ -58,39 +58,59 @@ class Swept:
 
 COLUMNS = ", ".join(f"job.{name}" for name in Job.__slots__)
 
-CREATE = """
-insert into job (
-    id, queue, account_id, user_id, asset_id, sensor_id, request, request_hash, info, trace_context
-)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-"""
+TOLD = f"told as ({events.TELL_OF_JOBS})"
+"""Beside every change of a job's state: the event that tells of it."""
+CREATE = f"""
+with changed as (
+    insert into job (
+        id, queue, account_id, user_id, asset_id, sensor_id, request, request_hash, info, trace_context
+    )
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    returning *
+), {TOLD}
+select from changed
+"""  # noqa: S608 - put together from constants
 GET = f"select {COLUMNS} from job where id = $1"  # noqa: S608 - put together from constants
 CLAIM = f"""
-update job
-set status = 'STARTED', claim = $2, attempts = attempts + 1, started_at = now(), heartbeat_at = now()
-where id = (
-    select id from job
-    where id = $1 and (status = 'QUEUED' or status = 'STARTED' and heartbeat_at < now() - $3::interval)
-    for update skip locked
-)
-returning {COLUMNS}
+with changed as (
+    update job
+    set status = 'STARTED', claim = $2, attempts = attempts + 1, started_at = now(), heartbeat_at = now()
+    where id = (
+        select id from job
+        where id = $1 and (status = 'QUEUED' or status = 'STARTED' and heartbeat_at < now() - $3::interval)
+        for update skip locked
+    )
+    returning *
+), {TOLD}
+select {COLUMNS} from changed job
 """  # noqa: S608 - put together from constants
 HEARTBEAT = "update job set heartbeat_at = now() where id = $1 and claim = $2"
-FINISH = """
-update job set status = 'FINISHED', claim = null, ended_at = now(), result = $3, info = info || $4, error = null,
-    traceback = null
-where id = $1 and claim = $2
-"""
-FAIL = """
-update job set status = 'FAILED', claim = null, ended_at = now(), error = $3, traceback = $4, info = info || $5
-where id = $1 and claim = $2
-"""
-RELEASE = """
-update job set status = 'QUEUED', claim = null, attempts = attempts - 1, started_at = null, heartbeat_at = null,
-    sent_at = now()
-where id = $1 and claim = $2
-returning id, queue, trace_context
-"""
+FINISH = f"""
+with changed as (
+    update job set status = 'FINISHED', claim = null, ended_at = now(), result = $3, info = info || $4, error = null,
+        traceback = null
+    where id = $1 and claim = $2
+    returning *
+), {TOLD}
+select true from changed
+"""  # noqa: S608 - put together from constants
+FAIL = f"""
+with changed as (
+    update job set status = 'FAILED', claim = null, ended_at = now(), error = $3, traceback = $4, info = info || $5
+    where id = $1 and claim = $2
+    returning *
+), {TOLD}
+select true from changed
+"""  # noqa: S608 - put together from constants
+RELEASE = f"""
+with changed as (
+    update job set status = 'QUEUED', claim = null, attempts = attempts - 1, started_at = null, heartbeat_at = null,
+        sent_at = now()
+    where id = $1 and claim = $2
+    returning *
+), {TOLD}
+select id, queue, trace_context from changed
+"""  # noqa: S608 - put together from constants
 FIND_SAME = f"""
 select {COLUMNS} from job
 where request_hash = $1 and account_id is not distinct from $2 and status = any($3::text[])
@@ -98,19 +118,22 @@ where request_hash = $1 and account_id is not distinct from $2 and status = any(
 order by created_at desc
 limit 1
 """  # noqa: S608 - put together from constants
-STALE = """
-update job
-set status = case when attempts < $2 then 'QUEUED' else 'FAILED' end,
-    claim = null, heartbeat_at = null, sent_at = now(),
-    started_at = case when attempts < $2 then null else started_at end,
-    ended_at = case when attempts < $2 then null else now() end,
-    error = case when attempts < $2 then null else
-        format('The worker that ran this job stopped without a word, %s times in a row.', attempts) end
-where id in (
-    select id from job where status = 'STARTED' and heartbeat_at < now() - $1::interval for update skip locked
-)
-returning id, queue, status, trace_context
-"""
+STALE = f"""
+with changed as (
+    update job
+    set status = case when attempts < $2 then 'QUEUED' else 'FAILED' end,
+        claim = null, heartbeat_at = null, sent_at = now(),
+        started_at = case when attempts < $2 then null else started_at end,
+        ended_at = case when attempts < $2 then null else now() end,
+        error = case when attempts < $2 then null else
+            format('The worker that ran this job stopped without a word, %s times in a row.', attempts) end
+    where id in (
+        select id from job where status = 'STARTED' and heartbeat_at < now() - $1::interval for update skip locked
+    )
+    returning *
+), {TOLD}
+select id, queue, status, trace_context from changed
+"""  # noqa: S608 - put together from constants
 UNSENT = """
 update job set sent_at = now()
 where id in (
@@ -165,16 +188,15 @@ async def claim(con: Connection, job_id: UUID, lease: float = LEASE) -> Job | No
 
 async def heartbeat(con: Connection, job_id: UUID, claim: UUID) -> bool:
     """Tell that the worker lives. False: the job is no longer its own."""
-    return _did_one(await con.execute(HEARTBEAT, job_id, claim))
+    return await con.execute(HEARTBEAT, job_id, claim) == "UPDATE 1"
 
 
 async def finish(
     con: Connection, job_id: UUID, claim: UUID, result: Mapping[str, Any] | None, info: Mapping[str, Any] | None = None
 ) -> bool:
     """Mark a job as done; `info` is added to what it had. False: it is no longer the worker's own."""
-    return _did_one(
-        await con.execute(FINISH, job_id, claim, None if result is None else dict(result), dict(info or {}))
-    )
+    ours = await con.fetchval(FINISH, job_id, claim, None if result is None else dict(result), dict(info or {}))
+    return ours is not None
 
 
 async def fail(
@@ -186,7 +208,7 @@ async def fail(
     info: Mapping[str, Any] | None = None,
 ) -> bool:
     """Mark a job as failed, with a sentence for the user. False: it is no longer the worker's own."""
-    return _did_one(await con.execute(FAIL, job_id, claim, error, traceback, dict(info or {})))
+    return await con.fetchval(FAIL, job_id, claim, error, traceback, dict(info or {})) is not None
 
 
 async def release(con: Connection, job_id: UUID, claim: UUID, due_at: datetime | None = None) -> bool:
@@ -228,7 +250,3 @@ async def sweep(con: Connection, lease: float = LEASE, unsent_after: float = 60.
 
 async def _announce(con: Connection, job: Mapping[str, Any] | Record, due_at: datetime | None = None) -> None:
     await outbox.put(con, outbox.TASK + job["queue"], {"job": str(job["id"])}, due_at, job["trace_context"])
-
-
-def _did_one(done: str) -> bool:
-    return done == "UPDATE 1"

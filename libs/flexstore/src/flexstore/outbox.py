@@ -3,19 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flexmodel.errors import Unavailable
-
 from flexstore.store import Connection, Store
+from flexstore.watching import Watch
 
 log = logging.getLogger(__name__)
 
 CHANNEL = "flexmesh_outbox"
 TASK = "task:"
+MAIL = "mail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ async def put(
 ) -> int:
     """Leave a message, to be sent when the caller's transaction is committed, or later if `due_at` says so.
 
-    The topic is `task:<queue>` for the broker, `webhook` for delivery.
+    The topic is `task:<queue>` for the broker, `webhook` for delivery, `mail` for a mail.
     """
     row = await con.fetchrow(PUT, topic, dict(payload), dict(headers or {}), due_at, CHANNEL)
     assert row is not None
@@ -98,43 +97,25 @@ class Relay:
         self.store = store
         self.deliver = deliver
         self.topics = list(topics)
-        self.poll = poll
         self.batch = batch
         self.patience = patience
         """Seconds that one delivery may take."""
         self.longest_wait = longest_wait
         """Seconds between attempts at most."""
-        self._wake = asyncio.Event()
+        self._watch = Watch(store, CHANNEL, self._relay, poll=poll)
 
     def poke(self) -> None:
         """Look into the outbox at once. To be called on the relay's event loop."""
-        self._wake.set()
+        self._watch.poke()
 
     async def run(self) -> None:
         """Relay until cancelled."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._listen())
-            both.create_task(self._relay())
+        await self._watch.run()
 
-    async def _listen(self) -> None:
-        """Be told of messages that other processes put. Without that, polling finds them a little later."""
-        while True:
-            with suppress(Unavailable):
-                await self.store.listen(CHANNEL, self.poke)
-            await asyncio.sleep(self.poll)
-
-    async def _relay(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                while await self._relay_batch():
-                    pass
-            except Unavailable as error:
-                log.warning("The outbox cannot be read: %s", error)
-            except Exception:  # whatever it is, for example tables that are not there yet: it must not end the relay
-                log.exception("The outbox cannot be read")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self.poll)
+    async def _relay(self) -> bool:
+        while await self._relay_batch():
+            pass
+        return False
 
     async def _relay_batch(self) -> int:
         """Deliver what is due, a few messages at a time. Returns how many there were."""

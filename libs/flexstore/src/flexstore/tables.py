@@ -351,7 +351,7 @@ class Outbox(SQLModel, table=True):
     __table_args__ = (Index("outbox_due_idx", "due_at"),)
     id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True))
     topic: str = Field(sa_column=Column(Text, nullable=False))
-    """`task:<queue>` for the broker, `webhook` for delivery."""
+    """`task:<queue>` for the broker, `webhook` for delivery, `mail` for a mail."""
     payload: dict[str, Any] = Field(default_factory=dict, sa_column=document())
     headers: dict[str, Any] = Field(default_factory=dict, sa_column=document())
     """W3C trace headers: where in a trace it was decided."""

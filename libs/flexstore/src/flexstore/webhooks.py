@@ -1,4 +1,4 @@
-"""Webhooks: who wants to be told of what, and the messages that tell them."""
+"""Webhooks: who wants to be told of events, the messages that tell them, and how that went."""
 
 import secrets
 from base64 import b64encode
@@ -10,46 +10,53 @@ from urllib.parse import urlsplit
 
 from flexmodel.errors import Invalid
 
-from flexstore.outbox import CHANNEL
+from flexstore import audit, events, outbox
 from flexstore.store import Connection
 
 TOPIC = "webhook"
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how secrets of the Standard Webhooks specification begin
 SECRET_BYTES = 32
 
-HEARS = "account_id = $1 and active and (events = '{}' or $2 = any(events))"
-
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A row of the table `webhook`, where the columns are explained."""
+    """A row of the table `webhook`, as far as delivery needs it; the columns are explained there."""
 
     id: int
     account_id: int
     url: str
     secret: str
-    events: Sequence[str]
+    old_secret: str | None
+    """The secret before this one, while it still counts."""
     active: bool
 
+    @property
+    def origin(self) -> str:
+        """Where it is. The rest of the address may be known to nobody else, so only this is written anywhere."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
-ADD = """
-insert into webhook (account_id, url, secret, events) values ($1, $2, $3, $4)
-returning id, account_id, url, secret, events, active
-"""
-GET = "select id, account_id, url, secret, events, active from webhook where id = $1"
-SWITCH_OFF = "update webhook set active = false where id = $1"
-IS_AWAITED = f"select exists (select from webhook where {HEARS})"  # noqa: S608 - put together from constants
-ANNOUNCE = f"""
-with told as (
-    insert into outbox (topic, headers, payload)
-    select '{TOPIC}', $4, jsonb_build_object(
-        'id', 'msg_' || gen_random_uuid(), 'webhook', id, 'type', $2::text, 'data', $3::jsonb
-    )
-    from webhook where {HEARS}
-    returning id
-)
-select count(*), case when count(*) > 0 then pg_notify('{CHANNEL}', '{TOPIC}') end from told
+
+COLUMNS = "id, account_id, url, secret, case when old_secret_until > now() then old_secret end, active"
+ADD = f"""
+insert into webhook (account_id, url, secret, events, assets, sensors, description) values ($1, $2, $3, $4, $5, $6, $7)
+returning {COLUMNS}
 """  # noqa: S608 - put together from constants
+GET = f"select {COLUMNS} from webhook where id = $1"  # noqa: S608 - put together from constants
+ROTATE = """
+update webhook set old_secret = secret, old_secret_until = now() + $3::interval, secret = $2 where id = $1
+"""
+NOTE_SUCCESS = "update webhook set failing_since = null where id = $1 and failing_since is not null"
+NOTE_FAILURE = """
+update webhook set failing_since = coalesce(failing_since, now()) where id = $1 returning now() - failing_since
+"""
+DISABLE = """
+update webhook set active = false, disabled_reason = $2, failing_since = null where id = $1 and active returning true
+"""
+ADMINISTRATORS = """
+select distinct u.email from users u join user_role ur on ur.user_id = u.id join role r on r.id = ur.role_id
+where u.account_id = $1 and u.active and r.name = 'account-admin'
+"""
 LOG = """
 insert into webhook_delivery (webhook_id, message_id, type, attempt, status, error, seconds)
 select id, $2, $3, $4, $5, $6, $7 from webhook where id = $1
@@ -57,15 +64,39 @@ select id, $2, $3, $4, $5, $6, $7 from webhook where id = $1
 FORGET = "delete from webhook_delivery where attempted_at < now() - $1::interval"
 
 
-async def add(con: Connection, account_id: int, url: str, events: Sequence[str] = ()) -> Webhook:
-    """Have `url` told of events of the account: of those types, or of all. The secret is made here."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Invalid({"url": [f"'{url}' is not an address that begins with https:// or http://."]})
-    secret = SECRET_PREFIX + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
-    row = await con.fetchrow(ADD, account_id, url, secret, list(events))
+async def add(
+    con: Connection,
+    account_id: int,
+    url: str,
+    types: Sequence[str] = (),
+    *,
+    assets: Sequence[int] = (),
+    sensors: Sequence[int] = (),
+    description: str = "",
+) -> Webhook:
+    """Have `url` told of events of the account: of those types, assets and sensors, or of all. It gets a secret."""
+    filters = list(types), list(assets), list(sensors)
+    row = await con.fetchrow(ADD, account_id, checked(url), new_secret(), *filters, description)
     assert row is not None
     return Webhook(*row)
+
+
+def checked(url: str) -> str:
+    """The address, if messages can be sent there."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        usable = False
+    if not usable or not url.isprintable() or " " in url:
+        raise Invalid({"url": [f"'{url}' is not an address that begins with https:// or http://."]})
+    if parts.username is not None:
+        raise Invalid({"url": ["Leave out the user and the password: messages are signed instead."]})
+    return url
+
+
+def new_secret() -> str:
+    return SECRET_PREFIX + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 async def get(con: Connection, webhook_id: int) -> Webhook | None:
@@ -73,33 +104,46 @@ async def get(con: Connection, webhook_id: int) -> Webhook | None:
     return None if row is None else Webhook(*row)
 
 
-async def is_awaited(con: Connection, account_id: int | None, type: str) -> bool:
-    """Whether anyone wants to be told of such an event of the account."""
-    awaited: bool = await con.fetchval(IS_AWAITED, account_id, type)
-    return awaited
+async def rotate(con: Connection, webhook_id: int, keep_old: timedelta) -> str:
+    """A new secret. The old one signs too for this long."""
+    secret = new_secret()
+    await con.execute(ROTATE, webhook_id, secret, keep_old)
+    return secret
 
 
-async def announce(
+async def send(
     con: Connection,
-    account_id: int | None,
-    type: str,
-    data: Mapping[str, Any],
+    webhook_id: int,
+    message_id: str,
+    body: Mapping[str, Any],
     headers: Mapping[str, str] | None = None,
-) -> int:
-    """Leave a message for each webhook of the account that hears of such events, as part of the caller's transaction.
-
-    Returns how many there are. What belongs to no account is announced to nobody. `headers` are the W3C trace headers
-    of where it happened, with which the delivery continues the trace.
-    """
-    row = await con.fetchrow(ANNOUNCE, account_id, type, dict(data), dict(headers or {}))
-    assert row is not None
-    told: int = row["count"]
-    return told
+) -> None:
+    """Leave a message for this webhook alone, whatever it hears of."""
+    await outbox.put(con, TOPIC, {"id": message_id, "webhook": webhook_id, **body}, headers=headers)
 
 
-async def switch_off(con: Connection, webhook_id: int) -> None:
-    """Tell it nothing more."""
-    await con.execute(SWITCH_OFF, webhook_id)
+async def note_success(con: Connection, webhook_id: int) -> None:
+    await con.execute(NOTE_SUCCESS, webhook_id)
+
+
+async def note_failure(con: Connection, webhook_id: int) -> timedelta:
+    """For how long nothing could be delivered by now."""
+    failing: timedelta | None = await con.fetchval(NOTE_FAILURE, webhook_id)
+    return failing or timedelta(0)
+
+
+async def disable(con: Connection, webhook: Webhook, reason: str) -> None:
+    """Tell it nothing more, and tell its owners that: in the audit log, as an event, and by mail."""
+    if not await con.fetchval(DISABLE, webhook.id, reason):
+        return
+    sentence = f"Webhook {webhook.id} to {webhook.origin} was disabled: {reason}"
+    await audit.record(con, sentence, account_id=webhook.account_id, details={"webhook": webhook.id})
+    told = {"webhook": webhook.id, "reason": reason}
+    await events.tell(con, webhook.account_id, events.Type.WEBHOOK_DISABLED, told)
+    text = f"{sentence}\n\nIt is told nothing more until somebody enables it again.\n"
+    for row in await con.fetch(ADMINISTRATORS, webhook.account_id):
+        mail = {"to": row["email"], "subject": f"Webhook {webhook.id} was disabled", "text": text}
+        await outbox.put(con, outbox.MAIL, mail)
 
 
 async def log(

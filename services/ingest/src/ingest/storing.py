@@ -1,4 +1,4 @@
-"""Writing beliefs, and telling the webhooks that asked to be told."""
+"""Writing beliefs, and telling those who follow a sensor's data."""
 
 from time import monotonic
 from typing import Any
@@ -6,16 +6,15 @@ from typing import Any
 import numpy as np
 from flexmodel.time import moment_of
 from flexserve import tracing
-from flexstore import webhooks
+from flexstore import events
+from flexstore.events import NOTICED_WITHIN, Type
 from flexstore.series import Beliefs, Written, write
 from flexstore.store import Connection
 
 from ingest.data.repository import Sensor
 
-DATA_STORED = "data.stored"
-
-REMEMBERED_SECONDS = 5.0
-"""After so long, a new webhook hears of stored data. Asking each time would cost more than most posts do."""
+NOTIFIED_SECONDS = 0.2
+"""Stored data are passed on at once no more often than this; who has just been told looks again soon."""
 
 
 class Storage:
@@ -23,22 +22,35 @@ class Storage:
 
     def __init__(self) -> None:
         self._awaited: dict[int | None, tuple[float, bool]] = {}
+        self._notified = 0.0
 
     async def store(self, con: Connection, sensor: Sensor, beliefs: Beliefs) -> Written:
-        if not await self._is_awaited(con, sensor.account):
-            return await write(con, beliefs)
-        async with con.transaction():
-            written = await write(con, beliefs)
-            if written.new or written.changed:
-                told = summary(sensor, beliefs, written)
-                await webhooks.announce(con, sensor.account, DATA_STORED, told, tracing.carrier())
+        if await self._is_awaited(con, sensor.account):
+            async with con.transaction():
+                written = await write(con, beliefs)
+                await self._tell(con, sensor, beliefs, written)
+            return written
+        written = await write(con, beliefs)
+        if await self._is_awaited(con, sensor.account):  # it took so long that somebody came meanwhile
+            await self._tell(con, sensor, beliefs, written)
         return written
 
+    async def _tell(self, con: Connection, sensor: Sensor, beliefs: Beliefs, written: Written) -> None:
+        if written.new or written.changed:
+            at_once = monotonic() >= self._notified + NOTIFIED_SECONDS
+            if at_once:
+                self._notified = monotonic()
+            data = summary(sensor, beliefs, written)
+            await events.tell(con, sensor.account, Type.DATA_STORED, data, tracing.carrier(), at_once=at_once)
+
     async def _is_awaited(self, con: Connection, account: int | None) -> bool:
+        """Whether anyone is to be told. Remembered for a while, because asking each time would cost more than most
+        posts do."""
         until, awaited = self._awaited.get(account, (0.0, False))
         if monotonic() >= until:
-            awaited = await webhooks.is_awaited(con, account, DATA_STORED)
-            self._awaited[account] = (monotonic() + REMEMBERED_SECONDS, awaited)
+            asked = monotonic()
+            awaited = await events.is_awaited(con, account, Type.DATA_STORED)
+            self._awaited[account] = (asked + NOTICED_WITHIN.total_seconds(), awaited)
         return awaited
 
 

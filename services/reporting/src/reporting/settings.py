@@ -22,4 +22,7 @@ class ReportingSettings(ServiceSettings):
         description="Whether webhooks may be at private addresses (localhost, 10.0.0.0/8, …). Only where all users of "
         "the platform may reach what is there: whoever adds a webhook decides where it sends.",
     )
+    webhook_disable_after_days: int = Field(
+        5, ge=1, le=365, description="A webhook to which nothing could be delivered for so many days is disabled."
+    )
     webhook_log_days: float = Field(30.0, gt=0, description="Days for which attempts to deliver are kept in the log.")

@@ -17,7 +17,8 @@ from flexmodel.trigger import Trigger, read_trigger
 from flexserve import tracing
 from flexserve.broker import BrokerApp
 from flexserve.loop import Loop
-from flexstore import running, sources, trees, webhooks
+from flexstore import events, running, sources, trees
+from flexstore.events import Type
 from flexstore.jobs import Job
 from flexstore.running import Outcome
 from flexstore.store import Connection, Store
@@ -32,7 +33,6 @@ from scheduler.solving.optimise import Options
 from scheduler.storing import KnownState, save
 
 QUEUE = "schedule"
-FINISHED, FAILED = "schedule.finished", "schedule.failed"
 SOURCE_NAME, SOURCE_TYPE, SOURCE_VERSION = "Flexmesh", "scheduler", "1"
 
 SCHEDULES = Counter("flexmesh_schedules", "Schedule jobs, by the state in which they were left.", ("state",))
@@ -62,7 +62,7 @@ def make_handler(settings: SchedulerSettings) -> running.Handler:
     async def handle(job: Job, store: Store) -> Outcome:
         if optimize.is_problem(job):
             with _phase("plan"):
-                return await optimize.solve(job, settings, FINISHED)
+                return await optimize.solve(job, settings)
         now = datetime.now(UTC)
         with _phase("read"):
             order = await read(job, store, now)
@@ -130,13 +130,13 @@ async def _save(con: Connection, *, job: Job, order: Order, made: Plan, source_i
             "sensors": [one.sensor for one in made.values],
             "result": made.result,
         }
-        await webhooks.announce(con, job.account_id, FINISHED, data, tracing.carrier())
+        await events.tell(con, job.account_id, Type.SCHEDULE_FINISHED, data, tracing.carrier())
 
 
 async def tell_failure(con: Connection, job: Job, reason: str) -> None:
-    """Announce a job that failed, in the transaction that says so."""
+    """Tell of a job that failed, in the transaction that says so."""
     data = {"job": str(job.id), "asset": job.asset_id, "error": reason}
-    await webhooks.announce(con, job.account_id, FAILED, data, tracing.carrier())
+    await events.tell(con, job.account_id, Type.SCHEDULE_FAILED, data, tracing.carrier())
 
 
 def _known_state(order: Order, made: Plan) -> KnownState | None:

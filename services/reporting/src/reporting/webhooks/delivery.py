@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any
@@ -81,7 +81,7 @@ class Delivery:
 
     async def _attempt(self, webhook: Webhook, message: Message) -> Attempt:
         body = body_of(message)
-        headers = {**signature(webhook.secret, message.payload["id"], body), **tracing.carrier()}
+        headers = {**signatures(webhook, message.payload["id"], body), **tracing.carrier()}
         start = perf_counter()
         status, error = None, None
         try:
@@ -99,6 +99,7 @@ class Delivery:
         return Attempt(status, error, perf_counter() - start)
 
     async def _note(self, webhook: Webhook, message: Message, attempt: Attempt) -> None:
+        longest = timedelta(days=self.settings.webhook_disable_after_days)
         async with self.store.transaction() as con:
             await webhooks.log(
                 con,
@@ -110,24 +111,30 @@ class Delivery:
                 error=attempt.error,
                 seconds=attempt.seconds,
             )
-            if attempt.status == httpx.codes.GONE:  # it says itself that it wants no more
-                await webhooks.switch_off(con, webhook.id)
+            if attempt.error is None:
+                await webhooks.note_success(con, webhook.id)
+            elif attempt.status == httpx.codes.GONE:
+                await webhooks.disable(con, webhook, "it answered 410 Gone, so it wants no more.")
+            elif await webhooks.note_failure(con, webhook.id) > longest:
+                reason = f"nothing could be delivered for {longest.days} days. The last attempt: {attempt.error}"
+                await webhooks.disable(con, webhook, reason)
 
 
 def body_of(message: Message) -> bytes:
     content: Mapping[str, Any] = {
         "type": message.payload["type"],
-        "timestamp": message.created_at,
+        "timestamp": message.payload.get("timestamp", message.created_at),
         "data": message.payload["data"],
     }
     return orjson.dumps(content)
 
 
-def signature(secret: str, message_id: str, body: bytes) -> dict[str, str]:
+def signatures(webhook: Webhook, message_id: str, body: bytes) -> dict[str, str]:
     """The headers by which the receiver knows that the message is ours, is new, and is not one it has had."""
     now = datetime.now(UTC)
+    secrets = [webhook.secret] if webhook.old_secret is None else [webhook.secret, webhook.old_secret]
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Signer(secret).sign(message_id, now, body.decode()),
+        "webhook-signature": " ".join(Signer(secret).sign(message_id, now, body.decode()) for secret in secrets),
     }

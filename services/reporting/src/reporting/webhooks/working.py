@@ -1,15 +1,17 @@
 """The work on webhooks that goes on as long as the service runs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 from flexmodel.errors import Unavailable
 from flexserve import logs
-from flexstore import webhooks
+from flexstore import eventlog, events, webhooks
 from flexstore.outbox import Relay
 from flexstore.store import Store
+from flexstore.watching import Watch
 
 from reporting.settings import ReportingSettings
 from reporting.webhooks.delivery import Delivery, http_client
@@ -18,13 +20,15 @@ log = logs.get(__name__)
 
 RESTART_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
+POLL_SECONDS, SOON_SECONDS = 5.0, 0.25
+"""How often to look for events that went unheard; and how soon again after there were some."""
 PATIENCE = 10.0
 """Seconds that a delivery may take besides waiting for the webhook."""
 
 
 @asynccontextmanager
 async def working(store: Store, settings: ReportingSettings) -> AsyncIterator[None]:
-    """Deliver what the outbox holds for webhooks, and forget old attempts, until the block ends."""
+    """Pass events on to webhooks, deliver what waits for them and forget old attempts, until the block ends."""
     async with http_client(settings) as client:
         relay = Relay(
             store,
@@ -33,7 +37,9 @@ async def working(store: Store, settings: ReportingSettings) -> AsyncIterator[No
             patience=settings.webhook_timeout + PATIENCE,
             longest_wait=settings.webhook_longest_wait,
         )
-        tasks = [asyncio.create_task(relaying(relay)), asyncio.create_task(forgetting(store, settings))]
+        watch = Watch(store, events.CHANNEL, partial(passing_on, store), poll=POLL_SECONDS, soon=SOON_SECONDS)
+        kept_up = [lasting(relay.run), lasting(watch.run), forgetting(store, settings)]
+        tasks = [asyncio.create_task(work) for work in kept_up]
         try:
             yield
         finally:
@@ -42,11 +48,17 @@ async def working(store: Store, settings: ReportingSettings) -> AsyncIterator[No
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def relaying(relay: Relay) -> None:
-    """Relay, whatever happens. The relay itself waits for a database that is away; anything else is a bug of ours."""
+async def passing_on(store: Store) -> bool:
+    """Number the events that wait, by which webhooks get their messages; says whether there were any."""
+    async with store.connection() as con:
+        return await eventlog.number(con) > 0
+
+
+async def lasting(run: Callable[[], Awaitable[None]]) -> None:
+    """Run, whatever happens. A database that is away is waited for in there; anything else is a bug of ours."""
     while True:
         try:
-            await relay.run()
+            await run()
         except Exception:
             log.exception("the delivery of webhooks broke down and starts again")
         await asyncio.sleep(RESTART_SECONDS)

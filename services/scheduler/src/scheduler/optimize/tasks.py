@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any
 
 from flexserve import tracing
-from flexstore import webhooks
+from flexstore import events
+from flexstore.events import Type
 from flexstore.jobs import Job
 from flexstore.running import Outcome
 from flexstore.store import Connection
@@ -23,16 +24,14 @@ def is_problem(job: Job) -> bool:
     return KIND in job.request
 
 
-async def solve(job: Job, settings: SchedulerSettings, event: str) -> Outcome:
-    """The outcome of the job, announced as `event`."""
+async def solve(job: Job, settings: SchedulerSettings) -> Outcome:
     question = await asyncio.to_thread(read, job.request[KIND], settings.optimize_largest)
     # The solver works outside the interpreter's lock, so heartbeats and other jobs go on meanwhile.
     found = await asyncio.to_thread(answer, question, Options(seconds=settings.solve_seconds))
-    announce = partial(_announce, job=job, event=event, found=found)
-    return Outcome(result=found, info={"warnings": found["warnings"]}, save=announce)
+    return Outcome(result=found, info={"warnings": found["warnings"]}, save=partial(_tell, job=job, found=found))
 
 
-async def _announce(con: Connection, *, job: Job, event: str, found: dict[str, Any]) -> None:
+async def _tell(con: Connection, *, job: Job, found: dict[str, Any]) -> None:
     result = {key: found[key] for key in ("status", "currency", "total", "gap")}
     data: dict[str, Any] = {"job": str(job.id), "asset": None, "sensors": [], "result": result}
-    await webhooks.announce(con, job.account_id, event, data, tracing.carrier())
+    await events.tell(con, job.account_id, Type.SCHEDULE_FINISHED, data, tracing.carrier())

@@ -10,7 +10,7 @@ down_revision = "0005"
 
 MOMENT = sa.DateTime(timezone=True)
 EMPTY = sa.text("'{}'")
-DOCUMENT = {"server_default": sa.text("'{}'::jsonb"), "nullable": False}
+NO_KEYS = sa.text("'{}'::jsonb")
 
 
 def upgrade() -> None:
@@ -23,8 +23,8 @@ def upgrade() -> None:
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("assets", ARRAY(sa.Integer()), nullable=False),
         sa.Column("sensors", ARRAY(sa.Integer()), nullable=False),
-        sa.Column("data", JSONB(), **DOCUMENT),
-        sa.Column("headers", JSONB(), **DOCUMENT),
+        sa.Column("data", JSONB(), server_default=NO_KEYS, nullable=False),
+        sa.Column("headers", JSONB(), server_default=NO_KEYS, nullable=False),
         sa.Column("created_at", MOMENT, server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("position"),
