@@ -153,6 +153,8 @@ async def test_posts_are_passed_on(house: Any, toy: Any, add_site: Any) -> None:
     assert path == f"/internal/sensors/{power}/data"
     assert json.loads(sent) == body
     assert headers["x-flexmesh-user"] == str(toy.user_id)
+    told = json.loads(headers["x-flexmesh-sensor"])
+    assert (told["unit"], told["resolution"], told["account"]) == ("kW", 900, toy.account_id)
     assert headers["authorization"].startswith("Bearer ")
     assert headers["authorization"] != toy.client.headers["authorization"]
     files = {"uploaded-files": ("values.csv", b"event_start,event_value\n", "text/csv")}

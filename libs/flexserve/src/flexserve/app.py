@@ -10,6 +10,7 @@ from fastapi.datastructures import Default
 
 from flexserve import health, logs, metrics, tracing
 from flexserve.answers import OrjsonResponse
+from flexserve.direct import Direct
 from flexserve.errors import ErrorStyle, ErrorStyles
 from flexserve.health import Check
 from flexserve.middleware import Observed
@@ -45,6 +46,8 @@ def create_app(
     )
     styles = ErrorStyles(error_styles)
     styles.install(app)
+    if not tracing.is_on():  # FastAPI's own way makes spans of what it does
+        app.add_middleware(Direct, routes=app.router.routes)
     limit = settings.max_body_bytes if max_body_bytes is None else max_body_bytes
     app.add_middleware(Observed, service=service, styles=styles, max_body_bytes=limit)
     app.router.routes += health.routes(service, VERSION, checks, settings.readiness_timeout)

@@ -23,18 +23,18 @@ type FindDue = Callable[[], Awaitable[Sequence[Message]]]
 
 
 class Beat:
-    """Publishes what `find_due` says is due, on the loop, until stopped.
+    """Publishes what `find_due` says is due, on the loop, until stopped or until the worker of `app` stops.
 
     Any number may run at once, in one process or in many: `find_due` tells each thing to one of them only, and again
     later if nothing came of it.
     """
 
     def __init__(self, app: BrokerApp, loop: Loop, find_due: FindDue, *, every: float = 1.0) -> None:
+        self._app = app
         self._loop = loop
         self._find_due = find_due
         self._publisher = Publisher(app)
         self._every = every
-        self._stopping = threading.Event()
         self._service = Service(app, scheduler_cls=partial(_Scheduler, beat=self), remote_control=False)
         self._thread = threading.Thread(target=self._service.start, name="beat", daemon=True)
 
@@ -42,8 +42,7 @@ class Beat:
         self._thread.start()
 
     def stop(self) -> None:
-        self._service.stop()
-        self._stopping.set()
+        self._app.stopping.set()
         self._thread.join(STOP_SECONDS)
         self._publisher.close()
 
@@ -57,7 +56,8 @@ class Beat:
             log.warning("what is due waits", error=error.message)
         except Exception:  # whatever it is, for example tables that are not there yet: it must not end the beat
             log.exception("what is due could not be looked up")
-        self._stopping.wait(self._every)
+        if self._app.stopping.wait(self._every):
+            self._service.stop()
 
     async def _send_due(self) -> None:
         for queue, arguments in await self._find_due():

@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flexserve import logs, metrics
+from flexserve.direct import TEMPLATE
 from flexserve.errors import ErrorStyles, Failure, failure_of
 
 log = logs.get("flexserve.access")
@@ -94,6 +95,8 @@ class _Answer:
 
 def route_template(scope: Scope) -> str:
     """The path with parameter names for values, so that it stays one of few."""
+    if TEMPLATE in scope:
+        return str(scope[TEMPLATE])
     # FastAPI keeps the full template of an included router's route only here; `route.path` lacks the router's prefix.
     context = scope.get("fastapi", {}).get("effective_route_context")
     template = getattr(context, "path_format", None) or getattr(scope.get("route"), "path", None)

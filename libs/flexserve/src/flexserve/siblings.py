@@ -9,6 +9,8 @@ import orjson
 from flexmodel.errors import Unavailable
 from opentelemetry.trace import SpanKind
 from pydantic import SecretStr
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -17,6 +19,8 @@ from flexserve.errors import raise_for
 
 USER_HEADER = "X-Flexmesh-User"
 ACCOUNT_HEADER = "X-Flexmesh-Account"
+SENSOR_HEADER = "X-Flexmesh-Sensor"
+"""What the caller has just read of the sensor in the path, as JSON, so that it need not be looked up twice."""
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 _ATTEMPTS = 3
 
@@ -35,6 +39,14 @@ class Answer:
 
     def json(self) -> Any:
         return orjson.loads(self.content)
+
+
+async def acting_user(request: Request) -> int:
+    """A FastAPI dependency: for which user another of our services asks."""
+    try:
+        return int(request.headers[USER_HEADER])
+    except (KeyError, ValueError):
+        raise HTTPException(400, f"The header {USER_HEADER} must name the user by id.") from None
 
 
 class Way(Protocol):

@@ -1,12 +1,12 @@
 """Routes of `/api/v1`: strict JSON in, and RFC 9457 problems where something is wrong."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from flexmodel.errors import first_sentence
+from flexserve.direct import Around, Handle
 from flexserve.errors import Failure, problem
 from starlette.exceptions import HTTPException
 
@@ -15,12 +15,13 @@ from api_gateway.idempotency import once
 from api_gateway.routing import StrictRequest
 
 
-class ProblemRoute(APIRoute):
+class ProblemRoute(Around, APIRoute):
     """A route whose refusals, those of what it demands of its caller included, are problems."""
 
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        handle = super().get_route_handler()
+    def get_route_handler(self) -> Handle:
+        return self.around(super().get_route_handler())
 
+    def around(self, handle: Handle) -> Handle:
         async def strictly(request: Request) -> Response:
             try:
                 return await once(StrictRequest(request.scope, request.receive), handle)
@@ -34,7 +35,7 @@ class ProblemRoute(APIRoute):
 
 def failure(rejected: Rejected) -> Failure:
     """A refusal in the words of `/api/v3_0`, without its envelope."""
-    message = rejected.body.get("message", "")
+    message = rejected.body.get("message") or " ".join(rejected.body.get("errors", ()))
     fields = message if isinstance(message, Mapping) else None
     detail = str(message) if fields is None else first_sentence(fields)
     return Failure(rejected.status, detail, fields, rejected.headers or {}, rejected)

@@ -7,6 +7,7 @@ import orjson
 from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from flexserve.direct import Around, Handle
 from pydantic import BaseModel, ValidationError
 
 from api_gateway.answers import Rejected, nested, plain, unprocessable
@@ -36,12 +37,13 @@ class StrictRequest(Request):
         return self._json
 
 
-class WireRoute(APIRoute):
+class WireRoute(Around, APIRoute):
     """A route that reads strict JSON and refuses every other kind of body by name."""
 
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        handle = super().get_route_handler()
+    def get_route_handler(self) -> Handle:
+        return self.around(super().get_route_handler())
 
+    def around(self, handle: Handle) -> Handle:
         async def strictly(request: Request) -> Response:
             try:
                 return await once(StrictRequest(request.scope, request.receive), handle)

@@ -15,6 +15,7 @@ from flexstore.store import Connection
 
 FEW = 100
 """Up to here one statement with the rows in it is quicker than COPY."""
+COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,23 @@ async def write(con: Connection, beliefs: Beliefs) -> Written:
     )
     parts = generations(rows) if plain else [rows]
     alone = len(rows) <= FEW and len(parts) == 1 and not con.is_in_transaction()
+
+    async def attempt() -> Written:
+        async with nullcontext() if alone else con.transaction():
+            return await _write_parts(con, parts, plain)
+
     # Rows are written in the order of their key, so that writers wait for one another rather than lock up. The retry is
     # for what else a transaction does: a caller's own locks, or chunks that TimescaleDB makes on the way.
-    async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type((asyncpg.DeadlockDetectedError, asyncpg.SerializationError)),
-        wait=wait_random_exponential(0.05, max=1.0),
-        stop=stop_after_attempt(5),
-        reraise=True,
-    ):
-        with attempt:
-            async with nullcontext() if alone else con.transaction():
-                written = await _write_parts(con, parts, plain)
-    return written
+    try:
+        return await attempt()
+    except COLLISIONS:
+        again = AsyncRetrying(
+            retry=retry_if_exception_type(COLLISIONS),
+            wait=wait_random_exponential(0.05, max=1.0),
+            stop=stop_after_attempt(4),
+            reraise=True,
+        )
+        return await again(attempt)
 
 
 async def _write_parts(con: Connection, parts: Sequence[Rows], plain: bool) -> Written:

@@ -1,10 +1,12 @@
 """`/sensors/{id}/data` and what is derived from it: values, uploads, statistics, status."""
 
+import json
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from flexmodel.errors import Invalid
+from flexserve.siblings import SENSOR_HEADER
 from flexstore import series
 from flexstore.series import Stats
 
@@ -75,9 +77,22 @@ async def passed_on(sensor: Found, here: Gateway, request: Request, path: str) -
             user=sensor.caller.user_id,
             account=sensor.caller.account_id,
             content=await request.body(),
-            headers={"Content-Type": request.headers.get("content-type", "")},
+            headers={"Content-Type": request.headers.get("content-type", ""), SENSOR_HEADER: as_told(sensor)},
         )
     return Response(answer.content, answer.status_code, media_type="application/json")
+
+
+def as_told(sensor: Found) -> str:
+    """The sensor as other services are told of it, in ASCII because it travels in a header."""
+    return json.dumps(
+        {
+            "name": sensor["name"],
+            "unit": sensor["unit"],
+            "resolution": sensor["event_resolution"].total_seconds(),
+            "timezone": sensor["timezone"],
+            "account": sensor["account_id"],
+        }
+    )
 
 
 @router.delete("/data", status_code=204, response_class=Empty, summary="Delete sensor data.")

@@ -2,19 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Request
 from flexserve.answers import OrjsonResponse
 from flexserve.middleware import too_large
-from flexserve.siblings import USER_HEADER
+from flexserve.siblings import SENSOR_HEADER, acting_user
 from flexstore.series import Written
 
+from ingest.data.repository import told_sensor
 from ingest.data.rules import refuse
 from ingest.data.schemas import read_post
 from ingest.ingest import Here
 
 router = APIRouter(prefix="/internal/sensors")
 
-ActingUser = Annotated[int, Header(alias=USER_HEADER, description="The id of the user whose values these are.")]
+ActingUser = Annotated[int, Depends(acting_user)]
+"""The user whose values these are."""
 
 
 @router.post("/{sensor_id}/data")
@@ -25,7 +27,9 @@ async def post_data(sensor_id: int, user: ActingUser, here: Here, request: Reque
     body = await request.body()
     if len(body) > here.settings.post_max_bytes:
         raise too_large(here.settings.post_max_bytes)
-    return stored(await here.posting.take(sensor_id, user, read_post(body)))
+    told = request.headers.get(SENSOR_HEADER)
+    sensor = sensor_id if told is None else told_sensor(sensor_id, told)
+    return stored(await here.posting.take(sensor, user, read_post(body)))
 
 
 def stored(written: Written, **more: int) -> OrjsonResponse:

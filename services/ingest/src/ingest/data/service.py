@@ -25,10 +25,11 @@ class Posting:
         self.sources = sources
         self.max_events = max_events
 
-    async def take(self, sensor_id: int, user_id: int, post: Post) -> Written:
+    async def take(self, sensor: int | Sensor, user_id: int, post: Post) -> Written:
         # No transaction here: a few values are one statement, which is its own.
         async with self.store.connection() as con:
-            sensor = await find_sensor(con, sensor_id)
+            if not isinstance(sensor, Sensor):
+                sensor = await find_sensor(con, sensor)
             source = await self.sources.of(con, user_id)
             return await self.storage.store(con, sensor, beliefs_of(post, sensor, source, self.max_events))
 
