@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from flexmodel.errors import NotFound
 
 from ingest.connectors.http_json import HttpJson
-from ingest.connectors.kinds import AnyKind, Puller
+from ingest.connectors.kinds import AnyKind, Listener, Puller
 
-ALL: tuple[AnyKind, ...] = (HttpJson(),)
+ALL: tuple[AnyKind, ...] = (OpenMeteo(), OpenWeatherMap(), CarbonIntensity(), HttpJson())
 KINDS: Mapping[str, AnyKind] = {kind.name: kind for kind in ALL}
 PULLED = [kind.name for kind in ALL if isinstance(kind, Puller)]
 """Those that run again and again."""
+LISTENING = [kind.name for kind in ALL if isinstance(kind, Listener)]
+"""Those that listen all the time."""
 
 
 def kind_of(name: str) -> AnyKind:

@@ -7,9 +7,8 @@ import numpy as np
 import polars as pl
 from flexmodel.quantities import tidy
 from flexmodel.time import Instants, ceil, floor, instant
-from numpy.typing import NDArray
-
 from ingest.data.rules import DAY, MICROSECOND, Values
+from numpy.typing import NDArray
 
 Meaning = Literal["level", "last", "amount", "counter", "event"]
 """What a reading says of its sensor; docs/how-to/mqtt.md tells users when to take which."""
@@ -33,7 +32,8 @@ def ticks(start: datetime, end: datetime, resolution: timedelta, zone: tzinfo) -
     found = moments[wall % DAY % (resolution // MICROSECOND) == 0]
     first = np.searchsorted(found, instant(start), side="right") - 1
     last = np.searchsorted(found, instant(end), side="left")
-    return found[first : last + 1]
+    bounds: Instants = found[first : last + 1]
+    return bounds
 
 
 def values_of(meaning: Meaning, bounds: Instants, times: Instants, readings: Values, longest_gap: timedelta) -> Values:
