@@ -127,6 +127,8 @@ WRONG = [
     ({"horizon": "x"}, "horizon"),
     ({"source": 999}, "source"),
     ({"source": "me"}, "source"),
+    ({"source-type": "forecaster"}, "source-type"),
+    ({"source-type": ""}, "source-type"),
     ({"foo": 1}, "foo"),
 ]
 
@@ -139,6 +141,8 @@ async def test_wrong_questions(toy: Any, add_site: Any, subtests: Any) -> None:
             params = {key: value for key, value in (good | change).items() if value is not None}
             answer = await toy.get(f"/sensors/{power}/data", 422, **params)
             assert list(answer["message"]["combined_sensor_data_description"]) == [field]
+    answer = await toy.get(f"/sensors/{power}/data", 404, **good, **{"source-account": 999})
+    assert answer == {"message": "Account 999 not found", "status": 404}
     answer = await toy.get("/sensors/abc/data", 422, **good)
     assert answer["message"]["combined_sensor_data_description"]["sensor"] == ["Not a valid integer."]
     assert (await toy.get("/sensors/999/data", 404, **good)) == {"message": "Sensor 999 not found", "status": 404}

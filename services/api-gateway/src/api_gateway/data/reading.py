@@ -12,6 +12,7 @@ from flexmodel.time import Duration
 from flexstore import series
 from flexstore.series import Series, SeriesQuery
 
+from api_gateway.data import repository
 from api_gateway.data.schemas import DataQuery
 
 GRID_OF_INSTANTS = timedelta(minutes=5)
@@ -107,4 +108,13 @@ def on_steps(found: Series, sensor: Any, asked: Asked, unit: str) -> Array:
 
 async def read(con: Any, sensor: Any, asked: Asked, unit: str) -> Array:
     [found] = await series.read(con, [asked.query])
+    if asked.query.types and not len(found):
+        await check_type(con, sensor["id"], asked.query.types[0])
     return on_steps(found, sensor, asked, unit)
+
+
+async def check_type(con: Any, sensor_id: int, source_type: str) -> None:
+    """Refuse to read what sources of a type said if none ever said anything. Asked only when nothing was found."""
+    if not await repository.heard_of_type(con, sensor_id, source_type):
+        sentence = f"No data source with source-type '{source_type}' has recorded any data on this sensor."
+        raise Invalid({"source-type": [sentence]})

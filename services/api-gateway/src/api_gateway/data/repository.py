@@ -9,6 +9,17 @@ async def source_exists(con: Any, source_id: int) -> bool:
     return bool(await con.fetchval("select true from source where id = $1", source_id))
 
 
+async def heard_of_type(con: Any, sensor_id: int, source_type: str) -> bool:
+    """Whether a source of this type has ever said anything about the sensor."""
+    found: bool = await con.fetchval(
+        """select exists (select from belief join source on source.id = belief.source_id
+                          where sensor_id = $1 and type = $2)""",
+        sensor_id,
+        source_type,
+    )
+    return found
+
+
 async def delete_between(
     con: Any, sensor_id: int, source_id: int | None, start: datetime | None, until: datetime | None
 ) -> int:

@@ -19,6 +19,7 @@ from api_gateway.data.schemas import UPLOAD, DataDeletion, DataPost, DataQuery, 
 from api_gateway.data.status import status_of, utc_now
 from api_gateway.gateway import Gateway, Here
 from api_gateway.routing import COMBINED, QueryReader, WireRoute, body_of, names_fields_under, parameters_of
+from api_gateway.sources.filters import check_asked
 from api_gateway.times import clock_duration
 
 router = APIRouter(prefix="/sensors/{id}", tags=["Sensor data"], route_class=WireRoute)
@@ -42,8 +43,7 @@ async def get_data(
     with fields_under(WHERE):
         asked = reading.understand(sensor.row, query, here.settings.most_values)
         async with here.store.connection() as con:
-            if query.source is not None and not await repository.source_exists(con, query.source):
-                raise Invalid({"source": [f"No data source found with id {query.source}."]})
+            await check_asked(con, query.source, query.source_account)
             values = await reading.read(con, sensor.row, asked, query.unit)
     return Json(
         PROCESSED

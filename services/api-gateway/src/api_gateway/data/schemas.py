@@ -19,7 +19,9 @@ class DataQuery(Query):
     prior: Moment | None = Field(default=None, description="Only what was believed at or before this moment.")
     source: Id | None = None
     source_account: Id | None = Field(default=None, validation_alias=AliasChoices("source-account", "source_account"))
-    source_type: Text | None = Field(default=None, validation_alias=AliasChoices("source-type", "source_type"))
+    source_type: Text | None = Field(
+        default=None, min_length=1, validation_alias=AliasChoices("source-type", "source_type")
+    )
 
 
 class DataPost(Input):

@@ -1,12 +1,24 @@
-"""Whether the sources and accounts that a configuration wants to hear exist."""
+"""Whether the sources and accounts that a request or a configuration wants to hear exist."""
 
 from typing import Any
 
-from flexmodel.errors import Invalid
+from flexmodel.errors import Invalid, NotFound
 from flexmodel.references import Named, filters_in
 
 from api_gateway.fields import LARGEST_ID
 from api_gateway.sources.repository import known
+
+
+async def check_asked(con: Any, source: int | None, account: int | None) -> None:
+    """Refuse to read what a source, or the sources of an account, said if there is no such source or account."""
+    if source is None and account is None:
+        return
+    wanted = [[] if one is None else [one] for one in (source, account)]
+    sources, accounts = await known(con, *wanted)
+    if source is not None and not sources:
+        raise Invalid({"source": [f"No data source found with id {source}."]})
+    if account is not None and not accounts:
+        raise NotFound(f"Account {account} not found")
 
 
 async def check_filters(con: Any, config: Any) -> None:
