@@ -44,10 +44,19 @@ def schedule_worker() -> int:
     return worker.run(settings)
 
 
+def connector_worker() -> int:
+    from ingest.connectors import worker  # noqa: PLC0415
+    from ingest.settings import IngestSettings  # noqa: PLC0415
+
+    settings = load(IngestSettings)
+    start_logs(settings, worker.SERVICE)
+    return worker.run(settings)
+
+
 SERVICES: dict[str, Callable[[], int]] = {
     "gateway": gateway,
     "ingest": ingest,
     "scheduler": scheduler,
     "reporting": reporting,
 }
-WORKERS: dict[str, Callable[[], int]] = {"schedule": schedule_worker}
+WORKERS: dict[str, Callable[[], int]] = {"schedule": schedule_worker, "connector": connector_worker}

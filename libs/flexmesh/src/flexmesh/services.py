@@ -18,6 +18,8 @@ from flexserve.siblings import Sibling
 from flexserve.worker import Worker
 from flexstore.store import Store
 from ingest.app import create_app as create_ingest
+from ingest.connectors import gauges
+from ingest.connectors import worker as connectors
 from ingest.settings import IngestSettings
 from reporting.app import create_app as create_reporting
 from reporting.settings import ReportingSettings
@@ -36,10 +38,12 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, st
     if stop.asked:
         return
     async with AsyncExitStack() as stack:
-        with steps.step("Services", "gateway, ingest, scheduler, reporting"):
+        with steps.step("Services", "gateway, ingest, connectors, scheduler, reporting"):
             store = await Store.connect(settings.database_url, application="flexmesh")
             stack.push_async_callback(store.close)
             stack.enter_context(schedule_worker(settings))
+            stack.enter_context(connectors.at_work(load(IngestSettings, **shared(settings))))
+            stack.enter_context(gauges.shown(store))
             backs = {
                 "ingest": create_ingest(load(IngestSettings, **shared(settings)), store),
                 "scheduler": create_scheduler(load(SchedulerSettings, **shared(settings))),

@@ -9,6 +9,7 @@ from flexserve.app import create_app as create_service
 from flexserve.health import Check
 from flexstore.store import Store
 
+from ingest.connectors import gauges
 from ingest.data import routes as data
 from ingest.files import routes as files
 from ingest.ingest import Ingest
@@ -32,6 +33,7 @@ def create_app(settings: IngestSettings, store: Store | None = None) -> FastAPI:
                 )
                 stack.push_async_callback(own.close)
                 app.state.ingest = Ingest(own, settings)
+            stack.enter_context(gauges.shown(app.state.ingest.store))
             yield
 
     async def ping() -> None:

@@ -21,6 +21,19 @@ class IngestSettings(ServiceSettings):
         50.0, gt=0, description="How large an Excel file may be once it is unpacked, in megabytes."
     )
 
+    worker_concurrency: int = Field(
+        8, ge=1, le=256, description="How many connectors one worker process runs at a time; they mostly wait."
+    )
+    connector_timeout: float = Field(
+        30.0, gt=0, le=60, description="Seconds that a connector waits for the whole of an answer."
+    )
+    connector_max_mb: float = Field(20.0, gt=0, description="The largest answer a connector takes, in megabytes.")
+    connector_private_addresses: bool = Field(
+        False,
+        description="Whether connectors may ask private addresses (localhost, 10.0.0.0/8, …). Only where all who may "
+        "add connectors may reach what is there.",
+    )
+
     @property
     def post_max_bytes(self) -> int:
         return int(self.post_max_mb * MEGABYTE)
@@ -32,3 +45,7 @@ class IngestSettings(ServiceSettings):
     @property
     def upload_max_unpacked_bytes(self) -> int:
         return int(self.upload_max_unpacked_mb * MEGABYTE)
+
+    @property
+    def connector_max_bytes(self) -> int:
+        return int(self.connector_max_mb * MEGABYTE)

@@ -73,6 +73,18 @@ update connector set
     next_run_at = now() + $4::interval
 where id = $1 and claim = $2
 """
+HEAR = """
+update connector set
+    last_run_at = now(), last_success_at = now(), last_error = null, failures = 0, data_until = greatest(data_until, $3)
+where id = $1 and claim = $2
+"""
+LISTENING = """
+select connector.id, md5(concat(connector.name, connector.config, connector.secrets, (
+    select string_agg(concat(series, ' ', sensor_id), ',' order by series) from connector_sensor
+    where connector_id = connector.id
+))) as version
+from connector where enabled and kind = any($1::text[])
+"""
 SENSORS = """
 select link.series, sensor.id, sensor.name, sensor.unit, sensor.event_resolution, sensor.timezone, asset.account_id
 from connector_sensor link join sensor on sensor.id = link.sensor_id join asset on asset.id = sensor.asset_id
@@ -121,6 +133,11 @@ async def due(con: Connection, kinds: Sequence[str], most: int = 100) -> list[in
     return [row["id"] for row in await con.fetch(DUE, list(kinds), RESEND, most)]
 
 
+async def listening(con: Connection, kinds: Sequence[str]) -> dict[int, str]:
+    """The connectors that should be listening, each with a version of what it is told."""
+    return {row["id"]: row["version"] for row in await con.fetch(LISTENING, list(kinds))}
+
+
 async def claim(con: Connection, number: int, lease: timedelta, *, forced: bool) -> Connector | None:
     """Begin a run; None if one is under way, or unless `forced` if it is not due."""
     row = await con.fetchrow(CLAIM, number, uuid4(), lease, forced)
@@ -139,6 +156,11 @@ async def free(con: Connection, connector: Connector) -> None:
 
 async def succeed(con: Connection, connector: Connector, data_until: datetime | None) -> None:
     await con.execute(SUCCEED, connector.id, connector.claim, data_until)
+
+
+async def hear(con: Connection, connector: Connector, data_until: datetime | None) -> None:
+    """Note that values come."""
+    await con.execute(HEAR, connector.id, connector.claim, data_until)
 
 
 async def fail(con: Connection, connector: Connector, reason: str, wait: timedelta) -> None:

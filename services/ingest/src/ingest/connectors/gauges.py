@@ -1,0 +1,50 @@
+"""How connectors do, as metrics: looked up whenever they are asked for, so that any process may show them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from flexserve import metrics
+from flexstore.store import Store
+from prometheus_client import Gauge
+
+LABELS = ("connector", "kind")
+
+AGE = Gauge(
+    "flexmesh_connector_success_age_seconds", "Time since a connector's last good run, or since it began.", LABELS
+)
+INTERVAL = Gauge("flexmesh_connector_interval_seconds", "Time between two runs of a connector.", LABELS)
+AHEAD = Gauge(
+    "flexmesh_connector_data_ahead_seconds",
+    "How far into the future a connector's data reach; negative: the past.",
+    LABELS,
+)
+FAILURES = Gauge("flexmesh_connector_failures", "Runs of a connector that failed since its last good one.", LABELS)
+
+STATES = """
+select id::text, kind, extract(epoch from now() - coalesce(last_success_at, created_at))::float8,
+    extract(epoch from every)::float8, extract(epoch from data_until - now())::float8, failures
+from connector where enabled
+"""
+
+
+@contextmanager
+def shown(store: Store) -> Iterator[None]:
+    """Have the metrics of this process tell of the connectors in the store."""
+
+    async def look() -> None:
+        async with store.connection() as con:
+            rows = await con.fetch(STATES)
+        for gauge in (AGE, INTERVAL, AHEAD, FAILURES):
+            gauge.clear()
+        for number, kind, age, interval, ahead, failures in rows:
+            AGE.labels(number, kind).set(age)
+            INTERVAL.labels(number, kind).set(interval)
+            FAILURES.labels(number, kind).set(failures)
+            if ahead is not None:
+                AHEAD.labels(number, kind).set(ahead)
+
+    metrics.samplers.add(look)
+    try:
+        yield
+    finally:
+        metrics.samplers.discard(look)
