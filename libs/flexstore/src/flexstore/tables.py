@@ -509,3 +509,26 @@ class ConnectorSensor(SQLModel, table=True):
     )
     series: str = Field(sa_column=Column(Text, primary_key=True))
     sensor_id: int = Field(sa_column=reference("sensor.id"))
+
+
+class Reading(SQLModel, table=True):
+    """What a device read at some moment, in the sensor's unit, kept until all events that need it are worked out."""
+
+    __table_args__ = (PrimaryKeyConstraint("connector_id", "sensor_id", "meaning", "at"),)
+    connector_id: int = Field(sa_column=reference("connector.id", index=False))
+    sensor_id: int = Field(sa_column=reference("sensor.id"))
+    meaning: str = Field(sa_column=Column(Text, nullable=False))
+    """`level`, `counter`, …: how readings become events. Those of another meaning are not mixed with them."""
+    at: datetime = Field(sa_column=moment())
+    value: float = Field(sa_column=Column(Float(53), nullable=False))
+
+
+class ReadingDue(SQLModel, table=True):
+    """Since when there are readings of which no event has been made yet."""
+
+    __tablename__ = "reading_due"
+    __table_args__ = (PrimaryKeyConstraint("connector_id", "sensor_id", "meaning"),)
+    connector_id: int = Field(sa_column=reference("connector.id", index=False))
+    sensor_id: int = Field(sa_column=reference("sensor.id"))
+    meaning: str = Field(sa_column=Column(Text, nullable=False))
+    since: datetime = Field(sa_column=moment())
