@@ -532,3 +532,24 @@ class ReadingDue(SQLModel, table=True):
     sensor_id: int = Field(sa_column=reference("sensor.id"))
     meaning: str = Field(sa_column=Column(Text, nullable=False))
     since: datetime = Field(sa_column=moment())
+
+
+class Upload(SQLModel, table=True):
+    """How far the job that stores uploaded files is. Beside the job, whose row is locked while it ends."""
+
+    job_id: UUID = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
+    rows_total: int | None = None
+    """Lines in the files; empty until they are counted, or where only reading tells."""
+    rows_read: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    rows_stored: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+
+
+class UploadChunk(SQLModel, table=True):
+    """A part of an uploaded file, kept until the file is stored or refused."""
+
+    __tablename__ = "upload_chunk"
+    __table_args__ = (PrimaryKeyConstraint("job_id", "file", "position"),)
+    job_id: UUID = Field(foreign_key="upload.job_id", ondelete="CASCADE")
+    file: int = Field(sa_column=Column(Integer, nullable=False))
+    position: int = Field(sa_column=Column(Integer, nullable=False))
+    content: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
