@@ -6,7 +6,14 @@ import orjson
 from fastapi import APIRouter, Depends, Query
 
 from api_gateway.accounts import repository, service
-from api_gateway.accounts.schemas import AccountPatch, AccountPost, AccountQuery
+from api_gateway.accounts.schemas import (
+    Account,
+    AccountAnswer,
+    AccountPatch,
+    AccountPost,
+    AccountQuery,
+    AccountWithCounts,
+)
 from api_gateway.answers import Json, fields_under
 from api_gateway.auth.access import Access, Caller, Found, OnPlatform
 from api_gateway.auth.identity import Identity
@@ -14,6 +21,7 @@ from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Here
 from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
+from api_gateway.shapes import Paged
 
 router = APIRouter(prefix="/accounts", tags=["Accounts"], route_class=WireRoute)
 
@@ -36,7 +44,11 @@ def shown(row: Any, *, counts: bool = False) -> dict[str, Any]:
     return account
 
 
-@router.get("", summary="List all accounts accessible to the current user.")
+@router.get(
+    "",
+    response_model=list[Account] | Paged[AccountWithCounts],
+    summary="List all accounts accessible to the current user.",
+)
 async def list_accounts(caller: Caller, here: Here, query: Annotated[AccountQuery, Query()]) -> Json:
     async with here.store.connection() as con:
         accounts = await repository.visible(con, caller)
@@ -48,7 +60,7 @@ async def list_accounts(caller: Caller, here: Here, query: Annotated[AccountQuer
     return Json(paged([shown(row, counts=True) for row in rows], total, filtered))
 
 
-@router.post("", status_code=201, summary="Create an account.")
+@router.post("", status_code=201, response_model=Account, summary="Create an account.")
 async def create_account(
     caller: Annotated[Identity, Depends(OnPlatform(Action.CREATE))], here: Here, body: AccountPost
 ) -> Json:
@@ -59,14 +71,14 @@ async def create_account(
     return Json(shown(row), 201)
 
 
-@router.get("/{id}", summary="Fetch a given account.")
+@router.get("/{id}", response_model=AccountAnswer, summary="Fetch a given account.")
 async def get_account(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.READ))], here: Here) -> Json:
     async with here.store.connection() as con:
         row = await repository.get(con, account["id"])
     return Json(shown(row) | {"status": 200})
 
 
-@router.patch("/{id}", summary="Update an account.")
+@router.patch("/{id}", response_model=AccountAnswer, summary="Update an account.")
 async def update_account(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.UPDATE))], here: Here, body: AccountPatch
 ) -> Json:

@@ -6,6 +6,7 @@ from pydantic import AliasChoices, Field
 
 from api_gateway.fields import Color, Id, Input, JsonObject, Name, Text, absent
 from api_gateway.paging import Page
+from api_gateway.shapes import Shape, example
 
 
 class AccountPost(Input):
@@ -29,3 +30,41 @@ class AccountQuery(Page):
         default=None, validation_alias=AliasChoices("sort_by", "sort-by")
     )
     role: Text | None = None
+
+
+class RoleOfAccount(Shape):
+    id: int
+    name: str
+
+
+class Account(Shape):
+    model_config = example(
+        account_roles=[{"id": 1, "name": "MDC"}],
+        attributes="{}",
+        consultancy_account_id=None,
+        id=1,
+        logo_url=None,
+        name="Toy Account",
+        plan_id=None,
+        primary_color="#1a3443",
+        secondary_color=None,
+    )
+
+    account_roles: list[RoleOfAccount]
+    attributes: str = Field(description="JSON, as text.")
+    consultancy_account_id: int | None
+    id: int
+    logo_url: str | None
+    name: str
+    plan_id: int | None
+    primary_color: str | None
+    secondary_color: str | None
+
+
+class AccountAnswer(Account):
+    status: int
+
+
+class AccountWithCounts(Account):
+    asset_count: int
+    user_count: int

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from flexstore import sources
 
 from api_gateway.annotations import repository
-from api_gateway.annotations.schemas import AnnotationPost
+from api_gateway.annotations.schemas import Annotation, AnnotationPost
 from api_gateway.answers import Json
 from api_gateway.auth.access import Access, Found
 from api_gateway.auth.policy import Action, Thing
@@ -16,22 +16,28 @@ from api_gateway.times import instant
 
 router = APIRouter(tags=["Annotations"], route_class=WireRoute)
 
+ANSWERS: dict[str, Any] = {
+    "status_code": 201,
+    "response_model": Annotation,
+    "responses": {200: {"model": Annotation, "description": "The same annotation was there already."}},
+}
 
-@router.post("/accounts/{id}/annotations", status_code=201, summary="Add an annotation to an account.")
+
+@router.post("/accounts/{id}/annotations", **ANSWERS, summary="Add an annotation to an account.")
 async def annotate_account(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.FEED))], here: Here, body: AnnotationPost
 ) -> Json:
     return await annotate(here, account, Thing.ACCOUNT, body)
 
 
-@router.post("/assets/{id}/annotations", status_code=201, summary="Add an annotation to an asset.")
+@router.post("/assets/{id}/annotations", **ANSWERS, summary="Add an annotation to an asset.")
 async def annotate_asset(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.FEED))], here: Here, body: AnnotationPost
 ) -> Json:
     return await annotate(here, asset, Thing.ASSET, body)
 
 
-@router.post("/sensors/{id}/annotations", status_code=201, summary="Add an annotation to a sensor.")
+@router.post("/sensors/{id}/annotations", **ANSWERS, summary="Add an annotation to a sensor.")
 async def annotate_sensor(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED))], here: Here, body: AnnotationPost
 ) -> Json:

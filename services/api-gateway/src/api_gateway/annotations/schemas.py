@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from api_gateway.fields import Input, Moment, Text, problem
+from api_gateway.shapes import Shape, example
 
 AnnotationType = Literal["alert", "holiday", "label", "feedback", "warning", "error"]
 
@@ -21,3 +22,23 @@ class AnnotationPost(Input):
         if self.end <= self.start:
             raise problem("The end must be after the start.")
         return self
+
+
+class Annotation(Shape):
+    model_config = example(
+        content="Maintenance",
+        start="2026-11-22T07:00:00+00:00",
+        end="2026-11-22T09:00:00+00:00",
+        id=1,
+        prior=None,
+        source=1,
+        type="label",
+    )
+
+    content: str
+    start: str
+    end: str
+    id: int
+    prior: str | None
+    source: int
+    type: AnnotationType

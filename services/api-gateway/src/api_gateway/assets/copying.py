@@ -10,6 +10,7 @@ from flexmodel.errors import Invalid
 from flexmodel.references import LISTS_OF_IDS, SINGLE_IDS
 
 from api_gateway.assets import repository, service
+from api_gateway.assets.schemas import CopyQuery
 from api_gateway.audit.service import note
 from api_gateway.auth.identity import Identity
 
@@ -50,6 +51,13 @@ async def copy(con: Any, caller: Identity, asset_id: int, **target: int | None) 
     event = f"Copied asset '{original['name']}': {asset_id} to '{name}': {assets[asset_id]}"
     await note(con, caller, event, account_id=account_id, asset_id=assets[asset_id])
     return assets[asset_id]
+
+
+def told(asset_id: int, query: CopyQuery) -> str:
+    """What was copied, and where to if that was asked for."""
+    to_parent = "" if query.parent_asset_id is None else f" to parent asset {query.parent_asset_id}"
+    to_account = "" if query.account_id is None or to_parent else f" to account {query.account_id}"
+    return f"Successfully copied asset {asset_id}{to_account}{to_parent}."
 
 
 async def destination(

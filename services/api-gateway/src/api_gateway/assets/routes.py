@@ -11,13 +11,18 @@ from api_gateway.accounts import repository as accounts
 from api_gateway.answers import Empty, Json, fields_under, forbidden, unprocessable_field
 from api_gateway.assets import copying, repository, service
 from api_gateway.assets.schemas import (
+    Asset,
+    AssetAnswer,
     AssetPatch,
     AssetPost,
     AssetQuery,
+    AssetType,
+    Copied,
     CopyQuery,
     DefaultView,
     FieldsQuery,
     LegendPlace,
+    NewAsset,
 )
 from api_gateway.auth import subjects
 from api_gateway.auth.access import Access, Anyone, Caller, Found
@@ -26,6 +31,7 @@ from api_gateway.auth.policy import Action, Thing, may
 from api_gateway.gateway import Here
 from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
+from api_gateway.shapes import Paged, Said
 from api_gateway.users import repository as users
 
 router = APIRouter(prefix="/assets", tags=["Assets"], route_class=WireRoute)
@@ -57,7 +63,7 @@ def shown(row: Any, fields: Sequence[str] | None = None) -> dict[str, Any]:
     return asset if fields is None else {field: asset[field] for field in fields}
 
 
-@router.get("", summary="List assets accessible by the user.")
+@router.get("", response_model=list[Asset] | Paged[Asset], summary="List assets accessible by the user.")
 async def list_assets(caller: Caller, here: Here, query: Annotated[AssetQuery, Query()]) -> Json:
     async with here.store.connection() as con:
         within = await listed_accounts(con, caller, query)
@@ -91,7 +97,7 @@ async def listed_accounts(con: Any, caller: Identity, query: AssetQuery) -> list
     return [caller.account_id]
 
 
-@router.post("", status_code=201, summary="Create an asset.")
+@router.post("", status_code=201, response_model=NewAsset, summary="Create an asset.")
 async def create_asset(caller: Caller, here: Here, body: AssetPost) -> Json:
     values = {"account_id": caller.account_id} | body.sent()
     try:
@@ -104,44 +110,44 @@ async def create_asset(caller: Caller, here: Here, body: AssetPost) -> Json:
     return Json(shown(row), 201)
 
 
-@router.get("/types", dependencies=[Anyone], summary="List asset types.")
+@router.get("/types", dependencies=[Anyone], response_model=list[AssetType], summary="List asset types.")
 async def list_types(here: Here) -> Json:
     async with here.store.connection() as con:
         rows = await repository.types(con)
     return Json([{"description": row["description"], "id": row["id"], "name": row["name"]} for row in rows])
 
 
-@router.get("/public", summary="List all public assets.")
+@router.get("/public", response_model=list[Asset], summary="List all public assets.")
 async def list_public_assets(_caller: Caller, here: Here, query: Annotated[FieldsQuery, Query()]) -> Json:
     async with here.store.connection() as con:
         rows = await repository.public(con)
     return Json([shown(row, query.chosen) for row in rows])
 
 
-@router.post("/default_asset_view", summary="Choose the page that opens for assets.")
+@router.post("/default_asset_view", response_model=Said, summary="Choose the page that opens for assets.")
 async def choose_default_view(caller: Caller, here: Here, body: DefaultView) -> Json:
     view = orjson.dumps(body.default_asset_view).decode() if body.use_as_default else None
     async with here.store.connection() as con:
         await users.set_preference(con, caller.user_id, "default_asset_view", view)
-    return Json({"message": "Default asset view successfully set.", "status": 200})
+    return Json({"message": "Default asset view updated successfully.", "status": 200})
 
 
-@router.post("/keep_legends_below_graphs", summary="Choose where the legends of graphs stand.")
+@router.post("/keep_legends_below_graphs", response_model=Said, summary="Choose where the legends of graphs stand.")
 async def choose_legend_place(caller: Caller, here: Here, body: LegendPlace) -> Json:
     place = orjson.dumps(body.keep_legends_below_graphs).decode()
     async with here.store.connection() as con:
         await users.set_preference(con, caller.user_id, "keep_legends_below_graphs", place)
-    return Json({"message": "Place of legends successfully set.", "status": 200})
+    return Json({"message": "Default legend position updated successfully.", "status": 200})
 
 
-@router.get("/{id}", summary="Get an asset.")
+@router.get("/{id}", response_model=AssetAnswer, summary="Get an asset.")
 async def get_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))], here: Here) -> Json:
     async with here.store.connection() as con:
         row = await repository.get(con, asset["id"])
     return Json(shown(row) | {"status": 200})
 
 
-@router.patch("/{id}", summary="Update an asset.")
+@router.patch("/{id}", response_model=AssetAnswer, summary="Update an asset.")
 async def update_asset(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.UPDATE))], here: Here, body: AssetPatch
 ) -> Json:
@@ -162,7 +168,12 @@ async def delete_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Actio
     return Empty()
 
 
-@router.post("/{id}/copy", status_code=201, summary="Copy an asset with everything below it, without data.")
+@router.post(
+    "/{id}/copy",
+    status_code=201,
+    response_model=Copied,
+    summary="Copy an asset with everything below it, without data.",
+)
 async def copy_asset(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))],
     here: Here,
@@ -174,4 +185,4 @@ async def copy_asset(
                 copy = await copying.copy(con, asset.caller, asset["id"], **query.model_dump(exclude_unset=True))
     except Forbidden as refused:
         raise forbidden() from refused
-    return Json({"asset": copy, "message": f"Successfully copied asset {asset['id']}.", "status": 201}, 201)
+    return Json({"asset": copy, "message": copying.told(asset["id"], query), "status": 201}, 201)

@@ -1,31 +1,22 @@
 """`…/auditlog`: who changed what."""
 
 from email.utils import format_datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AliasChoices, Field
 
 from api_gateway.answers import Json
 from api_gateway.audit import repository
+from api_gateway.audit.schemas import AccountEvent, AssetLogQuery, Event, UserLogQuery
 from api_gateway.auth.access import Access, Found
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Here
-from api_gateway.paging import AlwaysPaged, Page, paged
+from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
+from api_gateway.shapes import Paged
 from api_gateway.times import naive
 
 router = APIRouter(tags=["Audit log"], route_class=WireRoute)
-
-
-class AssetLogQuery(AlwaysPaged):
-    sort_by: Literal["event_datetime"] | None = Field(default=None, validation_alias=AliasChoices("sort_by", "sort-by"))
-
-
-class UserLogQuery(Page):
-    sort_by: Literal["username", "email", "event_datetime", "lastLogin", "lastSeen"] | None = Field(
-        default=None, validation_alias=AliasChoices("sort_by", "sort-by")
-    )
 
 
 def shown(row: Any) -> dict[str, Any]:
@@ -37,7 +28,11 @@ def shown(row: Any) -> dict[str, Any]:
     }
 
 
-@router.get("/accounts/{id}/auditlog", summary="Get the history of actions for a specific account.")
+@router.get(
+    "/accounts/{id}/auditlog",
+    response_model=list[AccountEvent],
+    summary="Get the history of actions for a specific account.",
+)
 async def account_log(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], here: Here) -> Json:
     async with here.store.connection() as con:
         rows = await repository.of_account(con, account["id"])
@@ -53,7 +48,11 @@ async def account_log(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Ac
     )
 
 
-@router.get("/users/{id}/auditlog", summary="Get the history of actions for a specific user.")
+@router.get(
+    "/users/{id}/auditlog",
+    response_model=list[Event] | Paged[Event],
+    summary="Get the history of actions for a specific user.",
+)
 async def user_log(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))],
     here: Here,
@@ -67,7 +66,9 @@ async def user_log(
     return Json(paged([shown(row) for row in rows], total, filtered))
 
 
-@router.get("/assets/{id}/auditlog", summary="Get the history of actions for a specific asset.")
+@router.get(
+    "/assets/{id}/auditlog", response_model=Paged[Event], summary="Get the history of actions for a specific asset."
+)
 async def asset_log(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.AUDIT))],
     here: Here,

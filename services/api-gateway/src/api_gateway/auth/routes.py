@@ -9,7 +9,7 @@ from flexmodel.errors import Invalid
 from api_gateway.answers import Json
 from api_gateway.auth import reset, service
 from api_gateway.auth.access import Anyone
-from api_gateway.auth.schemas import Credentials
+from api_gateway.auth.schemas import Credentials, Login
 from api_gateway.gateway import Here
 from api_gateway.home import pages
 from api_gateway.routing import WireRoute
@@ -17,7 +17,13 @@ from api_gateway.routing import WireRoute
 router = APIRouter(tags=["Auth"], route_class=WireRoute)
 
 
-@router.post("/api/requestAuthToken", dependencies=[Anyone], summary="Obtain an authentication token.")
+@router.post(
+    "/api/requestAuthToken",
+    dependencies=[Anyone],
+    response_model=Login,
+    responses={429: {}},
+    summary="Obtain an authentication token.",
+)
 async def request_token(request: Request, here: Here, body: Credentials) -> Json:
     address = request.client.host if request.client else "unknown"
     login = await service.log_in(here, body.email, body.password, address)

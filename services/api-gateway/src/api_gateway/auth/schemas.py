@@ -5,8 +5,17 @@ from typing import Annotated
 from pydantic import Field
 
 from api_gateway.fields import Input, Text
+from api_gateway.shapes import Shape, example
 
 
 class Credentials(Input):
     email: Annotated[Text, Field(max_length=254, examples=["toy-user@flexmeasures.io"])]
     password: Annotated[Text, Field(max_length=1000, examples=["toy-password"])]
+
+
+class Login(Shape):
+    model_config = example(auth_token="TWrcXZ3Zl7J0bYr5bXvVfO2Q", user_id=1, status=200)  # noqa: S106
+
+    auth_token: str
+    user_id: int
+    status: int

@@ -14,7 +14,18 @@ from api_gateway.auth.access import Access, Found
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.charts import drawing, graphs, repository, service
 from api_gateway.charts.graphs import Graph
-from api_gateway.charts.schemas import AnnotationsQuery, ChartDataQuery, ChartQuery, KpiQuery, Period
+from api_gateway.charts.schemas import (
+    AnnotationsQuery,
+    Belief,
+    Chart,
+    ChartAnnotation,
+    ChartDataQuery,
+    ChartQuery,
+    CompressedBeliefs,
+    KpiQuery,
+    Kpis,
+    Period,
+)
 from api_gateway.gateway import Here
 from api_gateway.routing import WireRoute
 
@@ -30,7 +41,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@router.get("/chart", summary="Get a chart of an asset, as a Vega-Lite specification.")
+@router.get("/chart", response_model=Chart, summary="Get a chart of an asset, as a Vega-Lite specification.")
 async def get_chart(asset: Readable, here: Here, query: Annotated[ChartQuery, Query()]) -> Json:
     name = query.dataset_name or f"asset_{asset['id']}"
     annotated = query.include_asset_annotations or query.include_account_annotations
@@ -58,7 +69,11 @@ async def get_chart(asset: Readable, here: Here, query: Annotated[ChartQuery, Qu
     return Json(chart | ({"datasets": datasets} if datasets else {}))
 
 
-@router.get("/chart_data", summary="Get the data in the chart of an asset.")
+@router.get(
+    "/chart_data",
+    response_model=list[Belief] | CompressedBeliefs,
+    summary="Get the data in the chart of an asset.",
+)
 async def get_chart_data(asset: Readable, here: Here, query: Annotated[ChartDataQuery, Query()]) -> Json:
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
@@ -88,7 +103,11 @@ async def sources_in(con: Any, rows: Sequence[Any]) -> dict[int, Any]:
     return await repository.sources(con, sorted({row["source_id"] for row in rows}))
 
 
-@router.get("/chart_annotations", summary="Get the annotations in the chart of an asset.")
+@router.get(
+    "/chart_annotations",
+    response_model=list[ChartAnnotation],
+    summary="Get the annotations in the chart of an asset.",
+)
 async def get_chart_annotations(asset: Readable, here: Here, query: Annotated[AnnotationsQuery, Query()]) -> Json:
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
@@ -97,7 +116,7 @@ async def get_chart_annotations(asset: Readable, here: Here, query: Annotated[An
     return Json(service.shown_annotations(rows, period, clip=query.clip))
 
 
-@router.get("/kpis", summary="Get the figures chosen for an asset, over a period.")
+@router.get("/kpis", response_model=Kpis, summary="Get the figures chosen for an asset, over a period.")
 async def get_kpis(asset: Readable, here: Here, query: Annotated[KpiQuery, Query()]) -> Json:
     with fields_under("query"):
         period = service.period_of(query.start, query.end)

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
-from api_gateway.fields import Moment, Span, Text, problem
+from api_gateway.fields import Moment, Span, Text, absent, problem
 from api_gateway.paging import Query
+from api_gateway.shapes import Shape, example
 
 
 class PeriodQuery(Query):
@@ -72,3 +73,108 @@ class Period:
 
     start: datetime | None
     end: datetime | None
+
+
+class Chart(Shape):
+    """A Vega-Lite specification."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "data": {"name": "asset_3"},
+                    "description": "A vertically concatenated chart showing sensor data.",
+                    "vconcat": [{"title": "Power", "layer": [{"mark": {"type": "line"}}]}],
+                }
+            ]
+        },
+    )
+
+    config: dict[str, Any] = absent()
+    data: dict[str, Any]
+    vconcat: list[dict[str, Any]]
+    datasets: dict[str, list[dict[str, Any]]] = absent()
+
+
+class Belief(Shape):
+    """One value, with all there is to say about its sensor and its source. Times are milliseconds since 1970."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "index": 0,
+                    "event_start": 1795327200000,
+                    "event_value": 500,
+                    "belief_horizon": 3600000,
+                    "scale_factor": 1,
+                    "sensor": {"id": 2, "name": "discharging", "sensor_unit": "kW"},
+                    "sensor_unit": "kW",
+                    "source": {"id": 1, "name": "toy-user", "type": "other"},
+                }
+            ]
+        }
+    )
+
+    index: int
+    event_start: int
+    event_value: float | None
+    belief_horizon: int
+    belief_time: int = absent()
+    scale_factor: float
+    sensor: dict[str, Any]
+    sensor_unit: str
+    source: dict[str, Any]
+
+
+class CompressedBeliefs(Shape):
+    """The same with sensors and sources named once, by id."""
+
+    data: list[dict[str, float | None]]
+    sensors: dict[str, dict[str, Any]]
+    sources: dict[str, dict[str, Any]]
+
+
+class ChartAnnotation(Shape):
+    model_config = example(
+        index=0,
+        start=1795327200000,
+        end=1795334400000,
+        belief_time=None,
+        source="toy-user",
+        type="label",
+        content=["Maintenance"],
+    )
+
+    index: int
+    start: int
+    end: int
+    belief_time: int | None
+    source: str
+    type: str
+    content: list[str] = Field(description="Its lines.")
+
+
+class Kpi(Shape):
+    title: str
+    unit: str
+    sensor: int
+    downsample_function: Literal["sum", "mean", "median", "min", "max"]
+    downsample_value: float | None
+
+
+class Kpis(Shape):
+    model_config = example(
+        data=[
+            {
+                "title": "Daily costs",
+                "unit": "EUR",
+                "sensor": 7,
+                "downsample_function": "sum",
+                "downsample_value": 4.0,
+            }
+        ]
+    )
+
+    data: list[Kpi]

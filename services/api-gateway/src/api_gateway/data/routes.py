@@ -15,7 +15,17 @@ from api_gateway.audit.service import note
 from api_gateway.auth.access import Access, Found, unknown_data_sensor
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.data import reading, repository
-from api_gateway.data.schemas import UPLOAD, DataDeletion, DataPost, DataQuery, StatsQuery, example_values
+from api_gateway.data.schemas import (
+    UPLOAD,
+    DataDeletion,
+    DataPost,
+    DataQuery,
+    Figures,
+    SensorStatuses,
+    StatsQuery,
+    Stored,
+    Values,
+)
 from api_gateway.data.status import status_of, utc_now
 from api_gateway.gateway import Gateway, Here
 from api_gateway.routing import COMBINED, QueryReader, WireRoute, body_of, names_fields_under, parameters_of
@@ -32,8 +42,8 @@ Feedable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_da
 
 @router.get(
     "/data",
+    response_model=Values,
     summary="Get sensor data.",
-    responses={200: {"content": {"application/json": {"example": example_values()}}}},
     openapi_extra=parameters_of(DataQuery),
 )
 @names_fields_under(COMBINED)
@@ -57,7 +67,7 @@ async def get_data(
     )
 
 
-@router.post("/data", summary="Post sensor data.", openapi_extra=body_of(DataPost))
+@router.post("/data", response_model=Stored, summary="Post sensor data.", openapi_extra=body_of(DataPost))
 @names_fields_under(COMBINED)
 async def post_data(sensor: Feedable, here: Here, request: Request) -> Response:
     return await passed_on(sensor, here, request, f"/internal/sensors/{sensor['id']}/data")
@@ -117,7 +127,7 @@ async def delete_data(
     return Empty()
 
 
-@router.get("/stats", summary="Get sensor statistics per data source.")
+@router.get("/stats", response_model=Figures, summary="Get sensor statistics per data source.")
 async def get_stats(sensor: Readable, here: Here, query: Annotated[StatsQuery, Query()]) -> Json:
     async with here.store.connection() as con:
         found = await series.stats(con, sensor["id"], query.event_start_time, query.event_end_time)
@@ -142,7 +152,7 @@ def shown_stats(stats: Stats, timezone: str) -> dict[str, Any]:
     }
 
 
-@router.get("/status", summary="Get how recent the data of a sensor are.")
+@router.get("/status", response_model=SensorStatuses, summary="Get how recent the data of a sensor are.")
 async def get_status(sensor: Readable, here: Here) -> Json:
     async with here.store.connection() as con:
         found = await series.staleness(con, [sensor["id"]])

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, ConfigDict, Field
 
 from api_gateway.fields import Id, Input, Moment, Span, Text
 from api_gateway.paging import Query
+from api_gateway.shapes import Shape, example
 
 
 class DataQuery(Query):
@@ -54,6 +55,106 @@ class StatsQuery(Query):
     fresh: bool = Field(default=False, description="Accepted for compatibility: statistics are always fresh.")
 
 
+VALUES: dict[str, Any] = {
+    "values": [2.15, 3, None],
+    "start": "2026-11-22T00:00:00+01:00",
+    "duration": "PT45M",
+    "unit": "MW",
+    "resolution": "PT15M",
+    "message": "Request has been processed.",
+    "status": "PROCESSED",
+}
+
+
+class Values(Shape):
+    """One value per step; null where nothing is known."""
+
+    model_config = example(**VALUES)
+
+    values: list[float | None]
+    start: str
+    duration: str
+    unit: str
+    resolution: str
+    message: str
+    status: str
+
+
+class Stored(Shape):
+    """All values are stored for good."""
+
+    model_config = example(message="Sensor data has been stored.", status="PROCESSED", new=96, changed=0, unchanged=0)
+
+    message: str
+    status: str
+    new: int
+    changed: int
+    unchanged: int
+
+
+class SensorStatus(Shape):
+    asset_name: str
+    id: int
+    name: str
+    reason: str
+    relation: str
+    resolution: str
+    source_type: str | None
+    stale: bool
+    staleness: str | None
+    staleness_since: str | None
+
+
+class SensorStatuses(Shape):
+    model_config = example(
+        sensors_data=[
+            {
+                "asset_name": "toy-battery",
+                "id": 2,
+                "name": "discharging",
+                "reason": "most recent data is 5 minutes old, which is not more than 2 hours old",
+                "relation": "sensor belongs to this asset",
+                "resolution": "PT15M",
+                "source_type": "user",
+                "stale": False,
+                "staleness": "PT5M",
+                "staleness_since": "2026-11-22T07:00:00+01:00",
+            }
+        ],
+        status=200,
+    )
+
+    sensors_data: list[SensorStatus]
+    status: int
+
+
+class Figures(Shape):
+    """Per source of values: its figures, as an object, or unsorted as pairs."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "toy-user (ID: 1)": {
+                        "First event start": "2026-11-22T07:00:00+01:00",
+                        "Last event end": "2026-11-22T08:00:00+01:00",
+                        "Last recorded": "2026-11-22T08:00:12+01:00",
+                        "Min value": 2.5,
+                        "Max value": 89.0,
+                        "Mean value": 63.25,
+                        "Sum over values": 253.0,
+                        "Number of values": 4,
+                    },
+                    "status": 200,
+                }
+            ]
+        },
+    )
+
+    status: int
+
+
 UPLOAD: dict[str, Any] = {
     "required": True,
     "content": {
@@ -71,15 +172,3 @@ UPLOAD: dict[str, Any] = {
     },
 }
 """Files of values, and how they are to be understood; the ingest service reads them."""
-
-
-def example_values() -> dict[str, Any]:
-    return {
-        "values": [2.15, 3, None],
-        "start": "2026-11-22T00:00:00+01:00",
-        "duration": "PT45M",
-        "unit": "MW",
-        "resolution": "PT15M",
-        "message": "Request has been processed.",
-        "status": "PROCESSED",
-    }

@@ -12,7 +12,7 @@ from api_gateway.accounts import repository as accounts
 from api_gateway.answers import Json, fields_under, forbidden, plain, unprocessable
 from api_gateway.auth.access import Access, Found
 from api_gateway.auth.policy import Action, Thing
-from api_gateway.forecasts.schemas import ForecastConfig, ForecastPost
+from api_gateway.forecasts.schemas import Forecast, ForecastAccepted, ForecastConfig, ForecastPost
 from api_gateway.gateway import Here
 from api_gateway.jobs import access, wording
 from api_gateway.paging import Query as Parameters
@@ -22,6 +22,7 @@ from api_gateway.schedules import reading, repository
 from api_gateway.schedules.routes import ACCEPTED
 from api_gateway.schedules.schemas import ScheduleQuery
 from api_gateway.sensors import repository as sensors
+from api_gateway.shapes import Waiting
 from api_gateway.times import calendar_duration
 
 router = APIRouter(prefix="/sensors/{id}/forecasts", tags=["Forecasts"], route_class=WireRoute)
@@ -29,7 +30,13 @@ router = APIRouter(prefix="/sensors/{id}/forecasts", tags=["Forecasts"], route_c
 QUEUE = "forecast"
 
 
-@router.post("/trigger", status_code=202, summary="Trigger a forecast for a sensor.")
+@router.post(
+    "/trigger",
+    status_code=202,
+    response_model=ForecastAccepted,
+    summary="Trigger a forecast for a sensor.",
+    responses={429: {}},
+)
 @names_fields_under(COMBINED)
 async def trigger_forecast(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))],
@@ -85,7 +92,12 @@ async def check_regressors(con: Any, sensor: Found, config: ForecastConfig) -> N
             raise forbidden()
 
 
-@router.get("/{uuid}", summary="Get a forecast for a sensor.", responses={202: {}})
+@router.get(
+    "/{uuid}",
+    response_model=Forecast,
+    summary="Get a forecast for a sensor.",
+    responses={202: {"model": Waiting, "description": "The forecast is not finished."}},
+)
 @names_fields_under(COMBINED)
 async def get_forecast(
     uuid: str,

@@ -1,10 +1,12 @@
 """Forecasts on the wire."""
 
 from typing import Annotated, Any, Literal, Self
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api_gateway.fields import Id, Input, Moment, Span, Text, problem
+from api_gateway.shapes import Shape, example
 
 
 class SensorRegressor(BaseModel):
@@ -69,3 +71,34 @@ class ForecastPost(KebabInput):
             if self.end <= self.start:
                 raise problem("The end must be after the start.")
         return self
+
+
+class ForecastAccepted(Shape):
+    """The forecast is being computed: ask for the job, or for the forecast itself."""
+
+    model_config = example(
+        message="Request has been accepted for processing.",
+        status="ACCEPTED",
+        forecast="b3d26a8a-7a43-4a9f-93e1-fc2a869ea97b",
+        job="b3d26a8a-7a43-4a9f-93e1-fc2a869ea97b",
+        **{
+            "job-url": "/api/v3_0/jobs/b3d26a8a-7a43-4a9f-93e1-fc2a869ea97b",
+            "results-url": "/api/v3_0/sensors/2/forecasts/b3d26a8a-7a43-4a9f-93e1-fc2a869ea97b",
+        },
+    )
+
+    message: str
+    status: str
+    forecast: UUID
+    job: UUID
+    job_url: str = Field(alias="job-url")
+    results_url: str = Field(alias="results-url")
+
+
+class Forecast(Shape):
+    model_config = example(values=[1.2, 1.5, 1.4], start="2026-11-22T00:00:00+01:00", duration="PT45M", unit="kW")
+
+    values: list[float | None]
+    start: str
+    duration: str
+    unit: str

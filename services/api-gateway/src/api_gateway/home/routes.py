@@ -10,6 +10,7 @@ from api_gateway.answers import PROCESSED, Json
 from api_gateway.auth.access import Anyone
 from api_gateway.gateway import Here
 from api_gateway.home import pages
+from api_gateway.home.schemas import Readiness, Services, Versions
 from api_gateway.home.versions import API_VERSION, COMPATIBLE_VERSION, DOCUMENTATION, OWN_VERSION, SUNSET_VERSIONS
 from api_gateway.routing import WireRoute
 
@@ -32,7 +33,7 @@ async def documentation(request: Request) -> HTMLResponse:
     return HTMLResponse(pages.reference(request.app.openapi()))
 
 
-@router.get("/api/", summary="List the versions of the API.")
+@router.get("/api/", response_model=Versions, summary="List the versions of the API.")
 @router.get("/api", include_in_schema=False)
 async def versions() -> Json:
     return Json(
@@ -46,7 +47,7 @@ async def versions() -> Json:
     )
 
 
-@router.get(f"/api/{API_VERSION}", summary="Obtain a service listing for this version.")
+@router.get(f"/api/{API_VERSION}", response_model=Services, summary="Obtain a service listing for this version.")
 async def services(request: Request) -> Json:
     listed = services_in(request.app.openapi(), str(request.base_url).rstrip("/"))
     return Json(PROCESSED | {"services": listed, "version": "3.0"})
@@ -67,7 +68,12 @@ def services_in(document: dict[str, Any], base_url: str) -> list[dict[str, str]]
     return found
 
 
-@router.get(f"/api/{API_VERSION}/health/ready", tags=["Health"], summary="Get readiness status.")
+@router.get(
+    f"/api/{API_VERSION}/health/ready",
+    response_model=Readiness,
+    summary="Get readiness status.",
+    responses={503: {"model": Readiness, "description": "The database is away."}},
+)
 async def ready(here: Here) -> Json:
     try:
         await here.store.ping(here.settings.readiness_timeout)
@@ -84,7 +90,7 @@ async def ping() -> Json:
 async def sunset(request: Request) -> Json:
     """Any request to a version that is gone."""
     name = request.url.path.split("/")[2]
-    version = name.removeprefix("v").replace("_", ".")
+    version = name.removeprefix("v").replace("_", ".") if "_" in name else "1.0"
     page = f"{DOCUMENTATION}/en/v0.13.0/api/{name}.html"
     upgrade = f"{DOCUMENTATION}/en/latest/api/introduction.html#deprecation-and-sunset"
     message = (

@@ -12,13 +12,22 @@ from api_gateway.auth.access import Access, Caller, Found
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Here
 from api_gateway.jobs import access, repository
+from api_gateway.jobs.schemas import AssetJobs, JobAnswer
 from api_gateway.jobs.wording import KINDS, STATUS_CODES, shown
 from api_gateway.routing import WireRoute
 
 router = APIRouter(tags=["Jobs"], route_class=WireRoute)
 
 
-@router.get("/jobs/{uuid}", summary="Get the status of a job.", responses={202: {}, 404: {}, 422: {}})
+@router.get(
+    "/jobs/{uuid}",
+    response_model=JobAnswer,
+    summary="Get the status of a job.",
+    responses={
+        202: {"model": JobAnswer, "description": "It is not finished."},
+        422: {"model": JobAnswer, "description": "It failed, or was stopped."},
+    },
+)
 async def get_job(uuid: str, caller: Caller, here: Here) -> Json:
     async with here.store.connection() as con:
         job = await access.find(con, uuid)
@@ -29,7 +38,7 @@ async def get_job(uuid: str, caller: Caller, here: Here) -> Json:
     return Json(shown(job), STATUS_CODES[job.status])
 
 
-@router.get("/assets/{id}/jobs", summary="Get all background jobs of an asset.")
+@router.get("/assets/{id}/jobs", response_model=AssetJobs, summary="Get all background jobs of an asset.")
 async def list_asset_jobs(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))], here: Here) -> Json:
     async with here.store.connection() as con:
         rows = await repository.of_asset(con, asset["id"])

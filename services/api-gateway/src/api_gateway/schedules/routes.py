@@ -23,8 +23,16 @@ from api_gateway.routing import (
     parameters_of,
 )
 from api_gateway.schedules import reading, repository, service
-from api_gateway.schedules.schemas import AssetTrigger, ScheduleQuery, SensorTrigger
+from api_gateway.schedules.schemas import (
+    Accepted,
+    AcceptedForSensor,
+    AssetTrigger,
+    Schedule,
+    ScheduleQuery,
+    SensorTrigger,
+)
 from api_gateway.schedules.service import Asked
+from api_gateway.shapes import Waiting
 from api_gateway.times import clock_duration
 
 router = APIRouter(tags=["Schedules"], route_class=WireRoute)
@@ -35,6 +43,8 @@ ACCEPTED = {"message": "Request has been accepted for processing.", "status": "A
 @router.post(
     "/sensors/{id}/schedules/trigger",
     status_code=202,
+    response_model=AcceptedForSensor,
+    responses={429: {}},
     summary="Trigger a schedule for one device.",
     openapi_extra=body_of(SensorTrigger),
 )
@@ -50,6 +60,8 @@ async def trigger_sensor(
 @router.post(
     "/assets/{id}/schedules/trigger",
     status_code=202,
+    response_model=Accepted,
+    responses={429: {}},
     summary="Trigger a schedule for one or more devices.",
     openapi_extra=body_of(AssetTrigger),
 )
@@ -85,8 +97,12 @@ def accepted(job: UUID) -> dict[str, Any]:
 
 @router.get(
     "/sensors/{id}/schedules/{uuid}",
+    response_model=Schedule,
     summary="Get a schedule for one device.",
-    responses={202: {}, 400: {}},
+    responses={
+        202: {"model": Waiting, "description": "The schedule is not finished."},
+        400: {"description": "There is no such schedule; the message says why."},
+    },
     openapi_extra=parameters_of(ScheduleQuery),
 )
 @names_fields_under(FLAT)

@@ -1,6 +1,7 @@
 """Triggers and schedules on the wire."""
 
-from typing import Literal
+from typing import Any, Literal
+from uuid import UUID
 
 from flexmodel.flex_context import FlexContext
 from flexmodel.flex_model import FlexModelEntry
@@ -8,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from api_gateway.fields import Input, Moment, Span, Text, absent
 from api_gateway.paging import Query
+from api_gateway.shapes import Shape, example
 
 SIGNS = Literal["consumption-positive", "production-positive", "wysiwyg"]
 
@@ -44,3 +46,45 @@ class ScheduleQuery(Query):
     duration: Span | None = Field(default=None, description="How much of it to answer, from its start; default PT6H.")
     unit: Text | None = Field(default=None, description="The unit of the values; default: that of the sensor.")
     sign_convention: SIGNS = Field(default="consumption-positive", validation_alias="sign-convention")
+
+
+class Accepted(Shape):
+    """The schedule is being computed: ask for the job, or for the schedule itself."""
+
+    model_config = example(
+        message="Request has been accepted for processing.",
+        status="ACCEPTED",
+        job="364bfd06-c1fa-430b-8d25-8f5a547651fb",
+        schedule="364bfd06-c1fa-430b-8d25-8f5a547651fb",
+        **{"job-url": "/api/v3_0/jobs/364bfd06-c1fa-430b-8d25-8f5a547651fb"},
+    )
+
+    message: str
+    status: str
+    job: UUID
+    job_url: str = Field(alias="job-url")
+    schedule: UUID
+
+
+class AcceptedForSensor(Accepted):
+    results_url: str = Field(alias="results-url")
+
+
+class Schedule(Shape):
+    model_config = example(
+        message="Request has been processed. StorageScheduler was used.",
+        status="PROCESSED",
+        scheduler_info={"scheduler": "StorageScheduler", "commitment_costs": {"electricity net energy": -4.65}},
+        values=[0, 500, 500, -250],
+        start="2026-11-22T07:00:00+01:00",
+        duration="PT1H",
+        unit="kW",
+    )
+
+    message: str
+    status: str
+    scheduler_info: dict[str, Any]
+    values: list[float | None]
+    start: str
+    duration: str
+    unit: str

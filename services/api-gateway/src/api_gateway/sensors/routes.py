@@ -15,8 +15,16 @@ from api_gateway.gateway import Here
 from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
 from api_gateway.sensors import repository, service
-from api_gateway.sensors.schemas import SensorListQuery, SensorPatch, SensorPost, SensorQuery
+from api_gateway.sensors.schemas import (
+    Sensor,
+    SensorAnswer,
+    SensorListQuery,
+    SensorPatch,
+    SensorPost,
+    SensorQuery,
+)
 from api_gateway.settings import GatewaySettings
+from api_gateway.shapes import Paged
 from api_gateway.times import calendar_duration
 
 router = APIRouter(tags=["Sensors"], route_class=WireRoute)
@@ -36,7 +44,7 @@ def shown(row: Any, settings: GatewaySettings) -> dict[str, Any]:
     }
 
 
-@router.get("/sensors", summary="Get a list of sensors.")
+@router.get("/sensors", response_model=list[Sensor] | Paged[Sensor], summary="Get a list of sensors.")
 async def list_sensors(caller: Caller, here: Here, query: Annotated[SensorListQuery, Query()]) -> Json:
     async with here.store.connection() as con:
         within, public = await listed_accounts(con, caller, query)
@@ -70,7 +78,7 @@ async def listed_accounts(con: Any, caller: Identity, query: SensorListQuery) ->
     return [caller.account_id], public
 
 
-@router.post("/sensors", status_code=201, summary="Create a sensor.")
+@router.post("/sensors", status_code=201, response_model=Sensor, summary="Create a sensor.")
 async def create_sensor(caller: Caller, here: Here, body: SensorPost) -> Json:
     values = {"timezone": here.settings.timezone} | body.sent()
     try:
@@ -83,14 +91,14 @@ async def create_sensor(caller: Caller, here: Here, body: SensorPost) -> Json:
     return Json(shown(row, here.settings), 201)
 
 
-@router.get("/sensors/{id}", summary="Get a sensor.")
+@router.get("/sensors/{id}", response_model=SensorAnswer, summary="Get a sensor.")
 async def get_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))], here: Here) -> Json:
     async with here.store.connection() as con:
         row = await repository.get(con, sensor["id"])
     return Json(shown(row, here.settings) | {"status": 200})
 
 
-@router.patch("/sensors/{id}", summary="Update a sensor.")
+@router.patch("/sensors/{id}", response_model=SensorAnswer, summary="Update a sensor.")
 async def update_sensor(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.UPDATE))], here: Here, body: SensorPatch
 ) -> Json:
@@ -108,7 +116,7 @@ async def delete_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Ac
     return Empty()
 
 
-@router.get("/assets/{id}/sensors", summary="Get the sensors of an asset.")
+@router.get("/assets/{id}/sensors", response_model=Paged[Sensor], summary="Get the sensors of an asset.")
 async def list_asset_sensors(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))],
     here: Here,

@@ -1,13 +1,14 @@
 """Sensors on the wire."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from flexmodel.time import Duration
 from pydantic import AfterValidator, AliasChoices, Field, WithJsonSchema
 
 from api_gateway.fields import Id, Input, JsonObject, Span, Text, TimeZone, Unit, absent, problem
 from api_gateway.paging import AlwaysPaged, Page
+from api_gateway.shapes import Shape, example
 
 LONGEST_RESOLUTION = timedelta(days=366)
 
@@ -61,3 +62,34 @@ class SensorListQuery(Page):
     include_consultancy_clients: bool = False
     include_public_assets: bool = False
     unit: Text | None = None
+
+
+EXAMPLE: dict[str, Any] = {
+    "attributes": "{}",
+    "entity_address": "ea1.2026-12.localhost:fm1.2",
+    "event_resolution": "PT15M",
+    "generic_asset_id": 3,
+    "id": 2,
+    "name": "discharging",
+    "timezone": "Europe/Amsterdam",
+    "unit": "kW",
+}
+
+
+class Sensor(Shape):
+    model_config = example(**EXAMPLE)
+
+    attributes: str = Field(description="JSON, as text.")
+    entity_address: str
+    event_resolution: str
+    generic_asset_id: int
+    id: int
+    name: str
+    timezone: str
+    unit: str
+
+
+class SensorAnswer(Sensor):
+    model_config = example(**EXAMPLE, status=200)
+
+    status: int

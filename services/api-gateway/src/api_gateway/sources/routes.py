@@ -8,17 +8,13 @@ from api_gateway.accounts import repository as accounts
 from api_gateway.answers import Json
 from api_gateway.auth.access import Caller
 from api_gateway.gateway import Here
-from api_gateway.paging import Query as Parameters
 from api_gateway.routing import WireRoute
 from api_gateway.sources import repository
+from api_gateway.sources.schemas import SourceQuery, Sources
 
 router = APIRouter(tags=["Sources"], route_class=WireRoute)
 
 USUAL_TYPES = ("user", "scheduler", "forecaster", "reporter", "demo script", "gateway", "market")
-
-
-class SourceQuery(Parameters):
-    only_latest: bool = True
 
 
 def described(source: Any) -> str:
@@ -35,7 +31,7 @@ def shown(source: Any) -> dict[str, Any]:
     return own | optional
 
 
-@router.get("/sources", summary="List accessible data sources.")
+@router.get("/sources", response_model=Sources, summary="List accessible data sources.")
 async def list_sources(caller: Caller, here: Here, query: Annotated[SourceQuery, Query()]) -> Json:
     async with here.store.connection() as con:
         within = await accounts.visible(con, caller)

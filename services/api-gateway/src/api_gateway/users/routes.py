@@ -15,9 +15,10 @@ from api_gateway.auth.reset import invite, new_link
 from api_gateway.gateway import Here
 from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
+from api_gateway.shapes import Paged, Said
 from api_gateway.times import naive
 from api_gateway.users import repository, service
-from api_gateway.users.schemas import UserPatch, UserPost, UserQuery
+from api_gateway.users.schemas import User, UserAnswer, UserInList, UserPatch, UserPost, UserQuery
 
 router = APIRouter(prefix="/users", tags=["Users"], route_class=WireRoute)
 
@@ -42,7 +43,9 @@ def listed(row: Any, account: Any) -> dict[str, Any]:
     return shown(row) | {"flexmeasures_roles": row["role_names"], "account": shown_account(account)}
 
 
-@router.get("", summary="List users accessible to the current user.")
+@router.get(
+    "", response_model=list[UserInList] | Paged[UserInList], summary="List users accessible to the current user."
+)
 async def list_users(caller: Caller, here: Here, query: Annotated[UserQuery, Query()]) -> Json:
     async with here.store.connection() as con:
         within = await accounts.visible(con, caller)
@@ -61,7 +64,7 @@ async def list_users(caller: Caller, here: Here, query: Annotated[UserQuery, Que
     return Json(users if query.page is None else paged(users, total, filtered))
 
 
-@router.post("", status_code=201, summary="Create a user.")
+@router.post("", status_code=201, response_model=User, summary="Create a user.")
 async def create_user(caller: Caller, here: Here, body: UserPost) -> Json:
     password = await here.passwords.hash(service.unusable_password())
     account_id = caller.account_id if body.account_id is None else body.account_id
@@ -79,14 +82,14 @@ async def create_user(caller: Caller, here: Here, body: UserPost) -> Json:
     return Json(shown(row), 201)
 
 
-@router.get("/{id}", summary="Fetch a given user.")
+@router.get("/{id}", response_model=UserAnswer, summary="Fetch a given user.")
 async def get_user(user: Annotated[Found, Depends(Access(Thing.USER, Action.READ))], here: Here) -> Json:
     async with here.store.connection() as con:
         row = await repository.get(con, user["id"])
     return Json(shown(row) | {"status": 200})
 
 
-@router.patch("/{id}", summary="Update a user.")
+@router.patch("/{id}", response_model=UserAnswer, summary="Update a user.")
 async def update_user(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here, body: UserPatch
 ) -> Json:
@@ -102,7 +105,11 @@ async def update_user(
     return Json(shown(row) | {"status": 200})
 
 
-@router.patch("/{id}/password-reset", summary="Reset a user's password and mail them how to choose another.")
+@router.patch(
+    "/{id}/password-reset",
+    response_model=Said,
+    summary="Reset a user's password and mail them how to choose another.",
+)
 async def reset_password(user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here) -> Json:
     password = await here.passwords.hash(service.unusable_password())
     async with here.store.transaction() as con:

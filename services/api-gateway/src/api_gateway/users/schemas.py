@@ -1,11 +1,13 @@
 """Users on the wire."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
+from api_gateway.accounts.schemas import Account
 from api_gateway.fields import Email, Id, Input, Text, TimeZone, absent
 from api_gateway.paging import Page
+from api_gateway.shapes import Shape, example
 
 Username = Annotated[Text, Field(min_length=1, max_length=255)]
 
@@ -31,3 +33,45 @@ class UserQuery(Page):
     )
     account_id: Id | None = Field(default=None, validation_alias=AliasChoices("account_id", "account"))
     include_inactive: bool = False
+
+
+EXAMPLE: dict[str, Any] = {
+    "account_id": 1,
+    "active": True,
+    "email": "toy-user@flexmeasures.io",
+    "id": 1,
+    "last_login_at": "2026-11-21T10:36:00.815420",
+    "last_seen_at": "2026-11-21T10:38:12.103377",
+    "timezone": "Europe/Amsterdam",
+    "username": "toy-user",
+}
+
+
+class PlainUser(Shape):
+    account_id: int
+    active: bool
+    email: str
+    id: int
+    last_login_at: str | None = Field(description="In UTC.")
+    last_seen_at: str | None = Field(description="In UTC.")
+    timezone: str
+    username: str
+
+
+class User(PlainUser):
+    model_config = example(**EXAMPLE, flexmeasures_roles=[3])
+
+    flexmeasures_roles: list[int] = Field(description="Roles by id.")
+
+
+class UserAnswer(User):
+    model_config = example(**EXAMPLE, flexmeasures_roles=[3], status=200)
+
+    status: int
+
+
+class UserInList(PlainUser):
+    model_config = example(**EXAMPLE, flexmeasures_roles=["account-admin"])
+
+    flexmeasures_roles: list[str] = Field(description="Roles by name.")
+    account: Account

@@ -1,0 +1,43 @@
+"""What answers look like: models that only the documentation of the API reads, never the code that answers."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Shape(BaseModel):
+    """The shape of an answer."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+def example(**fields: Any) -> ConfigDict:
+    """The configuration of a shape with an example; underscores in names stand for themselves, see `kebab`."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
+class Said(Shape):
+    """A sentence about what was done."""
+
+    model_config = example(message="Default asset view updated successfully.", status=200)
+
+    message: str
+    status: int
+
+
+class Waiting(Shape):
+    """What was asked for is not there yet; ask again in a moment."""
+
+    model_config = example(message="Scheduling job in progress.", status="STARTED")
+
+    message: str
+    status: str
+
+
+class Paged[Row](Shape):
+    """One page of a list."""
+
+    data: list[Row]
+    num_records: int = Field(alias="num-records", description="How many there are before the filter.", examples=[12])
+    filtered_records: int = Field(alias="filtered-records", description="How many match the filter.", examples=[2])
+    status: int = Field(examples=[200])

@@ -1,0 +1,32 @@
+"""Sources on the wire."""
+
+from api_gateway.fields import absent
+from api_gateway.paging import Query
+from api_gateway.shapes import Shape, example
+
+
+class SourceQuery(Query):
+    only_latest: bool = True
+
+
+class Source(Shape):
+    id: int
+    name: str
+    type: str
+    description: str
+    account_id: int = absent()
+    user_id: int = absent()
+    model: str = absent()
+    version: str = absent()
+
+
+class Sources(Shape):
+    model_config = example(
+        sources=[{"id": 1, "name": "toy-user", "type": "user", "description": "toy-user", "user_id": 1}],
+        types=["user", "scheduler", "forecaster", "reporter"],
+        status=200,
+    )
+
+    sources: list[Source]
+    types: list[str]
+    status: int
