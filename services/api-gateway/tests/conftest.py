@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from api_gateway.accounts import service as accounts
 from api_gateway.app import create_app, gateway_of
 from api_gateway.auth import repository as tokens
+from api_gateway.auth.credentials import csrf_token, session_digest
 from api_gateway.auth.passwords import HASHER
 from api_gateway.auth.tokens import digest, new_token
 from api_gateway.settings import GatewaySettings
@@ -22,7 +25,7 @@ from fastapi import FastAPI, Request
 from flexserve.answers import OrjsonResponse
 from flexserve.siblings import Sibling
 from flexserve.tokens import new
-from flexstore import sources
+from flexstore import jobs, sources
 from flexstore.series import Beliefs, moment, write
 from flexstore.store import Store
 
@@ -191,3 +194,136 @@ def know(house: Any) -> Any:
         return source_id
 
     return believe
+
+
+PLACES = ("own", "client", "foreign", "public")
+ROLES = {"M": "account-admin", "P": None, "V": "account-reader", "C": "consultant"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of tenancy.txt."""
+
+    method: str
+    path: str
+    about: str
+    scope: str
+    may: dict[str, str]
+    """Per place the letters of those who may."""
+    refusal: int = 403
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @classmethod
+    def of(cls, line: str) -> "Row":
+        method, path, about, scope, *rest = line.split()
+        refusal = int(rest.pop()) if rest and rest[-1].isdigit() else 403
+        may = dict(zip(PLACES, rest, strict=False))
+        # A thing that can be of nobody has a line that says who may; others have none that are public.
+        return cls(method, path, about, scope, {place: who for place, who in may.items() if who != "."}, refusal)
+
+
+@pytest.fixture(scope="session")
+def table() -> list[Row]:
+    lines = (Path(__file__).parent / "tenancy.txt").read_text().splitlines()
+    return [Row.of(line) for line in lines if line.strip() and not line.startswith("#")]
+
+
+@dataclass
+class Session:
+    """What a browser sends that is logged in."""
+
+    cookies: dict[str, str]
+    headers: dict[str, str]
+
+
+@dataclass
+class World:
+    """A house with people of every role, and things of every owner."""
+
+    house: House
+    people: dict[str, Person]
+    accounts: dict[str, int | None]
+    lasting: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Things per place that were made and not deleted yet."""
+
+    async def token(self, letter: str, **columns: Any) -> str:
+        """A new token of this person, since requests may end the one they come with."""
+        token, row = new_token(), {"kind": "login", "scopes": [], "account_id": None} | columns
+        async with self.house.store.connection() as con:
+            await con.execute(
+                "insert into token (user_id, token_hash, kind, scopes, account_id) values ($1, $2, $3, $4, $5)",
+                self.people[letter].user_id, digest(token), row["kind"], list(row["scopes"]), row["account_id"],
+            )  # fmt: skip
+        return token
+
+    async def session(self, letter: str) -> Session:
+        cookie = new_token()
+        async with self.house.store.connection() as con:
+            await tokens.add_token(con, self.people[letter].user_id, session_digest(cookie), NEVER, kind="session")
+        return Session({"flexmesh_session": cookie}, {"X-CSRF-Token": csrf_token(cookie)})
+
+    async def ask(self, row: Row, place: str, token: str | None, **options: Any) -> httpx.Response:
+        """The answer to the request of this line about something of this place's owner."""
+        if place not in self.lasting:
+            self.lasting[place] = await self.things_of(place)
+        # What one person deletes is not missed by the next.
+        things = self.lasting.pop(place) if row.method == "DELETE" else self.lasting[place]
+        ids = {"id": things.get(row.about), "uuid": things["job"], "job": things["job"]}
+        path = row.path.format(**ids)
+        async with self.house.guest(token) as client:
+            client.cookies.update(options.pop("cookies", {}))
+            return await client.request(row.method, path, json=None if row.method == "GET" else {}, **options)
+
+    async def things_of(self, place: str) -> dict[str, Any]:
+        """One of everything, of one owner, by what tenancy.txt calls it."""
+        account, name = self.accounts[place], uuid4().hex
+        things: dict[str, Any] = {"account": account}
+        async with self.house.store.transaction() as con:
+            things["asset"] = await con.fetchval(
+                "insert into asset (name, account_id, asset_type_id) values ($1, $2, 5) returning id", name, account
+            )
+            things["sensor"] = await con.fetchval(
+                "insert into sensor (name, asset_id, unit, event_resolution) values ('p', $1, 'kW', $2) returning id",
+                things["asset"],
+                timedelta(minutes=15),
+            )
+            request = {"optimize": {}}
+            job = await jobs.create(
+                con, queue="schedule", request=request, account_id=account, asset_id=things["asset"]
+            )
+            things["job"] = str(job)
+            if account is not None:
+                things |= await self.user_of(con, account, name)
+        return things
+
+    async def user_of(self, con: Any, account: int, name: str) -> dict[str, int]:
+        """A user, and what a user has."""
+        user = await con.fetchval(
+            "insert into users (account_id, email, username, password_hash) values ($1, $2, $2, '') returning id",
+            account,
+            f"{name}@example.com",
+        )
+        return {"user": user} | {
+            kind: await con.fetchval(
+                "insert into token (user_id, kind, token_hash, name) values ($1, $2, $3, 'n') returning id",
+                user,
+                "login" if kind == "token" else kind,
+                new_token().encode(),
+            )
+            for kind in ("token", "key")
+        }
+
+
+@pytest.fixture
+async def world(house: House) -> AsyncIterator[World]:
+    own, platform = await house.account("own"), await house.account("platform")
+    accounts: dict[str, int | None] = {
+        "own": own, "client": await house.account("client", own), "foreign": await house.account("foreign"),
+        "public": None,
+    }  # fmt: skip
+    people = {letter: await house.person(letter, own, *([role] if role else [])) for letter, role in ROLES.items()}
+    people["A"] = await house.person("A", platform, "admin")
+    people["R"] = await house.person("R", platform, "admin-reader")
+    yield World(house, people, accounts)

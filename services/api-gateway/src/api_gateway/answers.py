@@ -18,6 +18,14 @@ class Json(OrjsonResponse):
         super().__init__(content, status, headers)
 
 
+class ShownOnce(Json):
+    """An answer with a secret in it. Of it nothing is kept for who repeats the request but what is in `content`."""
+
+    def __init__(self, content: Mapping[str, Any], secret: Mapping[str, str], status: int = 200) -> None:
+        super().__init__({**content, **secret}, status)
+        self.kept = self.render(content)
+
+
 class Empty(Response):
     """204. It names its media type because clients look at it before they look at the status."""
 

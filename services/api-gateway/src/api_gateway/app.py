@@ -31,13 +31,18 @@ from api_gateway.home.openapi import document
 from api_gateway.home.routes import router as home
 from api_gateway.home.versions import API_VERSION
 from api_gateway.jobs.routes import router as job_routes
+from api_gateway.keys.routes import router as keys
 from api_gateway.mail import Mailer
 from api_gateway.optimize.routes import router as optimize
+from api_gateway.passwords.routes import page as password_page
+from api_gateway.passwords.routes import router as passwords
 from api_gateway.rates import Limiter
 from api_gateway.schedules.routes import router as schedules
 from api_gateway.sensors.routes import router as sensors
+from api_gateway.sessions.routes import router as sessions
 from api_gateway.settings import GatewaySettings
 from api_gateway.sources.routes import router as sources
+from api_gateway.tokens.routes import router as tokens
 from api_gateway.users.routes import router as users
 
 SERVICE = "gateway"
@@ -77,7 +82,7 @@ def create_app(
         settings,
         service=SERVICE,
         title="Flexmesh",
-        routers=[version_3(), version_1(), auth, home],
+        routers=[version_3(), version_1(), auth, password_page, home],
         lifespan=lifespan,
         checks=[
             Check("database", lambda: app.state.gateway.store.ping(settings.readiness_timeout)),
@@ -106,7 +111,7 @@ def version_3() -> APIRouter:
 def version_1() -> APIRouter:
     """Everything below `/api/v1`: what `/api/v3_0` does not have."""
     router = APIRouter(prefix="/api/v1")
-    for noun in (optimize, explanations):
+    for noun in (optimize, explanations, sessions, passwords, tokens, keys):
         router.include_router(noun)
     return router
 
@@ -122,6 +127,7 @@ def gateway_of(
         settings.mail_user,
         None if password is None else password.get_secret_value(),
         settings.mail_tls,
+        settings.mail_to_log,
     )
     return Gateway(store, settings, ingest, scheduler, Limiter(store), mailer, work_waits)
 

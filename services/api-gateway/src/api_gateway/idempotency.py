@@ -7,12 +7,14 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from api_gateway.answers import conflict, unprocessable
+from api_gateway.answers import Rejected, ShownOnce, conflict, unprocessable
 from api_gateway.auth import repository as tokens
-from api_gateway.auth.tokens import digest, from_header
+from api_gateway.auth.credentials import digest_of
 
 HEADER = "Idempotency-Key"
 LONGEST = 255
+LOGINS = frozenset({"/api/requestAuthToken", "/api/v1/session"})
+"""Logging in twice is two logins: what they answer is secret, and kept nowhere."""
 BEGIN = """
 insert into idempotency_key as k (user_id, key, request_hash) values ($1, $2, $3)
 on conflict (user_id, key) do update
@@ -29,7 +31,7 @@ Handle = Callable[[Request], Awaitable[Response]]
 async def once(request: Request, handle: Handle) -> Response:
     """The answer to the request, or the one that was given to it before."""
     key = request.headers.get(HEADER)
-    if key is None or request.method != "POST":
+    if key is None or request.method != "POST" or request.url.path in LOGINS:
         return await handle(request)
     if not 0 < len(key) <= LONGEST:
         raise unprocessable({"headers": {HEADER: [f"Must have 1 to {LONGEST} characters."]}})
@@ -50,7 +52,7 @@ async def once(request: Request, handle: Handle) -> Response:
         async with store.connection() as con:
             await con.execute(
                 "update idempotency_key set status = $3, body = $4 where user_id = $1 and key = $2",
-                user_id, key, answer.status_code, bytes(answer.body),
+                user_id, key, answer.status_code, answer.kept if isinstance(answer, ShownOnce) else bytes(answer.body),
             )  # fmt: skip
     else:
         await forget(store, user_id, key)
@@ -64,8 +66,11 @@ async def hash_of(request: Request) -> bytes:
 
 async def user_of(con: Any, request: Request) -> int | None:
     """Whose request it is; whether the token is good enough is decided later."""
-    token = from_header(request.headers.get("authorization"))
-    row = token and await tokens.identify(con, digest(token), request.app.state.gateway.settings.seen_every)
+    try:
+        token_hash = digest_of(request)
+    except Rejected:
+        return None
+    row = await tokens.identify(con, token_hash, request.app.state.gateway.settings.seen_every)
     return row["caller_id"] if row else None
 
 

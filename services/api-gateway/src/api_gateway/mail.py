@@ -1,4 +1,4 @@
-"""Mail to users: through SMTP when it is set up, else into the log, where the operator of a laptop finds it."""
+"""Mail to users: through SMTP when it is set up; on a laptop into the log, where its operator finds it."""
 
 import asyncio
 import logging
@@ -18,6 +18,8 @@ class Mailer:
     password: str | None = None
     encrypted: bool = True
     """Whether to ask the server for TLS before saying anything else."""
+    to_log: bool = False
+    """Whether a mail may stand in the log when there is no server."""
 
     async def send(self, to: str, subject: str, text: str) -> None:
         """Send one mail. A mail server that is away is logged: the request that led to the mail has succeeded."""
@@ -25,7 +27,10 @@ class Mailer:
         message["From"], message["To"], message["Subject"] = self.sender, to, subject
         message.set_content(text)
         if self.host is None:
-            log.info("No mail server is set, so here is the mail to %s:\n%s", to, text)
+            if self.to_log:
+                log.warning("No mail server is set, so here is the mail to %s:\n%s", to, text)
+            else:
+                log.error("The mail '%s' to %s was not sent: set FLEXMESH_MAIL_HOST", subject, to)
             return
         try:
             await asyncio.to_thread(self._deliver, message)

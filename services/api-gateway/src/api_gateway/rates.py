@@ -16,6 +16,7 @@ set hits = case when r.window_start = excluded.window_start then r.hits + 1 else
     window_start = excluded.window_start
 returning hits
 """
+FORGET_ONE = "update rate_limit set hits = hits - 1 where key = $1 and window_start = to_timestamp($2) and hits > 0"
 FORGET = "delete from rate_limit where window_start < now() - interval '1 hour'"
 
 
@@ -80,16 +81,11 @@ class Limiter:
                 hits = await con.fetchval(COUNT, key, start)
         return Verdict(limit, hits, start + limit.window.total_seconds())
 
-    async def look(self, key: str, limit: Limit) -> Verdict:
-        """How many were counted, with the one being asked about, but without counting it."""
-        start = self._window(limit)
-        hits = None
+    async def forget(self, key: str, limit: Limit) -> None:
+        """Take back one that was counted."""
         if limit.hits:
             async with self.store.connection() as con:
-                hits = await con.fetchval(
-                    "select hits from rate_limit where key = $1 and window_start = to_timestamp($2)", key, start
-                )
-        return Verdict(limit, (hits or 0) + 1, start + limit.window.total_seconds())
+                await con.execute(FORGET_ONE, key, self._window(limit))
 
     @staticmethod
     def _window(limit: Limit) -> float:

@@ -1,6 +1,7 @@
 """The settings of the gateway."""
 
 from datetime import timedelta
+from typing import Literal
 
 from flexserve.settings import ServiceSettings
 from pydantic import Field, SecretStr
@@ -19,6 +20,22 @@ class GatewaySettings(ServiceSettings):
         description="The part of sensors' entity addresses that names their owner: year-month.host.",
     )
     token_lifetime: timedelta = Field(timedelta(days=14), description="How long a login token can be used.")
+    session_lifetime: timedelta = Field(timedelta(days=7), description="How long a browser stays logged in at most.")
+    session_idle: timedelta = Field(
+        timedelta(hours=12), description="How long a browser stays logged in without asking for anything."
+    )
+    secure_cookies: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether browsers send the session cookie over HTTPS only; auto: when they came over HTTPS (a proxy"
+        " in FLEXMESH_TRUSTED_PROXIES may say so), or FLEXMESH_PUBLIC_URL begins with https.",
+    )
+    keys_per_account: int = Field(
+        100, ge=0, description="API keys the users of one account may have together, unless it is set for the account."
+    )
+    shortest_password: int = Field(10, ge=8, le=64, description="The fewest characters of a new password.")
+    reset_mails_per_hour: int = Field(
+        5, ge=0, description="Mails with a link to choose a password that can be asked for one user; 0: no limit."
+    )
     reset_lifetime: timedelta = Field(
         timedelta(days=2), description="How long a mailed link to choose a password works."
     )
@@ -35,7 +52,12 @@ class GatewaySettings(ServiceSettings):
     )
     longest_window_days: int = Field(366, ge=1, description="The longest window a schedule may be asked for, in days.")
     most_values: int = Field(1_000_000, ge=1, description="The most values one request may read from a sensor.")
-    mail_host: str | None = Field(None, description="The SMTP server; without one, mails are written to the log.")
+    mail_host: str | None = Field(None, description="The SMTP server; without one, no mails are sent.")
+    mail_to_log: bool = Field(
+        False,
+        description="Without an SMTP server, write mails to the log, with the links to choose a password that are in "
+        "them. `flexmesh up` does.",
+    )
     mail_port: int = Field(587, ge=1, le=65535, description="The port of the SMTP server.")
     mail_user: str | None = Field(None, description="The user for the SMTP server.")
     mail_password: SecretStr | None = Field(None, description="The password for the SMTP server.")

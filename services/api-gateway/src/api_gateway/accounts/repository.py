@@ -29,12 +29,14 @@ async def get(con: Any, account_id: int) -> Any:
 
 async def visible(con: Any, caller: Identity) -> list[int] | None:
     """The accounts whose things the caller may read; None means all."""
-    if caller.reads_everything:
-        return None
-    if not caller.has(Role.CONSULTANT):
-        return [caller.account_id]
-    clients = await con.fetch("select id from account where consultancy_account_id = $1", caller.account_id)
-    return [caller.account_id, *(row["id"] for row in clients)]
+    only = caller.only_account
+    if caller.reads_all_accounts:
+        return None if only is None else [only]
+    within = [caller.account_id]
+    if caller.has(Role.CONSULTANT):
+        clients = await con.fetch("select id from account where consultancy_account_id = $1", caller.account_id)
+        within += [row["id"] for row in clients]
+    return within if only is None else [account for account in within if account == only]
 
 
 async def listed(

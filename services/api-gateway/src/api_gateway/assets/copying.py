@@ -72,7 +72,7 @@ async def destination(
         return target.get("account_id", parent["account_id"]), parent_id
     account_id = target.get("account_id", original["account_id"])
     if account_id is None:
-        account_id = caller.account_id
+        account_id = caller.works_for
     stays = account_id == original["account_id"]
     return account_id, original["parent_asset_id"] if stays else None
 

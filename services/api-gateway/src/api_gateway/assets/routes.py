@@ -25,9 +25,9 @@ from api_gateway.assets.schemas import (
     NewAsset,
 )
 from api_gateway.auth import subjects
-from api_gateway.auth.access import Access, Anyone, Caller, Found
+from api_gateway.auth.access import Access, Anyone, Caller, Found, LoggedIn, OnSelf
 from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Thing, may
+from api_gateway.auth.policy import Action, Scope, Thing, may
 from api_gateway.gateway import Here
 from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
@@ -92,14 +92,16 @@ async def listed_accounts(con: Any, caller: Identity, query: AssetQuery) -> list
             raise unprocessable_field("query", "root", f"No asset found with ID {query.root}.")
         if not may(caller, Action.READ, Thing.ASSET, subjects.owner_of(root)):
             raise forbidden()
-    if query.all_accessible or query.root is not None:
+    if query.all_accessible or query.root is not None or caller.only_account is not None:
         return await accounts.visible(con, caller)
     return [caller.account_id]
 
 
 @router.post("", status_code=201, response_model=NewAsset, summary="Create an asset.")
-async def create_asset(caller: Caller, here: Here, body: AssetPost) -> Json:
-    values = {"account_id": caller.account_id} | body.sent()
+async def create_asset(
+    caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], here: Here, body: AssetPost
+) -> Json:
+    values = {"account_id": caller.works_for} | body.sent()
     try:
         with fields_under("json"):
             async with here.store.transaction() as con:
@@ -125,7 +127,9 @@ async def list_public_assets(_caller: Caller, here: Here, query: Annotated[Field
 
 
 @router.post("/default_asset_view", response_model=Said, summary="Choose the page that opens for assets.")
-async def choose_default_view(caller: Caller, here: Here, body: DefaultView) -> Json:
+async def choose_default_view(
+    caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, body: DefaultView
+) -> Json:
     view = orjson.dumps(body.default_asset_view).decode() if body.use_as_default else None
     async with here.store.connection() as con:
         await users.set_preference(con, caller.user_id, "default_asset_view", view)
@@ -133,7 +137,9 @@ async def choose_default_view(caller: Caller, here: Here, body: DefaultView) -> 
 
 
 @router.post("/keep_legends_below_graphs", response_model=Said, summary="Choose where the legends of graphs stand.")
-async def choose_legend_place(caller: Caller, here: Here, body: LegendPlace) -> Json:
+async def choose_legend_place(
+    caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, body: LegendPlace
+) -> Json:
     place = orjson.dumps(body.keep_legends_below_graphs).decode()
     async with here.store.connection() as con:
         await users.set_preference(con, caller.user_id, "keep_legends_below_graphs", place)
@@ -175,7 +181,7 @@ async def delete_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Actio
     summary="Copy an asset with everything below it, without data.",
 )
 async def copy_asset(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))],
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.COPY))],
     here: Here,
     query: Annotated[CopyQuery, Query()],
 ) -> Json:

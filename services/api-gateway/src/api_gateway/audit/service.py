@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from flexserve.logs import mask, mask_text
 from flexstore import audit
 
 from api_gateway.auth.identity import Identity
 
 Actor = Identity
-SECRETS = frozenset({"password", "password_hash", "token", "token_hash"})
 
 
 async def note(
@@ -22,27 +22,30 @@ async def note(
     sensor_id: int | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Note who did what to what. Without an actor it was done on the command line."""
+    """Note who did what to what, without secrets. Without an actor it was done on the command line."""
     await audit.record(
         con,
-        event,
+        mask_text(event),
         active_user_id=actor.user_id if actor else None,
         active_user_name=actor.username if actor else None,
         account_id=account_id,
         affected_user_id=affected_user_id,
         asset_id=asset_id,
         sensor_id=sensor_id,
-        details=dict(details or {}),
+        details=mask(None, "", dict(details or {})),
     )
 
 
-def changes_between(before: Mapping[str, Any], after: Mapping[str, Any], fields: Iterable[str] | None = None) -> Any:
-    """What differs, as `{field: {"before": …, "after": …}}`; never a secret."""
-    return {
-        field: {"before": before[field], "after": after[field]}
-        for field in (after.keys() if fields is None else fields)
-        if before[field] != after[field] and field not in SECRETS
-    }
+def changes_between(
+    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, fields: Iterable[str] | None = None
+) -> Any:
+    """What differs, as `{field: {"before": …, "after": …}}`. New things had nothing before."""
+    changes = {}
+    for field in (after or before or {}).keys() if fields is None else fields:
+        old, new = (row[field] if row is not None else None for row in (before, after))
+        if old != new:
+            changes[field] = {"before": old, "after": new}
+    return changes
 
 
 def told(changes: Mapping[str, Mapping[str, Any]]) -> str:

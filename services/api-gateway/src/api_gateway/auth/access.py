@@ -8,9 +8,9 @@ from fastapi import Depends, Request
 
 from api_gateway.answers import Rejected, forbidden, not_found, unauthorized, unprocessable
 from api_gateway.auth import repository, subjects
+from api_gateway.auth.credentials import digest_of
 from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Owner, Thing, may
-from api_gateway.auth.tokens import digest, from_header
+from api_gateway.auth.policy import SCOPES, Action, Owner, Scope, Thing, in_scope, may
 from api_gateway.gateway import Gateway, Here
 
 
@@ -26,11 +26,17 @@ class Public(Requirement):
 
 
 class LoggedIn(Requirement):
-    """Anyone who is logged in may; the route shows each caller only what they may see."""
+    """Anyone who is logged in may, with a key of this scope (none: of any); the route looks at what is asked for."""
+
+    def __init__(self, scope: Scope | None = Scope.READ) -> None:
+        self.scope = scope
 
     async def __call__(self, request: Request, here: Here) -> Identity:
         async with here.store.connection() as con:
-            return await authenticate(con, request, here)
+            caller = await authenticate(con, request, here)
+        if self.scope is not None:
+            check_scope(caller, self.scope)
+        return caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class Access(Requirement):
         if row["id"] is None:
             raise self.unknown(id)
         owner = subjects.owner_of(row)
+        check_scope(caller, SCOPES[self.action])
         if not may(caller, self.action, self.thing, owner):
             raise forbidden()
         return Found(caller, row, owner)
@@ -72,11 +79,7 @@ class OnPlatform(Requirement):
         self.action = action
 
     async def __call__(self, request: Request, here: Here) -> Identity:
-        async with here.store.connection() as con:
-            caller = await authenticate(con, request, here)
-        if not may(caller, self.action, Thing.PLATFORM, Owner(None)):
-            raise forbidden()
-        return caller
+        return await allowed(request, here, self.action, Thing.PLATFORM, lambda _: Owner(None))
 
 
 class InOwnAccount(Requirement):
@@ -86,24 +89,47 @@ class InOwnAccount(Requirement):
         self.action = action
 
     async def __call__(self, request: Request, here: Here) -> Identity:
-        async with here.store.connection() as con:
-            caller = await authenticate(con, request, here)
-        if not may(caller, self.action, Thing.ACCOUNT, Owner(caller.account_id)):
-            raise forbidden()
-        return caller
+        return await allowed(request, here, self.action, Thing.ACCOUNT, lambda caller: Owner(caller.account_id))
+
+
+class OnSelf(Requirement):
+    """Who may do `action` to the user that they are themselves: all, but for keys that are good for less."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    async def __call__(self, request: Request, here: Here) -> Identity:
+        return await allowed(request, here, self.action, Thing.USER, owner_of_caller)
+
+
+def owner_of_caller(caller: Identity) -> Owner:
+    return Owner(caller.account_id, user_id=caller.user_id)
+
+
+async def allowed(
+    request: Request, here: Gateway, action: Action, thing: Thing, owner: Callable[[Identity], Owner]
+) -> Identity:
+    """The caller, if they may do this to a thing of that owner."""
+    async with here.store.connection() as con:
+        caller = await authenticate(con, request, here)
+    check_scope(caller, SCOPES[action])
+    if not may(caller, action, thing, owner(caller)):
+        raise forbidden()
+    return caller
+
+
+def check_scope(caller: Identity, scope: Scope) -> None:
+    if not in_scope(caller, scope):
+        raise forbidden(
+            "An API key cannot do this: log in with a password."
+            if scope is Scope.LOGIN
+            else f"This API key is not good for this: it lacks the scope '{scope}'."
+        )
 
 
 async def authenticate(con: Any, request: Request, here: Gateway) -> Identity:
     """The user whose token came with the request."""
     return await identity_of(con, await repository.identify(con, digest_of(request), here.settings.seen_every))
-
-
-def digest_of(request: Request) -> bytes:
-    """The hash of the token in the request."""
-    token = from_header(request.headers.get("authorization"))
-    if not token:
-        raise unauthorized()
-    return digest(token)
 
 
 async def identity_of(con: Any, row: Any) -> Identity:
@@ -120,6 +146,8 @@ async def identity_of(con: Any, row: Any) -> Identity:
         roles=frozenset(row["roles"]),
         token_id=row["token_id"],
         scopes=frozenset(row["scopes"]),
+        kind=row["token_kind"],
+        only_account=row["only_account"],
     )
 
 
@@ -144,6 +172,8 @@ UNKNOWN: dict[Thing, Callable[[int], Rejected]] = {
     Thing.USER: lambda id: not_found(f"User {id} not found"),
     Thing.ASSET: lambda id: not_found(f"No asset found with ID {id}."),
     Thing.SENSOR: unknown_in_path,
+    Thing.TOKEN: lambda id: not_found(f"There is no login, session or API key with ID {id}."),
+    Thing.KEY: lambda id: not_found(f"There is no API key with ID {id}."),
 }
 
 Anyone = Depends(Public())

@@ -14,6 +14,24 @@ class Role(StrEnum):
     CONSULTANT = "consultant"
 
 
+class Kind(StrEnum):
+    """With what a user proves who they are."""
+
+    LOGIN = "login"
+    """A token that was asked for with a password."""
+    SESSION = "session"
+    """The cookie of a browser."""
+    KEY = "key"
+    """An API key."""
+    RESET = "reset"
+    """A mailed link, good for choosing a password and nothing else."""
+
+
+LOGGED_IN = (Kind.LOGIN, Kind.SESSION)
+BY_PASSWORD = (*LOGGED_IN, Kind.RESET)
+"""What a new password puts an end to. API keys have nothing to do with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A user who proved who they are. `scopes` empty: everything the user may do."""
@@ -25,10 +43,23 @@ class Identity:
     roles: frozenset[str]
     token_id: int | None = None
     scopes: frozenset[str] = frozenset()
+    kind: str = Kind.LOGIN
+    only_account: int | None = None
+    """The one account that the API key is good for; empty: all that the user may see."""
 
     def has(self, role: Role) -> bool:
         return role.value in self.roles
 
     @property
-    def reads_everything(self) -> bool:
+    def reads_all_accounts(self) -> bool:
+        """Whether the user may read the things of every account."""
         return self.has(Role.ADMIN) or self.has(Role.ADMIN_READER)
+
+    @property
+    def reads_everything(self) -> bool:
+        return self.reads_all_accounts and self.only_account is None
+
+    @property
+    def works_for(self) -> int:
+        """The account that is meant when a request names none."""
+        return self.account_id if self.only_account is None else self.only_account

@@ -3,6 +3,7 @@
 A thing belongs to an account, or is public. The caller relates to it in one or more ways (`Party`), and each pair of a
 thing and an action lists the parties that may. Administrators may everything. An admin-reader may also read everything,
 whatever else they may. An account-reader reads everything in their account and changes nothing but themselves.
+An API key may do what its user may, as far as its scopes and the account it is limited to reach.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ class Thing(StrEnum):
     ASSET = "asset"
     SENSOR = "sensor"
     JOB = "job"
+    TOKEN = "token"  # noqa: S105
+    """A login token, a session or an API key: whatever its user is known by."""
+    KEY = "API key"
 
 
 class Action(StrEnum):
@@ -36,6 +40,21 @@ class Action(StrEnum):
     """Trigger schedules and forecasts; in an account: solve problems that are about nothing stored."""
     UPDATE = "update"
     DELETE = "delete"
+    COPY = "copy"
+    """Copy it; to where is asked besides."""
+    LIMIT = "limit"
+    """Say how much of something it may have at most."""
+
+
+class Scope(StrEnum):
+    """What an API key can be good for."""
+
+    READ = "read"
+    WRITE = "write"
+    SCHEDULE = "schedule"
+    ADMIN = "admin"
+    LOGIN = "login"
+    """What only people who logged in may do: no key has this."""
 
 
 class Party(StrEnum):
@@ -56,6 +75,8 @@ class Owner:
     account_id: int | None
     consultancy_account_id: int | None = None
     user_id: int | None = None
+    rules_platform: bool = False
+    """It is, or belongs to, a user with a role on the whole platform: administrators of accounts keep off it."""
 
 
 A, P = Action, Party
@@ -68,6 +89,7 @@ RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
         A.FEED: (P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.SCHEDULE: (P.MEMBER,),
         A.UPDATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.LIMIT: (),
     },
     Thing.USER: {
         A.READ: (P.SELF, P.MEMBER, P.CONSULTANT),
@@ -82,6 +104,7 @@ RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
         A.SCHEDULE: (P.MEMBER, P.CONSULTANT),
         A.UPDATE: (P.MEMBER, P.CONSULTANT),
         A.DELETE: (P.ACCOUNT_ADMIN,),
+        A.COPY: (P.ANYONE, P.MEMBER, P.CONSULTANT),
     },
     Thing.SENSOR: {
         A.READ: (P.ANYONE, P.MEMBER, P.CONSULTANT),
@@ -91,19 +114,26 @@ RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
         A.DELETE: (P.ACCOUNT_ADMIN,),
     },
     Thing.JOB: {A.READ: (P.MEMBER, P.CONSULTANT)},
+    Thing.TOKEN: {A.DELETE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT)},
+    Thing.KEY: {
+        A.UPDATE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.DELETE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT),
+    },
 }
 
 READING = frozenset({Action.READ, Action.AUDIT})
-SCOPES: dict[Action, str] = {
-    Action.READ: "read",
-    Action.AUDIT: "admin",
-    Action.CREATE: "admin",
-    Action.FEED: "write",
-    Action.SCHEDULE: "schedule",
-    Action.UPDATE: "admin",
-    Action.DELETE: "admin",
+SCOPES: dict[Action, Scope] = {
+    Action.READ: Scope.READ,
+    Action.AUDIT: Scope.ADMIN,
+    Action.CREATE: Scope.ADMIN,
+    Action.FEED: Scope.WRITE,
+    Action.SCHEDULE: Scope.SCHEDULE,
+    Action.UPDATE: Scope.ADMIN,
+    Action.DELETE: Scope.ADMIN,
+    Action.COPY: Scope.ADMIN,
+    Action.LIMIT: Scope.ADMIN,
 }
-"""The scope an API key needs for an action."""
+"""The scope an API key needs for a route that states this action."""
 
 
 def parties(caller: Identity, owner: Owner) -> frozenset[Party]:
@@ -123,13 +153,15 @@ def parties(caller: Identity, owner: Owner) -> frozenset[Party]:
 
 
 def may(caller: Identity, action: Action, thing: Thing, owner: Owner) -> bool:
-    """Whether the caller may do this."""
+    """Whether the caller may do this. What the scopes of a key leave out was refused before: see `in_scope`."""
     granted = frozenset(RIGHTS[thing][action])
-    if caller.scopes and SCOPES[action] not in caller.scopes:
+    if not in_reach(caller, action, owner):
         return False
     if caller.has(Role.ADMIN):
         return True
     related = parties(caller, owner)
+    if owner.rules_platform and action not in READING:
+        related &= {Party.SELF}
     if action in READING and (
         caller.has(Role.ADMIN_READER) or (caller.has(Role.ACCOUNT_READER) and P.MEMBER in related)
     ):
@@ -137,3 +169,15 @@ def may(caller: Identity, action: Action, thing: Thing, owner: Owner) -> bool:
     if action not in READING and caller.has(Role.ACCOUNT_READER) and not caller.has(Role.ACCOUNT_ADMIN):
         related &= {Party.SELF}
     return bool(granted & related)
+
+
+def in_reach(caller: Identity, action: Action, owner: Owner) -> bool:
+    """Whether the account that the caller's key is limited to, if it is, is that of the owner."""
+    if caller.only_account is None or caller.only_account == owner.account_id:
+        return True
+    return owner.account_id is None and action is Action.READ
+
+
+def in_scope(caller: Identity, scope: Scope) -> bool:
+    """Whether the caller's key, if it is one, is good for this. Every route demands one scope of keys."""
+    return not caller.scopes or scope in caller.scopes

@@ -1,20 +1,26 @@
 """SQL about tokens and the people who hold them."""
 
+# ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
+
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-IDENTIFY = """
-select u.id as caller_id, u.account_id as caller_account, u.username as caller_name, u.email as caller_email,
-       t.id as token_id, t.scopes,
-       coalesce((select array_agg(r.name) from user_role ur join role r on r.id = ur.role_id where ur.user_id = u.id),
-                '{}') as roles,
-       u.last_seen_at is null or u.last_seen_at < now() - $2::interval as seen_long_ago
-from token t join users u on u.id = t.user_id
-where t.token_hash = $1 and t.kind in ('login', 'key') and t.revoked_at is null
-  and (t.expires_at is null or t.expires_at > now()) and u.active
+USABLE = """
+t.kind in ('login', 'key', 'session') and t.revoked_at is null and (t.expires_at is null or t.expires_at > now())
+and (t.idle is null or coalesce(t.last_used_at, t.created_at) > now() - t.idle)
 """
-FORGET = "delete from token where expires_at < now() - interval '30 days'"
+"""Whether a token still opens anything."""
+IDENTIFY = f"""
+select u.id as caller_id, u.account_id as caller_account, u.username as caller_name, u.email as caller_email,
+       t.id as token_id, t.kind as token_kind, t.scopes, t.account_id as only_account,
+       coalesce((select array_agg(r.name) from user_role ur join role r on r.id = ur.role_id where ur.user_id = u.id),
+                '{{}}') as roles,
+       coalesce(u.last_seen_at < now() - $2::interval or t.last_used_at < now() - $2::interval, true) as seen_long_ago
+from token t join users u on u.id = t.user_id
+where t.token_hash = $1 and u.active and {USABLE}
+"""
+FORGET = "delete from token where least(expires_at, revoked_at) < now() - interval '30 days'"
 
 
 async def identify(con: Any, token_hash: bytes, seen_every: timedelta) -> Any:
@@ -29,7 +35,7 @@ async def mark_seen(con: Any, user_id: int, token_id: int) -> None:
 
 async def login_candidate(con: Any, email: str) -> Any:
     return await con.fetchrow(
-        "select id, account_id, password_hash, active from users where lower(email) = lower($1)", email
+        "select id, account_id, username, email, password_hash, active from users where lower(email) = lower($1)", email
     )
 
 
@@ -41,12 +47,12 @@ async def add_token(
     *,
     kind: str = "login",
     name: str | None = None,
-    scopes: Sequence[str] = (),
+    idle: timedelta | None = None,
 ) -> int:
     token: int = await con.fetchval(
-        """insert into token (user_id, kind, token_hash, name, scopes, expires_at)
+        """insert into token (user_id, kind, token_hash, name, idle, expires_at)
            values ($1, $2, $3, $4, $5, now() + $6::interval) returning id""",
-        user_id, kind, token_hash, name, list(scopes), lifetime,
+        user_id, kind, token_hash, name, idle, lifetime,
     )  # fmt: skip
     return token
 
@@ -61,15 +67,29 @@ async def replace_password(con: Any, user_id: int, password_hash: str) -> None:
     await con.execute("update users set password_hash = $2 where id = $1", user_id, password_hash)
 
 
-async def revoke_tokens(con: Any, user_id: int) -> None:
-    await con.execute("update token set revoked_at = now() where user_id = $1 and revoked_at is null", user_id)
+async def revoke(con: Any, user_id: int, kinds: Sequence[str], *, but: int | None = None) -> dict[str, int]:
+    """Revoke what of these kinds a user has, but for one of them; how many of each kind that were."""
+    rows = await con.fetch(
+        """with gone as (update token set revoked_at = now() where user_id = $1 and kind = any($2)
+                         and id is distinct from $3 and revoked_at is null returning kind, expires_at)
+           select kind, count(*) as number from gone where expires_at is null or expires_at > now() group by kind""",
+        user_id, list(kinds), but,
+    )  # fmt: skip
+    return {row["kind"]: row["number"] for row in rows}
 
 
-async def use_reset_token(con: Any, token_hash: bytes) -> int | None:
-    """The user to whom the token was mailed; it cannot be used again."""
-    user: int | None = await con.fetchval(
-        """update token set revoked_at = now()
-           where token_hash = $1 and kind = 'reset' and revoked_at is null and expires_at > now() returning user_id""",
+async def count_keys(con: Any, user_id: int) -> int:
+    number: int = await con.fetchval(
+        f"select count(*) from token t where t.user_id = $1 and t.kind = 'key' and {USABLE}", user_id
+    )
+    return number
+
+
+async def holder_of_link(con: Any, token_hash: bytes) -> Any:
+    """The user to whom the link with this token was mailed, if it still works."""
+    return await con.fetchrow(
+        """select u.id, u.account_id, u.username, u.email from token t join users u on u.id = t.user_id
+           where t.token_hash = $1 and t.kind = 'reset' and t.revoked_at is null and t.expires_at > now() and u.active
+           for update of t""",
         token_hash,
     )
-    return user

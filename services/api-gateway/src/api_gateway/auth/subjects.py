@@ -6,15 +6,24 @@ from datetime import timedelta
 from typing import Any
 
 from api_gateway.auth.policy import Owner, Thing
-from api_gateway.auth.repository import IDENTIFY
+from api_gateway.auth.repository import IDENTIFY, USABLE
 
 LARGEST_ID = 2**31 - 1
 
+RULES_PLATFORM = """
+exists (select from user_role ur join role r on r.id = ur.role_id
+        where ur.user_id = u.id and r.name in ('admin', 'admin-reader')) as rules_platform"""
+FIND_TOKEN = f"""
+        select t.id, t.kind, t.name, u.username, u.account_id, a.consultancy_account_id, u.id as user_id,
+               {RULES_PLATFORM}
+        from token t join users u on u.id = t.user_id join account a on a.id = u.account_id
+        where t.id = $1 and {USABLE}"""
 FIND: dict[Thing, str] = {
     Thing.ACCOUNT: """
         select id, name, id as account_id, consultancy_account_id, null::int as user_id from account where id = $1""",
-    Thing.USER: """
-        select u.id, u.username, u.email, u.account_id, a.consultancy_account_id, u.id as user_id
+    Thing.USER: f"""
+        select u.id, u.username, u.email, u.account_id, a.consultancy_account_id, u.id as user_id,
+               {RULES_PLATFORM}
         from users u join account a on a.id = u.account_id where u.id = $1""",
     Thing.ASSET: """
         select s.id, s.name, s.parent_asset_id, s.account_id, a.consultancy_account_id, null::int as user_id
@@ -23,8 +32,9 @@ FIND: dict[Thing, str] = {
         select n.id, n.name, n.unit, n.event_resolution, n.timezone, n.asset_id,
                s.name as asset_name, s.account_id, a.consultancy_account_id, null::int as user_id
         from sensor n join asset s on s.id = n.asset_id left join account a on a.id = s.account_id where n.id = $1""",
+    Thing.TOKEN: FIND_TOKEN,
+    Thing.KEY: f"{FIND_TOKEN} and t.kind = 'key'",
 }
-
 
 FIND_FOR_CALLER = {
     thing: f"select * from ({IDENTIFY}) caller left join ({find.replace('$1', '$3')}) thing on true"
@@ -43,4 +53,4 @@ async def find_for_caller(con: Any, thing: Thing, id: int, token_hash: bytes, se
 
 
 def owner_of(row: Any) -> Owner:
-    return Owner(row["account_id"], row["consultancy_account_id"], row["user_id"])
+    return Owner(row["account_id"], row["consultancy_account_id"], row["user_id"], row.get("rules_platform") or False)

@@ -34,13 +34,14 @@ def home(address: str) -> str:
     )
 
 
-def choose_password(token: str, problem: str = "") -> str:
+def choose_password(token: str, shortest: int, problem: str = "") -> str:
     """The form behind a mailed link."""
     said = f'<p role="alert"><strong>{escape(problem)}</strong></p>' if problem else ""
     form = f"""<form method="post" action="/password">
         <input type="hidden" name="token" value="{escape(token)}">
         <p><label>New password<br>
-          <input type="password" name="password" minlength="8" maxlength="1000" required autocomplete="new-password">
+          <input type="password" name="password" minlength="{shortest}" maxlength="1000" required
+                 autocomplete="new-password">
         </label></p>
         <p><button>Choose it</button></p></form>"""
     return page("Choose your password", f"<h1>Choose your password</h1>{said}{form if token else ''}")

@@ -8,9 +8,9 @@ from flexmodel.errors import Forbidden
 from api_gateway.accounts import repository as accounts
 from api_gateway.answers import Empty, Json, fields_under, forbidden, unprocessable_field
 from api_gateway.auth import subjects
-from api_gateway.auth.access import Access, Caller, Found
+from api_gateway.auth.access import Access, Caller, Found, LoggedIn
 from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Thing, may
+from api_gateway.auth.policy import Action, Scope, Thing, may
 from api_gateway.gateway import Here
 from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
@@ -73,13 +73,15 @@ async def listed_accounts(con: Any, caller: Identity, query: SensorListQuery) ->
         if not may(caller, Action.READ, Thing.ASSET, subjects.owner_of(asset)):
             raise forbidden()
         return await accounts.visible(con, caller), True
-    if query.include_consultancy_clients:
+    if query.include_consultancy_clients or caller.only_account is not None:
         return await accounts.visible(con, caller), public
     return [caller.account_id], public
 
 
 @router.post("/sensors", status_code=201, response_model=Sensor, summary="Create a sensor.")
-async def create_sensor(caller: Caller, here: Here, body: SensorPost) -> Json:
+async def create_sensor(
+    caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], here: Here, body: SensorPost
+) -> Json:
     values = {"timezone": here.settings.timezone} | body.sent()
     try:
         with fields_under("json"):

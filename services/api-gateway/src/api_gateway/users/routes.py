@@ -9,11 +9,12 @@ from api_gateway.accounts import repository as accounts
 from api_gateway.accounts.routes import shown as shown_account
 from api_gateway.answers import Json, fields_under, forbidden, unprocessable_field
 from api_gateway.auth import subjects
-from api_gateway.auth.access import Access, Caller, Found
-from api_gateway.auth.policy import Action, Owner, Thing, may
-from api_gateway.auth.reset import invite, new_link
+from api_gateway.auth.access import Access, Caller, Found, LoggedIn
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Owner, Scope, Thing, may
 from api_gateway.gateway import Here
 from api_gateway.paging import paged
+from api_gateway.passwords.links import invite, new_link
 from api_gateway.routing import WireRoute
 from api_gateway.shapes import Paged, Said
 from api_gateway.times import naive
@@ -65,9 +66,11 @@ async def list_users(caller: Caller, here: Here, query: Annotated[UserQuery, Que
 
 
 @router.post("", status_code=201, response_model=User, summary="Create a user.")
-async def create_user(caller: Caller, here: Here, body: UserPost) -> Json:
+async def create_user(
+    caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], here: Here, body: UserPost
+) -> Json:
     password = await here.passwords.hash(service.unusable_password())
-    account_id = caller.account_id if body.account_id is None else body.account_id
+    account_id = caller.works_for if body.account_id is None else body.account_id
     with fields_under("json"):
         async with here.store.transaction() as con:
             account = await subjects.find(con, Thing.ACCOUNT, account_id)

@@ -8,7 +8,7 @@ from flexmodel.errors import Forbidden, Invalid
 
 from api_gateway.audit.service import Actor, changes_between, note, told
 from api_gateway.auth import repository as tokens
-from api_gateway.auth.identity import Identity, Role
+from api_gateway.auth.identity import BY_PASSWORD, Identity, Kind, Role
 from api_gateway.users import repository
 
 PLATFORM_ROLES = frozenset({Role.ADMIN.value, Role.ADMIN_READER.value})
@@ -43,7 +43,7 @@ async def change(con: Any, caller: Identity, user_id: int, changes: Mapping[str,
         await repository.set_roles(con, user_id, await chosen_roles(con, caller, before, changes["flexmeasures_roles"]))
     await repository.update(con, user_id, changes)
     if changes.get("active") is False:
-        await tokens.revoke_tokens(con, user_id)
+        await tokens.revoke(con, user_id, tuple(Kind))
     after = await repository.get(con, user_id)
     details = changes_between(before, after, (*repository.CHANGEABLE, "role_names"))
     if details:
@@ -79,7 +79,7 @@ async def forget_password(
 ) -> None:
     """Replace a password that may be known to others, and log the user out everywhere."""
     await tokens.replace_password(con, user_id, password_hash)
-    await tokens.revoke_tokens(con, user_id)
+    await tokens.revoke(con, user_id, BY_PASSWORD)
     await note(con, caller, f"Password of user {username} reset", account_id=account_id, affected_user_id=user_id)
 
 

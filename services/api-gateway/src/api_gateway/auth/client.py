@@ -1,0 +1,33 @@
+"""Who asks, before we know who it is."""
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+LONGEST_PROGRAM = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    address: str
+    program: str | None = None
+    """How it calls itself: `User-Agent`."""
+
+    @property
+    def network(self) -> str:
+        """The address; of IPv6 the part that its holder cannot choose."""
+        try:
+            parsed = ip_address(self.address)
+        except ValueError:
+            return self.address
+        return parsed.exploded[:19] if isinstance(parsed, IPv6Address) else self.address
+
+
+async def asking(request: Request) -> Client:
+    program = request.headers.get("user-agent", "")[:LONGEST_PROGRAM]
+    return Client(request.client.host if request.client else "unknown", program or None)
+
+
+Asking = Annotated[Client, Depends(asking)]

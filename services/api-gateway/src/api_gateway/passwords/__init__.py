@@ -1,0 +1,1 @@
+"""Passwords: choosing one through a mailed link, and changing it."""

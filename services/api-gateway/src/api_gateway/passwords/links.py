@@ -1,0 +1,71 @@
+"""Choosing a password through a mailed link."""
+
+from typing import Any
+
+from flexmodel.errors import Invalid
+from flexstore import audit
+
+from api_gateway.auth import repository
+from api_gateway.auth.identity import BY_PASSWORD, Kind
+from api_gateway.auth.tokens import digest, new_token
+from api_gateway.gateway import Gateway
+from api_gateway.passwords import rules
+
+SUBJECT = "Choose your password"
+USED = "This link was used before, or has expired. Ask for another one."
+
+
+async def new_link(con: Any, here: Gateway, user_id: int) -> str:
+    """A link with which the user can choose a password, once."""
+    token = new_token()
+    await repository.add_token(con, user_id, digest(token), here.settings.reset_lifetime, kind=Kind.RESET)
+    return f"{here.settings.public_url.rstrip('/')}/password?token={token}"
+
+
+async def invite(here: Gateway, email: str, link: str) -> None:
+    """Mail the link."""
+    hours = here.settings.reset_lifetime.total_seconds() / 3600
+    await here.mailer.send(
+        email,
+        SUBJECT,
+        f"Choose the password of your account at {here.settings.public_url}:\n\n{link}\n\n"
+        f"The link works once, for {hours:g} hours. If you did not ask for it, you need not do anything.\n",
+    )
+
+
+async def mail_link(here: Gateway, email: str) -> None:
+    """Mail a link to the user with this address, if there is one."""
+    async with here.store.transaction() as con:
+        user = await repository.login_candidate(con, email)
+        link = await new_link(con, here, user["id"]) if user and user["active"] else None
+    if link:
+        await invite(here, user["email"], link)
+
+
+async def choose(here: Gateway, token: str, password: str) -> int:
+    """Set the password of the user to whom the link was mailed, log them out everywhere, and count their API keys."""
+    token_hash = digest(token)
+    async with here.store.connection() as con:
+        user = await usable(con, token_hash)
+    rules.check("password", password, here.settings.shortest_password, user["username"], user["email"])
+    password_hash = await here.passwords.hash(password)
+    async with here.store.transaction() as con:
+        user = await usable(con, token_hash)
+        await repository.replace_password(con, user["id"], password_hash)
+        await repository.revoke(con, user["id"], BY_PASSWORD)
+        await audit.record(
+            con,
+            f"Password of user {user['username']} chosen through a mailed link",
+            active_user_id=user["id"],
+            active_user_name=user["username"],
+            account_id=user["account_id"],
+            affected_user_id=user["id"],
+        )
+        return await repository.count_keys(con, user["id"])
+
+
+async def usable(con: Any, token_hash: bytes) -> Any:
+    user = await repository.holder_of_link(con, token_hash)
+    if user is None:
+        raise Invalid({"token": [USED]})
+    return user

@@ -1,0 +1,73 @@
+"""Changing a password, asking for a link when it is forgotten, and the page behind the link."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form
+from fastapi.responses import HTMLResponse
+from flexmodel.errors import Invalid
+from starlette.background import BackgroundTask
+
+from api_gateway.answers import Json, sentences
+from api_gateway.auth.access import Anyone, LoggedIn
+from api_gateway.auth.client import Asking
+from api_gateway.auth.identity import BY_PASSWORD, Identity, Kind
+from api_gateway.auth.policy import Scope
+from api_gateway.gateway import Here
+from api_gateway.home import pages
+from api_gateway.passwords import links, service
+from api_gateway.passwords.schemas import ForgottenPassword, PasswordChange
+from api_gateway.problems import ProblemRoute
+from api_gateway.routing import WireRoute
+
+router = APIRouter(tags=["Passwords"], route_class=ProblemRoute)
+page = APIRouter(route_class=WireRoute)
+
+MAILED = "If there is a user with this email address, a link to choose a password is on its way."
+CHANGED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "How many of which kind were revoked: the one that asked goes on.",
+        "content": {"application/json": {"example": {"revoked": {"login": 2, "session": 1, "key": 0}}}},
+    }
+}
+
+
+@router.put("/password", summary="Change your password, and log out everywhere else.", responses=CHANGED)
+async def change_password(
+    caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], here: Here, client: Asking, body: PasswordChange
+) -> Json:
+    revoked = await service.change(
+        here, caller, body.current_password, body.new_password, client, revoke_keys=body.revoke_keys
+    )
+    return Json({"revoked": {kind: revoked.get(kind, 0) for kind in (*BY_PASSWORD, Kind.KEY) if kind != Kind.RESET}})
+
+
+@router.post(
+    "/password-reset", dependencies=[Anyone], status_code=202, summary="Ask for a link to choose another password."
+)
+async def ask_for_link(here: Here, client: Asking, body: ForgottenPassword) -> Json:
+    await service.count_request(here, body.email, client)
+    # After the answer, which so takes the same time whether there is such a user.
+    answer = Json({"message": MAILED}, 202)
+    answer.background = BackgroundTask(links.mail_link, here, body.email)
+    return answer
+
+
+@page.get("/password", dependencies=[Anyone], response_class=HTMLResponse, include_in_schema=False)
+async def password_page(here: Here, token: str = "") -> HTMLResponse:
+    form = pages.choose_password(token, here.settings.shortest_password)
+    return HTMLResponse(form, headers={"Referrer-Policy": "no-referrer"})
+
+
+@page.post("/password", dependencies=[Anyone], response_class=HTMLResponse, include_in_schema=False)
+async def choose_password(
+    here: Here, token: Annotated[str, Form()], password: Annotated[str, Form()] = ""
+) -> HTMLResponse:
+    try:
+        keys = await links.choose(here, token, password)
+    except Invalid as invalid:
+        again = "" if "token" in invalid.fields else token
+        problem = " ".join(sentences(invalid.fields))
+        return HTMLResponse(pages.choose_password(again, here.settings.shortest_password, problem), 422)
+    said = f" Your {keys} API keys go on working: revoke those that somebody else may know." if keys else ""
+    told = f"<h1>Done</h1><p>You can log in with your new password. You were logged out everywhere.{said}</p>"
+    return HTMLResponse(pages.page("Password chosen", told))

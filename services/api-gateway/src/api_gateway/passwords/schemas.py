@@ -1,0 +1,20 @@
+"""Passwords on the wire."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from api_gateway.fields import Input, Text
+from api_gateway.passwords.rules import LONGEST
+
+Password = Annotated[Text, Field(max_length=LONGEST)]
+
+
+class PasswordChange(Input):
+    current_password: Password
+    new_password: Password
+    revoke_keys: bool = Field(False, description="Whether to revoke your API keys too.")
+
+
+class ForgottenPassword(Input):
+    email: Annotated[Text, Field(max_length=254, examples=["toy-user@flexmeasures.io"])]

@@ -1,0 +1,44 @@
+"""Changing one's password, and asking for a link when it is forgotten."""
+
+from datetime import timedelta
+
+from flexmodel.errors import Invalid
+
+from api_gateway.audit.service import note
+from api_gateway.auth import repository
+from api_gateway.auth.client import Client
+from api_gateway.auth.identity import BY_PASSWORD, Identity, Kind
+from api_gateway.auth.service import identified
+from api_gateway.gateway import Gateway
+from api_gateway.passwords import rules
+from api_gateway.rates import Limit, per_minute
+
+
+async def change(
+    here: Gateway, caller: Identity, current: str, new: str, client: Client, *, revoke_keys: bool
+) -> dict[str, int]:
+    """Set the caller's password, and log them out everywhere but here; how many of which kind were revoked."""
+    if await identified(here, caller.email, current, client) is None:
+        raise Invalid({"current_password": ["This is not your password."]})
+    rules.check("new_password", new, here.settings.shortest_password, caller.username, caller.email)
+    if new == current:
+        raise Invalid({"new_password": ["This is the password that you have."]})
+    password_hash = await here.passwords.hash(new)
+    kinds = (*BY_PASSWORD, Kind.KEY) if revoke_keys else BY_PASSWORD
+    async with here.store.transaction() as con:
+        await repository.replace_password(con, caller.user_id, password_hash)
+        revoked = await repository.revoke(con, caller.user_id, kinds, but=caller.token_id)
+        event = f"Password of user {caller.username} changed"
+        await note(con, caller, event, account_id=caller.account_id, affected_user_id=caller.user_id)
+    return revoked
+
+
+async def count_request(here: Gateway, email: str, client: Client) -> None:
+    """Refuse to mail link after link, no matter whether there is such a user."""
+    per_hour = here.settings.reset_mails_per_hour
+    limits = {
+        f"reset:address:{client.network}": per_minute(here.settings.failed_logins_per_address),
+        f"reset:user:{email.lower()}": Limit(per_hour, timedelta(hours=1), f"{per_hour} per 1 hour"),
+    }
+    for key, limit in limits.items():
+        (await here.limiter.count(key, limit)).enforce()

@@ -1,0 +1,1 @@
+"""Sessions: how browsers stay logged in."""

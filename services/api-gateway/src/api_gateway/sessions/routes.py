@@ -1,0 +1,72 @@
+"""`/api/v1/session`: log a browser in and out, and tell anyone who they are."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from api_gateway.answers import Empty, Json
+from api_gateway.auth import credentials, service
+from api_gateway.auth.access import Anyone, LoggedIn
+from api_gateway.auth.client import Asking
+from api_gateway.auth.identity import Identity, Kind
+from api_gateway.auth.policy import Scope
+from api_gateway.auth.schemas import Credentials
+from api_gateway.gateway import Here
+from api_gateway.problems import ProblemRoute
+from api_gateway.sessions import service as sessions
+from api_gateway.sessions.schemas import SHOWN
+
+router = APIRouter(prefix="/session", tags=["Auth"], route_class=ProblemRoute)
+
+EXAMPLE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": SHOWN}}}}
+
+
+@router.post("", dependencies=[Anyone], summary="Log in with a cookie, as browsers do.", responses=EXAMPLE)
+async def log_in(request: Request, here: Here, client: Asking, body: Credentials) -> Json:
+    credentials.refuse_other_sites(request)
+    user = await service.known(here, body.email, body.password, client)
+    session, caller = await sessions.begin(here, user["id"], client, before=credentials.session_in(request))
+    answer = Json(shown(caller, session))
+    set_cookie(answer, request, session, round(here.settings.session_lifetime.total_seconds()))
+    return answer
+
+
+@router.get("", summary="Get who you are, and the CSRF token of your session.", responses=EXAMPLE)
+async def who_am_i(request: Request, caller: Annotated[Identity, Depends(LoggedIn(None))]) -> Json:
+    return Json(shown(caller, credentials.session_in(request) if caller.kind == Kind.SESSION else None))
+
+
+@router.delete("", status_code=204, response_class=Empty, summary="Log out.")
+async def log_out(
+    request: Request, caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], here: Here
+) -> Response:
+    """Ends the session, or the login token, with which it is asked."""
+    await sessions.end(here, caller)
+    answer = Empty()
+    if caller.kind == Kind.SESSION:
+        set_cookie(answer, request, "", 0)
+    return answer
+
+
+def set_cookie(answer: Response, request: Request, value: str, seconds: int) -> None:
+    answer.set_cookie(
+        credentials.cookie_name(request),
+        value,
+        max_age=seconds,
+        httponly=True,
+        samesite="lax",
+        secure=credentials.secure(request),
+    )
+
+
+def shown(caller: Identity, session: str | None) -> dict[str, Any]:
+    user = {
+        "id": caller.user_id,
+        "username": caller.username,
+        "email": caller.email,
+        "account": caller.account_id,
+        "roles": sorted(caller.roles),
+    }
+    who = {"user": user, "kind": caller.kind, "scopes": sorted(caller.scopes), "only_account": caller.only_account}
+    return who if session is None else who | {"csrf_token": credentials.csrf_token(session)}

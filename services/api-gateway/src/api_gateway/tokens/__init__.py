@@ -1,0 +1,1 @@
+"""Whatever a user is known by: login tokens, sessions and API keys."""

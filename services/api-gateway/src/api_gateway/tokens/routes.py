@@ -1,0 +1,63 @@
+"""`/api/v1/tokens`: see with what one is logged in, and revoke it; also for the users whom one administers."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from api_gateway.answers import Empty, Json
+from api_gateway.auth.access import Access, Found, OnSelf
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Thing
+from api_gateway.gateway import Gateway, Here
+from api_gateway.problems import ProblemRoute
+from api_gateway.tokens import repository, service
+from api_gateway.tokens.schemas import EXAMPLE, TokenQuery, shown
+
+router = APIRouter(tags=["Tokens"], route_class=ProblemRoute)
+
+LIST: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": {"tokens": [EXAMPLE]}}}}}
+REVOKED: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"example": {"revoked": {"login": 2, "session": 1, "key": 0}}}}}
+}
+Asked = Annotated[TokenQuery, Query()]
+
+
+@router.get("/tokens", summary="List your login tokens, sessions and API keys.", responses=LIST)
+async def list_own(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], here: Here, query: Asked) -> Json:
+    return await listed(here, caller, caller.user_id, query)
+
+
+@router.delete("/tokens", summary="Log out everywhere: revoke all of them, or all of a kind.", responses=REVOKED)
+async def revoke_own(caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, query: Asked) -> Json:
+    async with here.store.transaction() as con:
+        gone = await service.revoke_all(con, caller, caller.user_id, caller.account_id, caller.username, query.kinds)
+    return Json({"revoked": gone})
+
+
+@router.delete("/tokens/{id}", status_code=204, response_class=Empty, summary="Revoke a token, session or API key.")
+async def revoke_one(token: Annotated[Found, Depends(Access(Thing.TOKEN, Action.DELETE))], here: Here) -> Empty:
+    async with here.store.transaction() as con:
+        await service.revoke(con, token)
+    return Empty()
+
+
+@router.get("/users/{id}/tokens", summary="List a user's login tokens, sessions and API keys.", responses=LIST)
+async def list_of_user(
+    user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))], here: Here, query: Asked
+) -> Json:
+    return await listed(here, user.caller, user["id"], query)
+
+
+@router.delete("/users/{id}/tokens", summary="Log a user out everywhere.", responses=REVOKED)
+async def revoke_of_user(
+    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here, query: Asked
+) -> Json:
+    async with here.store.transaction() as con:
+        gone = await service.revoke_all(con, user.caller, user["id"], user["account_id"], user["username"], query.kinds)
+    return Json({"revoked": gone})
+
+
+async def listed(here: Gateway, caller: Identity, user_id: int, query: TokenQuery) -> Json:
+    async with here.store.connection() as con:
+        rows = await repository.of_user(con, user_id, query.kinds)
+    return Json({"tokens": [shown(row, caller) for row in rows]})

@@ -1,0 +1,32 @@
+"""Revoking what users are known by."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from api_gateway.audit.service import note
+from api_gateway.auth import repository as auth
+from api_gateway.auth.access import Found
+from api_gateway.auth.identity import Identity, Kind
+from api_gateway.tokens import repository
+
+CALLED = {Kind.LOGIN: "Login token", Kind.SESSION: "Session", Kind.KEY: "API key"}
+
+
+async def revoke(con: Any, found: Found) -> None:
+    """Revoke one."""
+    name = f" '{found['name']}'" if found["kind"] == Kind.KEY else ""
+    event = f"{CALLED[found['kind']]}{name} (ID {found['id']}) of user {found['username']} revoked"
+    await repository.revoke(con, found["id"])
+    await note(con, found.caller, event, account_id=found["account_id"], affected_user_id=found["user_id"])
+
+
+async def revoke_all(
+    con: Any, caller: Identity, user_id: int, account_id: int, username: str, kinds: Sequence[Kind]
+) -> dict[str, int]:
+    """Revoke all of these kinds that a user has; how many of each that were."""
+    revoked = await auth.revoke(con, user_id, kinds)
+    if revoked:
+        told = ", ".join(f"{number} of kind {kind}" for kind, number in sorted(revoked.items()))
+        event = f"Logged user {username} out: revoked {told}"
+        await note(con, caller, event, account_id=account_id, affected_user_id=user_id, details={"revoked": revoked})
+    return {kind.value: revoked.get(kind, 0) for kind in kinds}

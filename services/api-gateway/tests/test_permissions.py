@@ -1,0 +1,130 @@
+"""What people see in lists, create and copy where, and how far their own rights reach."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+ASSET_WRITERS = {"own": "AMPC", "client": "AC", "foreign": "A", "public": "A"}
+"""Who may create assets and sensors below an asset of whom."""
+LISTED: dict[str, dict[str, str]] = {
+    # What of the four owners each person sees.
+    "/accounts": {"A": "own client foreign", "R": "own client foreign", "M": "own", "C": "own client"},
+    "/users": {"A": "own client foreign", "R": "own client foreign", "M": "own", "C": "own client"},
+    "/assets": {"A": "", "R": "", "M": "own", "C": "own"},
+    "/assets?all_accessible=true": {
+        "A": "own client foreign public", "R": "own client foreign public", "M": "own public", "C": "own client public",
+    },
+    "/assets?include_public=true": {"A": "public", "M": "own public", "C": "own public"},
+    "/assets/public": {"A": "public", "M": "public", "C": "public"},
+    "/sensors": {"A": "", "M": "own", "C": "own"},
+    "/sensors?include_public_assets=true&include_consultancy_clients=true": {
+        "A": "own client foreign public", "M": "own public", "C": "own client public",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LISTED)
+async def test_lists_show_only_what_may_be_seen(path: str, world: Any) -> None:
+    things = {place: await world.things_of(place) for place in world.accounts}
+    kind = path.split("/")[1].split("?")[0].removesuffix("s")
+    ids: Callable[[Any], int | None] = lambda one: one.get(kind)  # noqa: E731
+    for letter, places in LISTED[path].items():
+        listed = {row["id"] for row in await world.people[letter].get(path)}
+        seen = {place for place, one in things.items() if ids(one) in listed}
+        assert seen == set(places.split()), f"{letter} sees {seen}"
+
+
+async def test_things_are_created_only_where_one_may(world: Any) -> None:
+    allowed = {"own": "AMC", "client": "AC", "foreign": "A", "public": "A"}
+    # A consultant is a plain member at home, so may not create at the top of the own account.
+    allowed["own"] = "AM"
+    for place, letters in allowed.items():
+        for letter, person in world.people.items():
+            body = {"name": uuid4().hex, "generic_asset_type_id": 5, "account_id": world.accounts[place]}
+            answer = await person.client.post("/api/v3_0/assets", json=body)
+            assert answer.status_code == 201 if letter in letters else answer.status_code in (403, 422), (letter, place)
+    for place, letters in ASSET_WRITERS.items():
+        for letter, person in world.people.items():
+            things = await world.things_of(place)
+            child = {"name": "child", "generic_asset_type_id": 5, "account_id": things["account"]}
+            sensor = {"name": "new", "unit": "kW", "event_resolution": "PT5M", "generic_asset_id": things["asset"]}
+            for path, body in (("/assets", child | {"parent_asset_id": things["asset"]}), ("/sensors", sensor)):
+                answer = await person.client.post(f"/api/v3_0{path}", json=body)
+                assert (answer.status_code == 201) == (letter in letters), (letter, place, path, answer.text)
+
+
+async def test_copies_are_made_only_of_and_to_what_one_may(world: Any) -> None:
+    sources = {place: await world.things_of(place) for place in world.accounts}
+    may = {
+        "M": {("own", "own"), ("public", "own")},
+        "P": set(),
+        "C": {("client", "client"), ("public", "client"), ("own", "client")},
+    }
+    for letter, pairs in may.items():
+        for source, things in sources.items():
+            for target in ("own", "client", "foreign"):
+                params = {"account": world.accounts[target]}
+                answer = await world.people[letter].client.post(
+                    f"/api/v3_0/assets/{things['asset']}/copy", params=params
+                )
+                copied = answer.status_code == 201
+                assert copied == ((source, target) in pairs), (letter, source, target, answer.status_code, answer.text)
+
+
+async def test_users_are_created_only_where_one_may(world: Any) -> None:
+    for place, letters in {"own": "AM", "client": "AC", "foreign": "A"}.items():
+        for letter, person in world.people.items():
+            name = uuid4().hex
+            body = {"email": f"{name}@example.com", "username": name, "account_id": world.accounts[place]}
+            answer = await person.client.post("/api/v3_0/users", json=body)
+            assert answer.status_code == (201 if letter in letters else 403), (letter, place, answer.text)
+
+
+async def test_a_trigger_cannot_read_what_its_caller_may_not(world: Any) -> None:
+    own, foreign = await world.things_of("own"), await world.things_of("foreign")
+    price = {"consumption-price": {"sensor": foreign["sensor"]}}
+    trigger = {"start": "2026-01-01T00:00:00Z", "flex-model": {"power-capacity": "1 kW"}, "flex-context": price}
+    path = f"/sensors/{own['sensor']}/schedules/trigger"
+    await world.people["P"].post(path, trigger, status=403)
+    await world.people["M"].patch(f"/assets/{own['asset']}", {"flex_context": price}, status=403)
+    # An administrator may store the reference; that does not open the foreign sensor to others.
+    await world.house.fetch("update asset set flex_context = $1 where id = $2", price, own["asset"])
+    await world.people["P"].post(path, trigger | {"flex-context": {}}, status=403)
+    await world.people["A"].call("POST", path, json=trigger)
+    assert not await world.house.fetch(
+        "select 1 from job where sensor_id = $1 and user_id <> $2", own["sensor"], world.people["A"].user_id
+    )
+
+
+async def test_users_cannot_raise_themselves(world: Any) -> None:
+    plain, manager, admin = world.people["P"], world.people["M"], world.people["A"]
+    await plain.patch(f"/users/{plain.user_id}", {"timezone": "Europe/Amsterdam"})
+    await plain.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": ["account-admin"]}, status=403)
+    await plain.patch(f"/users/{plain.user_id}", {"active": True}, status=403)
+    await manager.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": ["admin"]}, status=403)
+    await manager.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": ["account-admin"]})
+    await admin.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": ["admin", "account-admin"]})
+    # Who is not an administrator cannot take the role away either.
+    await manager.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": []}, status=403)
+
+
+async def test_schedules_are_stored_only_where_the_caller_may_store(world: Any) -> None:
+    own, public = await world.things_of("own"), await world.things_of("public")
+    window = {"start": "2026-01-01T00:00:00Z", "flex-context": {"consumption-price": "1 EUR/MWh"}}
+    outputs: list[dict[str, Any]] = [
+        {"flex-model": {"power-capacity": "1 kW", "consumption": {"sensor": public["sensor"]}}},
+        {"flex-model": {"power-capacity": "1 kW"}, "flex-context": {"aggregate-power": {"sensor": public["sensor"]}}},
+    ]
+    for output in outputs:
+        trigger = window | output | {"flex-context": window["flex-context"] | output.get("flex-context", {})}
+        await world.people["P"].post(f"/sensors/{own['sensor']}/schedules/trigger", trigger, status=403)
+    for stored in ({"flex_model": outputs[0]["flex-model"]}, {"flex_context": outputs[1]["flex-context"]}):
+        await world.people["M"].patch(f"/assets/{own['asset']}", stored, status=403)
+    # Reading a public price is what it is there for.
+    await world.house.fetch("update sensor set unit = 'EUR/MWh' where id = $1", public["sensor"])
+    price = {"flex_context": {"consumption-price": {"sensor": public["sensor"]}}}
+    await world.people["M"].patch(f"/assets/{own['asset']}", price)
+    trigger = {"start": "2026-01-01T00:00:00Z", "flex-model": {"power-capacity": "1 kW"}}
+    await world.people["P"].post(f"/sensors/{own['sensor']}/schedules/trigger", trigger, status=202)
