@@ -18,15 +18,15 @@ from ingest.data.units import adds_up, in_unit
 MOST_EVENTS = 5_000_000
 
 
-def beliefs_of(fetched: Sequence[Fetched], sensor: Sensor, source: int) -> Beliefs:
-    """All that was fetched for the sensor."""
-    events = pl.concat([events_of(each, sensor) for each in fetched])
+def beliefs_of(fetched: Sequence[tuple[Fetched, int]], sensor: Sensor) -> Beliefs:
+    """All that was fetched for the sensor, each with its source."""
+    events = pl.concat([events_of(each, sensor).with_columns(source=pl.lit(source)) for each, source in fetched])
     return Beliefs(
         sensor=sensor.id,
         event_start=events["start"].to_numpy(),
         belief_time=events["belief"].to_numpy(),
         values=events["value"].to_numpy(),
-        source=source,
+        source=events["source"].to_numpy(),
     )
 
 

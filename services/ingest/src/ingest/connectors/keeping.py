@@ -20,10 +20,12 @@ async def keep(
     store: Store, storage: Storage, equipped: Equipped, fetched: Sequence[Fetched]
 ) -> tuple[Written, datetime | None]:
     """What was new of it, and up to when all series are known; None if one of them had nothing."""
-    origin = equipped.kind.origin(equipped.settings, equipped.row.name, equipped.row.id)
+    usual = equipped.kind.origin(equipped.settings, equipped.row.name, equipped.row.id)
+    origins = {each.origin or usual for each in fetched}
     async with store.connection() as con:
-        source = await sources.ensure(con, origin.name, origin.type, origin.model)
-    beliefs = await asyncio.to_thread(by_series, equipped, fetched, source)
+        ids = {origin: await sources.ensure(con, origin.name, origin.type, origin.model) for origin in origins}
+    numbers = [ids[each.origin or usual] for each in fetched]
+    beliefs = await asyncio.to_thread(by_series, equipped, fetched, numbers)
     written = Written()
     async with store.transaction() as con:
         for series, sensor in sorted(equipped.sensors.items(), key=lambda item: item[1].id):
@@ -33,12 +35,12 @@ async def keep(
     return written, min(ends) if len(ends) == len(equipped.sensors) else None
 
 
-def by_series(equipped: Equipped, fetched: Sequence[Fetched], source: int) -> dict[str, Beliefs]:
-    """The beliefs about each sensor of which something is known."""
+def by_series(equipped: Equipped, fetched: Sequence[Fetched], numbers: Sequence[int]) -> dict[str, Beliefs]:
+    """The beliefs about each sensor of which something is known; `numbers` are the sources."""
     found = {}
     for series, sensor in equipped.sensors.items():
-        own = [each for each in fetched if each.series == series]
-        beliefs = beliefs_of(own, sensor, source) if own else None
+        own = [(each, source) for each, source in zip(fetched, numbers, strict=True) if each.series == series]
+        beliefs = beliefs_of(own, sensor) if own else None
         if beliefs is not None and len(beliefs.values):
             found[series] = beliefs
     return found

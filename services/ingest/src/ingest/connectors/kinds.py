@@ -56,6 +56,8 @@ class Fetched:
     """When the provider knew: all of it, or value by value."""
     resolution: timedelta | None = None
     """How long each value lasts; None: as long as most of them are apart, and one alone for one event of the sensor."""
+    origin: Origin | None = None
+    """The source, where it is not the connector's usual one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from flexmodel.errors import NotFound
 
 from ingest.connectors.carbon_intensity import CarbonIntensity
+from ingest.connectors.entsoe.kind import Entsoe
 from ingest.connectors.http_json import HttpJson
 from ingest.connectors.kinds import AnyKind, Listener, Puller
 from ingest.connectors.open_meteo import OpenMeteo
 from ingest.connectors.open_weather_map import OpenWeatherMap
 
-ALL: tuple[AnyKind, ...] = (OpenMeteo(), OpenWeatherMap(), CarbonIntensity(), HttpJson())
+ALL: tuple[AnyKind, ...] = (Entsoe(), OpenMeteo(), OpenWeatherMap(), CarbonIntensity(), HttpJson())
 KINDS: Mapping[str, AnyKind] = {kind.name: kind for kind in ALL}
 PULLED = [kind.name for kind in ALL if isinstance(kind, Puller)]
 """Those that run again and again."""

@@ -113,6 +113,9 @@ class Running:
                 fetched = await kind.fetch(equipped.settings, ask)
         except TimeoutError:
             raise NotFetched(f"It took longer than {PART_SECONDS:g} seconds.") from None
+        except NotFetched as error:
+            await keep(self.store, self.storage, equipped, error.fetched)
+            raise
         return await keep(self.store, self.storage, equipped, fetched)
 
     async def _succeed(self, connector: Connector, ran: Ran) -> None:

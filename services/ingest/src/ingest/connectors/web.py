@@ -2,17 +2,20 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from flexmodel.errors import FlexmeshError
 from flexserve.addresses import PrivateAddress, PublicOnly
+
+if TYPE_CHECKING:
+    from ingest.connectors.kinds import Fetched
 
 AGENT = f"Flexmesh/{version('flexmesh-ingest')}"
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -29,11 +32,15 @@ type Reason = Callable[[bytes], str | None]
 
 
 class NotFetched(FlexmeshError):  # noqa: N818 - it says what it is
-    """There are no values, with a sentence on why. It is tried again later, not before `retry_after` seconds."""
+    """There are no values, with a sentence on why. It is tried again later, not before `retry_after` seconds.
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    Values that did come, while others should have and did not, are in `fetched`; they are stored.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None, fetched: "Sequence[Fetched]" = ()) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.fetched = fetched
 
 
 class Passing(NotFetched):

@@ -1,0 +1,1 @@
+"""The kind `entsoe`: day-ahead prices and forecasts of ENTSO-E's Transparency Platform."""
