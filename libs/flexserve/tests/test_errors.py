@@ -119,6 +119,11 @@ async def test_the_unforeseen_is_logged_and_not_told(client: httpx.AsyncClient, 
     assert "hush" not in logged[0]["exception"]
 
 
+async def test_the_foreseen_is_not_logged_as_a_mistake(client: httpx.AsyncClient, log_lines: Any) -> None:
+    assert (await client.get("/raise/away")).status_code == 503
+    assert not [line for line in log_lines() if line["event"] == "unexpected error"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "name"),
     [

@@ -147,6 +147,15 @@ async def test_a_server_that_takes_no_more_connections_is_unavailable(mortal: An
     await store.close()
 
 
+async def test_a_connection_found_dying_in_use_is_not_used_again(store):
+    with pytest.raises(Unavailable):
+        async with store.connection() as con:
+            pid = con.get_server_pid()
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    async with store.connection() as con:
+        assert con.get_server_pid() != pid
+
+
 @pytest.mark.parametrize("error", [TimeoutError("theirs"), OSError("theirs"), asyncpg.InterfaceError("theirs")])
 async def test_trouble_with_something_else_is_not_trouble_with_the_database(store: Store, error: Exception) -> None:
     with pytest.raises(type(error), match="theirs"):

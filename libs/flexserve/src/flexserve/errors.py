@@ -38,6 +38,8 @@ class Failure:
     """Per field what is wrong with it, nested like the input."""
     headers: Mapping[str, str] = field(default_factory=dict)
     error: Exception | None = None
+    unforeseen: bool = False
+    """Nobody thought of this error, so it is a mistake of ours."""
 
 
 ErrorStyle = Callable[[Failure, Scope], Response]
@@ -96,7 +98,7 @@ def failure_of(error: Exception) -> Failure:
         detail = _phrase(error.status_code) if fields is not None else str(error.detail)
         return Failure(error.status_code, detail, fields, error.headers or {}, error)
     detail = "Something went wrong on our side. It is logged under the request id of this answer."
-    return Failure(500, detail, error=error)
+    return Failure(500, detail, error=error, unforeseen=True)
 
 
 def invalid_request(error: RequestValidationError) -> Invalid:

@@ -50,7 +50,7 @@ class Observed:
             answer.status = CLIENT_CLOSED_REQUEST
         except Exception as error:
             failure = failure_of(error)
-            if failure.status >= 500:
+            if failure.unforeseen:
                 log.exception("unexpected error", method=scope["method"], path=scope["path"])
             if answer.started:
                 raise  # Half an answer is on its way: all that is left is to break the connection.

@@ -105,6 +105,10 @@ class Store:
             yield con
         except AWAY as error:
             raise Unavailable("database") from error
+        except asyncpg.InternalClientError as error:
+            # The server has just said goodbye, and asyncpg had not noticed when it was asked to use the connection.
+            con.terminate()
+            raise Unavailable("database") from error
         except (asyncpg.InterfaceError, OSError) as error:
             # These can also be mistakes of the caller, or trouble with something else: then the connection still lives.
             if _has_ended(con):
