@@ -66,7 +66,7 @@ def written(document: Any) -> str | None:
     return None if document is None else orjson.dumps(document, default=str).decode()
 
 
-def listed(rows: Sequence[Any]) -> list[Sequence[Any]]:
+def listed(rows: Iterable[Any]) -> list[Sequence[Any]]:
     return [tuple(found) for found in rows]
 
 

@@ -6,7 +6,7 @@ import typer
 from flexmodel.errors import FlexmeshError
 from typer.core import TyperGroup
 
-from flexmesh.cli import add, db, delete, doctor, edit, jobs, run, show
+from flexmesh.cli import add, connectors, db, delete, doctor, edit, jobs, run, show
 
 
 class Commands(TyperGroup):
@@ -33,6 +33,7 @@ for group, about in (
     (edit, "Change what is there."),
     (delete, "Delete what is there."),
     (jobs, "Look at and run jobs."),
+    (connectors, "Fetch prices, weather and measurements from elsewhere."),
     (db, "The tables of the database."),
 ):
     app.add_typer(group.app, help=about, no_args_is_help=True)

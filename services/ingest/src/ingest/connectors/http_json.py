@@ -1,9 +1,11 @@
 """Any web service that answers with JSON: an address with the window in it, and where in the answer the values are."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import parse_qsl, urlsplit
 
 import jmespath
 from flexmodel.quantities import QuantityError, check_unit
@@ -17,6 +19,7 @@ from ingest.connectors.placeholders import Placeholders, check_placeholders
 from ingest.connectors.web import Answer
 
 LONGEST_PATH = 500
+SECRET_NAME = re.compile(r"(?i)^key$|api[-_]?key|access[-_]?key|token|secret|passw|auth|appid|subscription-key|cookie")
 CATCHES_UP = timedelta(days=7)
 
 
@@ -46,9 +49,26 @@ def known_zone(text: str) -> str:
 
 
 def check_url(text: str) -> str:
-    if not text.startswith(("https://", "http://")):
-        raise ValueError("does not begin with https:// or http://")
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("does not begin with https:// or http:// and the name of a server")
+    if parts.username is not None:
+        raise ValueError("has a name or a password in it: send them in a header, with the password as {token}")
+    for name, value in parse_qsl(parts.query):
+        check_secret_is_apart(name, value)
     return check_placeholders(text)
+
+
+def check_secret_is_apart(name: str, value: str) -> None:
+    """Addresses and headers are shown to people, and written into the audit log. The token is not."""
+    if SECRET_NAME.search(name) and "{token}" not in value:
+        raise ValueError(f"'{name}' looks like a secret: write {{token}} for it here, and give it as the token")
+
+
+def check_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        check_secret_is_apart(name, value)
+    return headers
 
 
 Path = Annotated[str, AfterValidator(check_path)]
@@ -73,7 +93,9 @@ class HttpJsonSettings(Settings):
         description="The address. {start} and {end} are the window, also as {start:%Y-%m-%d}; {token} is the token."
     )
     method: Literal["GET", "POST"] = "GET"
-    headers: dict[str, Text] = Field({}, description="Headers, with the same placeholders.")
+    headers: Annotated[dict[str, Text], AfterValidator(check_headers)] = Field(
+        {}, description="Headers, with the same placeholders."
+    )
     body: JsonValue = Field(None, description="JSON to send, with the same placeholders in its texts.")
     token: SecretStr | None = Field(None, description="A key or password, put where {token} stands.")
     series: dict[str, Wanted] = Field(min_length=1, description="By name: where its values are, and their unit.")

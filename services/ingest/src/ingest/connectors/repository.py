@@ -39,6 +39,18 @@ class Connector:
 
 COLUMNS = ", ".join(f"connector.{name}" for name in Connector.__slots__)
 
+ADD = """
+insert into connector (account_id, kind, name, config, secrets, every) values ($1, $2, $3, $4, $5, $6) returning id
+"""
+EDIT = """
+update connector set name = $2, config = $3, secrets = $4, every = $5, next_run_at = now(), sent_at = null
+where id = $1 returning id
+"""
+SWITCH = "update connector set enabled = $2, next_run_at = now(), sent_at = null where id = $1"
+DELETE = "delete from connector where id = $1"
+UNSET_SENSORS = "delete from connector_sensor where connector_id = $1"
+SET_SENSORS = "insert into connector_sensor (connector_id, series, sensor_id) values ($1, $2, $3)"
+
 DUE = """
 update connector set sent_at = now()
 where id in (
@@ -165,3 +177,17 @@ async def hear(con: Connection, connector: Connector, data_until: datetime | Non
 
 async def fail(con: Connection, connector: Connector, reason: str, wait: timedelta) -> None:
     await con.execute(FAIL, connector.id, connector.claim, reason, wait)
+
+
+async def set_sensors(con: Connection, number: int, sensors: Mapping[str, int]) -> None:
+    """Have it fill these sensors, and no others."""
+    await con.execute(UNSET_SENSORS, number)
+    await con.executemany(SET_SENSORS, [(number, series, sensor) for series, sensor in sensors.items()])
+
+
+async def switch(con: Connection, number: int, *, on: bool) -> None:
+    await con.execute(SWITCH, number, on)
+
+
+async def delete(con: Connection, number: int) -> None:
+    await con.execute(DELETE, number)

@@ -1,0 +1,218 @@
+"""`flexmesh connectors …`: what fetches prices, weather and measurements from elsewhere."""
+
+import json
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flexmesh.cli import arguments
+
+if TYPE_CHECKING:
+    from ingest.connectors.service import Changes
+
+app = typer.Typer(name="connectors")
+
+Id = Annotated[int, typer.Option("--id", help="ID of the connector.")]
+
+
+def day(text: str) -> date | datetime:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return arguments.moment(text)
+
+
+day_option = arguments.option(day, "DAY")
+
+Sensors = Annotated[
+    list[str] | None,
+    typer.Option("--sensor", help="Which sensor it fills with which series, as series=ID; may be repeated."),
+]
+Set = Annotated[list[str] | None, typer.Option("--set", help="A setting of its kind, as name=value; may be repeated.")]
+Config = Annotated[Any, arguments.object_option("--config", help="Its settings, as JSON or a file of it.")]
+Every = Annotated[Any, arguments.duration_option("--every", help="Time between two runs, such as PT30M.")]
+Secret = Annotated[
+    list[str] | None,
+    typer.Option("--secret", help="Ask for this secret, such as token; may be repeated. Needed ones are asked for."),
+]
+
+
+@app.command()
+def kinds(kind: Annotated[str | None, typer.Argument(help="Show the settings of this one.")] = None) -> None:
+    """List the kinds of connectors there are, or what one of them can do and be told."""
+    from flexmesh import connecting
+    from flexmesh.cli.show import table
+
+    if kind is None:
+        table(*connecting.kinds())
+        return
+    series = connecting.series_of(kind)
+    if series is not None:
+        table(*series)
+        typer.echo()
+    table(*connecting.settings_of(kind))
+
+
+@app.command("list")
+def list_connectors(
+    account: Annotated[int | None, typer.Option("--account", "--account-id", help="Only those of an account.")] = None,
+) -> None:
+    """List connectors and how they do."""
+    from flexmesh import connecting
+    from flexmesh.cli.show import show as show_table
+
+    show_table(lambda con: connecting.connectors(con, account), "There are no connectors yet.")
+
+
+@app.command()
+def show(id: Id) -> None:
+    """Show a connector: what it is told, and how its last run went."""
+    from flexmesh import connecting
+    from flexmesh.cli.show import show_all
+
+    show_all(lambda con: connecting.connector(con, id))
+
+
+@app.command()
+def add(
+    kind: Annotated[str, typer.Argument(help="See `flexmesh connectors kinds`.")],
+    name: Annotated[str, typer.Option(help="Its name.")],
+    sensor: Sensors = None,
+    settings: Set = None,
+    config: Config = None,
+    every: Every = None,
+    secret: Secret = None,
+) -> None:
+    """Add a connector. It belongs to the account of its sensors, and runs at once where the platform runs.
+
+    Secrets are never options: they are asked for, or read from FLEXMESH_CONNECTOR_TOKEN and the like.
+    """
+    from ingest.connectors import service
+
+    from flexmesh import connecting, database
+
+    given = connecting.with_secrets(kind, told(kind, config, settings), secret or [], ask)
+    changes = changed(given, sensor, every)
+    added = database.in_transaction(lambda con: service.add(con, kind, name, changes))
+    typer.secho(
+        f"Connector '{name}' (ID {added}) was added. Run it here and now with `flexmesh connectors run --id {added}`.",
+        fg="green",
+    )
+
+
+@app.command()
+def edit(
+    id: Id,
+    name: Annotated[str | None, typer.Option(help="Another name.")] = None,
+    sensor: Sensors = None,
+    settings: Set = None,
+    config: Config = None,
+    every: Every = None,
+    secret: Secret = None,
+) -> None:
+    """Change a connector. What is not named stays; --sensor names all its sensors anew."""
+    from ingest.connectors import service
+
+    from flexmesh import connecting, database
+
+    kind = database.in_transaction(lambda con: service.get(con, id)).kind
+    given = told(kind, config, settings) | connecting.asked_secrets(kind, secret or [], ask)
+    changes = changed(given, sensor, every, name)
+    database.in_transaction(lambda con: service.edit(con, id, changes))
+    typer.secho(f"Connector {id} was changed.", fg="green")
+
+
+@app.command()
+def run(
+    id: Id,
+    start: Annotated[Any, day_option("--from", "--from-date", help="Fetch from this day or moment on …")] = None,
+    end: Annotated[Any, day_option("--to", "--to-date", help="… to the end of this day, or to this moment.")] = None,
+) -> None:
+    """Run a connector here and now; with --from also over a time long past."""
+    from flexmesh import connecting, database
+    from flexmesh.cli.waiting import Counting
+
+    if end is not None and start is None:
+        raise typer.BadParameter("With --to, give --from as well.")
+    with Counting(f"Connector {id}") as counting:
+        ran = database.with_store(lambda store: connecting.run(store, id, start, end, counting.tell))
+    written = ran.written
+    typer.secho(
+        f"Stored {written.new} new values and changed {written.changed}; {written.unchanged} were known already.",
+        fg="green",
+    )
+
+
+@app.command()
+def pause(id: Id) -> None:
+    """Let a connector rest until it is resumed."""
+    switch(id, on=False)
+
+
+@app.command()
+def resume(id: Id) -> None:
+    """Let a connector that was paused run again."""
+    switch(id, on=True)
+
+
+def switch(id: int, *, on: bool) -> None:
+    from ingest.connectors import service
+
+    from flexmesh import database
+
+    name = database.in_transaction(lambda con: service.switch(con, id, on=on))
+    typer.secho(f"Connector '{name}' {'runs again' if on else 'rests'}.", fg="green")
+
+
+@app.command()
+def delete(id: Id, force: Annotated[bool, typer.Option("--force/--no-force", help="Do not ask.")] = False) -> None:
+    """Delete a connector. What it has fetched stays."""
+    from ingest.connectors import service
+
+    from flexmesh import database
+
+    if not force:
+        typer.confirm(f"Delete connector {id}?", abort=True)
+    name = database.in_transaction(lambda con: service.delete(con, id))
+    typer.secho(f"Connector '{name}' was deleted.", fg="green")
+
+
+def ask(name: str) -> str:
+    return str(typer.prompt(name.capitalize(), hide_input=True))
+
+
+def told(kind: str, config: dict[str, Any] | None, settings: list[str] | None) -> dict[str, Any]:
+    """The settings that were typed."""
+    from flexmesh import connecting
+
+    typed = {name: json_or_text(value) for name, value in (pair("--set", text) for text in settings or [])}
+    connecting.check_typed(kind, typed)
+    return {**(config or {}), **typed}
+
+
+def changed(given: dict[str, Any], sensors: list[str] | None, every: Any, name: str | None = None) -> "Changes":
+    from ingest.connectors.service import Changes
+
+    pairs = None if sensors is None else dict(pair("--sensor", text) for text in sensors)
+    for text in (pairs or {}).values():
+        if not text.isdecimal():
+            raise typer.BadParameter(f"'{text}' is no ID of a sensor.")
+    ids = None if pairs is None else {series: int(text) for series, text in pairs.items()}
+    return Changes(name, given, ids, every)
+
+
+def pair(option: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise typer.BadParameter(f"{option} {text}: write it as name=value.")
+    return name, value
+
+
+def json_or_text(text: str) -> Any:
+    if text[:1] not in "{[":
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"This is not JSON: {error}.") from None

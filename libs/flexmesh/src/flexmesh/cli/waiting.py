@@ -1,0 +1,28 @@
+"""What is shown while people wait for something that comes in parts."""
+
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from flexstore.series import Written
+
+
+class Counting:
+    """How far it has come, in a line that changes; nothing where nobody looks."""
+
+    def __init__(self, name: str) -> None:
+        from rich.console import Console
+
+        self._name = name
+        self._status = Console(stderr=True).status(f"{name} asks …")
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def tell(self, until: "datetime", written: "Written") -> None:
+        self._status.update(f"{self._name}: up to {until:%Y-%m-%d %H:%M}, {written.new} new values")

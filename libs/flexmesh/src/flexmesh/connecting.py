@@ -1,0 +1,139 @@
+"""Connectors from the command line: what there is of them, how they do, and a run here and now."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from flexmodel.errors import Invalid, NotFound
+from flexmodel.time import format_duration
+from flexserve.settings import load, variable
+from flexstore.store import Connection, Store
+from ingest.connectors import configuration, repository, service
+from ingest.connectors.registry import KINDS, kind_of
+from ingest.connectors.repository import Connector
+from ingest.connectors.running import Ran, Running, Tell
+from ingest.connectors.worker import opened_web
+from ingest.settings import IngestSettings
+from ingest.storing import Storage
+from pydantic_core import PydanticUndefined, to_jsonable_python
+
+from flexmesh.listing import Table, facts, listed, written
+
+type Day = date | datetime
+"""A moment, or a day where the sensor is."""
+
+
+def kinds() -> Table:
+    return ("Kind", "What it fills"), [(kind.name, kind.about) for kind in KINDS.values()]
+
+
+def settings_of(name: str) -> Table:
+    """What a connector of the kind is told."""
+    fields = kind_of(name).settings.model_fields
+    return ("Setting", "Default", ""), [
+        (field_name, default_of(field), field.description or "") for field_name, field in fields.items()
+    ]
+
+
+def default_of(field: Any) -> str:
+    if field.is_required():
+        return "must be set"
+    return "" if field.default in (None, PydanticUndefined) else str(to_jsonable_python(field.default))
+
+
+def series_of(name: str) -> Table | None:
+    """The series that connectors of the kind can fill, if that does not depend on what they are told."""
+    kind = kind_of(name)
+    try:
+        offers = kind.series(kind.settings.model_construct())
+    except AttributeError:  # it asks for a setting that has no default
+        return None
+    return ("Series", "Unit", ""), [(offer.name, offer.unit or "", offer.about) for offer in offers]
+
+
+async def connectors(con: Connection, account: int | None) -> Table:
+    rows: list[Sequence[Any]] = []
+    for one in await repository.all_of(con, account):
+        sensors = await repository.sensors_of(con, one.id)
+        fills = ", ".join(f"{series}={sensor.id}" for series, sensor in sensors.items())
+        rows.append(
+            (one.id, one.name, one.kind, one.account_id, fills, state(one), one.last_success_at, one.data_until)
+        )
+    return ("ID", "Name", "Kind", "Account", "Sensors", "State", "Last success", "Data until"), rows
+
+
+def state(connector: Connector) -> str:
+    if not connector.enabled:
+        return "paused"
+    if connector.last_error is not None:
+        return f"failing ({connector.failures})"
+    return "waiting for its first run" if connector.last_run_at is None else "fine"
+
+
+async def connector(con: Connection, number: int) -> list[tuple[str, Table]]:
+    found = await service.get(con, number)
+    shown = ("name", "kind", "account_id", "enabled", "last_run_at", "last_success_at", "last_error", "failures")
+    pairs = [
+        *((name, getattr(found, name)) for name in shown),
+        ("data_until", found.data_until),
+        ("next_run_at", found.next_run_at if found.enabled else None),
+        ("every", format_duration(found.every)),
+        ("config", written(dict(found.config))),
+        ("secrets", ", ".join(f"{name}: set" for name in found.secrets)),
+    ]
+    sensors = await repository.sensors_of(con, number)
+    rows = listed((series, sensor.id, sensor.name, sensor.unit) for series, sensor in sensors.items())
+    return [(f"Connector {number}", facts(pairs)), ("Fills", (("Series", "ID", "Sensor", "Unit"), rows))]
+
+
+def with_secrets(
+    kind: str, given: Mapping[str, Any], named: Sequence[str], ask: Callable[[str], str]
+) -> dict[str, Any]:
+    """The settings of a new connector with its secrets, of which needed ones are asked for if they are nowhere else."""
+    known, fields = configuration.secret_fields(kind_of(kind)), kind_of(kind).settings.model_fields
+    in_environment = {name: os.environ[variable(f"connector_{name}")] for name in known if is_set(name)}
+    all_given = {**in_environment, **given, **asked_secrets(kind, named, ask)}
+    needed = [name for name in known if fields[name].is_required() and name not in all_given]
+    return {**all_given, **{name: ask(name) for name in needed}}
+
+
+def check_typed(kind: str, names: Iterable[str]) -> None:
+    """Refuse secrets among the names: what is typed into a command stays in the history of the shell."""
+    for name in configuration.secret_fields(kind_of(kind)):
+        if name in names:
+            raise Invalid({"set": [f"{name} is a secret: give it with --secret {name}, which asks for it."]})
+
+
+def is_set(secret: str) -> bool:
+    return bool(os.environ.get(variable(f"connector_{secret}")))
+
+
+def asked_secrets(kind: str, named: Sequence[str], ask: Callable[[str], str]) -> dict[str, str]:
+    """What is answered when asked for these secrets."""
+    known = configuration.secret_fields(kind_of(kind))
+    for name in named:
+        if name not in known:
+            raise NotFound(f"'{name}' is no secret of {kind}. Its secrets: {', '.join(known) or 'none'}.")
+    return {name: ask(name) for name in named}
+
+
+async def run(store: Store, number: int, start: Day | None, end: Day | None, tell: Tell) -> Ran:
+    """A run in this process; over a window of its own if `start` says so."""
+    settings = load(IngestSettings)
+    window = None
+    if start is not None:
+        async with store.connection() as con:
+            await service.get(con, number)
+            sensors = await repository.sensors_of(con, number)
+        zone = next(iter(sensors.values())).zone if sensors else None
+        window = (midnight(start, zone), midnight(end, zone, later=1) if end else datetime.now(zone))
+    async with opened_web(settings) as web:
+        return await Running(store, Storage(), web).run_now(number, window, tell)
+
+
+def midnight(day: Day, zone: Any, later: int = 0) -> datetime:
+    """The moment itself; of a day its beginning, or that of one some days later."""
+    if isinstance(day, datetime):
+        return day
+    return datetime.combine(day + timedelta(days=later), time(), zone).astimezone(zone)
