@@ -31,11 +31,12 @@ def moments(hours: Any) -> np.ndarray[Any, Any]:
     return np.array([moment(at(hour)) for hour in hours], dtype="datetime64[us]")
 
 
-@pytest.fixture(params=["few rows", "many rows"])
+@pytest.fixture(params=["few rows", "many rows", "many known"])
 def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways in: one statement with the rows in it, and COPY."""
-    if request.param == "many rows":
+    """All ways in: one statement with the rows in it; compared here with what is known; compared by the database."""
+    if request.param != "few rows":
         monkeypatch.setattr(writing, "FEW", 0)
+    monkeypatch.setattr(writing, "KNOWN_PER_ROW", 0 if request.param == "many known" else 1000)
     return str(request.param)
 
 

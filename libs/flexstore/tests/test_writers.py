@@ -8,6 +8,7 @@ import asyncpg
 import numpy as np
 import pytest
 from flexstore.series import Beliefs, SeriesQuery, Written, moment, read, write, writing
+from flexstore.series.wire import ROW
 from flexstore.store import Store
 
 START = moment(datetime(2026, 3, 1, tzinfo=UTC))
@@ -97,10 +98,10 @@ async def test_a_deadlock_is_tried_again(store: Store) -> None:
 async def test_another_writer_between_looking_and_copying_is_noticed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def sees_nothing(*_: Any) -> bool:
-        return True
+    async def sees_nothing(*_: Any) -> Any:
+        return np.empty(0, ROW)
 
-    monkeypatch.setattr(writing, "_is_fresh", sees_nothing)
+    monkeypatch.setattr(writing, "_known", sees_nothing)
     events = START + np.arange(300) * HOUR
     async with store.connection() as con:
         assert await write(con, Beliefs(1, events[:200], START, np.ones(200), 1)) == Written(new=200)

@@ -1,6 +1,6 @@
 """How PostgreSQL writes rows and arrays in binary, so that series travel without a Python object per value."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,6 +61,15 @@ async def copy_stream(rows: Rows) -> AsyncIterator[bytes]:
             packed[name] = column.astype(np.int64) - EPOCH if column.dtype.kind == "M" else column
         yield packed.tobytes()
     yield COPY_END
+
+
+def rows_from(record: Mapping[str, bytes | None]) -> Rows:
+    """Rows from a record that has an array per column."""
+    columns = {name: _elements(record[name], _sent_as(ROW[name])) for name in COLUMNS}
+    rows = np.empty(len(columns[COLUMNS[0]]), ROW)
+    for name, column in columns.items():
+        rows[name] = (column.astype(np.int64) + EPOCH).view("M8[us]") if ROW[name].kind == "M" else column
+    return rows
 
 
 def floats(array: bytes | None) -> NDArray[np.float64]:

@@ -1,20 +1,27 @@
 """Storing beliefs, few or millions, from any number of writers at once."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 import numpy as np
+from flexmodel.time import moment_of
+from numpy.typing import NDArray
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from flexstore.series.beliefs import CERTAIN, Beliefs, by_chunk, generations, rows_of
-from flexstore.series.wire import COLUMNS, ROW, Rows, aware, copy_stream
+from flexstore.series.beliefs import CERTAIN, KEY, Beliefs, by_chunk, generations, rows_of
+from flexstore.series.comparing import Verdict, compare
+from flexstore.series.wire import COLUMNS, ROW, Rows, aware, copy_stream, rows_from
 from flexstore.store import Connection
 
 FEW = 100
 """Up to here one statement with the rows in it is quicker than COPY."""
+KNOWN_PER_ROW = 3
+MOST_KNOWN = 200_000
+"""So many known beliefs (per new one, and in all) are read and compared here, the quickest way. Of more, in less memory,
+the database finds those that matter."""
 COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
@@ -76,25 +83,57 @@ async def _write_part(con: Connection, rows: Rows, plain: bool) -> Written:
     if len(rows) <= FEW:
         columns = (aware(rows[name]) if ROW[name].kind == "M" else rows[name].tolist() for name in COLUMNS)
         return _counted(await con.fetchrow(UPSERT_FEW, plain, *span, *columns))
-    if await _is_fresh(con, rows, span) and await _copy(con, rows):
-        return Written(new=len(rows))
+    known = await _known(con, rows, span)
+    if known is not None:
+        written = await _write_compared(con, rows, compare(rows, known, plain))
+        if written is not None:
+            return written
     chunks = by_chunk(rows)
     if len(chunks) > 1:
         return await _write_parts(con, chunks, plain)
-    await con.execute("create temp table incoming (like belief) on commit drop")
-    await con.copy_to_table("incoming", source=copy_stream(rows), columns=COLUMNS, format="binary")
-    written = _counted(await con.fetchrow(UPSERT_MANY, plain, *span))
-    await con.execute("drop table incoming")
-    return written
+    async with _incoming(con, rows):
+        return _counted(await con.fetchrow(UPSERT_MANY, plain, *span))
 
 
-async def _is_fresh(con: Connection, rows: Rows, span: list[datetime]) -> bool:
-    """Whether nothing is known yet of the time that the rows span."""
+async def _known(con: Connection, rows: Rows, span: list[datetime]) -> Rows | None:
+    """What is known of the time that the rows span, in the order of the key. None if that is too much to look at."""
     sensors, first = np.unique(rows["sensor_id"], return_index=True)
     last = np.append(first[1:], len(rows)) - 1
     starts = rows["event_start"]
-    fresh: bool = await con.fetchval(IS_FRESH, sensors.tolist(), aware(starts[first]), aware(starts[last]), *span)
-    return fresh
+    most = min(KNOWN_PER_ROW * len(rows), MOST_KNOWN)
+    found = await con.fetchrow(
+        KNOWN,
+        sensors.tolist(),
+        aware(starts[first]),
+        aware(starts[last]),
+        *span,
+        moment_of(rows["belief_time"].max()),
+        most,
+    )
+    assert found is not None
+    known = rows_from(dict(found))
+    return known if len(known) < most else None
+
+
+async def _write_compared(con: Connection, rows: Rows, verdicts: NDArray[np.uint8]) -> Written | None:
+    """Store what is not yet there. None when another writer has just been quicker, so that we have to look again."""
+    written = Written(*np.bincount(verdicts, minlength=len(Verdict)).tolist())
+    missing = rows[verdicts != Verdict.UNCHANGED]
+    if written.changed:
+        async with _incoming(con, missing):
+            await con.execute(REPLACE)
+    elif len(missing) and not await _copy(con, missing):
+        return None
+    return written
+
+
+@asynccontextmanager
+async def _incoming(con: Connection, rows: Rows) -> AsyncIterator[None]:
+    """The rows in a table of their own, named incoming."""
+    await con.execute("create temp table incoming (like belief) on commit drop")
+    await con.copy_to_table("incoming", source=copy_stream(rows), columns=COLUMNS, format="binary")
+    yield
+    await con.execute("drop table incoming")
 
 
 async def _copy(con: Connection, rows: Rows) -> bool:
@@ -113,17 +152,26 @@ def _counted(counts: asyncpg.Record | None) -> Written:
 
 
 # Here and below, the span of time of all rows is said once more as such: it tells TimescaleDB at once where to look.
-IS_FRESH = """
-select not exists (
-    select from unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) as span (sensor_id, first, last)
+KNOWN = f"""
+select {", ".join(f"array_send(array_agg({name})) as {name}" for name in COLUMNS)}
+from (
+    select known.*
+    from unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) as span (sensor_id, first, last)
     cross join lateral (
-        select from belief
+        select {", ".join(COLUMNS)} from belief
         where belief.sensor_id = span.sensor_id and belief.event_start between span.first and span.last
-            and belief.event_start between $4 and $5
-        limit 1
+            and belief.event_start between $4 and $5 and belief.belief_time <= $6
+        order by {", ".join(KEY)}
     ) known
-)
-"""
+    limit $7
+) known
+"""  # noqa: S608 - put together from constants
+
+REPLACE = f"""
+insert into belief ({", ".join(COLUMNS)}) select {", ".join(COLUMNS)} from incoming
+on conflict ({", ".join(KEY)}) do update set event_value = excluded.event_value
+    where belief.event_value is distinct from excluded.event_value
+"""  # noqa: S608 - put together from constants
 
 # Each row is compared with what was believed of the event until then: with the same belief if it is there, else with
 # the one before it. Of several before it at one time, one that cannot be repeated is taken: another source's, or one of
@@ -154,17 +202,17 @@ with compared as materialized (
 stored as (
     insert into belief ({columns})
     select {columns} from compared where verdict <> 'unchanged'
-    on conflict (sensor_id, event_start, belief_time, source_id, cumulative_probability)
-        do update set event_value = excluded.event_value
+    on conflict ({key}) do update set event_value = excluded.event_value
         where belief.event_value is distinct from excluded.event_value
 )
 select count(*) filter (where verdict = 'new'), count(*) filter (where verdict = 'changed'),
     count(*) filter (where verdict = 'unchanged')
 from compared
 """
-UPSERT_MANY = UPSERT.format(columns=", ".join(COLUMNS), incoming="incoming")
+UPSERT_MANY = UPSERT.format(columns=", ".join(COLUMNS), key=", ".join(KEY), incoming="incoming")
 UPSERT_FEW = UPSERT.format(
     columns=", ".join(COLUMNS),
+    key=", ".join(KEY),
     incoming=f"""
         unnest($4::int[], $5::timestamptz[], $6::timestamptz[], $7::int[], $8::real[], $9::float8[])
         as incoming ({", ".join(COLUMNS)})
