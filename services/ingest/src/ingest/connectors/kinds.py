@@ -132,6 +132,8 @@ class Listening:
     """When it returns, the values are stored."""
     store: Store
     """For what has to be kept until there is a value to deliver."""
+    private_addresses: bool = False
+    """Whether it may listen to what is at a private address."""
 
 
 class Listener[S: Settings](Kind[S]):

@@ -41,9 +41,10 @@ class Ear:
 class Ears:
     """Those that listen in this process."""
 
-    def __init__(self, store: Store, storage: Storage) -> None:
+    def __init__(self, store: Store, storage: Storage, *, private_addresses: bool) -> None:
         self.store = store
         self.storage = storage
+        self.private_addresses = private_addresses
         self._ears: dict[int, Ear] = {}
 
     async def run(self) -> None:
@@ -113,5 +114,6 @@ class Ears:
                 async with self.store.connection() as con:
                     await repository.hear(con, connector, data_until)
 
-        await equipped.kind.listen(equipped.settings, Listening(connector.id, equipped.sensors, deliver, self.store))
+        listening = Listening(connector.id, equipped.sensors, deliver, self.store, self.private_addresses)
+        await equipped.kind.listen(equipped.settings, listening)
         raise NotFetched("The other side ended the connection.")

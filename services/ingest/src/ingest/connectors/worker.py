@@ -45,7 +45,8 @@ async def prepare(settings: IngestSettings, loop: Loop, stack: AsyncExitStack, *
     app = celery_app(settings, SERVICE)
     make_task(app, loop, Running(store, storage, web))
     worker = Worker(app, queues=[QUEUE], concurrency=settings.worker_concurrency, loop=loop)
-    return Parts(store, worker, make_beat(app, loop, store), Ears(store, storage))
+    ears = Ears(store, storage, private_addresses=settings.connector_private_addresses)
+    return Parts(store, worker, make_beat(app, loop, store), ears)
 
 
 def opened_web(settings: IngestSettings) -> AbstractAsyncContextManager[Web]:

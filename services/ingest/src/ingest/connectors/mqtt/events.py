@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 from flexmodel.quantities import tidy
 from flexmodel.time import Instants, ceil, floor, instant
-from ingest.data.rules import DAY, MICROSECOND, Values
 from numpy.typing import NDArray
+
+from ingest.data.rules import DAY, MICROSECOND, Values
+from ingest.files.events import as_text
 
 Meaning = Literal["level", "last", "amount", "counter", "event"]
 """What a reading says of its sensor; docs/how-to/mqtt.md tells users when to take which."""
@@ -34,6 +36,21 @@ def ticks(start: datetime, end: datetime, resolution: timedelta, zone: tzinfo) -
     last = np.searchsorted(found, instant(end), side="left")
     bounds: Instants = found[first : last + 1]
     return bounds
+
+
+def event_starts(times: Instants, time_is: Literal["start", "end"], resolution: timedelta, zone: tzinfo) -> Instants:
+    """The starts of the events that are told by the time they start in, or by about when they end."""
+    if time_is == "start":
+        return _floored(times, resolution, zone)
+    ends = _floored(times + np.timedelta64(resolution // 2), resolution, zone)
+    return _floored(ends - np.timedelta64(1, "us"), resolution, zone)
+
+
+def _floored(times: Instants, resolution: timedelta, zone: tzinfo) -> Instants:
+    local = pl.Series(times.astype("datetime64[us]")).dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
+    starts = local.dt.truncate(as_text(resolution)).dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    found: Instants = starts.to_numpy()
+    return found
 
 
 def values_of(meaning: Meaning, bounds: Instants, times: Instants, readings: Values, longest_gap: timedelta) -> Values:
