@@ -80,7 +80,7 @@ async def connector(con: Connection, number: int) -> list[tuple[str, Table]]:
         ("next_run_at", found.next_run_at if found.enabled else None),
         ("every", format_duration(found.every)),
         ("config", written(dict(found.config))),
-        ("secrets", ", ".join(f"{name}: set" for name in found.secrets)),
+        ("secrets", ", ".join(f"{name}: set" for name in found.secrets) or None),
     ]
     sensors = await repository.sensors_of(con, number)
     rows = listed((series, sensor.id, sensor.name, sensor.unit) for series, sensor in sensors.items())

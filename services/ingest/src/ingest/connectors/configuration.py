@@ -10,6 +10,9 @@ from pydantic import SecretStr, ValidationError
 from ingest.connectors.kinds import AnyKind, Settings
 
 
+SENTENCES = {"missing": "It must be given.", "extra_forbidden": "There is no such setting."}
+
+
 def secret_fields(kind: AnyKind) -> list[str]:
     return [name for name, field in kind.settings.model_fields.items() if is_secret(field)]
 
@@ -22,7 +25,8 @@ def read(kind: AnyKind, given: Mapping[str, Any]) -> Settings:
         problems: dict[str, Any] = {}
         for problem in error.errors(include_url=False, include_input=False):
             where = ".".join(map(str, problem["loc"])) or "config"
-            problems.setdefault(where, []).append(problem["msg"].removeprefix("Value error, "))
+            sentence = SENTENCES.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+            problems.setdefault(where, []).append(sentence)
         raise Invalid(problems) from None
     return settings
 

@@ -12,6 +12,7 @@ from flexmodel.quantities import QuantityError, check_unit
 from flexmodel.time import TimeError, zone
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, SecretStr, model_validator
+from pydantic_core import to_json
 
 from ingest.connectors import json_answers
 from ingest.connectors.kinds import Ask, Fetched, Offer, Origin, Puller, Settings
@@ -120,6 +121,8 @@ class HttpJsonSettings(Settings):
             raise ValueError("With `start`, give `resolution` and no `items`.")
         if not self.past and not self.ahead:
             raise ValueError("`past` and `ahead` leave no time to ask for.")
+        if self.token is None and "{token}" in to_json((self.url, self.headers, self.body)).decode():
+            raise ValueError("There is a place for {token}, but no token.")
         return self
 
 
