@@ -199,6 +199,11 @@ async def finish(
     return ours is not None
 
 
+async def add_result(con: Connection, job_id: UUID, more: Mapping[str, Any]) -> None:
+    """Add to the result of a job that was finished in the same transaction."""
+    await con.execute("update job set result = coalesce(result, '{}') || $2 where id = $1", job_id, dict(more))
+
+
 async def fail(
     con: Connection,
     job_id: UUID,

@@ -41,8 +41,8 @@ class Outcome:
     """The job result as the API shows it."""
     info: Mapping[str, Any] = field(default_factory=dict)
     """What else is known of the run; added to what the job had."""
-    save: Callable[[Connection], Awaitable[None]] | None = None
-    """Writes what the job produced."""
+    save: Callable[[Connection], Awaitable[Mapping[str, Any] | None]] | None = None
+    """Writes what the job produced. What it returns is added to the result."""
     announcements: Sequence[Announcement] = ()
 
 
@@ -126,7 +126,9 @@ class Holder:
             if not await jobs.finish(con, *self.key, outcome.result, outcome.info):
                 return False
             if outcome.save is not None:
-                await outcome.save(con)
+                more = await outcome.save(con)
+                if more:
+                    await jobs.add_result(con, self.job.id, more)
             for message in outcome.announcements:
                 await outbox.put(con, message.topic, message.payload, headers=self.job.trace_context)
             return True

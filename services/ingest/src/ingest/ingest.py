@@ -7,8 +7,8 @@ from flexstore.store import Store
 
 from ingest.data.repository import UserSources
 from ingest.data.service import Posting
-from ingest.files.formats import Limits
-from ingest.files.service import Uploading
+from ingest.files.intake import Intake
+from ingest.files.service import Uploading, limits_of
 from ingest.settings import IngestSettings
 from ingest.storing import Storage
 
@@ -16,11 +16,11 @@ from ingest.storing import Storage
 class Ingest:
     def __init__(self, store: Store, settings: IngestSettings) -> None:
         storage, sources = Storage(), UserSources()
-        limits = Limits(settings.upload_max_rows, settings.upload_max_unpacked_bytes)
         self.store = store
         self.settings = settings
         self.posting = Posting(store, storage, sources, settings.post_max_events)
-        self.uploading = Uploading(store, storage, sources, limits)
+        uploading = Uploading(storage, sources, limits_of(settings))
+        self.intake = Intake(store, uploading, settings.upload_at_once_bytes)
 
 
 async def here(request: Request) -> Ingest:

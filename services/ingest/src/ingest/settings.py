@@ -15,12 +15,17 @@ class IngestSettings(ServiceSettings):
     post_max_events: int = Field(
         1_000_000, gt=0, description="The most events that one posted message may fill at the sensor's resolution."
     )
-    upload_max_mb: float = Field(10.0, gt=0, description="The largest upload, in megabytes, all its files together.")
-    upload_max_rows: int = Field(500_000, gt=0, description="The most rows in one file.")
-    upload_max_unpacked_mb: float = Field(
-        50.0, gt=0, description="How large an Excel file may be once it is unpacked, in megabytes."
+    upload_max_mb: float = Field(
+        500.0, gt=0, description="The largest upload, in megabytes, all its files together. The same for the gateway."
     )
-
+    upload_at_once_mb: float = Field(
+        5.0, ge=0, description="Up to how many megabytes an upload is stored while its sender waits; more is a job."
+    )
+    upload_max_rows: int = Field(10_000_000, gt=0, description="The most rows in one file.")
+    upload_max_unpacked_mb: float = Field(
+        100.0, gt=0, description="How large an Excel file may be once it is unpacked, in megabytes."
+    )
+    upload_concurrency: int = Field(1, ge=1, le=16, description="How many uploads one worker process stores at a time.")
     worker_concurrency: int = Field(
         8, ge=1, le=256, description="How many connectors one worker process runs at a time; they mostly wait."
     )
@@ -41,6 +46,10 @@ class IngestSettings(ServiceSettings):
     @property
     def upload_max_bytes(self) -> int:
         return int(self.upload_max_mb * MEGABYTE)
+
+    @property
+    def upload_at_once_bytes(self) -> int:
+        return int(self.upload_at_once_mb * MEGABYTE)
 
     @property
     def upload_max_unpacked_bytes(self) -> int:

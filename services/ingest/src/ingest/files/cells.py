@@ -43,37 +43,30 @@ def minutes(written: str) -> int:
     return -ahead if written.startswith("-") else ahead
 
 
-def times(text: pl.DataFrame, column: str, zone: str, *, beside: list[str]) -> pl.DataFrame:
+def times(text: pl.DataFrame, column: str, zone: str | None) -> pl.DataFrame:
     """The column's times as written (`wall`) and in UTC (`utc`). Those without a distance to UTC are read in `zone`.
 
-    An hour that the clock shows twice is read by the order of the rows: a time that comes back, with the same cells
-    `beside` it, is the second one.
+    Where the clock shows a time twice, `utc` is the first one and `second` the other.
     """
-    read = text.select(column, *beside, wall=wall_time(column), suffix=suffix(column))
+    read = text.select(wall=wall_time(column), suffix=suffix(column))
     ahead = {written: minutes(written) for written in read["suffix"].unique().drop_nulls()}
     distance = pl.duration(minutes=pl.col("suffix").replace_strict(ahead, default=None, return_dtype=pl.Int64))
-    read = read.with_columns(utc=(pl.col("wall") - distance).dt.replace_time_zone("UTC"))
+    read = read.with_columns(
+        utc=(pl.col("wall") - distance).dt.replace_time_zone("UTC"), second=pl.lit(None, pl.Datetime("us", "UTC"))
+    )
     local = pl.col("wall").is_not_null() & pl.col("suffix").is_null()
-    if read.select(local.any()).item():
-        first, second = (in_zone(zone, ambiguous) for ambiguous in ("earliest", "latest"))
-        read = read.with_columns(first=first, second=second, comes_back=pl.lit(False))
-        if (read["first"] != read["second"]).any():
-            read = read.with_columns(comes_back=comes_back(read, [column, *beside]))
-        read = read.with_columns(utc=pl.when(~local).then("utc").when("comes_back").then("second").otherwise("first"))
-    return read.select("wall", "utc")
+    if zone and read.select(local.any()).item():
+        read = read.with_columns(first=in_zone(zone, "earliest"), last=in_zone(zone, "latest"))
+        read = read.with_columns(
+            utc=pl.when(local).then("first").otherwise("utc"),
+            second=pl.when(local & (pl.col("first") != pl.col("last"))).then("last"),
+        )
+    return read.select("wall", "utc", "second")
 
 
 def in_zone(zone: str, ambiguous: Literal["earliest", "latest"]) -> pl.Expr:
     local = pl.col("wall").dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null")
     return local.dt.convert_time_zone("UTC")
-
-
-def comes_back(read: pl.DataFrame, key: list[str]) -> pl.Series:
-    """Whether the same key was there before; after, in a file that runs backwards."""
-    known = read["wall"].drop_nulls()
-    place = pl.int_range(pl.len()).over(key)
-    later = place > 0 if known[0] <= known[-1] else place < pl.len().over(key) - 1
-    return read.select(later).to_series()
 
 
 def numbers(column: str, *, decimal_comma: bool) -> pl.Expr:

@@ -1,127 +1,191 @@
-"""Which column of a table is what, and its rows as numbers. Whatever cannot be read has its row named."""
+"""Which column of a table is what, and its rows as times and numbers. Whatever cannot be read has its row named."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
 
 from ingest.files import cells
-from ingest.files.formats import FileError, Table
+from ingest.files.problems import FileError, Problems
 
 NAMES = {
     "start": ("event_start", "start", "time", "timestamp", "datetime", "date_time", "date", "from", "start_time"),
-    "value": ("event_value", "value", "values"),
     "belief": ("belief_time", "believed_at", "recorded_at", "prior"),
     "source": ("source",),
 }
 """What columns may be called, in order of preference."""
+VALUE_NAMES = ("event_value", "value", "values")
+SENSOR_NAMES = ("sensor", "sensor_id", "sensor_name")
+TEXTS = ("start", "belief", "source", "sensor", "value")
 
 EXAMPLE = "2026-03-29T00:15:00+01:00"
-MANY = 20
-"""Problems that are spelled out; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows that hold a value: `row`, `start`, `value`, `belief` and `source` (null where the file does not say).
+class Layout:
+    """Which columns hold what. In a file with a column per sensor, `sensors` tells what each of them is called."""
 
-    `wall` is the start as written, whatever its distance to UTC.
-    """
+    roles: dict[str, str]
+    sensors: dict[str, str]
+    unnamed: tuple[str, ...] = ()
+    """Columns without a name beside others that have one: they must be empty."""
 
-    frame: pl.DataFrame
-    problems: list[str]
-
-
-def understand(table: Table, zone: str, value_name: str) -> Rows:
-    """The table's rows, with times without offset read in `zone`. Values may be in a column called `value_name`."""
-    numbered = table.rows.with_row_index("row", offset=table.first)
-    filled = numbered.filter(pl.any_horizontal(pl.exclude("row").str.len_bytes() > 0))
-    names = table.names or header(filled)
-    if not table.names and names:
-        filled = filled.slice(1)
-    if filled.is_empty():
-        raise FileError("There are no rows with data in it.")
-    roles = tell_apart(names, filled, value_name)
-    nothing = pl.lit(None, pl.String)
-    text = filled.select("row", **{role: as_text(roles[role]) if role in roles else nothing for role in NAMES})
-    return read_cells(text, zone, table.decimal_comma)
+    def named_sensors(self, table: pl.DataFrame) -> set[str]:
+        """The sensors that rows of this table are about, as the file calls them."""
+        if self.sensors:
+            return set(self.sensors.values())
+        return set(table[self.roles["sensor"]].unique().drop_nulls()) if "sensor" in self.roles else set()
 
 
-def as_text(column: str) -> pl.Expr:
-    return pl.when(pl.col(column) != "").then(pl.col(column))
+# --- the heading
 
 
-# --- columns
-
-
-def header(filled: pl.DataFrame) -> tuple[str, ...]:
+def heading(table: pl.DataFrame) -> tuple[str, ...]:
     """The names in the first row, or none if there is a time in it: then it is data already."""
-    first = filled.drop("row").head(1)
-    if first.is_empty() or any(is_time(first, column) for column in first.columns):
+    first = table.drop("row").head(1)
+    if any(is_time(first, column) for column in first.columns):
         return ()
     return tuple(str(cell or "") for cell in first.row(0))
 
 
-def is_time(filled: pl.DataFrame, column: str) -> bool:
-    return filled.head(1).select(cells.wall_time(column).is_not_null().any()).item() is True
+def is_time(table: pl.DataFrame, column: str) -> bool:
+    return table.head(1).select(cells.wall_time(column).is_not_null().any()).item() is True
 
 
-def tell_apart(names: tuple[str, ...], filled: pl.DataFrame, value_name: str) -> dict[str, str]:
-    """Which column has which role: by name, else by order."""
-    columns = filled.drop("row").columns
-    plain = [plainly(name) for name in names]
-    roles: dict[str, str] = {}
-    for role, known in NAMES.items():
-        wanted = (*known, plainly(value_name)) if role == "value" else known
-        found = [columns[plain.index(name)] for name in wanted if name in plain]
-        if found:
-            roles[role] = found[0]
+def of_one_sensor(names: tuple[str, ...], table: pl.DataFrame, value_name: str) -> Layout:
+    """A file about one sensor: by name, else by order. Its values may be in a column called `value_name`."""
+    columns = table.drop("row").columns
+    roles = by_name(names, columns, NAMES | {"value": (*VALUE_NAMES, plainly(value_name))})
     rest = [column for column in columns if column not in roles.values()]
     missing = [role for role in ("start", "value") if role not in roles]
-    if len(missing) == 2 and len(rest) == 3 and is_time(filled, rest[1]):
+    if len(missing) == 2 and len(rest) == 3 and is_time(table, rest[1]):
         missing = ["start", "belief", "value"]
     if missing and len(missing) != len(rest):
         called = ", ".join(names) or f"{len(columns)} without names"
-        raise FileError(f"The columns cannot be told apart ({called}): call them event_start and event_value.")
-    return roles | dict(zip(missing, rest, strict=False))
+        raise FileError(f"The columns cannot be told apart ({called[:400]}): call them event_start and event_value.")
+    return Layout(roles | dict(zip(missing, rest, strict=False)), {})
+
+
+def of_many_sensors(names: tuple[str, ...], table: pl.DataFrame) -> Layout:
+    """A file about several sensors: a column that tells the sensor of each row, or a column of values per sensor."""
+    columns = table.drop("row").columns
+    roles = by_name(names, columns, NAMES | {"value": VALUE_NAMES, "sensor": SENSOR_NAMES})
+    if "start" not in roles:
+        raise FileError(
+            "The first row must name the columns: event_start, sensor and event_value, or event_start and each sensor."
+        )
+    rest = {column: name for column, name in zip(columns, names, strict=False) if column not in roles.values()}
+    if "sensor" in roles:
+        if "value" not in roles:
+            raise FileError("There is a column for the sensor but none for the values: call it event_value.")
+        return Layout(roles, {})
+    if "value" in roles:  # nothing keeps a sensor from being called that
+        column = roles.pop("value")
+        rest[column] = names[columns.index(column)]
+    sensors = {column: name for column, name in rest.items() if name}
+    if not sensors:
+        raise FileError("No column is called like a sensor. Name the columns of values by sensor id or name.")
+    return Layout(roles, sensors, tuple(column for column in rest if column not in sensors))
+
+
+def by_name(names: tuple[str, ...], columns: list[str], wanted: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    plain = [plainly(name) for name in names]
+    roles = {}
+    for role, known in wanted.items():
+        found = [columns[plain.index(name)] for name in known if name in plain]
+        if found:
+            roles[role] = found[0]
+    return roles
 
 
 def plainly(name: str) -> str:
     return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
-# --- cells
+# --- the rows
 
 
-def read_cells(text: pl.DataFrame, zone: str, decimal_comma: bool) -> Rows:
-    comma = decimal_comma and text["value"].str.contains(",", literal=True).any()
-    starts = cells.times(text, "start", zone, beside=["belief", "source"])
-    beliefs = cells.times(text, "belief", zone, beside=["start", "source"])
-    frame = text.select(
-        "row",
-        "source",
-        wall=starts["wall"],
-        start=starts["utc"],
-        belief=beliefs["utc"],
-        value=cells.numbers("value", decimal_comma=comma),
-    )
-    point = "; the file writes decimal commas, so a point is unclear" if comma else ", such as 12.5"
-    problems = [
-        *unread(text, frame, "start", f"is not a time in {zone}, such as {EXAMPLE}"),
-        *unread(text, frame, "belief", f"is not a time in {zone}, such as {EXAMPLE}"),
-        *unread(text, frame, "value", f"is not a number{point}"),
-        *((row, f"row {row}: there is a value but no time.") for row in without_time(text)),
-    ]
-    sentences = [sentence for _, sentence in sorted(problems)]
-    if len(sentences) > MANY:
-        sentences[MANY:] = [f"… and {len(sentences) - MANY} more rows that cannot be read."]
-    return Rows(frame.filter(pl.col("value").is_not_null()), sentences)
+@dataclass(slots=True)
+class Reader:
+    """Reads the rows of one file, table after table."""
 
+    layout: Layout
+    may_have_commas: bool
+    """Whether numbers may be written with a decimal comma."""
+    comma: bool = False
+    """Whether one was."""
+    point: int | None = None
+    """The first row with a number that has a decimal point."""
 
-def unread(text: pl.DataFrame, frame: pl.DataFrame, column: str, what: str) -> list[tuple[int, str]]:
-    """The cells that say something of which nothing came out."""
-    bad = text.filter(text[column].is_not_null() & frame[column].is_null()).select("row", column)
-    return [(row, f"row {row}: '{cell}' {what}.") for row, cell in bad.iter_rows()]
+    def rows(self, table: pl.DataFrame, zone: str | None, problems: Problems) -> pl.DataFrame:
+        """The rows that hold a value: `row`, `sensor`, `wall`, `start`, `second`, `belief`, `source` and `value`.
 
+        Times without a distance to UTC are read in `zone`; without one they are refused. `wall` is the start as
+        written; `second` the other moment it could mean, in the hour that the clock shows twice.
+        """
+        text = self._as_text(table, problems)
+        starts, beliefs = (cells.times(text, column, zone) for column in ("start", "belief"))
+        text = text.with_columns(
+            starts.rename({"utc": "utc_start"}), utc_belief=beliefs["utc"], unsure=beliefs["second"].is_not_null()
+        )
+        if self.layout.sensors:
+            text = text.drop("sensor", "value").unpivot(
+                on=list(self.layout.sensors),
+                index=[name for name in text.columns if name not in (*self.layout.sensors, "sensor", "value")],
+                variable_name="sensor",
+            )
+            text = text.with_columns(pl.col("sensor").replace_strict(self.layout.sensors))
+            text = text.filter(pl.col("value").is_not_null())
+        self._settle_decimals(text)
+        text = text.with_columns(number=cells.numbers("value", decimal_comma=self.comma))
+        problems.add(sorted(self._found_wrong(text, zone)))
+        good = [pl.col(name).is_not_null() for name in ("utc_start", "number")]
+        sure = pl.col("belief").is_null() | (pl.col("utc_belief").is_not_null() & ~pl.col("unsure"))
+        return text.filter(*good, sure).select(
+            "row", "sensor", "wall", "second", "source",
+            start="utc_start", belief="utc_belief", value="number",
+        )  # fmt: skip
 
-def without_time(text: pl.DataFrame) -> list[int]:
-    return text.filter(pl.col("start").is_null() & pl.col("value").is_not_null())["row"].to_list()
+    def _as_text(self, table: pl.DataFrame, problems: Problems) -> pl.DataFrame:
+        for column in self.layout.unnamed:
+            filled = table.filter(pl.col(column).str.len_bytes() > 0)["row"]
+            problems.add((row, "there is something in a column without a name.") for row in filled)
+        roles = self.layout.roles
+        nothing = pl.lit(None, pl.String)
+        given = (
+            (pl.when(pl.col(roles[role]) != "").then(pl.col(roles[role])) if role in roles else nothing).alias(role)
+            for role in TEXTS
+        )
+        values = (pl.when(pl.col(column) != "").then(pl.col(column)) for column in self.layout.sensors)
+        return table.select("row", *given, *values)
+
+    def _settle_decimals(self, text: pl.DataFrame) -> None:
+        """A file writes its numbers in one way: with decimal commas, or with points."""
+        if not self.may_have_commas:
+            return
+        commas = text.filter(pl.col("value").str.contains(",", literal=True))["row"]
+        if len(commas) and self.point is not None:
+            raise FileError(f"row {commas[0]}: a decimal comma, where row {self.point} has a decimal point.")
+        self.comma = self.comma or bool(len(commas))
+        points = text.filter(pl.col("value").str.contains(".", literal=True))["row"]
+        if len(points) and not self.comma:
+            self.point = points[0]
+
+    def _found_wrong(self, text: pl.DataFrame, zone: str | None) -> Iterable[tuple[int, str]]:
+        where = f"in {zone}, such as {EXAMPLE}" if zone else f"with its distance to UTC, such as {EXAMPLE}"
+        point = "; the file writes decimal commas, so a point is unclear" if self.comma else ", such as 12.5"
+        for column, read, what in (
+            ("start", "utc_start", f"is not a time {where}"),
+            ("belief", "utc_belief", f"is not a time {where}"),
+            ("value", "number", f"is not a number{point}"),
+        ):
+            bad = text.filter(pl.col(column).is_not_null() & pl.col(read).is_null()).select("row", column)
+            yield from ((row, f"'{cell}' {what}.") for row, cell in bad.unique().iter_rows())
+        for row, cell in text.filter("unsure").select("row", "belief").unique().iter_rows():
+            yield row, f"the clock shows '{cell}' twice that night: write its distance to UTC."
+        valued = pl.col("value").is_not_null()
+        for row in text.filter(valued & pl.col("start").is_null())["row"].unique():
+            yield row, "there is a value but no time."
+        if "sensor" in self.layout.roles:
+            for row in text.filter(valued & pl.col("sensor").is_null())["row"].unique():
+                yield row, "there is a value but no sensor."

@@ -46,15 +46,13 @@ class Events:
     def add(self, rows: pl.DataFrame, *, last: bool) -> Iterator[pl.DataFrame]:
         """Take rows (`last`: there are no more) and give the events that are complete by now."""
         if self._misfit:
-            self.problems.add((row, self._misfit) for row in rows["row"])
+            self.problems.add_together(rows["row"].to_list(), self._misfit)
             return
         if self._kept is not None:
             rows = pl.concat([self._kept, rows])
         slot = self._slot() if self.spacing < self.length else pl.col("start")
         rows = rows.with_columns(slot=slot)
-        open_ones = (
-            rows.filter(pl.col("slot") == rows["slot"][-1]) if not last and rows.height else rows.clear()
-        )
+        open_ones = rows.filter(pl.col("slot") == rows["slot"][-1]) if not last and rows.height else rows.clear()
         if open_ones.height > MOST_IN_ONE_EVENT:
             raise FileError(f"More than {MOST_IN_ONE_EVENT} rows make one event of {self.length}.")
         self._kept = open_ones.drop("slot")

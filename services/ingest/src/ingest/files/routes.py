@@ -1,57 +1,49 @@
-"""`POST /internal/sensors/{id}/data/upload`: files a client uploaded, passed on by the gateway."""
+"""`/internal/sensors/{id}/data/upload` and `/internal/data/upload`: files, passed on by the gateway as they come."""
 
-from typing import Any
+from typing import Annotated
 
-from fastapi import APIRouter, Request
-from flexmodel.errors import Invalid
+from fastapi import APIRouter, Header, Request
 from flexserve.answers import OrjsonResponse
-from starlette.datastructures import FormData, UploadFile
 
 from ingest.data.routes import ActingUser, stored
-from ingest.files.service import File, Upload
+from ingest.files.form import opened_form
+from ingest.files.sensors import Feeder
 from ingest.ingest import Here
 
-FILES = "uploaded-files"
-INSTANTLY = "belief-time-measured-instantly"
-TRUE, FALSE = ("on", "true", "1"), ("off", "false", "0", "")
-MOST_FILES = 20
+FEEDABLE_HEADER = "X-Flexmesh-Feedable"
+"""Of which accounts the user may feed the sensors: their ids, `public` for those of nobody, or `all`."""
+
+router = APIRouter(prefix="/internal")
 
 
-router = APIRouter(prefix="/internal/sensors")
+@router.post("/sensors/{sensor_id}/data/upload")
+async def upload_of_sensor(sensor_id: int, user: ActingUser, here: Here, request: Request) -> OrjsonResponse:
+    async with opened_form(request, sensor_id) as (terms, files):
+        done = await here.intake.take(Feeder(user, frozenset()), terms, files)
+    if done.report is None:
+        return accepted(str(done.job))
+    report = done.report.as_json()
+    more = {name: report[name] for name in ("refused", "files")} if terms.partial else {}
+    return stored(done.report.written, rows=report["rows"], **more)
 
 
-@router.post("/{sensor_id}/data/upload")
-async def upload_data(sensor_id: int, user: ActingUser, here: Here, request: Request) -> OrjsonResponse:
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise Invalid({FILES: ["Send the files as multipart/form-data."]})
-    async with request.form(max_files=MOST_FILES, max_fields=MOST_FILES) as form:
-        upload = await read_form(form)
-    taken = await here.uploading.take(sensor_id, user, upload)
-    return stored(taken.written, rows=taken.rows)
+@router.post("/data/upload")
+async def upload_of_many(
+    user: ActingUser,
+    feedable: Annotated[str, Header(alias=FEEDABLE_HEADER)],
+    here: Here,
+    request: Request,
+) -> OrjsonResponse:
+    async with opened_form(request) as (terms, files):
+        done = await here.intake.take(Feeder(user, accounts_in(feedable)), terms, files)
+    return accepted(str(done.job)) if done.report is None else OrjsonResponse(done.report.as_json())
 
 
-async def read_form(form: FormData) -> Upload:
-    unknown = {name: ["Unknown field."] for name in form if name not in (FILES, INSTANTLY, "unit")}
-    if unknown:
-        raise Invalid(unknown)
-    parts = form.getlist(FILES)
-    if not parts:
-        raise Invalid({FILES: ["Missing data for required field."]})
-    files = [await read_part(part, position) for position, part in enumerate(parts)]
-    unit = form.get("unit") or None
-    if isinstance(unit, UploadFile):
-        raise Invalid({"unit": ["Not a valid string."]})
-    return Upload(files, unit, measured_instantly=yes_or_no(form.get(INSTANTLY)))
+def accounts_in(feedable: str) -> frozenset[int | None] | None:
+    if feedable == "all":
+        return None
+    return frozenset(None if one == "public" else int(one) for one in feedable.split(",") if one)
 
 
-async def read_part(part: Any, position: int) -> File:
-    if not isinstance(part, UploadFile):
-        raise Invalid({FILES: {str(position): ["This is text, not a file. Send it with a file name."]}})
-    return File(part.filename or "", await part.read())
-
-
-def yes_or_no(value: Any) -> bool:
-    text = "" if value is None else str(value).lower()
-    if text not in TRUE + FALSE:
-        raise Invalid({INSTANTLY: ["Not a valid boolean."]})
-    return text in TRUE
+def accepted(job: str) -> OrjsonResponse:
+    return OrjsonResponse({"job": job}, 202)

@@ -2,126 +2,226 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
-from flexmodel.errors import Invalid
 from flexmodel.time import instant
 from flexstore import sources
-from flexstore.series import Beliefs, Written
+from flexstore.series import Beliefs
 from flexstore.store import Connection, Store
 
-from ingest.data.repository import Sensor, UserSources, find_sensor
-from ingest.data.units import accepts
-from ingest.files.columns import understand
-from ingest.files.events import events_of
-from ingest.files.formats import FileError, Limits, read
+from ingest.data.repository import Sensor, UserSources
+from ingest.files import columns
+from ingest.files.columns import Layout
+from ingest.files.events import Events
+from ingest.files.formats import Limits, is_packed
+from ingest.files.problems import FileError
+from ingest.files.reading import tables
+from ingest.files.report import FileReport, Report, refusal
+from ingest.files.sensors import Feeder, Sensors
+from ingest.files.staging import Staging
+from ingest.settings import IngestSettings
 from ingest.storing import Storage
 
 SOURCE_TYPE = "upload"
 """The type of a source that only a file names."""
-
 MOST_SOURCES = 100
+
+
+class Progress:
+    """Hears how far an upload is, in rows."""
+
+    async def read(self, rows: int) -> None:
+        """So many more were read."""
+
+    async def stored(self, rows: int) -> None:
+        """So many more were stored, unless the upload fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
     name: str
-    content: bytes
+    content: BinaryIO
+    size: int
+
+    def is_packed(self) -> bool:
+        """Whether its size tells little of how much is in it."""
+        self.content.seek(0)
+        return is_packed(self.content.read(4))
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
-    """Files for one sensor, and how to read them."""
+class Terms:
+    """How files are to be understood."""
 
-    files: Sequence[File]
-    unit: str | None
-    measured_instantly: bool
+    sensor: int | None
+    """The sensor that all of it is about; None: the files name their sensors."""
+    unit: str | None = None
+    timezone: str | None = None
+    measured_instantly: bool = False
     """Whether each value was known as soon as its event was over, rather than now."""
+    partial: bool = False
+    """Whether to store what can be read of files with rows that cannot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What came of an upload."""
-
-    rows: int
-    written: Written
+def limits_of(settings: IngestSettings) -> Limits:
+    return Limits(settings.upload_max_rows, settings.upload_max_bytes, settings.upload_max_unpacked_bytes)
 
 
 class Uploading:
-    """Takes uploads. When it returns, the values are stored."""
+    """Takes uploads, in the caller's transaction."""
 
-    def __init__(self, store: Store, storage: Storage, sources: UserSources, limits: Limits) -> None:
-        self.store = store
+    def __init__(self, storage: Storage, sources: UserSources, limits: Limits) -> None:
         self.storage = storage
         self.sources = sources
         self.limits = limits
 
-    async def take(self, sensor_id: int, user_id: int, upload: Upload) -> Taken:
-        async with self.store.connection() as con:
-            sensor = await find_sensor(con, sensor_id)
-        # In a thread and without a connection: reading a large file takes a while.
-        rows, events = await asyncio.to_thread(read_files, upload, sensor, self.limits)
-        async with self.store.transaction() as con:
-            source = await self.sources.of(con, user_id)
-            ids = await named_sources(con, events["source"].unique().drop_nulls().to_list(), user_id)
-            beliefs = beliefs_of(events, sensor, source, ids, measured_instantly=upload.measured_instantly)
-            return Taken(rows, await self.storage.store(con, sensor, beliefs))
+    async def take(
+        self,
+        store: Store,
+        con: Connection,
+        feeder: Feeder,
+        terms: Terms,
+        files: Sequence[File],
+        progress: Progress,
+        sent_at: datetime | None = None,
+    ) -> Report:
+        """Store what is in the files. Raises `Invalid` with the reasons, by file, when they are refused."""
+        async with store.connection() as other:  # the source stays, whatever becomes of the caller's transaction
+            source = await self.sources.of(other, feeder.user)
+        sensors = Sensors(feeder, terms.unit)
+        if terms.sensor is not None:
+            await sensors.only(con, terms.sensor)
+        work = _Work(
+            con,
+            self.storage,
+            self.limits,
+            terms,
+            sensors,
+            _Sources(feeder.user, source),
+            progress,
+            sent_at or datetime.now(UTC),
+        )
+        problems = {}
+        for position, file in enumerate(files):
+            try:
+                report = await work.take(file)
+            except FileError as error:
+                problems[position] = [str(error)]
+                continue
+            if report.refused and not terms.partial:
+                problems[position] = report.sentences()
+        if problems:
+            raise refusal(problems, [file.name for file in files])
+        return work.report
 
 
-def read_files(upload: Upload, sensor: Sensor, limits: Limits) -> tuple[int, pl.DataFrame]:
-    """How many rows with values there are, and the events in them."""
-    if upload.unit is not None and not accepts(sensor.unit, upload.unit):
-        raise Invalid({"_schema": [f"Provided unit '{upload.unit}' is not convertible to sensor unit '{sensor.unit}'"]})
-    read_ones, problems = [], {}
-    for position, file in enumerate(upload.files):
-        try:
-            read_ones.append(read_file(file.content, sensor, upload.unit, limits))
-        except UnreadRows as error:
-            problems[str(position)] = error.sentences
-    if problems:
-        raise Invalid({"uploaded-files": problems})
-    return sum(rows for rows, _ in read_ones), pl.concat([events for _, events in read_ones])
+@dataclass(slots=True)
+class _Sources:
+    """The sources that files name, which are those of the sender's account; without a name it is the sender."""
+
+    user: int
+    otherwise: int
+    ids: dict[str, int] = field(default_factory=dict)
+
+    async def add(self, con: Connection, names: Sequence[str]) -> None:
+        new = [name for name in names if name not in self.ids]
+        if not new:
+            return
+        if len(self.ids) + len(new) > MOST_SOURCES:
+            raise FileError(f"More than {MOST_SOURCES} sources.")
+        account = await con.fetchval("select account_id from users where id = $1", self.user)
+        for name in sorted(new):
+            self.ids[name] = await sources.ensure(con, name=name, type=SOURCE_TYPE, account_id=account)
 
 
-class UnreadRows(Exception):  # noqa: N818 - it says what it is
-    def __init__(self, sentences: list[str]) -> None:
-        super().__init__(sentences[0])
-        self.sentences = sentences
+@dataclass(slots=True)
+class _Work:
+    """Taking one upload, a file after the other."""
 
+    con: Connection
+    storage: Storage
+    limits: Limits
+    terms: Terms
+    sensors: Sensors
+    sources: _Sources
+    progress: Progress
+    sent_at: datetime
+    report: Report = field(default_factory=Report)
 
-def read_file(content: bytes, sensor: Sensor, unit: str | None, limits: Limits) -> tuple[int, pl.DataFrame]:
-    try:
-        rows = understand(read(content, limits), sensor.timezone, sensor.name)
-        if rows.problems:
-            raise UnreadRows(rows.problems)
-        return rows.frame.height, events_of(rows.frame, sensor, unit)
-    except FileError as error:
-        raise UnreadRows([str(error)]) from error
-    except pl.exceptions.PanicException as error:  # a bug of the reader, which only this file touches
-        raise UnreadRows(["The file cannot be read: it may be damaged."]) from error
+    async def take(self, file: File) -> FileReport:
+        report = FileReport(file.name)
+        self.report.files.append(report)
+        async with Staging.opened(self.con) as staging:
+            await self._stage(file, staging, report)
+            if self.terms.partial or not report.refused:
+                await staging.settle()
+                await self._store(staging, report)
+        return report
 
+    async def _stage(self, file: File, staging: Staging, report: FileReport) -> None:
+        """Read the file, a table at a time and beside the event loop, and lay its rows by."""
+        with closing(tables(file.content, self.limits, self._lay_out, report.problems)) as read_ones:
+            while (found := await asyncio.to_thread(next, read_ones, None)) is not None:
+                reader, table = found
+                names = reader.layout.named_sensors(table)
+                await self.sensors.find(self.con, names)
+                zone = self.terms.timezone or self.sensors.zone(names or {None})
+                rows = await asyncio.to_thread(reader.rows, table, zone, report.problems)
+                await staging.add(rows.with_columns(sensor=self._sensor_ids()))
+                await self.progress.read(table.height)
+        report.rows = staging.count
 
-async def named_sources(con: Connection, names: list[str], user_id: int) -> dict[str, int]:
-    """The sources that the files name, which are those of the user's account."""
-    if len(names) > MOST_SOURCES:
-        raise Invalid({"uploaded-files": [f"They name {len(names)} sources; at most {MOST_SOURCES} are taken."]})
-    account = await con.fetchval("select account_id from users where id = $1", user_id) if names else None
-    return {name: await sources.ensure(con, name=name, type=SOURCE_TYPE, account_id=account) for name in sorted(names)}
+    def _sensor_ids(self) -> pl.Expr:
+        """The ids of the sensors that the file names, or that of the only one."""
+        ids = {name: sensor.id for name, sensor in self.sensors.known.items()}
+        only = ids.get(None)
+        if only is not None:
+            return pl.lit(only, pl.Int32)
+        return pl.col("sensor").replace_strict(ids, default=None, return_dtype=pl.Int32)
 
+    def _lay_out(self, names: tuple[str, ...], table: pl.DataFrame) -> Layout:
+        only = self.sensors.known.get(None)
+        return columns.of_one_sensor(names, table, only.name) if only else columns.of_many_sensors(names, table)
 
-def beliefs_of(
-    events: pl.DataFrame, sensor: Sensor, source: int, ids: dict[str, int], *, measured_instantly: bool
-) -> Beliefs:
-    starts = events["start"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    said = events["belief"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
-    otherwise = starts + np.timedelta64(sensor.resolution) if measured_instantly else instant(datetime.now(UTC))
-    return Beliefs(
-        sensor=sensor.id,
-        event_start=starts,
-        belief_time=np.where(np.isnat(said), otherwise, said),
-        values=events["value"].to_numpy(),
-        source=events["source"].replace_strict(ids, default=source, return_dtype=pl.Int64).to_numpy(),
-    )
+    async def _store(self, staging: Staging, report: FileReport) -> None:
+        """Store the rows that were laid by as events, sensor after sensor."""
+        by_id = {sensor.id: sensor for sensor in self.sensors.known.values()}
+        spacings = await staging.spacings()
+        current: Events | None = None
+        async for rows in staging.in_order():
+            for part in rows.partition_by("sensor", maintain_order=True):
+                sensor = by_id[part["sensor"][0]]
+                if current is None or current.sensor is not sensor:
+                    if current is not None:
+                        await self._store_events(current, part.clear(), last=True)
+                    current = Events(sensor, self.terms.unit, spacings.get(sensor.id), report.late)
+                await self._store_events(current, part, last=False)
+            await self.progress.stored(rows.height)
+        if current is not None:
+            await self._store_events(current, rows.clear(), last=True)
+
+    async def _store_events(self, maker: Events, rows: pl.DataFrame, *, last: bool) -> None:
+        making = maker.add(rows, last=last)
+        while (events := await asyncio.to_thread(next, making, None)) is not None:
+            await self.sources.add(self.con, events["source"].unique().drop_nulls().to_list())
+            beliefs = self._beliefs(events, maker.sensor)
+            self.report.sensors[maker.sensor.id] += await self.storage.store(self.con, maker.sensor, beliefs)
+
+    def _beliefs(self, events: pl.DataFrame, sensor: Sensor) -> Beliefs:
+        starts = events["start"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
+        said = events["belief"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
+        instantly = self.terms.measured_instantly
+        otherwise = starts + np.timedelta64(sensor.resolution) if instantly else instant(self.sent_at)
+        ids = events["source"].replace_strict(self.sources.ids, default=self.sources.otherwise, return_dtype=pl.Int64)
+        return Beliefs(
+            sensor=sensor.id,
+            event_start=starts,
+            belief_time=np.where(np.isnat(said), otherwise, said),
+            values=events["value"].to_numpy(),
+            source=ids.to_numpy(),
+        )

@@ -1,0 +1,91 @@
+"""The work of the queue `ingest`: store what is in the files of an upload, in the transaction that finishes its job."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from flexserve.broker import BrokerApp
+from flexserve.loop import Loop
+from flexstore import running
+from flexstore.jobs import Job
+from flexstore.running import Outcome
+from flexstore.store import Connection, Store
+
+from ingest.files import repository
+from ingest.files.repository import QUEUE
+from ingest.files.service import File, Progress, Uploading
+
+TELL_SECONDS = 0.5
+
+
+def make_tasks(app: BrokerApp, store: Store, loop: Loop, uploading: Uploading) -> None:
+    """Register the task of the queue. The threads that run it share the store through the loop."""
+    handler = make_handler(uploading)
+
+    @app.task(name=QUEUE)  # type: ignore[untyped-decorator]
+    def ingest(job: str) -> None:
+        loop.call(running.run(store, UUID(job), handler, on_failure=forget))
+
+
+def make_handler(uploading: Uploading) -> running.Handler:
+    """What `flexstore.running.run` calls with a job that it has claimed."""
+
+    async def handle(job: Job, store: Store) -> Outcome:
+        return Outcome(result={}, save=partial(_save, job=job, store=store, uploading=uploading))
+
+    return handle
+
+
+async def _save(con: Connection, *, job: Job, store: Store, uploading: Uploading) -> dict[str, Any]:
+    feeder, terms = repository.understood(job.request)
+    async with repository.kept_files(con, job) as files:
+        progress = _Told(store, job.id, await asyncio.to_thread(lines_in, files))
+        report = await uploading.take(store, con, feeder, terms, files, progress, job.created_at)
+    await forget(con, job)
+    return report.as_json()
+
+
+async def forget(con: Connection, job: Job, _reason: str = "") -> None:
+    """The files are no longer needed."""
+    await con.execute(repository.FORGET, job.id)
+
+
+def lines_in(files: Sequence[File]) -> int | None:
+    """How many rows there will be to read at most; None where only reading tells."""
+    count = 0
+    for file in files:
+        if file.is_packed():
+            return None
+        file.content.seek(0)
+        while block := file.content.read(1 << 20):
+            count += block.count(b"\n")
+    return count
+
+
+class _Told(Progress):
+    """Writes how far an upload is where others can read it, outside of the transaction that stores it."""
+
+    def __init__(self, store: Store, job: UUID, total: int | None) -> None:
+        self._store = store
+        self._job = job
+        self._total = total
+        self._read = self._stored = 0
+        self._again_at = 0.0
+
+    async def read(self, rows: int) -> None:
+        self._read += rows
+        await self._tell()
+
+    async def stored(self, rows: int) -> None:
+        self._stored += rows
+        await self._tell()
+
+    async def _tell(self) -> None:
+        if monotonic() < self._again_at:
+            return
+        self._again_at = monotonic() + TELL_SECONDS
+        async with self._store.connection() as con:
+            await con.execute(repository.PROGRESS, self._job, self._total, self._read, self._stored)

@@ -1,0 +1,167 @@
+"""The text of a CSV file as tables of cells, about a megabyte at a time, each row with the number of its line."""
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from io import IncrementalNewlineDecoder
+from typing import BinaryIO
+
+import numpy as np
+import polars as pl
+
+from ingest.files.problems import FileError, Problems
+
+BLOCK = 1 << 20
+LONGEST_ROW = BLOCK
+LONGEST_CELL = 80
+"""Characters: no time, number or name that we look for is longer."""
+SEPARATORS = ",;\t|"
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+NOT_TEXT = "This is neither CSV, Excel (.xlsx) nor Parquet."
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the rows of a file are written."""
+
+    separator: str
+    columns: int
+
+    @property
+    def decimal_comma(self) -> bool:
+        """Whether numbers may be written with a decimal comma."""
+        return self.separator != ","
+
+
+def shape_of(body: bytes, max_columns: int) -> Shape | None:
+    """How the first row that is not blank is written, which goes for all; None if all are blank."""
+    found = re.search(rb"[^\n]*\S[^\n]*", body)
+    if found is None:
+        return None
+    head = found[0].decode()
+    separator = max(SEPARATORS, key=head.count)
+    columns = 1 + head.count(separator)
+    if columns > max_columns:
+        raise FileError(f"There are {columns} columns; at most {max_columns} are read.")
+    return Shape(separator, columns)
+
+
+def records(file: BinaryIO, first: int = 1) -> Iterator[tuple[int, bytes]]:
+    """Whole rows in UTF-8 with plain line ends, a block at a time, each with the number of its first line."""
+    line, rest = first, b""
+    for text in decoded(file):
+        rest += text.encode()
+        end = end_of_rows(rest)
+        if end:
+            yield line, rest[:end]
+            line += rest.count(b"\n", 0, end)
+            rest = rest[end:]
+        elif len(rest) > LONGEST_ROW:
+            raise FileError(unfinished(rest, line))
+    if rest.count(b'"') % 2:
+        raise FileError(unfinished(rest, line))
+    if rest:
+        yield line, rest + b"\n"
+
+
+def end_of_rows(text: bytes) -> int:
+    """Where the last row ends: after the last line end that is not between quotation marks."""
+    if b'"' not in text:
+        return text.rfind(b"\n") + 1
+    characters = np.frombuffer(text, np.uint8)
+    outside = np.cumsum(characters == ord('"'), dtype=np.uint32) % 2 == 0
+    ends = np.flatnonzero(outside & (characters == ord("\n")))
+    return int(ends[-1]) + 1 if len(ends) else 0
+
+
+def unfinished(text: bytes, line: int) -> str:
+    if text.count(b'"') % 2:
+        return f"row {line}: a quotation mark is opened and not closed."
+    return f"row {line}: longer than {LONGEST_ROW >> 20} MB. This is not a CSV file with one row per line."
+
+
+def decoded(file: BinaryIO) -> Iterator[str]:
+    """The text, with plain line ends."""
+    encoding = encoding_of(file)
+    decoder = IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
+    line, block = 1, b"start"
+    while block:
+        block = file.read(BLOCK)
+        try:
+            text = decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            good = error.object[: error.start].decode(encoding, "replace")
+            name = encoding[:6].removesuffix("-").upper()
+            raise FileError(
+                f"row {line + good.count('\n')}: this is not {name} text. Save the file as UTF-8."
+            ) from error
+        if "\0" in text:
+            raise FileError(NOT_TEXT)
+        line += text.count("\n")
+        yield text
+
+
+def encoding_of(file: BinaryIO) -> str:
+    """By the mark at the start, or by the zeros beside every letter that UTF-16 writes."""
+    start = file.read(4)
+    file.seek(0)
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if start.startswith(mark):
+            return encoding
+    if len(start) == 4 and not any(start[1::2]) and all(start[::2]):
+        return "utf-16-le"
+    if len(start) == 4 and not any(start[::2]) and all(start[1::2]):
+        return "utf-16-be"
+    return "utf-8-sig"
+
+
+def cells(body: bytes, line: int, shape: Shape, problems: Problems) -> pl.DataFrame:
+    """The rows as text in columns called `0`, `1`, …, and the number of each (`row`), blank ones left out."""
+    # With our own row of names, Polars need not guess the columns, whatever the block begins with.
+    names = shape.separator.join(map(str, range(shape.columns))).encode() + b"\n"
+    quoted = b'"' in body
+    read = partial(pl.read_csv, separator=shape.separator, infer_schema=False)
+    try:
+        table = read(names + body)
+    except pl.exceptions.PolarsError as error:
+        if quoted:
+            raise FileError(misquoted(body, line)) from error
+        table = read(names + without_long_rows(body, line, shape, problems))
+    inside = pl.sum_horizontal(pl.all().str.count_matches("\n").fill_null(0)) if quoted else pl.lit(0, pl.UInt32)
+    row = line + pl.int_range(pl.len()) + inside.cum_sum().shift(1, fill_value=0)
+    table = table.select(row.cast(pl.Int64).alias("row"), pl.all().str.strip_chars(' \t"'))
+    return table.filter(pl.any_horizontal(pl.exclude("row").str.len_bytes() > 0)).with_columns(
+        # What is cut off must not be taken for the whole.
+        pl.when(pl.exclude("row").str.len_chars() > LONGEST_CELL)
+        .then(pl.exclude("row").str.slice(0, LONGEST_CELL) + "…")
+        .otherwise(pl.exclude("row"))
+    )
+
+
+def without_long_rows(body: bytes, line: int, shape: Shape, problems: Problems) -> bytes:
+    """The rows, with blank ones where there are more fields than columns."""
+    rows = body.split(b"\n")
+    separator, most = shape.separator.encode(), shape.columns - 1
+    long = [number for number, row in enumerate(rows) if row.count(separator) > most]
+    problems.add(
+        (line + number, f"{rows[number].count(separator) + 1} fields, where the first row has {shape.columns}.")
+        for number in long
+    )
+    for number in long:
+        rows[number] = b""
+    return b"\n".join(rows)
+
+
+def misquoted(body: bytes, line: int) -> str:
+    """The first line that Polars cannot have understood."""
+    for number, row in enumerate(body.split(b"\n"), start=line):
+        if row.count(b'"') % 2:
+            return f"row {number}: a quotation mark is opened and not closed, or stands inside a cell."
+    return f"rows {line} and on: quotation marks or fields are not as they should be in a CSV file."
