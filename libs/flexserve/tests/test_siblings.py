@@ -1,10 +1,10 @@
 """Calling another service: inside the process and over HTTP, with what it needs to know, and its errors as ours."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
+from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import pytest
 from fastapi import APIRouter, Depends, Request
 from flexmodel.errors import Invalid, NotFound, Unavailable
@@ -110,41 +110,53 @@ async def test_a_service_that_is_not_there() -> None:
         assert away.value.part == "ingest"
 
 
-class Flaky(httpx.AsyncBaseTransport):
-    """Fails some times, then answers."""
+class Flaky:
+    """A server that breaks off the first connections, or keeps silent, and then answers."""
 
-    def __init__(self, failures: int, error: type[httpx.TransportError] = httpx.ConnectError) -> None:
-        self.failures, self.error, self.calls = failures, error, 0
+    def __init__(self, failures: int, silence: float = 0.0) -> None:
+        self.failures, self.silence, self.calls = failures, silence, 0
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
         self.calls += 1
-        if self.calls <= self.failures:
-            raise self.error("no")
-        return httpx.Response(200, request=request)
+        if self.calls > self.failures:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+            await writer.drain()
+        else:
+            await asyncio.sleep(self.silence)
+        writer.close()
+
+    @asynccontextmanager
+    async def sibling(self) -> AsyncIterator[Sibling]:
+        server = await asyncio.start_server(self.answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        sibling = Sibling("other", f"http://127.0.0.1:{port}", TOKEN, timeout=0.3)
+        try:
+            yield sibling
+        finally:
+            await sibling.close()
+            server.close()
 
 
-def flaky(monkeypatch: pytest.MonkeyPatch, transport: Flaky) -> Sibling:
-    monkeypatch.setattr("flexserve.siblings.httpx.AsyncClient", partial(httpx.AsyncClient, transport=transport))
-    return Sibling("other", "http://other", TOKEN)
-
-
-async def test_only_what_may_be_repeated_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (await flaky(monkeypatch, Flaky(2)).get("/x")).status_code == 200
-    posting = Flaky(1)
-    with pytest.raises(Unavailable):
-        await flaky(monkeypatch, posting).post("/x")
+async def test_only_what_may_be_repeated_is_repeated() -> None:
+    async with (reading := Flaky(2)).sibling() as sibling:
+        assert (await sibling.get("/x")).status_code == 200
+    assert reading.calls == 3
+    async with (posting := Flaky(1)).sibling() as sibling:
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await sibling.post("/x")
     assert posting.calls == 1
 
 
-async def test_repeating_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    down = Flaky(99)
-    with pytest.raises(Unavailable):
-        await flaky(monkeypatch, down).get("/x")
-    assert down.calls == 3
+async def test_repeating_ends() -> None:
+    async with (down := Flaky(99)).sibling() as sibling:
+        with pytest.raises(Unavailable):
+            await sibling.get("/x")
+    assert down.calls == 6  # three times, and each time aiohttp at once again
 
 
-async def test_a_slow_answer_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = Flaky(1, httpx.ReadTimeout)
-    with pytest.raises(Unavailable, match="did not answer in time"):
-        await flaky(monkeypatch, slow).get("/x")
+async def test_a_slow_answer_is_not_asked_for_again() -> None:
+    async with (slow := Flaky(1, silence=5)).sibling() as sibling:
+        with pytest.raises(Unavailable, match="did not answer in time"):
+            await sibling.get("/x")
     assert slow.calls == 1

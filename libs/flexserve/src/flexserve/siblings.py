@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import httpx
+import aiohttp
 import orjson
 from flexmodel.errors import Unavailable
 from opentelemetry.trace import SpanKind
@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from yarl import URL
 
 from flexserve import logs, tracing
 from flexserve.errors import raise_for
@@ -115,34 +116,58 @@ class OverHttp:
 
     def __init__(self, name: str, base_url: str, timeout: float) -> None:
         self.name = name
-        self._client = httpx.AsyncClient(
-            base_url=base_url, timeout=httpx.Timeout(timeout, connect=2.0), trust_env=False
-        )
+        self._base_url = base_url.rstrip("/")
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=timeout, sock_connect=2.0, sock_read=timeout)
+        self._session: aiohttp.ClientSession | None = None
 
     async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> Answer:
         try:
-            response = await self._attempt(method, path, headers, content)
-        except httpx.TransportError as error:
-            reason = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
+            return await self._ask(method, path, headers, content)
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
+            reason = "did not answer in time" if isinstance(error, TimeoutError) else "cannot be reached"
             message = f"The {self.name} service {reason}. Please try again shortly."
             raise Unavailable(self.name, message) from error
-        return Answer(response.status_code, response.headers, response.content)
 
-    async def _attempt(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> httpx.Response:
+    async def _ask(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> Answer:
         """Once, or a few times within half a second if asking again changes nothing."""
-        if method not in _REPEATABLE:
-            return await self._client.request(method, path, headers=headers, content=content)
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type((httpx.NetworkError, httpx.RemoteProtocolError, httpx.ConnectTimeout)),
-            stop=stop_after_attempt(_ATTEMPTS),
+        try:
+            return await self._ask_once(method, path, headers, content)
+        except aiohttp.ClientConnectionError as error:
+            if method not in _REPEATABLE or not _passes(error):
+                raise
+        again = AsyncRetrying(
+            retry=retry_if_exception(_passes),
+            stop=stop_after_attempt(_ATTEMPTS - 1),
             wait=wait_random_exponential(multiplier=0.05, max=0.3),
             reraise=True,
         )
-        response: httpx.Response = await retrying(self._client.request, method, path, headers=headers, content=content)
-        return response
+        return await again(self._ask_once, method, path, headers, content)
+
+    async def _ask_once(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> Answer:
+        if self._session is None:
+            self._session = self._open()
+        url = URL(self._base_url + path, encoded=True)
+        async with self._session.request(method, url, headers=headers, data=content or None) as response:
+            answered = {key.lower(): value for key, value in response.headers.items()}
+            return Answer(response.status, answered, await response.read())
+
+    def _open(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            # Our servers end connections that were idle for 5 s. We must be earlier, or requests meet closing doors.
+            connector=aiohttp.TCPConnector(keepalive_timeout=3.0),
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept-Encoding", "Content-Type"),
+        )
 
     async def close(self) -> None:
-        await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether it may help to ask again at once. It does not when the service took too long to answer."""
+    return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, aiohttp.SocketTimeoutError)
 
 
 class InProcess:
