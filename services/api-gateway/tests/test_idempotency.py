@@ -61,6 +61,6 @@ async def test_keys_are_forgotten(house: Any, toy: Any) -> None:
     assert (await create(toy, "a", ASSET | {"name": "new"})).status_code == 201
     await house.fetch("update idempotency_key set created_at = now() - interval '25 hours'")
     await house.fetch("insert into rate_limit values ('x', now() - interval '2 hours', 1)")
-    await housekeeping.tidy(house.store)
+    await housekeeping.tidy(house.store, house.settings)
     assert await house.fetch("select key from idempotency_key") == await house.fetch("select key from rate_limit") == []
     await toy.get("/assets")

@@ -4,7 +4,7 @@ import errno
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -15,6 +15,9 @@ from flexserve import logs
 from flexserve.settings import ServiceSettings, variable
 
 log = logs.get(__name__)
+
+stopping: set[Callable[[], None]] = set()
+"""Called when a server begins to stop, before it waits for running requests: to end those that would never end."""
 
 
 def serve(app: ASGIApp, settings: ServiceSettings, listening: socket.socket | None = None) -> int:
@@ -42,7 +45,14 @@ def http_server(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Server:
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
     )
-    return uvicorn.Server(config)
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for call in stopping:
+            call()
+        await super().shutdown(sockets)
 
 
 def listen(settings: ServiceSettings) -> socket.socket:

@@ -66,6 +66,9 @@ class Wanted:
         )
 
 
+EVERYTHING = Wanted(None)
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What there is to read."""
@@ -78,7 +81,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """Since when the data of some accounts make events without a gap."""
+    """Since when the data of an account make events without a gap."""
 
     since: int
     """Events after this position are complete."""
@@ -132,7 +135,7 @@ on conflict (account_id) do update set
     since = case when known.until < now() then excluded.since else known.since end,
     told_from = case when known.until < now() then excluded.told_from else known.told_from end,
     until = excluded.until
-returning since, greatest(extract(epoch from told_from - clock_timestamp()), 0)::float8 as seconds
+returning account_id, since, greatest(extract(epoch from told_from - clock_timestamp()), 0)::float8 as seconds
 """
 # The last of what is too old is kept, so that the first position tells from where on nothing is missing.
 FORGET = """
@@ -180,13 +183,13 @@ async def newest(con: Connection) -> int:
     return position
 
 
-async def follow(con: Connection, accounts: Collection[int]) -> Interest:
+async def follow(con: Connection, accounts: Collection[int]) -> dict[int, Interest]:
     """See to it that data of these accounts make events for a while; to be repeated for as long as anyone follows."""
     async with con.transaction():
         # No position may be given out meanwhile, else an event before `since` could appear after it.
         await con.execute("select pg_advisory_xact_lock($1)", LOCK)
         rows = await con.fetch(FOLLOW, sorted(accounts), SETTLES_WITHIN, INTEREST_LASTS)
-    return Interest(max(row["since"] for row in rows), max(row["seconds"] for row in rows))
+    return {row["account_id"]: Interest(row["since"], row["seconds"]) for row in rows}
 
 
 async def forget(con: Connection, older_than: timedelta, most: int) -> None:

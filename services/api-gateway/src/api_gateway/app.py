@@ -1,17 +1,19 @@
 """The application of the gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from flexmodel.quantities import check_unit
+from flexserve import server
 from flexserve.app import create_app as create_service
 from flexserve.broker import Publisher, celery_app
 from flexserve.errors import problem
 from flexserve.health import Check
 from flexserve.siblings import Sibling
-from flexstore.outbox import TASK, Message, Relay
+from flexstore.outbox import MAIL, TASK, Message, Relay
 from flexstore.store import Store
 
 from api_gateway import housekeeping
@@ -23,6 +25,9 @@ from api_gateway.auth.routes import router as auth
 from api_gateway.charts.routes import router as charts
 from api_gateway.data.routes import router as data
 from api_gateway.errors import envelope
+from api_gateway.events.feed import Feed
+from api_gateway.events.routes import router as events
+from api_gateway.events.service import reach_in
 from api_gateway.explanations.routes import router as explanations
 from api_gateway.forecasts.routes import router as forecasts
 from api_gateway.gateway import Gateway
@@ -71,8 +76,10 @@ def create_app(
                 )
                 stack.push_async_callback(opened.close)
             stack.callback(publisher.close)
-            wake = await stack.enter_async_context(relaying(publisher, opened))
-            app.state.gateway = gateway_of(settings, opened, ingest, scheduler, wake)
+            wake = await stack.enter_async_context(relaying(publisher, opened, settings))
+            gateway = gateway_of(settings, opened, ingest, scheduler, wake)
+            await stack.enter_async_context(listening(gateway.feed))
+            app.state.gateway = gateway
             # The first use of units takes half a second; no request should be the one that waits for it.
             warming = asyncio.create_task(asyncio.to_thread(check_unit, "kW"))
             yield
@@ -111,7 +118,7 @@ def version_3() -> APIRouter:
 def version_1() -> APIRouter:
     """Everything below `/api/v1`: what `/api/v3_0` does not have."""
     router = APIRouter(prefix="/api/v1")
-    for noun in (optimize, explanations, sessions, passwords, tokens, keys):
+    for noun in (optimize, explanations, events, sessions, passwords, tokens, keys):
         router.include_router(noun)
     return router
 
@@ -119,8 +126,13 @@ def version_1() -> APIRouter:
 def gateway_of(
     settings: GatewaySettings, store: Store, ingest: Sibling, scheduler: Sibling, work_waits: Callable[[], None]
 ) -> Gateway:
+    feed = Feed(store, reach_in(store))
+    return Gateway(store, settings, ingest, scheduler, Limiter(store), mailer_of(settings), work_waits, feed)
+
+
+def mailer_of(settings: GatewaySettings) -> Mailer:
     password = settings.mail_password
-    mailer = Mailer(
+    return Mailer(
         settings.mail_host,
         settings.mail_port,
         settings.mail_from,
@@ -129,20 +141,41 @@ def gateway_of(
         settings.mail_tls,
         settings.mail_to_log,
     )
-    return Gateway(store, settings, ingest, scheduler, Limiter(store), mailer, work_waits)
 
 
 @asynccontextmanager
-async def relaying(publisher: Publisher, store: Store) -> AsyncIterator[Callable[[], None]]:
-    """Carry what transactions leave in the outbox to the broker, and look after jobs whose workers died."""
+async def relaying(publisher: Publisher, store: Store, settings: GatewaySettings) -> AsyncIterator[Callable[[], None]]:
+    """Carry what transactions leave in the outbox to the broker or the mail server, and look after what is there."""
+    mailer = mailer_of(settings)
 
     async def deliver(message: Message) -> None:
-        await publisher.publish(message.queue, message.payload, message.headers)
+        if message.topic == MAIL:
+            await mailer.send(**message.payload)
+        else:
+            await publisher.publish(message.queue, message.payload, message.headers)
 
-    relay = Relay(store, deliver, topics=[f"{TASK}%"])
-    tasks = [asyncio.create_task(relay.run()), asyncio.create_task(housekeeping.keep(store))]
-    try:
+    relay = Relay(store, deliver, topics=[f"{TASK}%", MAIL])
+    async with lasting(relay.run(), housekeeping.keep(store, settings)):
         yield relay.poke
+
+
+@asynccontextmanager
+async def listening(feed: Feed) -> AsyncIterator[None]:
+    """Tell clients of events, until the server begins to stop: it waits for what it has begun to answer."""
+    server.stopping.add(feed.close)
+    try:
+        async with lasting(feed.run()):
+            yield
+    finally:
+        server.stopping.discard(feed.close)
+
+
+@asynccontextmanager
+async def lasting(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do this as long as the block lasts."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        yield
     finally:
         for task in tasks:
             task.cancel()

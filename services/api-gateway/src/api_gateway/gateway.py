@@ -9,6 +9,7 @@ from flexserve.siblings import Sibling
 from flexstore.store import Store
 
 from api_gateway.auth.passwords import Passwords
+from api_gateway.events.feed import Feed
 from api_gateway.mail import Mailer
 from api_gateway.rates import Limiter
 from api_gateway.settings import GatewaySettings
@@ -24,6 +25,7 @@ class Gateway:
     mailer: Mailer
     work_waits: Callable[[], None]
     """Tell the relay that a transaction left something in the outbox."""
+    feed: Feed
     passwords: Passwords = field(default_factory=Passwords)
 
 

@@ -3,14 +3,16 @@
 import asyncio
 import logging
 from contextlib import suppress
+from datetime import timedelta
 from time import monotonic
 
 from flexmodel.errors import Unavailable
-from flexstore import jobs
+from flexstore import eventlog, jobs
 from flexstore.store import Store
 
 from api_gateway import idempotency, rates
 from api_gateway.auth import repository as tokens
+from api_gateway.settings import GatewaySettings
 
 SWEEP_SECONDS = 15.0
 TIDY_SECONDS = 3600.0
@@ -18,7 +20,7 @@ TIDY_SECONDS = 3600.0
 log = logging.getLogger(__name__)
 
 
-async def keep(store: Store) -> None:
+async def keep(store: Store, settings: GatewaySettings) -> None:
     """Look after jobs, and tidy up now and then, for as long as the gateway runs."""
     tidied = -TIDY_SECONDS
     while True:
@@ -30,13 +32,14 @@ async def keep(store: Store) -> None:
                     "Jobs put back: %d, given up: %d, sent again: %d", swept.requeued, swept.failed, swept.resent
                 )
             if monotonic() - tidied > TIDY_SECONDS:
-                await tidy(store)
+                await tidy(store, settings)
                 tidied = monotonic()
         await asyncio.sleep(SWEEP_SECONDS)
 
 
-async def tidy(store: Store) -> None:
+async def tidy(store: Store, settings: GatewaySettings) -> None:
     """Forget what has no use any more."""
     async with store.connection() as con:
         for statement in (rates.FORGET, idempotency.FORGET, tokens.FORGET):
             await con.execute(statement)
+        await eventlog.forget(con, timedelta(hours=settings.event_hours), settings.events_kept)

@@ -52,6 +52,11 @@ class GatewaySettings(ServiceSettings):
     )
     longest_window_days: int = Field(366, ge=1, description="The longest window a schedule may be asked for, in days.")
     most_values: int = Field(1_000_000, ge=1, description="The most values one request may read from a sensor.")
+    event_hours: float = Field(24.0, gt=0, description="Hours for which events are kept, for clients that reconnect.")
+    events_kept: int = Field(1_000_000, ge=1, description="The most events to keep.")
+    event_streams_per_account: int = Field(
+        100, ge=0, description="Clients of one account that may listen to events at a time, per gateway; 0: no limit."
+    )
     mail_host: str | None = Field(None, description="The SMTP server; without one, no mails are sent.")
     mail_to_log: bool = Field(
         False,

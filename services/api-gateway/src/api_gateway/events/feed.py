@@ -1,0 +1,164 @@
+"""The events of all accounts, read once per process and passed on to every client that wants them."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from contextlib import asynccontextmanager
+from time import monotonic
+
+from flexmodel.errors import Unavailable
+from flexserve import logs
+from flexstore import eventlog
+from flexstore.eventlog import Event, Interest
+from flexstore.events import CHANNEL
+from flexstore.store import Store
+from flexstore.watching import Watch
+from prometheus_client import Gauge
+
+from api_gateway.events.stream import UNTOLD, Stream
+
+log = logs.get(__name__)
+
+STREAMS = Gauge("flexmesh_event_streams", "Clients that are being told of events now.")
+POLL_SECONDS, SOON_SECONDS = 5.0, 0.25
+"""How often to look for events that went unheard; and how soon again after there were some."""
+TEND_SECONDS = 20.0
+"""How often to ask whether clients may still be told."""
+ENDING = "The server is stopping. Please connect again."
+
+type Reach = Callable[[Collection[int]], Awaitable[dict[int, frozenset[int] | None]]]
+"""Of tokens: the accounts whose events each may read (None: all). A token that is no longer good is left out."""
+
+
+class Feed:
+    """Hears of events through one connection, and reads them, for all clients of the process."""
+
+    def __init__(self, store: Store, reach: Reach) -> None:
+        self.store = store
+        self.reach = reach
+        self.position = 0
+        """Up to where everything has been passed on."""
+        self._streams: set[Stream] = set()
+        self._by_account: dict[int | None, set[Stream]] = defaultdict(set)
+        self._followed: dict[int, tuple[Interest, float]] = {}
+        """With the moment (monotonic) from which all writers know."""
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    async def run(self) -> None:
+        """Pass events on until cancelled."""
+        watch = Watch(self.store, CHANNEL, self._look, poll=POLL_SECONDS, soon=SOON_SECONDS)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(watch.run())
+            both.create_task(self._tend())
+
+    def close(self) -> None:
+        """End all streams, and take no more."""
+        self._closed = True
+        for stream in self._streams:
+            stream.end()
+
+    def streams_of(self, account: int) -> int:
+        """How many clients there are that belong to an account."""
+        return sum(stream.account_id == account for stream in self._streams)
+
+    def check_open(self) -> None:
+        if self._closed:
+            raise Unavailable("events", ENDING)
+
+    @asynccontextmanager
+    async def joined(self, stream: Stream) -> AsyncIterator[None]:
+        """Offer the stream what happens, until the block ends."""
+        if not self._streams:
+            async with self.store.connection() as con:
+                newest = await eventlog.newest(con)
+            self.position = self.position if self._streams else newest
+        self.check_open()
+        self._add(stream)
+        STREAMS.inc()
+        try:
+            yield
+        finally:
+            STREAMS.dec()
+            self._remove(stream)
+
+    async def follow(self, accounts: Iterable[int]) -> Interest:
+        """See to it that stored data of these accounts are told of: since when they are, and from when on."""
+        wanted = frozenset(accounts)
+        known = {account: self._followed[account] for account in wanted & self._followed.keys()}
+        if len(known) < len(wanted):
+            known |= await self._asked(wanted - known.keys())
+            self._followed |= known
+        since = max((interest.since for interest, _ in known.values()), default=0)
+        return Interest(since, max((ready - monotonic() for _, ready in known.values()), default=0.0))
+
+    async def _asked(self, accounts: Collection[int]) -> dict[int, tuple[Interest, float]]:
+        async with self.store.connection() as con:
+            found = await eventlog.follow(con, accounts)
+        return {account: (interest, monotonic() + interest.seconds) for account, interest in found.items()}
+
+    async def _look(self) -> bool:
+        """Pass on what is new; says whether anything was."""
+        if not self._streams:
+            return False
+        async with self.store.connection() as con:
+            await eventlog.number(con)
+            events = await eventlog.read(con, self.position, eventlog.EVERYTHING)
+        for event in events:
+            self._pass_on(event)
+        return bool(events)
+
+    def _pass_on(self, event: Event) -> None:
+        self.position = event.position
+        if event.account_id is None:
+            hearers = self._streams
+        else:
+            hearers = self._by_account[event.account_id] | self._by_account[None]
+        for stream in hearers:
+            if event in stream.wanted:
+                stream.offer(event)
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(TEND_SECONDS)
+            try:
+                await self.check()
+            except Unavailable as error:
+                log.warning("streams of events cannot be checked", reason=error.message)
+            except Exception:
+                log.exception("streams of events cannot be checked")
+
+    async def check(self) -> None:
+        """End the streams of those who may no longer listen, and go on following what others are told of."""
+        if self._streams:
+            reach = await self.reach({stream.token_id for stream in self._streams})
+            for stream in list(self._streams):
+                if stream.token_id not in reach:
+                    stream.end()
+                elif reach[stream.token_id] != stream.wanted.accounts:
+                    self._remove(stream)
+                    stream.restrict(reach[stream.token_id])
+                    self._add(stream)
+        followed: frozenset[int] = frozenset().union(*(stream.follows for stream in self._streams))
+        now = await self._asked(followed) if followed else {}
+        before, self._followed = self._followed, now
+        for account in now.keys() & before.keys():
+            since = now[account][0].since
+            if since > before[account][0].since:  # nobody had asked for too long
+                for stream in self._streams:
+                    if account in stream.follows:
+                        stream.lose(UNTOLD, since)
+
+    def _add(self, stream: Stream) -> None:
+        self._streams.add(stream)
+        for account in (None,) if stream.wanted.accounts is None else stream.wanted.accounts:
+            self._by_account[account].add(stream)
+
+    def _remove(self, stream: Stream) -> None:
+        self._streams.discard(stream)
+        for account in (None,) if stream.wanted.accounts is None else stream.wanted.accounts:
+            self._by_account[account].discard(stream)
+            if not self._by_account[account]:
+                del self._by_account[account]

@@ -1,0 +1,35 @@
+"""`/api/v1/events`: what happens, told as it happens."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+
+from api_gateway.auth.access import Caller
+from api_gateway.events import service
+from api_gateway.events.answer import EventAnswer
+from api_gateway.events.schemas import EventQuery
+from api_gateway.events.vocabulary import EXAMPLE
+from api_gateway.gateway import Here
+from api_gateway.problems import ProblemRoute
+
+router = APIRouter(prefix="/events", tags=["Events"], route_class=ProblemRoute)
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Server-sent events, without an end. `data` is what webhooks get as body.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
+    },
+}
+
+
+@router.get("", status_code=200, summary="Listen to what happens.", response_class=EventAnswer, responses=RESPONSES)
+async def listen(
+    caller: Caller,
+    here: Here,
+    query: Annotated[EventQuery, Query()],
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", max_length=20, description="The last id that the client has got.")
+    ] = None,
+) -> EventAnswer:
+    stream = await service.requested(here, caller, query, last_event_id or query.last_event_id)
+    return EventAnswer(service.told(stream, here.feed, here.store), stream.ended)

@@ -1,0 +1,27 @@
+"""What clients of the event stream ask for."""
+
+from typing import Annotated
+from uuid import UUID
+
+from flexstore.events import Type
+from pydantic import Field
+
+from api_gateway.fields import Id
+from api_gateway.paging import Query
+
+MOST = 100
+"""Values of one filter."""
+
+ById = Annotated[list[Id], Field(max_length=MOST)]
+
+
+class EventQuery(Query):
+    """Filters, each of which may be repeated: an event must fit all that are given, by any of their values."""
+
+    type: Annotated[list[Type], Field(max_length=MOST)] = Field([], description="Only events of this type.")
+    asset: ById = Field([], description="Only what is about this asset, or one below it.")
+    sensor: ById = Field([], description="Only what is about this sensor.")
+    job: Annotated[list[UUID], Field(max_length=MOST)] = Field([], description="Only what is about this job.")
+    last_event_id: Annotated[str, Field(max_length=20)] | None = Field(
+        None, alias="last-event-id", description="For clients that cannot send the header."
+    )

@@ -1,0 +1,90 @@
+"""Who may listen, from where on, and for how long."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection
+from datetime import timedelta
+
+from flexmodel.errors import Invalid
+from flexstore import eventlog
+from flexstore.eventlog import Kept, Wanted
+from flexstore.store import Connection, Store
+
+from api_gateway.accounts import repository as accounts
+from api_gateway.answers import Rejected
+from api_gateway.auth.access import identity_of
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Scope, in_scope
+from api_gateway.auth.repository import IDENTIFY
+from api_gateway.events.feed import Feed, Reach
+from api_gateway.events.schemas import EventQuery
+from api_gateway.events.stream import HEARTBEAT, RETRY, TOO_OLD, UNKNOWN, UNTOLD, Stream
+from api_gateway.gateway import Gateway
+
+IDENTIFY_ALL = IDENTIFY.replace("t.token_hash = $1", "t.id = any($1::int[])")
+LARGEST_POSITION = 2**63 - 1
+NOT_SEEN = {"seen_long_ago": False}
+"""An open stream is no sign of its user: sessions end while a forgotten page listens."""
+
+
+async def requested(here: Gateway, caller: Identity, query: EventQuery, last_id: str | None) -> Stream:
+    """The stream that the caller asks for. Raises what there is to say against it."""
+    here.feed.check_open()
+    most = here.settings.event_streams_per_account
+    if most and here.feed.streams_of(caller.account_id) >= most:
+        message = f"Your account has {most} event streams open already. Close one, or listen to more with each."
+        raise Rejected(429, {"message": message, "status": "TOO_MANY_REQUESTS"}, {"Retry-After": "15"})
+    async with here.store.connection() as con:
+        visible = await visible_to(con, caller)
+    assert caller.token_id is not None
+    wanted = Wanted(visible, query.type, query.asset, query.sensor, [str(job) for job in query.job])
+    return Stream(caller.account_id, caller.token_id, wanted, position_of(last_id) if last_id else None)
+
+
+async def visible_to(con: Connection, caller: Identity) -> frozenset[int] | None:
+    found = await accounts.visible(con, caller)
+    return None if found is None else frozenset(found)
+
+
+def position_of(last_id: str) -> int:
+    if not (last_id.isascii() and last_id.isdigit() and int(last_id) <= LARGEST_POSITION):
+        raise Invalid({"last-event-id": [f"'{last_id}' is not the id of an event."]})
+    return int(last_id)
+
+
+async def told(stream: Stream, feed: Feed, store: Store) -> AsyncGenerator[bytes]:
+    """All that the client gets to read."""
+    async with feed.joined(stream):
+        yield RETRY + HEARTBEAT
+        interest = await feed.follow(stream.follows)
+        await asyncio.sleep(interest.seconds)
+        async with store.connection() as con:
+            kept = await eventlog.kept(con)
+        stream.begin(max(interest.since, feed.position), why_not_resumed(stream, interest.since, kept))
+        async for frame in stream.frames(store, lambda: feed.position):
+            yield frame
+
+
+def why_not_resumed(stream: Stream, since: int, kept: Kept) -> str | None:
+    """Why what the client has missed cannot be told any more, if that is so."""
+    if stream.resumes_at is None:
+        return None
+    if stream.resumes_at > kept.last:
+        return UNKNOWN
+    if kept.first is not None and stream.resumes_at < kept.first:
+        return TOO_OLD
+    return UNTOLD if stream.resumes_at < since else None
+
+
+def reach_in(store: Store) -> Reach:
+    """What the tokens of clients are good for, to be asked again and again while they listen."""
+
+    async def reach(tokens: Collection[int]) -> dict[int, frozenset[int] | None]:
+        found = {}
+        async with store.connection() as con:
+            for row in await con.fetch(IDENTIFY_ALL, list(tokens), timedelta()):
+                caller = await identity_of(con, {**row, **NOT_SEEN})
+                if in_scope(caller, Scope.READ):
+                    found[row["token_id"]] = await visible_to(con, caller)
+        return found
+
+    return reach

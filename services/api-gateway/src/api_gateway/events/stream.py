@@ -1,0 +1,152 @@
+"""One client that is told of events: what waits for it, and how far it has been told."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any
+
+import orjson
+from flexstore import eventlog
+from flexstore.eventlog import Event, Wanted
+from flexstore.events import EVERYONE, Type
+from flexstore.store import Store
+
+HEARTBEAT_SECONDS = 15.0
+BOOKMARK_SECONDS = 300.0
+"""A client that has been told nothing for so long gets to know how far that is, so that its last id stays fresh."""
+MOST_WAITING = 100
+"""So many events wait for a slow client; then it reads from the table again."""
+RETRY = b"retry: 3000\n"
+HEARTBEAT = b":\n"
+"""A comment. No blank line follows, at which some clients would see an empty event."""
+
+OPEN, RESET, BOOKMARK = "stream.open", "stream.reset", "stream.bookmark"
+TOO_OLD = "The events since then are no longer kept."
+UNKNOWN = "There never was such an id."
+UNTOLD = "Stored data were not told of for a while."
+"""Why a client cannot go on where it was."""
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """Events come from the feed as they happen, and from the table when that is where the client left off.
+
+    An event that comes from both is told once: positions only grow.
+    """
+
+    account_id: int
+    token_id: int
+    wanted: Wanted
+    resumes_at: int | None = None
+    """The position up to which the client was told before; None: it is new."""
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _at: int = 0
+    """The position up to which everything has been told."""
+    _behind: bool = False
+    """Whether what comes next has to be read from the table."""
+    _waiting: deque[Event] = field(default_factory=deque)
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _news: tuple[str, dict[str, Any]] | None = None
+    """Something to say about the stream itself."""
+
+    @property
+    def follows(self) -> frozenset[int]:
+        """The accounts of whose stored data it has to be told."""
+        if self.wanted.types and Type.DATA_STORED not in self.wanted.types:
+            return frozenset()
+        return frozenset((EVERYONE,) if self.wanted.accounts is None else self.wanted.accounts)
+
+    def begin(self, now_at: int, lost: str | None) -> None:
+        """Go on where the client was, or else, when it is new or that is `lost`, with what happens from now on."""
+        if self.resumes_at is not None and lost is None:
+            self._at, self._behind = self.resumes_at, True
+        elif lost is not None:
+            self.lose(lost, now_at)
+        else:
+            self._skip_to(now_at, OPEN, {})
+
+    def offer(self, event: Event) -> None:
+        """Something happened that it wants to be told of."""
+        if not self._behind:
+            self._waiting.append(event)
+            if len(self._waiting) > MOST_WAITING:
+                self._waiting.clear()
+                self._behind = True
+        self._woken.set()
+
+    def restrict(self, accounts: frozenset[int] | None) -> None:
+        """From now on only events of these accounts may be told."""
+        self.wanted = replace(self.wanted, accounts=accounts)
+
+    def lose(self, reason: str, now_at: int) -> None:
+        """Something may have gone untold before this position."""
+        self._skip_to(now_at, RESET, {"reason": reason})
+
+    def _skip_to(self, position: int, news: str, data: dict[str, Any]) -> None:
+        self._at, self._behind, self._news = max(self._at, position), False, (news, data)
+        self._woken.set()
+
+    def end(self) -> None:
+        self.ended.set()
+        self._woken.set()
+
+    async def frames(self, store: Store, passed_on: Callable[[], int]) -> AsyncGenerator[bytes]:
+        """Everything to send, as it happens, until the stream ends. `passed_on`: up to where all events came by."""
+        told = monotonic()
+        while not self.ended.is_set():
+            self._woken.clear()
+            async for frame in self._next(store):
+                told = monotonic()
+                yield frame
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), HEARTBEAT_SECONDS)
+            if self._woken.is_set():
+                continue
+            if monotonic() - told > BOOKMARK_SECONDS and passed_on() > self._at:
+                self._at, told = passed_on(), monotonic()
+                yield self._says(BOOKMARK, {})
+            else:
+                yield HEARTBEAT
+
+    async def _next(self, store: Store) -> AsyncGenerator[bytes]:
+        """What there is to tell now."""
+        while (self._news or self._behind or self._waiting) and not self.ended.is_set():
+            if self._news is not None:
+                news, self._news = self._news, None
+                yield self._says(*news)
+            elif self._behind:
+                self._behind = False  # what happens from now on waits, unless that gets too much meanwhile
+                async for event in self._missed(store):
+                    yield frame_of(event)
+            else:
+                event = self._waiting.popleft()
+                if event.position > self._at and event in self.wanted:
+                    self._at = event.position
+                    yield frame_of(event)
+
+    async def _missed(self, store: Store) -> AsyncGenerator[Event]:
+        """What is in the table, until there is nothing more."""
+        more = True
+        while more and not self.ended.is_set():
+            async with store.connection() as con:
+                page = await eventlog.read(con, self._at, self.wanted, MOST_WAITING)
+            for event in page:
+                self._at = event.position
+                yield event
+            more = bool(page)
+
+    def _says(self, type: str, data: dict[str, Any]) -> bytes:
+        return frame(self._at, type, {"type": type, "timestamp": datetime.now(UTC), "data": data})
+
+
+def frame_of(event: Event) -> bytes:
+    return frame(event.position, event.type, event.body)
+
+
+def frame(id: int, type: str, body: dict[str, Any]) -> bytes:
+    """An event on the wire."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (id, type.encode(), orjson.dumps(body))
