@@ -8,10 +8,11 @@ from ingest.connectors.carbon_intensity import CarbonIntensity
 from ingest.connectors.entsoe.kind import Entsoe
 from ingest.connectors.http_json import HttpJson
 from ingest.connectors.kinds import AnyKind, Listener, Puller
+from ingest.connectors.mqtt.listener import Mqtt
 from ingest.connectors.open_meteo import OpenMeteo
 from ingest.connectors.open_weather_map import OpenWeatherMap
 
-ALL: tuple[AnyKind, ...] = (Entsoe(), OpenMeteo(), OpenWeatherMap(), CarbonIntensity(), HttpJson())
+ALL: tuple[AnyKind, ...] = (Entsoe(), OpenMeteo(), OpenWeatherMap(), CarbonIntensity(), HttpJson(), Mqtt())
 KINDS: Mapping[str, AnyKind] = {kind.name: kind for kind in ALL}
 PULLED = [kind.name for kind in ALL if isinstance(kind, Puller)]
 """Those that run again and again."""
