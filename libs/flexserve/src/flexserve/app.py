@@ -31,9 +31,10 @@ def create_app(
     checks: Sequence[Check] = (),
     error_styles: Mapping[str, ErrorStyle] | None = None,
     max_body_bytes: int | None = None,
+    max_upload_bytes: int | None = None,
     **options: Any,
 ) -> FastAPI:
-    """The application of `service`. `options` go to FastAPI as they are."""
+    """The application of `service`. Paths that end in `/upload` may take larger bodies. `options` go to FastAPI."""
     tracing.setup(service, VERSION)
     app = FastAPI(
         title=title,
@@ -49,7 +50,9 @@ def create_app(
     if not tracing.is_on():  # FastAPI's own way makes spans of what it does
         app.add_middleware(Direct, routes=app.router.routes)
     limit = settings.max_body_bytes if max_body_bytes is None else max_body_bytes
-    app.add_middleware(Observed, service=service, styles=styles, max_body_bytes=limit)
+    app.add_middleware(
+        Observed, service=service, styles=styles, max_body_bytes=limit, max_upload_bytes=max_upload_bytes or limit
+    )
     app.router.routes += health.routes(service, VERSION, checks, settings.readiness_timeout)
     app.router.routes += metrics.routes(service, VERSION)
     for router in routers:

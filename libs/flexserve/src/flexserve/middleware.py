@@ -18,16 +18,21 @@ _REQUEST_ID = re.compile(r"[\w.:\-]{1,128}")
 # What only machines ask, all the time: not in the metrics, and in the log only for debugging.
 _QUIET_PATHS = ("/health/", "/metrics")
 CLIENT_CLOSED_REQUEST = 499
+UPLOADS = "/upload"
+"""How paths end that take files: they pass on what comes, or write it to disk, so that it may be large."""
 
 
 class Observed:
     """Wraps a service's application, in plain ASGI because every request pays for it."""
 
-    def __init__(self, app: ASGIApp, *, service: str, styles: ErrorStyles, max_body_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, service: str, styles: ErrorStyles, max_body_bytes: int, max_upload_bytes: int
+    ) -> None:
         self.app = app
         self.service = service
         self.styles = styles
         self.max_body_bytes = max_body_bytes
+        self.max_upload_bytes = max_upload_bytes
         self.in_flight = metrics.REQUESTS_IN_FLIGHT.labels(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,9 +42,10 @@ class Observed:
         headers = dict(scope["headers"])
         answer = _Answer(send, _request_id(headers.get(b"x-request-id", b"")))
         start = perf_counter()
+        limit = self.max_upload_bytes if scope["path"].endswith(UPLOADS) else self.max_body_bytes
         with logs.bound(request_id=answer.request_id, service=self.service), self.in_flight.track_inprogress():
             try:
-                await self._respond(scope, _limited(receive, headers, self.max_body_bytes), answer)
+                await self._respond(scope, _limited(receive, headers, limit), answer)
             finally:
                 self._record(scope, answer.status, perf_counter() - start)
 
