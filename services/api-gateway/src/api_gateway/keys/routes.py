@@ -1,6 +1,6 @@
 """`/api/v1/keys`: create, list, rename and revoke API keys; and how many the users of an account have and may have."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
@@ -11,27 +11,22 @@ from api_gateway.auth.identity import Identity, Kind
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway, Here
 from api_gateway.keys import repository, service
-from api_gateway.keys.schemas import CREATED, KeyLimit, KeyPatch, KeyPost
+from api_gateway.keys.schemas import KeyLimit, KeyPatch, KeyPost, Keys, KeysOfAccount, NewKey
 from api_gateway.keys.service import Holder
 from api_gateway.problems import ProblemRoute
 from api_gateway.tokens import repository as tokens
 from api_gateway.tokens import service as revoking
-from api_gateway.tokens.schemas import EXAMPLE, shown
+from api_gateway.tokens.schemas import Token, shown
 
 router = APIRouter(tags=["API keys"], route_class=ProblemRoute)
-
-Answers = dict[int | str, dict[str, Any]]
-
-
-def example(status: int, value: Any) -> Answers:
-    return {status: {"content": {"application/json": {"example": value}}}}
 
 
 @router.post(
     "/keys",
     status_code=201,
     summary="Create an API key; it is shown this once.",
-    responses=example(201, CREATED) | {409: {"description": "The account has as many keys as it may have."}},
+    response_model=NewKey,
+    responses={409: {"description": "The account has as many keys as it may have."}},
 )
 async def create_key(
     caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, body: KeyPost
@@ -42,14 +37,14 @@ async def create_key(
     return ShownOnce(shown(row, caller), {"key": key}, 201)
 
 
-@router.get("/keys", summary="List your API keys.", responses=example(200, {"keys": [EXAMPLE]}))
+@router.get("/keys", summary="List your API keys.", response_model=Keys)
 async def list_keys(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], here: Here) -> Json:
     async with here.store.connection() as con:
         rows = await tokens.of_user(con, caller.user_id, (Kind.KEY,))
     return Json({"keys": [shown(row, caller) for row in rows]})
 
 
-@router.patch("/keys/{id}", summary="Rename an API key.", responses=example(200, EXAMPLE))
+@router.patch("/keys/{id}", summary="Rename an API key.", response_model=Token)
 async def rename_key(
     key: Annotated[Found, Depends(Access(Thing.KEY, Action.UPDATE))], here: Here, body: KeyPatch
 ) -> Json:
@@ -65,15 +60,12 @@ async def revoke_key(key: Annotated[Found, Depends(Access(Thing.KEY, Action.DELE
     return Empty()
 
 
-OF_ACCOUNT = example(200, {"limit": 100, "keys": [EXAMPLE]})
-
-
-@router.get("/accounts/{id}/keys", summary="List the API keys of an account's users.", responses=OF_ACCOUNT)
+@router.get("/accounts/{id}/keys", summary="List the API keys of an account's users.", response_model=KeysOfAccount)
 async def list_of_account(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], here: Here) -> Json:
     return await shown_of_account(here, account)
 
 
-@router.patch("/accounts/{id}/keys", summary="Set how many API keys an account may have.", responses=OF_ACCOUNT)
+@router.patch("/accounts/{id}/keys", summary="Set how many API keys an account may have.", response_model=KeysOfAccount)
 async def limit_keys(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.LIMIT))], here: Here, body: KeyLimit
 ) -> Json:

@@ -1,18 +1,21 @@
 """API keys on the wire."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from api_gateway.auth.policy import Scope
 from api_gateway.fields import Id, Input, Moment, Name, problem
-from api_gateway.tokens.schemas import EXAMPLE
+from api_gateway.shapes import Shape, example
+from api_gateway.tokens.schemas import EXAMPLE, Token
 
 GIVEN = (Scope.READ, Scope.WRITE, Scope.SCHEDULE, Scope.ADMIN)
 """The scopes a key may have."""
 
 
 def scopes(values: list[str]) -> list[Scope]:
+    if not values:
+        raise problem(f"Name at least one of: {', '.join(GIVEN)}.")
     unknown = [value for value in values if value not in GIVEN]
     if unknown:
         raise problem(f"'{unknown[0]}' is not one of: {', '.join(GIVEN)}.")
@@ -21,7 +24,7 @@ def scopes(values: list[str]) -> list[Scope]:
 
 Scopes = Annotated[
     list[str],
-    Field(min_length=1, max_length=20, examples=[["read"]], description=f"What it is good for: {', '.join(GIVEN)}."),
+    Field(max_length=20, examples=[["read"]], description=f"What it is good for: {', '.join(GIVEN)}."),
     AfterValidator(scopes),
 ]
 
@@ -41,4 +44,17 @@ class KeyLimit(Input):
     limit: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(description="None: as the platform is set.")
 
 
-CREATED: dict[str, Any] = {**EXAMPLE, "key": "fmk_3Xb9vWqP1y6mKc0ZtR4uLd8sJf2hNa7e"}
+class NewKey(Token):
+    """A key with its secret, which is shown this once."""
+
+    model_config = example(**EXAMPLE, key="fmk_3Xb9vWqP1y6mKc0ZtR4uLd8sJf2hNa7eGw5xQi")
+
+    key: str
+
+
+class Keys(Shape):
+    keys: list[Token]
+
+
+class KeysOfAccount(Keys):
+    limit: int = Field(description="How many keys the users of the account may have together.", examples=[100])

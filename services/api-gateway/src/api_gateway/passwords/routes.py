@@ -1,6 +1,6 @@
 """Changing a password, asking for a link when it is forgotten, and the page behind the link."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse
@@ -10,39 +10,36 @@ from starlette.background import BackgroundTask
 from api_gateway.answers import Json, sentences
 from api_gateway.auth.access import Anyone, LoggedIn
 from api_gateway.auth.client import Asking
-from api_gateway.auth.identity import BY_PASSWORD, Identity, Kind
+from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Scope
 from api_gateway.gateway import Here
 from api_gateway.home import pages
 from api_gateway.passwords import links, service
-from api_gateway.passwords.schemas import ForgottenPassword, PasswordChange
+from api_gateway.passwords.schemas import MAILED, ForgottenPassword, Mailed, PasswordChange
 from api_gateway.problems import ProblemRoute
 from api_gateway.routing import WireRoute
+from api_gateway.tokens.schemas import LISTED, Revoked
 
 router = APIRouter(tags=["Passwords"], route_class=ProblemRoute)
 page = APIRouter(route_class=WireRoute)
 
-MAILED = "If there is a user with this email address, a link to choose a password is on its way."
-CHANGED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "How many of which kind were revoked: the one that asked goes on.",
-        "content": {"application/json": {"example": {"revoked": {"login": 2, "session": 1, "key": 0}}}},
-    }
-}
 
-
-@router.put("/password", summary="Change your password, and log out everywhere else.", responses=CHANGED)
+@router.put("/password", summary="Change your password, and log out everywhere else.", response_model=Revoked)
 async def change_password(
     caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], here: Here, client: Asking, body: PasswordChange
 ) -> Json:
     revoked = await service.change(
         here, caller, body.current_password, body.new_password, client, revoke_keys=body.revoke_keys
     )
-    return Json({"revoked": {kind: revoked.get(kind, 0) for kind in (*BY_PASSWORD, Kind.KEY) if kind != Kind.RESET}})
+    return Json({"revoked": {kind.value: revoked.get(kind, 0) for kind in LISTED}})
 
 
 @router.post(
-    "/password-reset", dependencies=[Anyone], status_code=202, summary="Ask for a link to choose another password."
+    "/password-reset",
+    dependencies=[Anyone],
+    status_code=202,
+    response_model=Mailed,
+    summary="Ask for a link to choose another password.",
 )
 async def ask_for_link(here: Here, client: Asking, body: ForgottenPassword) -> Json:
     await service.count_request(here, body.email, client)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from api_gateway.fields import Input, Text
 from api_gateway.passwords.rules import LONGEST
+from api_gateway.shapes import Shape, example
 
 Password = Annotated[Text, Field(max_length=LONGEST)]
 
@@ -18,3 +19,12 @@ class PasswordChange(Input):
 
 class ForgottenPassword(Input):
     email: Annotated[Text, Field(max_length=254, examples=["toy-user@flexmeasures.io"])]
+
+
+MAILED = "If there is a user with this email address, a link to choose a password is on its way."
+
+
+class Mailed(Shape):
+    model_config = example(message=MAILED)
+
+    message: str

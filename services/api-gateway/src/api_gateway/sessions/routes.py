@@ -15,14 +15,12 @@ from api_gateway.auth.schemas import Credentials
 from api_gateway.gateway import Here
 from api_gateway.problems import ProblemRoute
 from api_gateway.sessions import service as sessions
-from api_gateway.sessions.schemas import SHOWN
+from api_gateway.sessions.schemas import WhoAmI
 
 router = APIRouter(prefix="/session", tags=["Auth"], route_class=ProblemRoute)
 
-EXAMPLE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": SHOWN}}}}
 
-
-@router.post("", dependencies=[Anyone], summary="Log in with a cookie, as browsers do.", responses=EXAMPLE)
+@router.post("", dependencies=[Anyone], response_model=WhoAmI, summary="Log in with a cookie, as browsers do.")
 async def log_in(request: Request, here: Here, client: Asking, body: Credentials) -> Json:
     credentials.refuse_other_sites(request)
     user = await service.known(here, body.email, body.password, client)
@@ -32,7 +30,7 @@ async def log_in(request: Request, here: Here, client: Asking, body: Credentials
     return answer
 
 
-@router.get("", summary="Get who you are, and the CSRF token of your session.", responses=EXAMPLE)
+@router.get("", summary="Get who you are, and the CSRF token of your session.", response_model=WhoAmI)
 async def who_am_i(request: Request, caller: Annotated[Identity, Depends(LoggedIn(None))]) -> Json:
     return Json(shown(caller, credentials.session_in(request) if caller.kind == Kind.SESSION else None))
 

@@ -1,17 +1,39 @@
 """What a browser is told about who is logged in."""
 
-from typing import Any
+from typing import Literal
 
-SHOWN: dict[str, Any] = {
-    "user": {
-        "id": 1,
-        "username": "toy-user",
-        "email": "toy-user@flexmeasures.io",
-        "account": 1,
-        "roles": ["account-admin"],
-    },
-    "kind": "session",
-    "scopes": [],
-    "only_account": None,
-    "csrf_token": "Yn3Rk0bO1rNcG1s8Ta0eYI8Q2m2XhVtq2xR6Bc0X5mE",
-}
+from pydantic import Field
+
+from api_gateway.shapes import Shape, example
+
+
+class Myself(Shape):
+    id: int
+    username: str
+    email: str
+    account: int
+    roles: list[str]
+
+
+class WhoAmI(Shape):
+    model_config = example(
+        user={
+            "id": 1,
+            "username": "toy-user",
+            "email": "toy-user@flexmeasures.io",
+            "account": 1,
+            "roles": ["account-admin"],
+        },
+        kind="session",
+        scopes=[],
+        only_account=None,
+        csrf_token="Yn3Rk0bO1rNcG1s8Ta0eYI8Q2m2XhVtq2xR6Bc0X5mE",  # noqa: S106
+    )
+
+    user: Myself
+    kind: Literal["login", "session", "key"]
+    scopes: list[str] = Field(description="What the API key is good for; empty: for everything.")
+    only_account: int | None = Field(description="The one account whose things the API key is good for.")
+    csrf_token: str | None = Field(
+        None, description="With a session: what goes into the header X-CSRF-Token of requests that change something."
+    )

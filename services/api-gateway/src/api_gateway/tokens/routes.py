@@ -1,6 +1,6 @@
 """`/api/v1/tokens`: see with what one is logged in, and revoke it; also for the users whom one administers."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
@@ -11,23 +11,19 @@ from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway, Here
 from api_gateway.problems import ProblemRoute
 from api_gateway.tokens import repository, service
-from api_gateway.tokens.schemas import EXAMPLE, TokenQuery, shown
+from api_gateway.tokens.schemas import Revoked, TokenQuery, Tokens, shown
 
 router = APIRouter(tags=["Tokens"], route_class=ProblemRoute)
 
-LIST: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": {"tokens": [EXAMPLE]}}}}}
-REVOKED: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"example": {"revoked": {"login": 2, "session": 1, "key": 0}}}}}
-}
 Asked = Annotated[TokenQuery, Query()]
 
 
-@router.get("/tokens", summary="List your login tokens, sessions and API keys.", responses=LIST)
+@router.get("/tokens", summary="List your login tokens, sessions and API keys.", response_model=Tokens)
 async def list_own(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], here: Here, query: Asked) -> Json:
     return await listed(here, caller, caller.user_id, query)
 
 
-@router.delete("/tokens", summary="Log out everywhere: revoke all of them, or all of a kind.", responses=REVOKED)
+@router.delete("/tokens", summary="Log out everywhere: revoke all of them, or all of a kind.", response_model=Revoked)
 async def revoke_own(caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, query: Asked) -> Json:
     async with here.store.transaction() as con:
         gone = await service.revoke_all(con, caller, caller.user_id, caller.account_id, caller.username, query.kinds)
@@ -41,14 +37,14 @@ async def revoke_one(token: Annotated[Found, Depends(Access(Thing.TOKEN, Action.
     return Empty()
 
 
-@router.get("/users/{id}/tokens", summary="List a user's login tokens, sessions and API keys.", responses=LIST)
+@router.get("/users/{id}/tokens", summary="List a user's login tokens, sessions and API keys.", response_model=Tokens)
 async def list_of_user(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))], here: Here, query: Asked
 ) -> Json:
     return await listed(here, user.caller, user["id"], query)
 
 
-@router.delete("/users/{id}/tokens", summary="Log a user out everywhere.", responses=REVOKED)
+@router.delete("/users/{id}/tokens", summary="Log a user out everywhere.", response_model=Revoked)
 async def revoke_of_user(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here, query: Asked
 ) -> Json:

@@ -1,14 +1,26 @@
 """Tokens on the wire."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
 from api_gateway.auth.identity import LOGGED_IN, Identity, Kind
 from api_gateway.paging import Query
+from api_gateway.shapes import Shape, example
 from api_gateway.times import instant
 
 LISTED = (*LOGGED_IN, Kind.KEY)
+
+
+class TokenQuery(Query):
+    kind: Literal["login", "session", "key"] | None = Field(None, description="Only of this kind; left out: of all.")
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        return LISTED if self.kind is None else (Kind(self.kind),)
+
+
 EXAMPLE: dict[str, Any] = {
     "id": 7,
     "kind": "key",
@@ -24,12 +36,34 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class TokenQuery(Query):
-    kind: Literal["login", "session", "key"] | None = Field(None, description="Only of this kind; left out: of all.")
+class Token(Shape):
+    """A login token, a session or an API key, without its secret."""
 
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        return LISTED if self.kind is None else (Kind(self.kind),)
+    model_config = example(**EXAMPLE)
+
+    id: int
+    kind: Literal["login", "session", "key"]
+    name: str | None = Field(description="Of a key its name, else what the program calls itself that logged in.")
+    hint: str | None = Field(description="How a key begins.")
+    scopes: list[str] = Field(description="What a key is good for; empty: for everything.")
+    only_account: int | None = Field(description="The one account whose things a key is good for.")
+    user: int
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None = Field(description="When it ends; a session later if it is used until then.")
+    current: bool = Field(description="Whether it is the one that this request came with.")
+
+
+class Tokens(Shape):
+    tokens: list[Token]
+
+
+class Revoked(Shape):
+    """How many of each kind were revoked; of kinds that were not asked for nothing is said."""
+
+    model_config = example(revoked={"login": 2, "session": 1, "key": 0})
+
+    revoked: dict[str, int]
 
 
 def shown(row: Any, caller: Identity) -> dict[str, Any]:

@@ -1,0 +1,219 @@
+"""Choosing, changing and forgetting passwords."""
+
+import asyncio
+import smtplib
+from typing import Any
+
+import pytest
+from api_gateway.passwords.rules import problem_with
+
+PASSWORD = "correct horse"
+"""As in conftest."""
+NEW = "another correct horse"
+
+
+async def log_in(house: Any, password: str, email: str = "toy-user@example.com") -> int:
+    answer = await house.guest().post("/api/requestAuthToken", json={"email": email, "password": password})
+    return int(answer.status_code)
+
+
+@pytest.fixture
+async def laptop(open_house: Any) -> Any:
+    """A house that writes mails to its log."""
+    async with open_house(mail_to_log=True) as house:
+        yield house
+
+
+@pytest.fixture
+async def tenant(laptop: Any) -> Any:
+    return await laptop.person("toy-user", await laptop.account("Toy Account"), "account-admin")
+
+
+def link_in(caplog: Any) -> str:
+    found: str = caplog.text.split("http://localhost:5000")[-1].split()[0]
+    return found
+
+
+async def test_password_reset_works_once(laptop: Any, tenant: Any, caplog: Any) -> None:
+    await tenant.patch(f"/users/{tenant.user_id}/password-reset", {})
+    link = link_in(caplog)
+    assert await log_in(laptop, PASSWORD) == 401
+    await tenant.get("/assets", status=401)
+    page = await laptop.guest().get(link)
+    token = link.split("token=")[1]
+    assert f'value="{token}"' in page.text
+    form = {"token": token, "password": NEW}
+    short = await laptop.guest().post("/password", data=form | {"password": "short"})
+    assert (short.status_code, "at least 10 characters" in short.text, token in short.text) == (422, True, True)
+    assert (await laptop.guest().post("/password", data=form)).status_code == 200
+    assert await log_in(laptop, NEW) == 200
+    again = await laptop.guest().post("/password", data=form | {"password": "a third password"})
+    assert (again.status_code, "used before" in again.text) == (422, True)
+    assert await log_in(laptop, "a third password") == 401
+
+
+async def test_who_forgot_a_password_has_a_link_mailed(laptop: Any, tenant: Any, caplog: Any) -> None:
+    asked = await laptop.guest().post("/api/v1/password-reset", json={"email": "TOY-user@example.com"})
+    assert (asked.status_code, "on its way" in asked.json()["message"]) == (202, True)
+    # Until the link is used everything goes on: else anybody could lock anybody out.
+    assert await log_in(laptop, PASSWORD) == 200
+    link = link_in(caplog)
+    await tenant.client.post("/api/v1/keys", json={"name": "Grafana", "scopes": ["read"]})
+    done = await laptop.guest().post("/password", data={"token": link.split("token=")[1], "password": NEW})
+    assert "Your 1 API keys go on working" in done.text
+    await tenant.get("/assets", status=401)
+    assert await log_in(laptop, NEW) == 200
+    [row] = await laptop.fetch("select * from audit_log order by id desc limit 1")
+    assert (row["active_user_id"], row["event"]) == (
+        tenant.user_id,
+        "Password of user toy-user chosen through a mailed link",
+    )
+
+
+async def test_nobody_learns_who_has_an_account(laptop: Any, tenant: Any, caplog: Any) -> None:
+    await laptop.person("gone", tenant.account_id)
+    await laptop.fetch("update users set active = false where username = 'gone'")
+    answers = [
+        await laptop.guest().post("/api/v1/password-reset", json={"email": email})
+        for email in ("toy-user@example.com", "nobody@example.com", "gone@example.com")
+    ]
+    assert {(answer.status_code, answer.content) for answer in answers} == {(202, answers[0].content)}
+    assert caplog.text.count("here is the mail") == 1
+
+
+@pytest.mark.parametrize("email", ["toy-user@example.com", "nobody@example.com"])
+async def test_only_so_many_links_are_mailed(open_house: Any, email: str) -> None:
+    async with open_house(reset_mails_per_hour=2) as house:
+        await house.person("toy-user", await house.account("Toy Account"))
+        answers = [await house.guest().post("/api/v1/password-reset", json={"email": email}) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [202, 202, 429]
+        assert 0 < int(answers[2].headers["Retry-After"]) <= 3600
+
+
+async def test_links_of_a_user_who_was_deactivated_are_worth_nothing(laptop: Any, tenant: Any, caplog: Any) -> None:
+    await laptop.guest().post("/api/v1/password-reset", json={"email": "toy-user@example.com"})
+    await laptop.fetch("update users set active = false")
+    form = {"token": link_in(caplog).split("token=")[1], "password": NEW}
+    assert (await laptop.guest().post("/password", data=form)).status_code == 422
+
+
+async def test_a_link_changes_one_password_even_if_used_twice_at_once(laptop: Any, tenant: Any, caplog: Any) -> None:
+    await laptop.guest().post("/api/v1/password-reset", json={"email": "toy-user@example.com"})
+    forms = [{"token": link_in(caplog).split("token=")[1], "password": f"{NEW} {number}"} for number in range(2)]
+    answers = await asyncio.gather(*(laptop.guest().post("/password", data=form) for form in forms))
+    assert sorted(answer.status_code for answer in answers) == [200, 422]
+
+
+async def test_without_a_mail_server_no_link_is_in_the_log(house: Any, toy: Any, caplog: Any) -> None:
+    await house.guest().post("/api/v1/password-reset", json={"email": "toy-user@example.com"})
+    assert "set FLEXMESH_MAIL_HOST" in caplog.text
+    assert "token=" not in caplog.text
+
+
+async def test_a_mail_goes_to_the_server_that_is_set(open_house: Any, monkeypatch: Any, caplog: Any) -> None:
+    sent = []
+
+    class Server:
+        def __init__(self, host: str, port: int, timeout: float) -> None:
+            sent.append((host, port))
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def starttls(self) -> None:
+            sent.append("TLS")
+
+        def login(self, user: str, password: str) -> None:
+            sent.append((user, password))
+
+        def send_message(self, message: Any) -> None:
+            sent.append(message)
+
+    monkeypatch.setattr(smtplib, "SMTP", Server)
+    settings = {"mail_host": "mail.example", "mail_user": "flex", "mail_password": "letter box"}
+    async with open_house(**settings) as house:
+        await house.person("toy-user", await house.account("Toy Account"))
+        await house.guest().post("/api/v1/password-reset", json={"email": "toy-user@example.com"})
+    *before, message = sent
+    assert before == [("mail.example", 587), "TLS", ("flex", "letter box")]
+    assert message["To"] == "toy-user@example.com"
+    assert "/password?token=" in message.get_content()
+    assert "token=" not in caplog.text
+
+
+async def test_changing_a_password_ends_everything_but_keys_and_this(house: Any, toy: Any) -> None:
+    key = (await toy.client.post("/api/v1/keys", json={"name": "Grafana", "scopes": ["read"]})).json()["key"]
+    assert await log_in(house, PASSWORD) == 200
+    await house.guest().post("/api/v1/session", json={"email": "toy-user@example.com", "password": PASSWORD})
+    change = {"current_password": PASSWORD, "new_password": NEW}
+    answer = await toy.client.put("/api/v1/password", json=change)
+    assert answer.json() == {"revoked": {"login": 1, "session": 1, "key": 0}}
+    await toy.get("/assets")
+    assert (await house.guest(key).get("/api/v3_0/assets")).status_code == 200
+    assert (await log_in(house, PASSWORD), await log_in(house, NEW)) == (401, 200)
+    change = {"current_password": NEW, "new_password": PASSWORD, "revoke_keys": True}
+    answer = await toy.client.put("/api/v1/password", json=change)
+    assert answer.json() == {"revoked": {"login": 1, "session": 0, "key": 1}}
+    assert (await house.guest(key).get("/api/v3_0/assets")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "problem"),
+    [
+        ({"current_password": "wrong"}, "current_password", "This is not your password."),
+        ({"new_password": PASSWORD}, "new_password", "This is the password that you have."),
+        ({"new_password": "short"}, "new_password", "A password has at least 10 characters."),
+        ({"new_password": "x" * 1001}, "new_password", "1000"),
+    ],
+)
+async def test_a_wrong_change_is_refused_by_field(
+    house: Any, toy: Any, fields: dict[str, str], field: str, problem: str
+) -> None:
+    change = {"current_password": PASSWORD, "new_password": NEW} | fields
+    answer = await toy.client.put("/api/v1/password", json=change)
+    assert answer.status_code == 422
+    assert problem in answer.json()["fields"][field][0]
+    assert not [value for value in change.values() if len(value) > 5 and value in answer.text]
+    assert await log_in(house, PASSWORD) == 200
+
+
+async def test_guessing_the_current_password_is_throttled(open_house: Any) -> None:
+    async with open_house(failed_logins_per_user=2) as house:
+        toy = await house.person("toy-user", await house.account("Toy Account"))
+        change = {"current_password": "wrong", "new_password": NEW}
+        statuses = [(await toy.client.put("/api/v1/password", json=change)).status_code for _ in range(3)]
+        assert statuses == [422, 422, 429]
+
+
+@pytest.mark.parametrize(
+    ("password", "problem"),
+    [
+        ("long enough", None),
+        ("toy-password", None),
+        ("wachtwoordzin van vier", None),
+        ("123456789", "at least 10"),
+        ("1234567890", "too simple"),
+        ("qwertyuiop", "too simple"),
+        ("0987654321", "too simple"),
+        ("aaaaaaaaaaaa", "too simple"),
+        ("abababababab", "too simple"),
+        ("Password123!", "too easy"),
+        ("p@ssw0rd!2026", "too easy"),
+        ("W3lc0me2026!", "too easy"),
+        ("toy-user@example.com", "too easy"),
+        ("Toy-User-1234", "too easy"),
+        ("example.com", "too easy"),
+        ("x" * 500 + "abcdef" * 100, "at most 1000"),
+    ],
+)
+def test_rules(password: str, problem: str | None) -> None:
+    found = problem_with(password, 10, "toy-user", "toy-user@example.com")
+    assert (found is None) if problem is None else problem in str(found)
+
+
+async def test_scripts_in_links_stay_text(house: Any) -> None:
+    page = await house.guest().get("/password", params={"token": '"><script>alert(1)</script>'})
+    assert "<script>" not in page.text
