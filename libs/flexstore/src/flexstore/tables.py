@@ -234,6 +234,44 @@ class Belief(SQLModel, table=True):
     event_value: float = Field(sa_column=Column(Float(53), nullable=False))
 
 
+class BeliefDay(SQLModel, table=True):
+    """All that one source ever said of one day of a sensor, summed up. A day is one of the sensor's time zone."""
+
+    __tablename__ = "belief_day"
+    __table_args__ = (PrimaryKeyConstraint("sensor_id", "day", "source_id"),)
+    sensor_id: int = Field(sa_column=Column(Integer, nullable=False))
+    source_id: int = Field(sa_column=Column(Integer, nullable=False))
+    day: datetime = Field(sa_column=moment())
+    """When it begins."""
+    beliefs: int = Field(sa_column=Column(BigInteger, nullable=False))
+    events: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """As many as beliefs, unless some were corrected or are spreads of values."""
+    minimum: float = Field(sa_column=Column(Float(53), nullable=False))
+    maximum: float = Field(sa_column=Column(Float(53), nullable=False))
+    total: float = Field(sa_column=Column(Float(53), nullable=False))
+    first_event: datetime = Field(sa_column=moment())
+    last_event: datetime = Field(sa_column=moment())
+    last_belief: datetime = Field(sa_column=moment())
+
+
+class BeliefDayDue(SQLModel, table=True):
+    """A time of a sensor that has to be summed up (again): until then, its beliefs themselves are read."""
+
+    __tablename__ = "belief_day_due"
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, primary_key=True))
+    sensor_id: int = Field(sa_column=Column(Integer, nullable=False, index=True))
+    first_event: datetime = Field(sa_column=moment())
+    last_event: datetime = Field(sa_column=moment())
+
+
+class BeliefDayUntil(SQLModel, table=True):
+    """Until when the days of a time zone are summed up, unless they are due."""
+
+    __tablename__ = "belief_day_until"
+    timezone: str = Field(sa_column=Column(Text, primary_key=True))
+    until: datetime = Field(sa_column=moment())
+
+
 class Annotation(SQLModel, table=True):
     """A remark about a period."""
 

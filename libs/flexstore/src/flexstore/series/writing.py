@@ -20,8 +20,8 @@ FEW = 100
 """Up to here one statement with the rows in it is quicker than COPY."""
 KNOWN_PER_ROW = 3
 MOST_KNOWN = 200_000
-"""So many known beliefs (per new one, and in all) are read and compared here, the quickest way. Of more, in less memory,
-the database finds those that matter."""
+"""So many known beliefs (per new one, and in all) are read and compared here, the quickest way. Of more, in less
+memory, the database finds those that matter."""
 COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
