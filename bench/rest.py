@@ -3,7 +3,8 @@
     python bench/rest.py                      start a platform of its own in a temporary folder and measure it
     python bench/rest.py --base URL [--other URL]   measure one server, or two in turn with the ratio between them
 
-A posted value counts only when it can be read back; a schedule counts only when its values were read.
+Posted values count only when all of them can be read back; a schedule counts only when its values were read. The
+client is a lean one, because it lives on the same processor as what it measures.
 """
 
 import argparse
@@ -29,10 +30,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
+import aiohttp
 
 EMAIL, PASSWORD = "toy-user@flexmeasures.io", "toy-password"
 START = datetime(2026, 3, 2, tzinfo=UTC)
+YEAR = 8760
+"""Hours."""
 QUARTER = timedelta(minutes=15)
 
 
@@ -54,7 +57,7 @@ class Client:
     """One logged-in user of one server, with the assets and sensors the figures need."""
 
     base: str
-    http: httpx.AsyncClient
+    http: aiohttp.ClientSession
     account: int = 0
     site: int = 0
     price: dict[timedelta, int] = field(default_factory=dict)
@@ -63,11 +66,15 @@ class Client:
     fine_battery: int = 0
     past: int = 0
 
+    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, str]:
+        async with self.http.request(method, self.base + path, **options) as answer:
+            return answer.status, await answer.text()
+
     async def call(self, method: str, path: str, **options: Any) -> Any:
-        answer = await self.http.request(method, path, **options)
-        if answer.status_code >= 300:
-            sys.exit(f"{method} {path} answered {answer.status_code}: {answer.text[:300]}")
-        return answer.json()
+        status, text = await self.ask(method, path, **options)
+        if status >= 300:
+            sys.exit(f"{method} {path} answered {status}: {text[:300]}")
+        return json.loads(text)
 
     async def set_up(self, devices: int) -> None:
         login = await self.call("POST", "/api/requestAuthToken", json={"email": EMAIL, "password": PASSWORD})
@@ -76,10 +83,13 @@ class Client:
         run = uuid4().hex[:8]
         self.site = await self.asset(f"bench site {run}")
         self.meter = await self.sensor(self.site, "meter", "kW", timedelta(hours=1))
+        hour = timedelta(hours=1)
+        await self.post(self.meter, START, hour, [float(i * 31 % 127) for i in range(YEAR)], "kW")
+        await self.until_readable(self.meter, START, YEAR * hour, "kW")
         for step, count in ((QUARTER, 1400), (timedelta(minutes=5), 600)):
             self.price[step] = await self.sensor(self.site, f"price {iso(step)}", "EUR/MWh", step)
             await self.post(self.price[step], START, step, prices(count, step), "EUR/MWh")
-            await self.until_readable(self.price[step], START + (count - 1) * step, step, "EUR/MWh")
+            await self.until_readable(self.price[step], START, count * step, "EUR/MWh")
         self.fine_battery = await self.sensor(self.site, "fine power", "kW", timedelta(minutes=5))
         for number in range(devices):
             battery = await self.asset(f"battery {number} {run}", parent=self.site)
@@ -102,11 +112,11 @@ class Client:
         query = {"start": start.isoformat(), "duration": iso(duration), "unit": unit}
         return list((await self.call("GET", f"/api/v3_0/sensors/{sensor}/data", params=query))["values"])
 
-    async def until_readable(self, sensor: int, at: datetime, step: timedelta, unit: str) -> None:
+    async def until_readable(self, sensor: int, start: datetime, duration: timedelta, unit: str) -> None:
         deadline = time.monotonic() + 240
-        while not any(value is not None for value in await self.read(sensor, at, step, unit)):
+        while any(value is None for value in await self.read(sensor, start, duration, unit)):
             if time.monotonic() > deadline:
-                sys.exit(f"what was posted to sensor {sensor} for {at} cannot be read after 240 s")
+                sys.exit(f"what was posted to sensor {sensor} from {start} on cannot be read after 240 s")
             await asyncio.sleep(0.02)
 
     def device(self, number: int) -> dict[str, str]:
@@ -141,11 +151,11 @@ class Client:
         deadline = time.monotonic() + 280
         while time.monotonic() < deadline:
             path = f"/api/v3_0/sensors/{sensor}/schedules/{job}"
-            answer = await self.http.get(path, params={"duration": iso(duration)})
-            if answer.status_code == 200:
-                return list(answer.json()["values"])
-            if answer.status_code >= 400 and "job failed" in answer.text:
-                sys.exit(f"schedule {job} failed: {answer.text[:300]}")
+            status, text = await self.ask("GET", path, params={"duration": iso(duration)})
+            if status == 200:
+                return list(json.loads(text)["values"])
+            if status >= 400 and "job failed" in text:
+                sys.exit(f"schedule {job} failed: {text[:300]}")
             await asyncio.sleep(0.01)
         sys.exit(f"schedule {job} is not there after 280 s")
 
@@ -164,15 +174,27 @@ async def rate(count: int, connections: int, work: Callable[[int], Awaitable[Any
 
 
 async def posting(client: Client, size: int, count: int, connections: int) -> float:
-    """Posts per second, until the last value of each can be read back."""
+    """Posts per second, until every value can be read back, a year or less at a time."""
     client.past += 1
-    hour, base = timedelta(hours=1), START - timedelta(days=2000 * client.past)
+    hour, base = timedelta(hours=1), START - timedelta(days=4000 * client.past)
     values = [float(i * 29 % 113) for i in range(size)]
     begin = time.perf_counter()
     await rate(count, connections, lambda i: client.post(client.meter, base + i * size * hour, hour, values, "kW"))
-    for i in range(count):
-        await client.until_readable(client.meter, base + ((i + 1) * size - 1) * hour, hour, "kW")
+    total = size * count
+    for first in range(0, total, YEAR):
+        await client.until_readable(client.meter, base + first * hour, min(YEAR, total - first) * hour, "kW")
     return count / (time.perf_counter() - begin)
+
+
+async def triggering(client: Client, count: int) -> float:
+    """Median seconds until a trigger is accepted, one at a time."""
+    times = []
+    for _ in range(count):
+        begin = time.perf_counter()
+        job = await client.trigger(1, 96, QUARTER)
+        times.append(time.perf_counter() - begin)
+        await client.schedule(*job, 96 * QUARTER)
+    return statistics.median(times)
 
 
 async def scheduling(client: Client, devices: int, steps: int, step: timedelta, repeats: int) -> float:
@@ -201,8 +223,8 @@ Figure = tuple[str, str, Callable[[Client], Awaitable[float]]]
 
 async def reading(client: Client, size: int, count: int, connections: int) -> float:
     """Reads per second of values that were posted before."""
-    start, length = START - timedelta(days=2000), timedelta(hours=size)
-    return await rate(count, connections, lambda _: client.read(client.meter, start, length, "kW"))
+    length = timedelta(hours=size)
+    return await rate(count, connections, lambda _: client.read(client.meter, START, length, "kW"))
 
 
 def figures(devices: int, quick: bool) -> list[Figure]:
@@ -210,8 +232,8 @@ def figures(devices: int, quick: bool) -> list[Figure]:
     share, repeats = (4, 2) if quick else (1, 7)
     found: list[Figure] = []
     for verb, work, sizes in (
-        ("post", posting, ((1, 400), (96, 100), (8760, 8))),
-        ("get", reading, ((96, 400), (8760, 20))),
+        ("post", posting, ((1, 2000), (96, 400), (8760, 8))),
+        ("get", reading, ((96, 2000), (8760, 40))),
     ):
         for (size, count), connections in product(sizes, (1, 8)):
             measurement = partial(work, size=size, count=max(2, count // share), connections=connections)
@@ -223,6 +245,7 @@ def figures(devices: int, quick: bool) -> list[Figure]:
         if number <= devices:
             measurement = partial(scheduling, devices=number, steps=96, step=QUARTER, repeats=repeats // 2)
             found.append((f"schedule {number} x 96", "s", measurement))
+    found.append(("trigger accepted", "s", partial(triggering, count=30 // share)))
     count = 40 // share
     found.append((f"queue of {count} schedules", "1/s", partial(queueing, count=count)))
     return found
@@ -253,7 +276,7 @@ def own_platform() -> Iterator[str]:
 async def measure(bases: list[str], devices: int, quick: bool, only: str | None) -> list[dict[str, Any]]:
     clients = []
     for base in bases:
-        http = httpx.AsyncClient(base_url=base, timeout=300, limits=httpx.Limits(max_connections=32))
+        http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(300), connector=aiohttp.TCPConnector(limit=32))
         clients.append(Client(base, http))
     for client in clients:
         await client.set_up(devices)
@@ -270,6 +293,8 @@ async def measure(bases: list[str], devices: int, quick: bool, only: str | None)
         if len(clients) == 2:
             shown += f"  {row['times better']:8.1f} times better"
         print(f"{name:36} {unit:4} {shown}", flush=True)
+    for client in clients:
+        await client.http.close()
     return rows
 
 
