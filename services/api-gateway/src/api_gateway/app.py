@@ -95,6 +95,7 @@ def create_app(
             Check("database", lambda: app.state.gateway.store.ping(settings.readiness_timeout)),
             Check("broker", publisher.ping),
         ],
+        max_upload_bytes=int(settings.upload_max_mb * 1_000_000),
         error_styles={"/api": envelope, "/api/v1": problem},
         docs_url=None,
         redoc_url=None,

@@ -24,4 +24,7 @@ def envelope(failure: Failure, scope: Scope) -> Response:
     if failure.status == 422:
         message: Any = problem_lists(failure.fields) if failure.fields else failure.detail
         return Json({"message": message, "result": "Rejected", "status": "UNPROCESSABLE_ENTITY"}, 422)
+    if failure.status == 413:
+        body = {"message": failure.detail, "result": "Rejected", "status": "PAYLOAD_TOO_LARGE"}
+        return Json(body, 413, failure.headers)
     return Json({"message": failure.detail, "status": failure.status}, failure.status, failure.headers)

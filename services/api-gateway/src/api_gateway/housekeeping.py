@@ -12,6 +12,7 @@ from flexstore.store import Store
 
 from api_gateway import idempotency, rates
 from api_gateway.auth import repository as tokens
+from api_gateway.jobs.repository import FORGET_FILES
 from api_gateway.settings import GatewaySettings
 
 SWEEP_SECONDS = 15.0
@@ -40,6 +41,6 @@ async def keep(store: Store, settings: GatewaySettings) -> None:
 async def tidy(store: Store, settings: GatewaySettings) -> None:
     """Forget what has no use any more."""
     async with store.connection() as con:
-        for statement in (rates.FORGET, idempotency.FORGET, tokens.FORGET):
+        for statement in (rates.FORGET, idempotency.FORGET, tokens.FORGET, FORGET_FILES):
             await con.execute(statement)
         await eventlog.forget(con, timedelta(hours=settings.event_hours), settings.events_kept)

@@ -51,6 +51,9 @@ class GatewaySettings(ServiceSettings):
         50, ge=0, description="Failed logins per minute from one address; 0: no limit."
     )
     longest_window_days: int = Field(366, ge=1, description="The longest window a schedule may be asked for, in days.")
+    upload_max_mb: float = Field(
+        500.0, gt=0, description="The largest upload, in megabytes, all its files together. The same for ingest."
+    )
     most_values: int = Field(1_000_000, ge=1, description="The most values one request may read from a sensor.")
     event_hours: float = Field(24.0, gt=0, description="Hours for which events are kept, for clients that reconnect.")
     events_kept: int = Field(1_000_000, ge=1, description="The most events to keep.")

@@ -46,7 +46,7 @@ def create_app(settings: IngestSettings, store: Store | None = None) -> FastAPI:
         title="Flexmesh ingest",
         lifespan=lifespan,
         checks=[Check("database", ping)],
-        max_body_bytes=settings.upload_max_bytes,
+        max_upload_bytes=settings.upload_max_bytes,
         docs_url=None,
         redoc_url=None,
     )

@@ -1,8 +1,14 @@
 """SQL about the jobs of an asset."""
 
 from typing import Any
+from uuid import UUID
 
 NEWEST = 100
+FORGET_FILES = """
+delete from upload_chunk using job
+where job.id = upload_chunk.job_id and job.status not in ('QUEUED', 'DEFERRED', 'STARTED')
+"""
+"""Uploaded files whose job was given up: whoever ends a job in the ordinary way takes its files along."""
 
 
 async def of_asset(con: Any, asset_id: int) -> list[Any]:
@@ -20,3 +26,9 @@ async def of_asset(con: Any, asset_id: int) -> list[Any]:
         asset_id, NEWEST,
     )  # fmt: skip
     return rows
+
+
+async def progress_of(con: Any, job_id: UUID) -> dict[str, Any] | None:
+    """How far the job of an upload is."""
+    row = await con.fetchrow("select rows_total, rows_read, rows_stored from upload where job_id = $1", job_id)
+    return None if row is None else {name.replace("_", "-"): value for name, value in row.items()}

@@ -10,6 +10,14 @@ from api_gateway.shapes import Shape, example
 Status = Literal["QUEUED", "DEFERRED", "STARTED", "FINISHED", "FAILED", "STOPPED", "CANCELED"]
 
 
+class Progress(Shape):
+    """How far the job of an upload is."""
+
+    rows_total: int | None = Field(alias="rows-total", description="Lines in its files, where those can be counted.")
+    rows_read: int = Field(alias="rows-read")
+    rows_stored: int = Field(alias="rows-stored", description="They count once the job has finished.")
+
+
 class JobAnswer(Shape):
     """A job. Times stand under both spellings that clients read."""
 
@@ -42,6 +50,7 @@ class JobAnswer(Shape):
     ended_at: str | None
     exc_info: str | None = Field(description="Why it failed.")
     warnings: list[str] = absent()
+    progress: Progress = absent()
 
 
 class AssetJob(Shape):
