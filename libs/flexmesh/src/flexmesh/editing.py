@@ -5,24 +5,33 @@ from datetime import datetime
 from typing import Any
 
 from api_gateway.assets import repository as assets
+from api_gateway.assets import service as asset_service
+from api_gateway.auth.policy import Thing
+from api_gateway.auth.subjects import find as find_thing
 from api_gateway.data import repository as data
-from api_gateway.sensors import repository as sensors
+from api_gateway.sensors import service as sensor_service
 from flexmodel.errors import Conflict, NotFound
-from flexstore import audit
+from flexstore import audit, events
+from flexstore.events import Type
 from flexstore.store import Connection
 
 from flexmesh.inventory import row
+
+UPDATED = {"asset": Type.ASSET_UPDATED, "sensor": Type.SENSOR_UPDATED}
 
 
 async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], name: str, value: Any) -> None:
     for table, ids in subjects.items():
         for id in ids:
             found = await row(con, table, id, table)
-            changed = {**found["attributes"], name: value}
-            await con.execute(f"update {table} set attributes = $2 where id = $1", id, changed)  # noqa: S608
+            attributes = {**found["attributes"], name: value}
+            await con.execute(f"update {table} set attributes = $2 where id = $1", id, attributes)  # noqa: S608
             event = f"Set attribute '{name}' of {table} '{found['name']}': {id}"
             ids_of: dict[str, Any] = {f"{table}_id": id}
             await audit.record(con, event, details={name: value}, **ids_of)
+            if table in UPDATED:
+                account = (await find_thing(con, Thing(table), id))["account_id"]
+                await events.tell(con, account, UPDATED[table], {table: id, "fields": ["attributes"]})
 
 
 async def transfer_ownership(con: Connection, asset: int, account: int) -> int:
@@ -33,6 +42,7 @@ async def transfer_ownership(con: Connection, asset: int, account: int) -> int:
     await con.execute("update asset set account_id = $2 where id = any($1::int[])", moved, account)
     for id in moved:
         await audit.record(con, f"Moved asset {id} to account '{owner['name']}'", account_id=account, asset_id=id)
+        await events.tell(con, account, Type.ASSET_UPDATED, {"asset": id, "fields": ["account_id"]})
     return len(moved)
 
 
@@ -46,6 +56,8 @@ async def transfer_parenthood(con: Connection, children: Sequence[int], parent: 
             raise Conflict(f"Asset {parent} is asset {child} or below it, so it cannot be its parent.")
         await assets.update(con, child, {"parent_asset_id": parent})
         await audit.record(con, f"Moved asset {child} below asset {parent}", asset_id=child)
+        moved = {"asset": child, "fields": ["parent_asset_id"]}
+        await events.tell(con, found["account_id"], Type.ASSET_UPDATED, moved)
 
 
 async def delete_account_role(con: Connection, name: str) -> None:
@@ -75,20 +87,14 @@ async def delete_user(con: Connection, email: str) -> None:
 
 
 async def delete_asset(con: Connection, asset: int) -> None:
-    found = await row(con, "asset", asset, "asset")
-    await data.delete_all(con, await assets.sensors_below(con, asset))
-    await assets.delete(con, asset)
-    event = f"Deleted asset '{found['name']}': {asset}"
-    await audit.record(con, event, account_id=found["account_id"], asset_id=asset)
+    await row(con, "asset", asset, "asset")
+    await asset_service.remove(con, None, asset)
 
 
 async def delete_sensors(con: Connection, ids: Sequence[int]) -> None:
     for id in ids:
-        found = await row(con, "sensor", id, "sensor")
-        await data.delete_all(con, [id])
-        await sensors.delete(con, id)
-        event = f"Deleted sensor '{found['name']}': {id}"
-        await audit.record(con, event, asset_id=found["asset_id"], sensor_id=id)
+        await row(con, "sensor", id, "sensor")
+        await sensor_service.remove(con, None, await find_thing(con, Thing.SENSOR, id))
 
 
 async def sensors_of(con: Connection, chosen: Sequence[int], owners: Sequence[int], *, offspring: bool) -> list[int]:
@@ -106,4 +112,12 @@ async def sensors_of(con: Connection, chosen: Sequence[int], owners: Sequence[in
 async def delete_beliefs(
     con: Connection, ids: Sequence[int], source: int | None, start: datetime | None, end: datetime | None
 ) -> int:
-    return sum([await data.delete_between(con, id, source, start, end) for id in ids])
+    total = 0
+    for id in ids:
+        number = await data.delete_between(con, id, source, start, end)
+        if number:
+            account = (await find_thing(con, Thing.SENSOR, id))["account_id"]
+            gone = {"sensor": id, "start": start, "end": end, "deleted": number}
+            await events.tell(con, account, Type.DATA_DELETED, gone)
+        total += number
+    return total

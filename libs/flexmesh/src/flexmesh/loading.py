@@ -15,6 +15,7 @@ from ingest.data.repository import find_sensor
 from ingest.files.columns import read_cells
 from ingest.files.events import events_of
 from ingest.files.formats import FileError, Limits, Table, decode, read
+from ingest.storing import Storage
 
 from flexmesh.inventory import find_source
 
@@ -69,7 +70,7 @@ async def load(
     else:
         believed = np.full(len(starts), series.moment(datetime.now(UTC)))
     values = events["value"].to_numpy().astype(float)
-    written = await series.write(con, Beliefs(sensor_id, starts, believed, values, source_id, probability))
+    written = await Storage().store(con, sensor, Beliefs(sensor_id, starts, believed, values, source_id, probability))
     if written.changed and not overwrite:
         raise Conflict(
             f"{written.changed} values are there already, for the same time of belief, and differ. "

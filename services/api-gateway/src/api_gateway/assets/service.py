@@ -5,13 +5,16 @@ from typing import Any
 
 import asyncpg
 from flexmodel.errors import Forbidden, Invalid
+from flexserve import tracing
+from flexstore import events
+from flexstore.events import Type
 
 from api_gateway.assets import configuration, repository
 from api_gateway.audit.service import Actor, changes_between, note, told
 from api_gateway.auth import subjects
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Owner, Thing, may
-from api_gateway.data import repository as data
+from api_gateway.data import repository as beliefs
 
 TREES_LOCK = 7_204_311
 """Held while an asset moves in its tree, so that two moves cannot close a circle."""
@@ -26,9 +29,10 @@ async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> in
         asset_id = await repository.insert(con, values)
     except asyncpg.UniqueViolationError as error:
         raise Invalid({"name": [taken(values)]}) from error
-    await note(
-        con, actor, f"Created asset '{values['name']}': {asset_id}", account_id=values["account_id"], asset_id=asset_id
-    )
+    event = f"Created asset '{values['name']}': {asset_id}"
+    details = changes_between(None, written(await repository.get(con, asset_id)))
+    await note(con, actor, event, account_id=values["account_id"], asset_id=asset_id, details=details)
+    await events.tell(con, values["account_id"], Type.ASSET_CREATED, {"asset": asset_id}, tracing.carrier())
     return asset_id
 
 
@@ -65,6 +69,12 @@ async def check(con: Any, actor: Actor | None, values: Mapping[str, Any], asset_
     await configuration.check(con, actor, values)
 
 
+def written(row: Any) -> dict[str, Any]:
+    """The fields that people can change, for the audit log."""
+    columns = repository.STORED | {"generic_asset_type_id": "type_id"}
+    return {field: row[column] for field, column in columns.items()}
+
+
 def taken(values: Mapping[str, Any]) -> str:
     parent, account = values.get("parent_asset_id"), values["account_id"]
     if parent is not None:
@@ -89,17 +99,22 @@ async def change(con: Any, caller: Identity, asset_id: int, changes: Mapping[str
     except asyncpg.UniqueViolationError as error:
         raise Invalid({"name": [taken(after)]}) from error
     now = await repository.get(con, asset_id)
-    details = changes_between(before, now, [name for name in changes if name in before.keys()])  # noqa: SIM118
+    details = changes_between(written(before), written(now))
     if details:
         event = f"Updated asset '{now['name']}': {asset_id}. {told(details)}"
         await note(con, caller, event, account_id=now["account_id"], asset_id=asset_id, details=details)
+        data = {"asset": asset_id, "fields": list(details)}
+        await events.tell(con, now["account_id"], Type.ASSET_UPDATED, data, tracing.carrier())
 
 
-async def remove(con: Any, caller: Identity, asset_id: int) -> None:
+async def remove(con: Any, actor: Actor | None, asset_id: int) -> None:
     """Delete the asset with everything below it: assets, sensors and their data."""
     asset = await repository.get(con, asset_id)
     sensors = await repository.sensors_below(con, asset_id)
-    await data.delete_all(con, sensors)
+    gone = {"asset": asset_id, "sensors": sensors}
+    await events.tell(con, asset["account_id"], Type.ASSET_DELETED, gone, tracing.carrier())
+    await beliefs.delete_all(con, sensors)
     await repository.delete(con, asset_id)
     event = f"Deleted asset '{asset['name']}': {asset_id}"
-    await note(con, caller, event, account_id=asset["account_id"], asset_id=asset_id, details={"sensors": sensors})
+    details = changes_between(written(asset), None) | {"sensors": {"before": sensors, "after": None}}
+    await note(con, actor, event, account_id=asset["account_id"], asset_id=asset_id, details=details)

@@ -5,6 +5,9 @@ from typing import Any
 
 import asyncpg
 from flexmodel.errors import Forbidden, Invalid
+from flexserve import tracing
+from flexstore import events
+from flexstore.events import Type
 
 from api_gateway.audit.service import Actor, changes_between, note, told
 from api_gateway.auth import subjects
@@ -30,7 +33,11 @@ async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> in
     except asyncpg.UniqueViolationError as error:
         raise Invalid({"name": [taken(values["name"], asset_id)]}) from error
     event = f"Created sensor '{values['name']}': {sensor_id}"
-    await note(con, actor, event, account_id=asset["account_id"], asset_id=asset_id, sensor_id=sensor_id)
+    details = changes_between(None, written(await repository.get(con, sensor_id)))
+    account_id = asset["account_id"]
+    await note(con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
+    told_of = {"asset": asset_id, "sensor": sensor_id}
+    await events.tell(con, asset["account_id"], Type.SENSOR_CREATED, told_of, tracing.carrier())
     return sensor_id
 
 
@@ -53,18 +60,24 @@ async def change(con: Any, caller: Identity, sensor: Any, changes: Mapping[str, 
         event = f"Updated sensor '{before['name']}': {sensor_id}. {told(details)}"
         account_id = sensor["account_id"]
         await note(con, caller, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
+        told_of = {"asset": asset_id, "sensor": sensor_id, "fields": list(details)}
+        await events.tell(con, account_id, Type.SENSOR_UPDATED, told_of, tracing.carrier())
 
 
 def written(row: Any) -> dict[str, Any]:
     return dict(row) | {"event_resolution": calendar_duration(row["event_resolution"])}
 
 
-async def remove(con: Any, caller: Identity, sensor: Any) -> None:
+async def remove(con: Any, actor: Actor | None, sensor: Any) -> None:
     """Delete the sensor and its data."""
-    await data.delete_all(con, [sensor["id"]])
-    await repository.delete(con, sensor["id"])
-    event = f"Deleted sensor '{sensor['name']}': {sensor['id']}"
-    await note(con, caller, event, account_id=sensor["account_id"], asset_id=sensor["asset_id"], sensor_id=sensor["id"])
+    sensor_id, asset_id, account_id = sensor["id"], sensor["asset_id"], sensor["account_id"]
+    details = changes_between(written(await repository.get(con, sensor_id)), None)
+    await data.delete_all(con, [sensor_id])
+    await repository.delete(con, sensor_id)
+    event = f"Deleted sensor '{sensor['name']}': {sensor_id}"
+    await note(con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
+    told_of = {"asset": asset_id, "sensor": sensor_id}
+    await events.tell(con, account_id, Type.SENSOR_DELETED, told_of, tracing.carrier())
 
 
 async def check_feedable(con: Any, caller: Identity, sensor_ids: Sequence[int]) -> None:
