@@ -107,7 +107,7 @@ async def test_the_description_has_an_example_and_names_for_ids(house: Any) -> N
     document = (await house.guest().get("/openapi.json")).json()
     operation = document["paths"][URL]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    assert schema["example"]["series"]["price"]["unit"] == "EUR/MWh"
+    assert schema["examples"][0]["series"]["price"]["unit"] == "EUR/MWh"
     entry = schema["properties"]["flex-model"]["items"]["properties"]
     assert {"name", "soc-at-start"} <= entry.keys()
     assert not {"sensor", "asset"} & entry.keys()

@@ -12,7 +12,7 @@ class Shape(BaseModel):
 
 
 def example(**fields: Any) -> ConfigDict:
-    """The configuration of a shape with an example; underscores in names stand for themselves, see `kebab`."""
+    """The configuration of a shape, or of what is sent, with an example."""
     return ConfigDict(json_schema_extra={"examples": [fields]})
 
 

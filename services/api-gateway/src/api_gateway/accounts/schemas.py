@@ -1,6 +1,6 @@
 """Accounts on the wire."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
@@ -10,11 +10,15 @@ from api_gateway.shapes import Shape, example
 
 
 class AccountPost(Input):
+    model_config = example(name="Toy Account", consultancy_account_id=None)
+
     name: Name
     consultancy_account_id: Id | None = None
 
 
 class AccountPatch(Input):
+    model_config = example(name="Toy Account", primary_color="#1a3443", attributes={"region": "north"})
+
     name: Name = absent()
     primary_color: Color | None = None
     secondary_color: Color | None = None
@@ -32,23 +36,26 @@ class AccountQuery(Page):
     role: Text | None = None
 
 
+EXAMPLE: dict[str, Any] = {
+    "account_roles": [{"id": 1, "name": "MDC"}],
+    "attributes": "{}",
+    "consultancy_account_id": None,
+    "id": 1,
+    "logo_url": None,
+    "name": "Toy Account",
+    "plan_id": None,
+    "primary_color": "#1a3443",
+    "secondary_color": None,
+}
+
+
 class RoleOfAccount(Shape):
     id: int
     name: str
 
 
 class Account(Shape):
-    model_config = example(
-        account_roles=[{"id": 1, "name": "MDC"}],
-        attributes="{}",
-        consultancy_account_id=None,
-        id=1,
-        logo_url=None,
-        name="Toy Account",
-        plan_id=None,
-        primary_color="#1a3443",
-        secondary_color=None,
-    )
+    model_config = example(**EXAMPLE)
 
     account_roles: list[RoleOfAccount]
     attributes: str = Field(description="JSON, as text.")
@@ -62,9 +69,13 @@ class Account(Shape):
 
 
 class AccountAnswer(Account):
+    model_config = example(**EXAMPLE, status=200)
+
     status: int
 
 
 class AccountWithCounts(Account):
+    model_config = example(**EXAMPLE, asset_count=3, user_count=1)
+
     asset_count: int
     user_count: int

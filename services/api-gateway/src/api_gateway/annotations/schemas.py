@@ -11,6 +11,10 @@ AnnotationType = Literal["alert", "holiday", "label", "feedback", "warning", "er
 
 
 class AnnotationPost(Input):
+    model_config = example(
+        content="Maintenance", start="2026-11-22T08:00:00+01:00", end="2026-11-22T10:00:00+01:00", type="label"
+    )
+
     content: Annotated[Text, Field(min_length=1, max_length=1024)]
     start: Moment
     end: Moment

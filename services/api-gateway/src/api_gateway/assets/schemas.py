@@ -34,6 +34,8 @@ ExternalId = Annotated[Text, Field(max_length=255)]
 
 
 class AssetPatch(Input):
+    model_config = example(name="battery", flex_model={"soc-max": "450 kWh", "power-capacity": "500 kVA"})
+
     name: Name = absent()
     description: Description | None = None
     generic_asset_type_id: Id = absent()
@@ -49,6 +51,8 @@ class AssetPatch(Input):
 
 
 class AssetPost(AssetPatch):
+    model_config = example(name="battery", generic_asset_type_id=5, latitude=52.374, longitude=4.88969)
+
     name: Name
     generic_asset_type_id: Id
     account_id: Id | None = None
@@ -89,11 +93,15 @@ class CopyQuery(Query):
 
 
 class DefaultView(Input):
+    model_config = example(default_asset_view="Graphs", use_as_default=True)
+
     default_asset_view: VIEWS
     use_as_default: bool = True
 
 
 class LegendPlace(Input):
+    model_config = example(keep_legends_below_graphs=True)
+
     keep_legends_below_graphs: bool
 
 

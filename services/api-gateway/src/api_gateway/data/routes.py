@@ -73,7 +73,12 @@ async def post_data(sensor: Feedable, here: Here, request: Request) -> Response:
     return await passed_on(sensor, here, request, f"/internal/sensors/{sensor['id']}/data")
 
 
-@router.post("/data/upload", summary="Upload sensor data by file.", openapi_extra={"requestBody": UPLOAD})
+@router.post(
+    "/data/upload",
+    response_model=Stored,
+    summary="Upload sensor data by file.",
+    openapi_extra={"requestBody": UPLOAD},
+)
 @names_fields_under(COMBINED)
 async def upload_data(sensor: Feedable, here: Here, request: Request) -> Response:
     return await passed_on(sensor, here, request, f"/internal/sensors/{sensor['id']}/data/upload")

@@ -28,6 +28,8 @@ class DataQuery(Query):
 class DataPost(Input):
     """What is posted; the ingest service reads it, this describes it."""
 
+    model_config = example(start="2026-11-22T00:00:00+01:00", duration="PT45M", values=[2.15, 3, None], unit="kW")
+
     start: Moment
     duration: Span
     values: list[float | None] | float = Field(description="One value per step of the duration; null where unknown.")
@@ -42,6 +44,8 @@ class DataPost(Input):
 
 class DataDeletion(Input):
     """Which data to delete; left out: all."""
+
+    model_config = example(start="2026-11-22T00:00:00+01:00", until="2026-11-23T00:00:00+01:00")
 
     source: Id | None = None
     start: Moment | None = None
@@ -153,22 +157,3 @@ class Figures(Shape):
     )
 
     status: int
-
-
-UPLOAD: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["uploaded-files"],
-                "properties": {
-                    "uploaded-files": {"type": "array", "items": {"type": "string", "format": "binary"}},
-                    "belief-time-measured-instantly": {"type": "boolean"},
-                    "unit": {"type": "string"},
-                },
-            }
-        }
-    },
-}
-"""Files of values, and how they are to be understood; the ingest service reads them."""

@@ -54,6 +54,8 @@ class ForecastConfig(KebabInput):
 
 
 class ForecastPost(KebabInput):
+    model_config = example(start="2026-11-22T00:00:00+01:00", duration="P1D")
+
     start: Moment | None = None
     end: Moment | None = None
     duration: Span | None = None

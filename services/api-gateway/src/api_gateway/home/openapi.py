@@ -1,52 +1,16 @@
-"""The OpenAPI document: what FastAPI knows of the routes, with our errors and the shapes of bodies passed on unread."""
+"""The OpenAPI document: what FastAPI knows of the routes, with permissions, every error, examples and links."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
-ERRORS = {
-    "400": "The request cannot be understood.",
-    "401": "The token is missing, unknown, expired or revoked.",
-    "403": "The caller may not do this.",
-    "404": "There is no such thing.",
-    "413": "The body is too large.",
-    "415": "The body is not of the right kind.",
-    "422": "Something in the request is wrong; the message names the fields.",
-    "429": "Too many requests; Retry-After says when to try again.",
-    "503": "A part is away for the moment; Retry-After says when to try again.",
-}
-ERROR = {
-    "type": "object",
-    "required": ["status"],
-    "properties": {
-        "message": {"description": "A sentence, or sentences by field."},
-        "errors": {"type": "array", "items": {"type": "string"}},
-        "result": {"type": "string"},
-        "status": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
-    },
-}
-PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457.",
-    "required": ["title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What is wrong, in a sentence."},
-        "instance": {"type": "string"},
-        "fields": {"type": "object", "description": "Sentences by field, nested like the request."},
-        "request_id": {"type": "string"},
-    },
-}
+from api_gateway.auth.access import Public, Requirement
+from api_gateway.home import described
+
 METHODS = ("get", "post", "put", "patch", "delete")
-TOKEN = {
-    "type": "apiKey",
-    "in": "header",
-    "name": "Authorization",
-    "description": "The token from `POST /api/requestAuthToken`, bare or after `Bearer`.",
-}
+SCHEMAS = "#/components/schemas/"
 
 
 def document(app: FastAPI) -> None:
@@ -55,27 +19,55 @@ def document(app: FastAPI) -> None:
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
-            described = describe()
-            components = described.setdefault("components", {})
-            schemas = components.setdefault("schemas", {})
-            for path, operation in operations(described):
-                hoist(operation, schemas)
-                add_errors(path, operation)
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
-            schemas |= {"Error": ERROR, "Problem": PROBLEM}
-            components["securitySchemes"] = {"Token": TOKEN}
-            described["security"] = [{"Token": []}]
-            app.openapi_schema = described
+            app.openapi_schema = completed(describe(), routes_of(app))
         return app.openapi_schema
 
     app.openapi = complete  # type: ignore[method-assign]
 
 
-def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every operation with its path."""
-    for path, methods in described["paths"].items():
-        yield from ((path, methods[method]) for method in METHODS if method in methods)
+def completed(document: dict[str, Any], routes: dict[tuple[str, str], Any]) -> dict[str, Any]:
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for path, method, operation in operations(document):
+        route = routes[path, method]
+        operation["operationId"] = route.name
+        hoist(operation, schemas)
+        add_permission(operation, route)
+        add_idempotency(method, operation)
+        add_errors(path, method, operation)
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas |= {"Error": described.ERROR, "Problem": described.PROBLEM}
+    components["securitySchemes"] = described.SECURITY
+    add_examples(document, schemas)
+    add_links(document)
+    document["info"] |= described.INFO
+    used = {tag for _, _, operation in operations(document) for tag in operation["tags"]}
+    document["tags"] = [{"name": name, "description": text} for name, text in described.TAGS.items() if name in used]
+    return document
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every operation with its path and method."""
+    for path, methods in document["paths"].items():
+        yield from ((path, method, methods[method]) for method in METHODS if method in methods)
+
+
+def routes_of(app: FastAPI) -> dict[tuple[str, str], Any]:
+    """The routes as the application really has them, those of included routers too, by path and method."""
+    found: dict[tuple[str, str], Any] = {}
+    for route in app.routes:
+        contexts = getattr(route, "effective_route_contexts", None)
+        own = [route] if isinstance(route, APIRoute) else []
+        for one in own if contexts is None else contexts():
+            found |= {(one.path_format, method.lower()): one for method in one.methods or ()}
+    return found
+
+
+def requirements(dependant: Any) -> list[Requirement]:
+    """What a route demands of its caller."""
+    inner = [one for dependency in dependant.dependencies for one in requirements(dependency)]
+    return [dependant.call, *inner] if isinstance(dependant.call, Requirement) else inner
 
 
 def hoist(node: Any, schemas: dict[str, Any]) -> None:
@@ -91,11 +83,106 @@ def hoist(node: Any, schemas: dict[str, Any]) -> None:
             hoist(item, schemas)
 
 
-def add_errors(path: str, operation: dict[str, Any]) -> None:
+def add_permission(operation: dict[str, Any], route: Any) -> None:
+    """Who is asked to log in, and how; on what, is in the policy."""
+    public = any(isinstance(one, Public) for one in requirements(route.dependant))
+    operation["security"] = [] if public else [{name: []} for name in described.SECURITY]
+
+
+def add_idempotency(method: str, operation: dict[str, Any]) -> None:
+    if method == "post" and operation["security"]:
+        operation.setdefault("parameters", []).append(described.IDEMPOTENCY_KEY)
+
+
+def add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
+    """Every error that the operation can answer, each where it can happen."""
     kind, schema = ("problem+json", "Problem") if path.startswith("/api/v1/") else ("json", "Error")
-    content = {f"application/{kind}": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    content = {f"application/{kind}": {"schema": {"$ref": SCHEMAS + schema}}}
     responses = operation["responses"]
-    for status, description in ERRORS.items():
-        known = responses.get(status, {})
-        if status == "422" or "content" not in known:
-            responses[status] = {"description": known.get("description") or description, "content": content}
+    if "content" in responses.get("422", {}) and "ValidationError" in str(responses["422"]):
+        del responses["422"]
+    for status in sorted(possible_errors(path, method, operation) | responses.keys()):
+        known = responses.setdefault(status, {})
+        if status in described.ERRORS:
+            known["description"] = known.get("description") or described.ERRORS[status]
+            if "content" not in known:
+                known["content"] = content
+            elif status == "422":
+                # What failed to be computed has a shape of its own; what was asked wrongly is answered as everywhere.
+                own = known["content"]["application/json"]["schema"]
+                known["content"]["application/json"] = {"schema": {"anyOf": [own, {"$ref": SCHEMAS + schema}]}}
+            known |= {"headers": described.HEADERS[status]} if status in described.HEADERS else {}
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def possible_errors(path: str, method: str, operation: dict[str, Any]) -> set[str]:
+    parameters = {one["name"] for one in operation.get("parameters", [])}
+    found = {"503"}
+    if operation["security"]:
+        found |= {"401", "403"}
+    if "{" in path or "page" in parameters:
+        found.add("404")
+    if parameters or "requestBody" in operation:
+        found.add("422")
+    if "requestBody" in operation:
+        found |= {"400", "408", "413", "415"}
+    if method == "post" and operation["security"]:
+        found |= {"408", "409", "413", "422"}
+    return found
+
+
+def add_examples(document: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Put an example beside every body, from the examples that its schema has."""
+    for _path, _method, operation in operations(document):
+        for body in (operation.get("requestBody", {}), *operation["responses"].values()):
+            for content in body.get("content", {}).values():
+                schema = content.get("schema", {})
+                if "example" not in content and "examples" not in content:
+                    example = example_of(schema, schemas)
+                    content |= {} if example is None else {"example": with_nulls(example, schema, schemas)}
+
+
+def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """The example of a schema, composed of those of its parts where it has none itself."""
+    if "$ref" in schema:
+        return example_of(schemas[schema["$ref"].removeprefix(SCHEMAS)], schemas)
+    for key in ("examples", "enum"):
+        if schema.get(key):
+            return schema[key][0]
+    for choices in (schema.get("anyOf"), schema.get("oneOf")):
+        if choices:
+            return example_of(choices[0], schemas)
+    if schema.get("type") == "array":
+        item = example_of(schema.get("items", {}), schemas)
+        return None if item is None else [item]
+    properties = {name: example_of(part, schemas) for name, part in schema.get("properties", {}).items()}
+    incomplete = any(properties.get(name) is None for name in schema.get("required", ()))
+    return None if incomplete else {name: value for name, value in properties.items() if value is not None} or None
+
+
+def with_nulls(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """The example with the nulls that FastAPI left out of it: of every field that must be there and may be null."""
+    if "$ref" in schema:
+        return with_nulls(example, schemas[schema["$ref"].removeprefix(SCHEMAS)], schemas)
+    for choice in schema.get("anyOf", ()):
+        if ("items" in choice) == isinstance(example, list):
+            return with_nulls(example, choice, schemas)
+    if isinstance(example, list):
+        return [with_nulls(item, schema.get("items", {}), schemas) for item in example]
+    if not isinstance(example, dict):
+        return example
+    parts = schema.get("properties", {})
+    nulls = dict.fromkeys(schema.get("required", ()))
+    return nulls | {name: with_nulls(value, parts.get(name, {}), schemas) for name, value in example.items()}
+
+
+def add_links(document: dict[str, Any]) -> None:
+    """Tell which operations go on with what another one made."""
+    by_id = {operation["operationId"]: (path, operation) for path, _method, operation in operations(document)}
+    for maker, (status, parameters, prefix) in described.MAKERS.items():
+        _path, operation = by_id[maker]
+        operation["responses"][status]["links"] = {
+            name: {"operationId": name, "parameters": parameters}
+            for name, (other, _operation) in by_id.items()
+            if other.startswith(prefix)
+        }

@@ -10,6 +10,7 @@ from api_gateway.answers import PROCESSED, Json
 from api_gateway.auth.access import Anyone
 from api_gateway.gateway import Here
 from api_gateway.home import pages
+from api_gateway.home.reference import reference
 from api_gateway.home.schemas import Readiness, Services, Versions
 from api_gateway.home.versions import API_VERSION, COMPATIBLE_VERSION, DOCUMENTATION, OWN_VERSION, SUNSET_VERSIONS
 from api_gateway.routing import WireRoute
@@ -30,7 +31,7 @@ async def home(here: Here) -> HTMLResponse:
 
 @router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
 async def documentation(request: Request) -> HTMLResponse:
-    return HTMLResponse(pages.reference(request.app.openapi()))
+    return HTMLResponse(reference(request.app.openapi()))
 
 
 @router.get("/api/", response_model=Versions, summary="List the versions of the API.")

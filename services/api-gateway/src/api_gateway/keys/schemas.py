@@ -30,6 +30,8 @@ Scopes = Annotated[
 
 
 class KeyPost(Input):
+    model_config = example(name="dashboard", scopes=["read"], expires_at="2027-11-22T00:00:00+01:00")
+
     name: Name
     scopes: Scopes
     expires_at: Moment | None = Field(None, description="When it ends; left out: when it is revoked.")
@@ -37,10 +39,14 @@ class KeyPost(Input):
 
 
 class KeyPatch(Input):
+    model_config = example(name="dashboard")
+
     name: Name
 
 
 class KeyLimit(Input):
+    model_config = example(limit=100)
+
     limit: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(description="None: as the platform is set.")
 
 

@@ -30,7 +30,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 @router.post(
     "",
     summary="Solve a problem that brings everything along.",
-    responses=RESPONSES,
+    responses=RESPONSES | {429: {}},
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": problem_schema()}}}},
 )
 async def optimize(

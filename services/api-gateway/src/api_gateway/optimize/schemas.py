@@ -87,7 +87,7 @@ def problem_schema() -> dict[str, Any]:
             "flex-context": context | {"description": "Prices and limits around the devices."},
             "series": {"type": "object", "additionalProperties": SERIES, "description": "Values over time, by name."},
         },
-        "example": EXAMPLE,
+        "examples": [EXAMPLE],
         "$defs": {f"Named{name}": definition for name, definition in inner.items()},
     }
 

@@ -12,6 +12,8 @@ Password = Annotated[Text, Field(max_length=LONGEST)]
 
 
 class PasswordChange(Input):
+    model_config = example(current_password="toy-password", new_password="correct horse battery")  # noqa: S106
+
     current_password: Password
     new_password: Password
     revoke_keys: bool = Field(False, description="Whether to revoke your API keys too.")

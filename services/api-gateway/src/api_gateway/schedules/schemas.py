@@ -18,6 +18,9 @@ def kebab(name: str) -> str:
     return name.replace("_", "-")
 
 
+WINDOW = {"start": "2026-11-22T07:00:00+01:00", "duration": "PT12H"}
+
+
 class Trigger(Input):
     """What both kinds of triggers have. Triggers are read by flexmodel; this describes them."""
 
@@ -32,12 +35,18 @@ class Trigger(Input):
 
 
 class SensorTrigger(Trigger):
+    model_config = example(
+        **WINDOW, **{"flex-model": {"soc-at-start": "225 kWh", "soc-max": "450 kWh", "power-capacity": "500 kW"}}
+    )
+
     flex_model: FlexModelEntry = Field(
         default=FlexModelEntry.model_construct(), description="How the device behind this sensor is flexible."
     )
 
 
 class AssetTrigger(Trigger):
+    model_config = example(**WINDOW, **{"flex-model": [{"sensor": 2, "soc-at-start": "225 kWh"}]})
+
     flex_model: list[FlexModelEntry] = Field(default=[], description="One entry per flexible device.")
     sequential: bool = Field(default=False, description="Plan one device after the other.")
 
@@ -48,16 +57,20 @@ class ScheduleQuery(Query):
     sign_convention: SIGNS = Field(default="consumption-positive", validation_alias="sign-convention")
 
 
+JOB = "364bfd06-c1fa-430b-8d25-8f5a547651fb"
+ACCEPTED = {
+    "message": "Request has been accepted for processing.",
+    "status": "ACCEPTED",
+    "job": JOB,
+    "schedule": JOB,
+    "job-url": f"/api/v3_0/jobs/{JOB}",
+}
+
+
 class Accepted(Shape):
     """The schedule is being computed: ask for the job, or for the schedule itself."""
 
-    model_config = example(
-        message="Request has been accepted for processing.",
-        status="ACCEPTED",
-        job="364bfd06-c1fa-430b-8d25-8f5a547651fb",
-        schedule="364bfd06-c1fa-430b-8d25-8f5a547651fb",
-        **{"job-url": "/api/v3_0/jobs/364bfd06-c1fa-430b-8d25-8f5a547651fb"},
-    )
+    model_config = example(**ACCEPTED)
 
     message: str
     status: str
@@ -67,6 +80,8 @@ class Accepted(Shape):
 
 
 class AcceptedForSensor(Accepted):
+    model_config = example(**ACCEPTED, **{"results-url": f"/api/v3_0/sensors/2/schedules/{JOB}"})
+
     results_url: str = Field(alias="results-url")
 
 

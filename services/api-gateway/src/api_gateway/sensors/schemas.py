@@ -32,6 +32,8 @@ SensorName = Annotated[Text, Field(min_length=1, max_length=120)]
 
 
 class SensorPatch(Input):
+    model_config = example(name="power", attributes={"meter": "M-42"})
+
     name: SensorName = absent()
     unit: Unit = absent()
     event_resolution: Resolution = absent()
@@ -40,6 +42,10 @@ class SensorPatch(Input):
 
 
 class SensorPost(SensorPatch):
+    model_config = example(
+        name="power", unit="kW", event_resolution="PT15M", timezone="Europe/Amsterdam", generic_asset_id=3
+    )
+
     name: SensorName
     unit: Unit
     event_resolution: Resolution

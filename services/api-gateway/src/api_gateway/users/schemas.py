@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
+from api_gateway.accounts.schemas import EXAMPLE as ACCOUNT
 from api_gateway.accounts.schemas import Account
 from api_gateway.fields import Email, Id, Input, Text, TimeZone, absent
 from api_gateway.paging import Page
@@ -13,12 +14,16 @@ Username = Annotated[Text, Field(min_length=1, max_length=255)]
 
 
 class UserPost(Input):
+    model_config = example(email="somebody@example.com", username="somebody")
+
     email: Email
     username: Username
     account_id: Id | None = None
 
 
 class UserPatch(Input):
+    model_config = example(timezone="Europe/Amsterdam", flexmeasures_roles=["account-admin"])
+
     email: Email = absent()
     username: Username = absent()
     active: bool = absent()
@@ -71,7 +76,7 @@ class UserAnswer(User):
 
 
 class UserInList(PlainUser):
-    model_config = example(**EXAMPLE, flexmeasures_roles=["account-admin"])
+    model_config = example(**EXAMPLE, flexmeasures_roles=["account-admin"], account=ACCOUNT)
 
     flexmeasures_roles: list[str] = Field(description="Roles by name.")
     account: Account

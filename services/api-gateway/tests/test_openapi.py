@@ -1,0 +1,119 @@
+"""The OpenAPI document: valid, complete, and true about who must log in."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+from api_gateway.home.openapi import SCHEMAS, operations
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+PUBLIC = {
+    "versions", "services", "ready", "list_types", "request_token", "log_in", "ask_for_link",
+}  # fmt: skip
+"""Operations for which nobody has to log in."""
+ERRORS = {"400", "401", "403", "404", "408", "409", "413", "415", "422", "429", "503"}
+
+
+@pytest.fixture
+def document(house: Any) -> Any:
+    return house.app.openapi()
+
+
+def operations_of(document: Any) -> Iterator[tuple[str, Any]]:
+    for path, method, operation in operations(document):
+        yield f"{method.upper()} {path}", operation
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from references(item)
+
+
+def contents(operation: Any) -> Iterator[tuple[str, str, Any]]:
+    """Everything the operation sends or receives: what it is, its media type, and its description."""
+    bodies = {"request": operation.get("requestBody", {})} | operation["responses"]
+    for name, body in bodies.items():
+        for media_type, content in body.get("content", {}).items():
+            yield name, media_type, content
+
+
+def test_the_document_is_valid(document: Any) -> None:
+    OpenAPIV31SpecValidator(document).validate()
+    assert document["openapi"].startswith("3.1")
+    # Unlike the validator, look wherever something refers to something.
+    schemas = document["components"]["schemas"]
+    assert {reference.removeprefix(SCHEMAS) for reference in references(document)} <= schemas.keys()
+    assert "$defs" not in str(document)
+
+
+def test_what_is_read_elsewhere_is_described_too(document: Any) -> None:
+    data = document["paths"]["/api/v3_0/sensors/{id}/data"]["get"]
+    assert {"start", "duration", "unit", "source-type"} <= {parameter["name"] for parameter in data["parameters"]}
+    assert "soc-at-start" in document["components"]["schemas"]["FlexModelEntry"]["properties"]
+    without = {
+        name for name, one in operations_of(document) if name[:2] in ("PO", "PA", "PU") and "requestBody" not in one
+    }
+    assert without == {"POST /api/v3_0/assets/{id}/copy", "PATCH /api/v3_0/users/{id}/password-reset"}
+
+
+def test_every_operation_can_be_told_apart_and_found(document: Any) -> None:
+    found = dict(operations_of(document))
+    ids = [operation["operationId"] for operation in found.values()]
+    assert len(set(ids)) == len(ids) > 60
+    assert all(name.islower() and name.isidentifier() for name in ids)
+    described = {tag["name"] for tag in document["tags"] if tag["description"]}
+    assert {tag for operation in found.values() for tag in operation["tags"]} == described
+    assert all(operation["summary"].endswith(".") for operation in found.values())
+
+
+def test_every_operation_says_who_may(document: Any) -> None:
+    free = {operation["operationId"] for _, operation in operations_of(document) if not operation["security"]}
+    assert free == PUBLIC
+    for name, operation in operations_of(document):
+        assert operation["security"] in ([], [{way: []} for way in document["components"]["securitySchemes"]]), name
+        assert bool(operation["security"]) == ("401" in operation["responses"])
+
+
+def test_every_error_is_described(document: Any) -> None:
+    for name, operation in operations_of(document):
+        for status, response in operation["responses"].items():
+            assert response["description"], (name, status)
+            if status in ERRORS:
+                kind = "application/problem+json" if " /api/v1/" in name else "application/json"
+                assert kind in response["content"] or status == "422", (name, status)
+        if "requestBody" in operation:
+            assert operation["responses"].keys() >= {"400", "413", "415", "422"}, name
+
+
+def test_everything_has_an_example_that_fits(document: Any) -> None:
+    wrong = []
+    for name, operation in operations_of(document):
+        for body, media_type, content in contents(operation):
+            if media_type == "multipart/form-data":
+                continue
+            examples = [one["value"] for one in content.get("examples", {}).values()]
+            examples += [content["example"]] if "example" in content else []
+            if not examples:
+                wrong.append(f"{name} {body} has none")
+            schema = content.get("schema", {}) | {"components": document["components"]}
+            for example in examples:
+                problems = jsonschema.Draft202012Validator(schema).iter_errors(example)
+                wrong += [f"{name} {body}: {problem.message}" for problem in problems]
+    assert not wrong
+
+
+async def test_the_documentation_needs_nothing_from_elsewhere(house: Any) -> None:
+    page = (await house.guest().get("/docs")).text
+    assert "<script" not in page
+    assert not re.search(r"""(?:src|href|url|import|action)\s*[=(]\s*["']?(?:https?:)?//""", page)
+    for name, operation in operations_of(house.app.openapi()):
+        assert name.split()[1] in page
+        assert operation["operationId"] in page
