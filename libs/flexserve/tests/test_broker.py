@@ -137,6 +137,27 @@ async def test_a_task_that_fails_is_logged_and_not_repeated(
     assert REGISTRY.get_sample_value("flexmesh_job_seconds_count", {"queue": "burn", "outcome": "failed"})
 
 
+async def test_a_task_that_tells_of_a_failed_job_counts_as_failed(
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any
+) -> None:
+    tried = Seen()
+
+    @broker_app.task(name="taste")
+    def taste(job: str) -> str:
+        tried.add(job)
+        return job
+
+    publisher = publisher_for(broker_app)
+    worker = worker_for(broker_app, "taste")
+    for state in ("FAILED", "FINISHED"):
+        await publisher.publish("taste", {"job": state})
+    await tried.wait(2)
+    assert worker.stop(grace=5)
+    for outcome in ("failed", "done"):
+        labels = {"queue": "taste", "outcome": outcome}
+        assert REGISTRY.get_sample_value("flexmesh_job_seconds_count", labels) == 1
+
+
 async def test_a_task_whose_part_is_away_is_tried_again(
     broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any
 ) -> None:

@@ -15,6 +15,8 @@ log = logs.get(__name__)
 
 SENT_AT = "flexmesh_sent_at"
 """The header with the Unix time at which a message was published."""
+FAILED = "FAILED"
+"""The state of a job that was worked on and came to nothing."""
 
 
 class MessageTask(Task):  # type: ignore[misc]
@@ -38,7 +40,9 @@ class MessageTask(Task):  # type: ignore[misc]
             metrics.job(self.name) as outcome,
         ):
             try:
-                self.run(*args, **kwargs)
+                # A task may return the state in which it left its job.
+                if self.run(*args, **kwargs) == FAILED:
+                    outcome.value = "failed"
             except CancelledError:
                 outcome.value = "returned"
                 log.info("the job goes back to the queue because this worker stops")

@@ -49,10 +49,11 @@ def make_tasks(app: BrokerApp, store: Store, loop: Loop, settings: SchedulerSett
     handler = make_handler(settings)
 
     @app.task(name=QUEUE)  # type: ignore[untyped-decorator]
-    def schedule(job: str) -> None:
+    def schedule(job: str) -> str | None:
         state = loop.call(running.run(store, UUID(job), handler, on_failure=tell_failure))
         if state is not None:
             SCHEDULES.labels(state).inc()
+        return state
 
 
 def make_handler(settings: SchedulerSettings) -> running.Handler:
