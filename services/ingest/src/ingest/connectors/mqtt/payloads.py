@@ -52,6 +52,9 @@ def content_of(payload: bytes | None) -> Any:
     try:
         return from_json(payload)
     except ValueError as error:
+        text = payload.decode(errors="replace").strip() if len(payload) <= SHOWN else ""
+        if json_answers.NUMBER.fullmatch(text):  # as devices write them, for example +1.5
+            return text
         raise NotFetched(f"It is neither a number nor JSON: {str(error)[:100]}.") from None
 
 

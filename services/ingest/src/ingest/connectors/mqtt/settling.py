@@ -55,6 +55,7 @@ class Settling:
             await self.listening.deliver([Fetched(mapped.name, bounds[:-1], values, mapped.unit, now, resolution)])
         async with self.intake.adding, self.listening.store.transaction() as con:
             if self.intake.came.get(due.key, until) < until:
+                self._next.pop(due)
                 return  # a reading came for an event that has just been made
             await repository.advance(con, self.listening.connector, due, until)
             await repository.forget(con, self.listening.connector, due.key, self._horizon(mapped, until, now))
@@ -77,7 +78,8 @@ class Settling:
         if mapped.series.meaning == "counter" and len(times):
             over = min(over, moment_of(times[-1]))
         *bounds, following = ticks(first, max(first, over) + MICROSECOND, resolution, zone)
-        self._next[due] = max(moment_of(following) + PATIENCE, now + resolution / LOOKS)
+        following_over = moment_of(following) + PATIENCE
+        self._next[due] = following_over if following_over > now else now + resolution / LOOKS
         found = np.array(bounds)
         return found, values_of(mapped.series.meaning, found, times, readings, gap)
 
