@@ -270,11 +270,10 @@ class World:
 
     async def ask(self, row: Row, place: str, token: str | None, **options: Any) -> httpx.Response:
         """The answer to the request of this line about something of this place's owner."""
-        if place not in self.lasting:
-            self.lasting[place] = await self.things_of(place)
-        # What one person deletes is not missed by the next.
-        things = self.lasting.pop(place) if row.method == "DELETE" else self.lasting[place]
-        ids = {"id": things.get(row.about), "uuid": things["job"], "job": things["job"]}
+        things = await self.things(place)
+        if row.method == "DELETE":  # What one person deletes is not missed by the next.
+            del self.lasting[place]
+        ids = {"id": things.get(row.about), "uuid": things["job"], "job": things.get(row.about, things["job"])}
         path = row.path.format(**ids)
         async with self.house.guest(token) as client:
             client.cookies.update(options.pop("cookies", {}))
@@ -300,6 +299,7 @@ class World:
                 con, queue="schedule", request=request, account_id=account, asset_id=things["asset"]
             )
             things["job"] = str(job)
+            things["upload"] = str(await jobs.create(con, queue="ingest", request={}, account_id=account))
             if account is not None:
                 things |= await self.user_of(con, account, name)
         return things

@@ -167,6 +167,7 @@ async def test_posts_are_passed_on(house: Any, toy: Any, add_site: Any) -> None:
     assert path == f"/internal/sensors/{power}/data/upload"
     assert headers["content-type"].startswith("multipart/form-data; boundary=")
     assert b"event_start,event_value" in sent
+    assert headers["content-length"] == str(len(sent))
 
 
 async def test_refusals_of_ingest_become_ours(house: Any, toy: Any, add_site: Any) -> None:

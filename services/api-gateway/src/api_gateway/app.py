@@ -24,6 +24,8 @@ from api_gateway.audit.routes import router as audit
 from api_gateway.auth.routes import router as auth
 from api_gateway.charts.routes import router as charts
 from api_gateway.data.routes import router as data
+from api_gateway.data.uploads import many as uploads_of_many
+from api_gateway.data.uploads import router as uploads
 from api_gateway.errors import envelope
 from api_gateway.events.feed import Feed
 from api_gateway.events.routes import router as events
@@ -109,7 +111,7 @@ def version_3() -> APIRouter:
     """Everything below `/api/v3_0`."""
     router = APIRouter(prefix=f"/api/{API_VERSION}")
     # Routes are tried in this order, so those that machines ask all day come first.
-    for noun in (data, schedules, job_routes, sensors, assets, forecasts, annotations, audit, charts, sources):
+    for noun in (data, uploads, schedules, job_routes, sensors, assets, forecasts, annotations, audit, charts, sources):
         router.include_router(noun)
     for noun in (users, accounts):
         router.include_router(noun)
@@ -119,7 +121,7 @@ def version_3() -> APIRouter:
 def version_1() -> APIRouter:
     """Everything below `/api/v1`: what `/api/v3_0` does not have."""
     router = APIRouter(prefix="/api/v1")
-    for noun in (optimize, explanations, events, sessions, passwords, tokens, keys):
+    for noun in (uploads_of_many, optimize, explanations, events, sessions, passwords, tokens, keys):
         router.include_router(noun)
     return router
 

@@ -1,4 +1,4 @@
-"""`/sensors/{id}/data` and what is derived from it: values, uploads, statistics, status."""
+"""`/sensors/{id}/data` and what is derived from it: values, statistics, status."""
 
 import json
 from typing import Annotated, Any
@@ -16,7 +16,6 @@ from api_gateway.auth.access import Access, Found, unknown_data_sensor
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.data import reading, repository
 from api_gateway.data.schemas import (
-    UPLOAD,
     DataDeletion,
     DataPost,
     DataQuery,
@@ -71,17 +70,6 @@ async def get_data(
 @names_fields_under(COMBINED)
 async def post_data(sensor: Feedable, here: Here, request: Request) -> Response:
     return await passed_on(sensor, here, request, f"/internal/sensors/{sensor['id']}/data")
-
-
-@router.post(
-    "/data/upload",
-    response_model=Stored,
-    summary="Upload sensor data by file.",
-    openapi_extra={"requestBody": UPLOAD},
-)
-@names_fields_under(COMBINED)
-async def upload_data(sensor: Feedable, here: Here, request: Request) -> Response:
-    return await passed_on(sensor, here, request, f"/internal/sensors/{sensor['id']}/data/upload")
 
 
 async def passed_on(sensor: Found, here: Gateway, request: Request, path: str) -> Response:

@@ -1,0 +1,129 @@
+"""Files of values: passed on to the ingest service as they come, and what became of those that it stores later."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from flexmodel.errors import Invalid, NotFound
+from flexserve.siblings import Answer
+from starlette.responses import Response
+
+from api_gateway.answers import Json, Rejected, fields_under, forbidden, unprocessable_field
+from api_gateway.auth.access import Access, Caller, Found, LoggedIn
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Owner, Scope, Thing, may
+from api_gateway.data.upload_schemas import UPLOAD, AcceptedUpload, KeptUpload, StoredUpload, UploadReport
+from api_gateway.gateway import Gateway, Here
+from api_gateway.jobs import access, wording
+from api_gateway.jobs.repository import progress_of
+from api_gateway.problems import ProblemRoute
+from api_gateway.routing import DEFAULT_PLACES, WireRoute, names_fields_under
+
+WHERE = "combined_sensor_data_upload"
+PLACES: dict[str, str | None] = dict.fromkeys(DEFAULT_PLACES, WHERE)
+KEPT = 202
+"""The status of the ingest service for files that it will store later."""
+QUEUE = "ingest"
+
+router = APIRouter(prefix="/sensors/{id}/data", tags=["Sensor data"], route_class=WireRoute)
+many = APIRouter(prefix="/data/upload", tags=["Sensor data"], route_class=ProblemRoute)
+
+
+def unknown_sensor(id: int) -> Rejected:
+    return unprocessable_field(WHERE, "id", f"No sensor found with ID {id}.")
+
+
+@router.post(
+    "/upload",
+    response_model=StoredUpload,
+    summary="Upload sensor data by file.",
+    responses={202: {"model": AcceptedUpload, "description": "The files are large: a job stores them."}},
+    openapi_extra={"requestBody": UPLOAD},
+)
+@names_fields_under(PLACES)
+async def upload_data(
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_sensor))], here: Here, request: Request
+) -> Response:
+    with fields_under(WHERE):
+        answer = await passed_on(here, request, sensor.caller, f"/internal/sensors/{sensor['id']}/data/upload")
+    if answer.status_code != KEPT:
+        return Response(answer.content, media_type="application/json")
+    job = answer.json()["job"]
+    body = {
+        "message": "Sensor data has been accepted for processing.",
+        "status": "ACCEPTED",
+        "job": job,
+        "job-url": f"/api/v3_0/jobs/{job}",
+    }
+    return Json(body, KEPT)
+
+
+@many.post(
+    "",
+    response_model=UploadReport,
+    summary="Upload data of many sensors by file.",
+    responses={202: {"model": KeptUpload, "description": "The files are large: a job stores them."}},
+    openapi_extra={"requestBody": UPLOAD},
+)
+async def upload_data_of_many(
+    caller: Annotated[Identity, Depends(LoggedIn(Scope.WRITE))], here: Here, request: Request
+) -> Response:
+    accounts = await feedable(here, caller)
+    if not accounts:
+        raise forbidden()
+    answer = await passed_on(here, request, caller, "/internal/data/upload", {"X-Flexmesh-Feedable": accounts})
+    if answer.status_code != KEPT:
+        return Response(answer.content, media_type="application/json")
+    return waiting(UUID(answer.json()["job"]), "QUEUED", wording.STATES["QUEUED"].format("Ingestion"))
+
+
+@many.get(
+    "/{job}",
+    response_model=UploadReport,
+    summary="Get what became of an upload that a job stores.",
+    responses={202: {"model": KeptUpload, "description": "It is not stored yet."}},
+)
+async def get_upload(job: str, caller: Caller, here: Here) -> Json:
+    async with here.store.connection() as con:
+        found = await access.find(con, job)
+        if found is None or found.queue != QUEUE or not await access.may_see(con, caller, found):
+            raise NotFound(f"There is no job {job} that stores an upload.")
+        progress = await progress_of(con, found.id)
+    if wording.STATUS_CODES[found.status] == 202:
+        return waiting(found.id, found.status, wording.message(found), progress)
+    if found.result is None:
+        raise Invalid({}, wording.message(found))
+    return Json(found.result)
+
+
+def waiting(job: UUID, status: str, message: str, progress: dict[str, Any] | None = None) -> Json:
+    where = f"/api/v1/data/upload/{job}"
+    body = {"job": str(job), "job-url": where, "status": status, "message": message}
+    return Json(body | ({"progress": progress} if progress else {}), KEPT, {"Location": where})
+
+
+async def passed_on(
+    here: Gateway, request: Request, caller: Identity, path: str, more: dict[str, str] | None = None
+) -> Answer:
+    """What the ingest service answers to the same body, of which no more than a piece is here at a time."""
+    told = {name: request.headers[name] for name in ("Content-Type", "Content-Length") if name in request.headers}
+    answer = await here.ingest.post(
+        path,
+        user=caller.user_id,
+        account=caller.account_id,
+        content=request.stream(),
+        headers=told | (more or {}),
+    )
+    if answer.status_code == KEPT:
+        here.work_waits()
+    return answer
+
+
+async def feedable(here: Gateway, caller: Identity) -> str:
+    """The accounts whose sensors the caller may feed, as the ingest service is told: ids, `public`, or `all`."""
+    async with here.store.connection() as con:
+        rows = await con.fetch("select id, consultancy_account_id from account order by id")
+    owners = {str(row["id"]): Owner(row["id"], row["consultancy_account_id"]) for row in rows}
+    owners["public"] = Owner(None)
+    allowed = [name for name, owner in owners.items() if may(caller, Action.FEED, Thing.SENSOR, owner)]
+    return "all" if len(allowed) == len(owners) else ",".join(allowed)
