@@ -1,12 +1,14 @@
-"""An ingest service over a real database, with a user who may send values."""
+"""An ingest service over a real database, with a user who may send values; and a server that connectors can ask."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from flexserve.siblings import USER_HEADER
 from flexstore import series
 from flexstore.store import Store
@@ -83,3 +85,60 @@ async def service(database_url: str) -> AsyncIterator[Service]:
     async with client:
         yield Service(store, client, user, asset, account)
     await store.close()
+
+
+@dataclass
+class Reply:
+    """How the provider answers one request."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    endless: bool = False
+    """Goes on sending the body for ever."""
+
+
+@dataclass
+class Provider:
+    """A server of somebody else's. It keeps what it was asked, and answers as it is told to; the last answer stays."""
+
+    url: str = ""
+    replies: list[Reply] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        query = dict(httpx.QueryParams(scope["query_string"].decode()))
+        self.asked.append({"path": scope["path"], "query": query, "headers": headers, "body": body})
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        await asyncio.sleep(reply.delay)
+        sent = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
+        await send({"type": "http.response.start", "status": reply.status, "headers": sent})
+        while reply.endless:
+            await send({"type": "http.response.body", "body": reply.body, "more_body": True})
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": reply.body})
+
+    def answer(self, body: bytes | str = b"", status: int = 200, **how: Any) -> None:
+        """One more answer."""
+        self.replies.append(Reply(body.encode() if isinstance(body, str) else body, status, **how))
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    provider = Provider()
+    config = uvicorn.Config(provider, host="127.0.0.1", port=0, lifespan="off", log_config=None)
+    config.timeout_graceful_shutdown = 1
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    provider.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    yield provider
+    server.should_exit = True
+    await serving

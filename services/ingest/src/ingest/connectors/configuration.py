@@ -9,7 +9,6 @@ from pydantic import SecretStr, ValidationError
 
 from ingest.connectors.kinds import AnyKind, Settings
 
-
 SENTENCES = {"missing": "It must be given.", "extra_forbidden": "There is no such setting."}
 
 

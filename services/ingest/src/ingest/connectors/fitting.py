@@ -1,12 +1,12 @@
 """What was fetched as beliefs about a sensor: in its unit, at its resolution, on its clock."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 from flexmodel.errors import Invalid
-from flexmodel.time import instant, moment_of
+from flexmodel.time import instant
 from flexstore.series import Beliefs
 
 from ingest.connectors.kinds import Fetched
@@ -82,13 +82,13 @@ def at_resolution(rows: pl.DataFrame, lasting: timedelta, sensor: Sensor) -> pl.
 
 def check_starts(starts: pl.Series, tick: timedelta, sensor: Sensor) -> None:
     """Refuse what does not start on the sensor's clock."""
-    times = starts.to_numpy()
+    first = starts[0]
     # Within a day the clock ticks evenly, so that one start stands for all that are a number of ticks away from it.
-    uneven = (
-        times if tick >= timedelta(days=1) else times[(times - times[0]) % np.timedelta64(tick) != np.timedelta64(0)]
-    )
-    for time in (times[0], *uneven):
-        check_clock(moment_of(time), tick, sensor.zone)
+    uneven = starts
+    if tick < timedelta(days=1):
+        uneven = starts.filter((starts - first).dt.total_microseconds() % (tick // MICROSECOND) != 0)
+    for start in (first, *uneven):
+        check_clock(start.replace(tzinfo=UTC), tick, sensor.zone)
 
 
 def repeated(rows: pl.DataFrame, times: int, sensor: Sensor) -> pl.DataFrame:

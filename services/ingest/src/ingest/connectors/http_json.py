@@ -21,6 +21,7 @@ from ingest.connectors.web import Answer
 
 LONGEST_PATH = 500
 SECRET_NAME = re.compile(r"(?i)^key$|api[-_]?key|access[-_]?key|token|secret|passw|auth|appid|subscription-key|cookie")
+HEADER_NAME = re.compile(r"[A-Za-z0-9-_]+")
 CATCHES_UP = timedelta(days=7)
 
 
@@ -68,6 +69,8 @@ def check_secret_is_apart(name: str, value: str) -> None:
 
 def check_headers(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name) or not (value.isascii() and value.isprintable()):
+            raise ValueError(f"'{name}' and what it says cannot be a header: only plain letters, figures and signs can")
         check_secret_is_apart(name, value)
     return headers
 
