@@ -420,6 +420,8 @@ class IdempotencyKey(SQLModel, table=True):
     status: int | None = None
     """Empty while the first request is still being answered."""
     body: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    location: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    """The header of that name."""
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()"), index=True))
 
 

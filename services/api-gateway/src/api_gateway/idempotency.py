@@ -18,7 +18,7 @@ LOGINS = frozenset({"/api/requestAuthToken", "/api/v1/session"})
 BEGIN = """
 insert into idempotency_key as k (user_id, key, request_hash) values ($1, $2, $3)
 on conflict (user_id, key) do update
-    set request_hash = excluded.request_hash, created_at = now(), status = null, body = null
+    set request_hash = excluded.request_hash, created_at = now(), status = null, body = null, location = null
     where k.created_at < now() - interval '1 day' or (k.status is null and k.created_at < now() - interval '5 minutes')
 returning true
 """
@@ -51,8 +51,9 @@ async def once(request: Request, handle: Handle) -> Response:
     if 200 <= answer.status_code < 300:
         async with store.connection() as con:
             await con.execute(
-                "update idempotency_key set status = $3, body = $4 where user_id = $1 and key = $2",
+                "update idempotency_key set status = $3, body = $4, location = $5 where user_id = $1 and key = $2",
                 user_id, key, answer.status_code, answer.kept if isinstance(answer, ShownOnce) else bytes(answer.body),
+                answer.headers.get("location"),
             )  # fmt: skip
     else:
         await forget(store, user_id, key)
@@ -81,13 +82,13 @@ async def user_of(con: Any, request: Request) -> int | None:
 async def before(con: Any, user_id: int, key: str, request_hash: bytes) -> Response:
     """What was answered to the request that came first with this key."""
     row = await con.fetchrow(
-        "select request_hash, status, body from idempotency_key where user_id = $1 and key = $2", user_id, key
+        "select request_hash, status, body, location from idempotency_key where user_id = $1 and key = $2", user_id, key
     )
     if row is None or (row["status"] is None and row["request_hash"] == request_hash):
         raise conflict("The same request is still being carried out. Please ask again in a moment.")
     if row["request_hash"] != request_hash:
         raise unprocessable({"headers": {HEADER: ["This key was used for another request. Choose a new one."]}})
-    headers = {"Idempotent-Replayed": "true"}
+    headers = {"Idempotent-Replayed": "true"} | ({"Location": row["location"]} if row["location"] else {})
     return Response(row["body"], row["status"], headers, media_type="application/json")
 
 

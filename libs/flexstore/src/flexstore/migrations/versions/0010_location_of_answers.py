@@ -1,0 +1,15 @@
+"""Where the answer to a request with an Idempotency-Key says that what it made can be found."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    op.add_column("idempotency_key", sa.Column("location", sa.Text()))
+
+
+def downgrade() -> None:
+    op.drop_column("idempotency_key", "location")
