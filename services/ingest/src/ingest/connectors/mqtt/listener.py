@@ -23,7 +23,7 @@ log = logs.get(__name__)
 
 CONNECTED = Gauge("flexmesh_mqtt_connections", "Brokers of MQTT that this process is connected to.")
 
-FIRST_WAIT, LONGEST_WAIT = 0.25, 10.0
+FIRST_WAIT, LONGEST_WAIT = 0.25, 5.0
 """Seconds between attempts to connect, or to store."""
 GIVE_UP_SECONDS = 60.0
 """A broker that is away for longer is a failure that is shown; it is tried again later."""

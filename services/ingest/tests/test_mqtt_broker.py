@@ -1,0 +1,331 @@
+"""Listening to a real broker: nothing acknowledged is lost when it, the database or the listener goes away."""
+
+import asyncio
+import ssl
+import subprocess
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flexmodel.errors import Unavailable
+from ingest.connectors.kinds import Fetched, Listening
+from ingest.connectors.listening import Ears
+from ingest.connectors.mqtt import listener as listener_module
+from ingest.connectors.mqtt.listener import Mqtt
+from ingest.connectors.mqtt.settings import MqttSettings
+from ingest.connectors.mqtt.subscription import Lost, Subscription, subscribed
+from ingest.connectors.web import NotFetched
+from ingest.data.repository import Sensor
+from ingest.storing import Storage
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+from pydantic import SecretStr
+
+GUEST = {"username": "guest", "password": "guest"}
+
+
+class Device:
+    """Publishes, and waits until the broker has what it published."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def publish(self, topic: str, *payloads: str | bytes, retain: bool = False) -> None:
+        client = Client(CallbackAPIVersion.VERSION2)
+        client.username_pw_set(**GUEST)
+        client.connect("127.0.0.1", self.port)
+        client.loop_start()
+        sent = [client.publish(topic, payload, qos=1, retain=retain) for payload in payloads]
+        for each in sent:
+            each.wait_for_publish(20)
+            assert each.is_published()
+        client.disconnect()
+        client.loop_stop()
+
+
+@pytest.fixture
+def device(mqtt_broker) -> Device:
+    return Device(mqtt_broker.mqtt_port)
+
+
+@pytest.fixture
+def settings(mqtt_broker) -> MqttSettings:
+    """Of a connector with a topic and a session that no other test has."""
+    name = uuid4().hex[:12]
+    series = {"power": {"topic": f"{name}/+/power", "unit": "W"}}
+    return MqttSettings(host="127.0.0.1", port=mqtt_broker.mqtt_port, client_id=name, series=series, **GUEST)
+
+
+def topic(settings: MqttSettings) -> str:
+    return settings.series["power"].topic.replace("+", "1")
+
+
+class Delivered:
+    """Takes values as the framework would, and can be told to be in trouble."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self.parts = 0
+        self.trouble = 0
+        self.blocked = asyncio.Event()
+        self.blocked.set()
+        self.asked = asyncio.Event()
+        self.came = asyncio.Event()
+
+    async def __call__(self, fetched: Sequence[Fetched]) -> None:
+        self.asked.set()
+        await self.blocked.wait()
+        if self.trouble:
+            self.trouble -= 1
+            raise Unavailable("database")
+        self.parts += 1
+        self.values += [value for each in fetched for value in each.values.tolist()]
+
+        self.came.set()
+
+    async def until(self, true: Callable[[list[float]], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not true(self.values):
+                self.came.clear()
+                await self.came.wait()
+
+
+@asynccontextmanager
+async def listening(settings: MqttSettings, delivered: Delivered) -> AsyncIterator["asyncio.Task[None]"]:
+    sensors = {"power": Sensor(1, "power", "W", timedelta(0), "UTC", 1)}
+    no_store: Any = Storeless()
+    task = asyncio.create_task(
+        Mqtt().listen(settings, Listening(1, sensors, delivered, no_store, private_addresses=True))
+    )
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class Storeless:
+    """Moments are delivered at once, so no readings are kept."""
+
+    def connection(self) -> Any:
+        raise Unavailable("database")
+
+
+async def open_session(settings: MqttSettings) -> None:
+    """Make the broker keep what is published from now on."""
+    async with subscribed(settings, private_addresses=True):
+        pass
+
+
+async def unacknowledged(settings: MqttSettings) -> list[bytes | None]:
+    """What the broker still keeps for us."""
+    async with subscribed(settings, private_addresses=True) as subscription:
+        try:
+            async with asyncio.timeout(0.3):
+                return [message.payload for message in await subscription.take()]
+        except TimeoutError:
+            return []
+
+
+async def test_messages_are_stored_and_then_acknowledged(settings, device):
+    await open_session(settings)
+    await asyncio.to_thread(device.publish, topic(settings), "1", "2", "3")
+    delivered = Delivered()
+    async with listening(settings, delivered):
+        await delivered.until(lambda values: len(values) == 3)
+        await asyncio.to_thread(device.publish, topic(settings), "4")
+        await delivered.until(lambda values: len(values) == 4)
+    assert sorted(delivered.values) == [1, 2, 3, 4]
+    assert await unacknowledged(settings) == []
+
+
+async def test_what_was_received_and_not_stored_comes_again(settings, device):
+    delivered = Delivered()
+    delivered.blocked.clear()
+    await open_session(settings)
+    await asyncio.to_thread(device.publish, topic(settings), "1", "2")
+    async with listening(settings, delivered):
+        await asyncio.wait_for(delivered.asked.wait(), 10)  # received, and about to be stored when it ends
+    assert delivered.values == []
+    again = Delivered()
+    async with listening(settings, again):
+        await again.until(lambda values: sorted(values) == [1, 2])
+
+
+async def test_while_the_database_is_away_nothing_is_acknowledged(settings, device):
+    delivered = Delivered()
+    delivered.trouble = 2
+    async with listening(settings, delivered):
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(device.publish, topic(settings), "1")
+        await delivered.until(lambda values: values == [1])
+    assert delivered.parts == 1
+    delivered.trouble = 1000
+    await asyncio.to_thread(device.publish, topic(settings), "2")
+    async with listening(settings, delivered):
+        delivered.asked.clear()
+        await asyncio.wait_for(delivered.asked.wait(), 10)
+    assert await unacknowledged(settings) == [b"2"]
+
+
+async def test_bad_messages_do_not_stop_the_stream(settings, device):
+    delivered = Delivered()
+    await open_session(settings)
+    bad = [b"x" * 10_000_000, b"[" * 500_000, b"NaN", b"", b"\xff\xfe\x00", b'{"a": 1}']
+    async with listening(settings, delivered):
+        await asyncio.to_thread(device.publish, topic(settings), *bad, "7")
+        await delivered.until(lambda values: values == [7])
+    assert await unacknowledged(settings) == []
+
+
+async def test_a_flood_is_stored_in_few_parts(settings, device):
+    delivered = Delivered()
+    await open_session(settings)
+    count = 1_500
+    await asyncio.to_thread(device.publish, topic(settings), *(str(i) for i in range(count)))
+    async with listening(settings, delivered):
+        await delivered.until(lambda values: len(set(values)) == count)
+    assert delivered.parts < count / 2
+
+
+async def test_retained_messages_without_a_time_are_left_alone(settings, device):
+    await asyncio.to_thread(device.publish, topic(settings), "5", retain=True)
+    delivered = Delivered()
+    async with listening(settings, delivered):
+        await asyncio.sleep(0.5)
+        await asyncio.to_thread(device.publish, topic(settings), "6")
+        await delivered.until(lambda values: values == [6])
+
+
+async def test_a_broker_that_does_not_want_us_says_why(settings):
+    with pytest.raises(NotFetched, match="does not let us in") as refused:
+        await open_session(settings.model_copy(update={"password": SecretStr("a secret")}))
+    assert not isinstance(refused.value, Lost)
+    assert "a secret" not in refused.value.message
+
+
+async def test_private_addresses_are_out_of_reach_unless_allowed(settings):
+    with pytest.raises(NotFetched, match="private address"):
+        async with subscribed(settings, private_addresses=False):
+            pass
+
+
+async def test_a_broker_that_stays_away_is_a_failure(settings, monkeypatch):
+    monkeypatch.setattr(listener_module, "GIVE_UP_SECONDS", 0.2)
+    nobody = settings.model_copy(update={"port": 1})
+    async with listening(nobody, Delivered()) as task:
+        with pytest.raises(Lost, match=r"127\.0\.0\.1 cannot be reached on port 1"):
+            await asyncio.wait_for(task, 10)
+
+
+async def test_two_that_share_a_name_take_it_from_one_another(settings):
+    """The broker lets one in at a time; the other notices."""
+    async with subscribed(settings, private_addresses=True) as first, subscribed(settings, private_addresses=True):
+        with pytest.raises(Lost):
+            await asyncio.wait_for(first.take(), 10)
+
+
+async def test_a_restart_of_the_broker_loses_nothing(settings, device, mqtt_broker, monkeypatch):
+    monkeypatch.setattr(listener_module, "LONGEST_WAIT", 0.5)
+    delivered = Delivered()
+    async with listening(settings, delivered):
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(device.publish, topic(settings), *(str(i) for i in range(50)))
+        await asyncio.to_thread(mqtt_broker.stop)
+        await asyncio.to_thread(mqtt_broker.start)
+        await asyncio.to_thread(device.publish, topic(settings), *(str(i) for i in range(50, 100)))
+        await delivered.until(lambda values: set(values) == set(range(100)))
+
+
+async def test_the_framework_keeps_it_listening(service, settings, device):
+    sensor = await service.add_sensor("kW", 0)
+    config = settings.model_dump(mode="json", exclude={"password"}, exclude_defaults=True)
+    async with service.store.transaction() as con:
+        number = await con.fetchval(
+            "insert into connector (account_id, kind, name, config, secrets, every)"
+            " values ($1, 'mqtt', 'meters', $2, $3, '5min') returning id",
+            service.account,
+            config,
+            {"password": "guest"},
+        )
+        await con.execute("insert into connector_sensor values ($1, 'power', $2)", number, sensor)
+    ears = asyncio.create_task(Ears(service.store, Storage(), private_addresses=True).run())
+    try:
+        async with asyncio.timeout(20):
+            while not await service.values(sensor):
+                await asyncio.to_thread(device.publish, topic(settings), "1500")
+                await asyncio.sleep(0.1)
+    finally:
+        ears.cancel()
+        await asyncio.gather(ears, return_exceptions=True)
+    assert set((await service.values(sensor)).values()) == {1.5}
+    async with service.store.connection() as con:
+        row = await con.fetchrow("select * from connector")
+    assert row["last_success_at"] is not None
+    assert (row["last_error"], row["claim"]) == (None, None)
+
+
+# --- encrypted
+
+
+@pytest.fixture
+def certificate(tmp_path) -> tuple[Path, Path]:
+    """A certificate of localhost that only itself vouches for, and its key."""
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key
+
+
+@pytest.fixture
+def encrypted_broker(certificate):
+    """Says yes to whoever connects over TLS and subscribes; the port it listens on."""
+    cert, key = certificate
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    loop = asyncio.new_event_loop()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while kind := await reader.readexactly(1):
+                body = await reader.readexactly((await reader.readexactly(1))[0])
+                if kind[0] >> 4 == 1:
+                    writer.write(b"\x20\x02\x00\x00")
+                elif kind[0] >> 4 == 8:
+                    writer.write(b"\x90\x03" + body[:2] + b"\x01")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0, ssl=context))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    yield server.sockets[0].getsockname()[1]
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    server.close()
+
+
+def encrypted(port: int, host: str, ca: str | None) -> MqttSettings:
+    return MqttSettings(host=host, port=port, tls=True, ca=ca, series={"power": {"topic": "a", "unit": "W"}})
+
+
+async def test_an_encrypted_connection_to_a_broker_that_is_who_it_says(encrypted_broker, certificate):
+    await open_session(encrypted(encrypted_broker, "localhost", certificate[0].read_text()))
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_a_broker_that_nobody_vouches_for_is_not_told_the_password(encrypted_broker, certificate, host):
+    ca = certificate[0].read_text() if host == "127.0.0.1" else None  # vouched for, but as another
+    with pytest.raises(NotFetched, match="cannot be trusted"):
+        await open_session(encrypted(encrypted_broker, host, ca))
+
+
+async def test_certificates_that_are_none():
+    with pytest.raises(NotFetched, match="no certificate"):
+        Subscription(encrypted(1, "localhost", "no PEM"), private_addresses=True)
