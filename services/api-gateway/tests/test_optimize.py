@@ -43,6 +43,13 @@ async def test_what_takes_long_becomes_a_job(house: Any, toy: Any) -> None:
     assert (found.status_code, found.json()) == (200, ANSWER)
 
 
+async def test_asked_again_with_its_key_the_answer_leads_to_the_same_job(house: Any, toy: Any) -> None:
+    house.scheduler.answer = (202, None)
+    first, second = [await toy.client.post(URL, json=PROBLEM, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert first.headers["location"] == second.headers["location"] == f"{URL}/{first.json()['job']}"
+
+
 async def test_a_job_that_failed_says_why(house: Any, toy: Any) -> None:
     house.scheduler.answer = (202, None)
     job = (await toy.client.post(URL, json=PROBLEM)).json()["job"]
