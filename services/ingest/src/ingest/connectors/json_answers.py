@@ -17,7 +17,6 @@ from ingest.data.rules import Values
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-LARGEST_EPOCH = 1e14
 SHOWN = 40
 """Characters of something foreign that are repeated in a sentence."""
 
@@ -99,11 +98,11 @@ def read_times(found: list[Any], clock: Clock) -> Instants:
     if found and all(isinstance(time, str) for time in found):
         instants = read_texts(found, clock.zone)
     else:
-        numbers = read_values(found)
-        if not (np.abs(numbers) < LARGEST_EPOCH).all():
-            raise NotFetched("A time that should be there is not, or is no number since 1970.")
-        scale = 1_000_000 if clock.epoch == "s" else 1_000
-        instants = np.rint(numbers * scale).astype(np.int64).astype("datetime64[us]")
+        seconds = read_values(found) / (1 if clock.epoch == "s" else 1_000)
+        if np.isnan(seconds).any():
+            raise NotFetched("A time that should be there is not.")
+        bounded = np.clip(seconds, -1, LATEST.timestamp() + 1)  # what is beyond does not fit into what follows
+        instants = np.rint(bounded * 1_000_000).astype(np.int64).astype("datetime64[us]")
     outside = (instants < instant(EARLIEST)) | (instants > instant(LATEST))
     if outside.any():
         raise NotFetched(f"'{str(found[int(outside.argmax())])[:SHOWN]}' is no time between 1970 and 2200.")
