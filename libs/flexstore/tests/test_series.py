@@ -263,6 +263,33 @@ async def test_of_a_spread_of_values_the_middle_counts(con: Any, size: str) -> N
     assert await value() == 5
 
 
+async def test_a_spread_is_replaced_as_a_whole(con: Any, size: str) -> None:
+    sensor = next(SENSORS)
+
+    def spread(event: float, believed: float, values: dict[float, float]) -> Beliefs:
+        starts, chances = moments([event] * len(values)), np.array(list(values))
+        return Beliefs(sensor, starts, moment(at(believed)), np.array(list(values.values())), 1, chances)
+
+    async def rows() -> list[tuple[Any, ...]]:
+        known = await con.fetch(
+            "select event_start, belief_time, cumulative_probability, event_value from belief where sensor_id = $1"
+            " order by 1, 2, 3",
+            sensor,
+        )
+        return [(row[0], row[1], round(row[2], 3), row[3]) for row in known]
+
+    for event in (0, 1):
+        assert await write(con, spread(event, 0, {0.1: 1, 0.5: 2, 0.9: 3})) == Written(new=3)
+    await write(con, spread(0, 1, {0.1: 4, 0.9: 5}))
+    # The same source at the same time: what it said before with other probabilities is taken back.
+    assert await write(con, spread(0, 0, {0.2: 7, 0.5: 2, 0.8: 8})) == Written(new=2, unchanged=1)
+    assert await rows() == [
+        (at(0), at(0), 0.2, 7), (at(0), at(0), 0.5, 2), (at(0), at(0), 0.8, 8),
+        (at(0), at(1), 0.1, 4), (at(0), at(1), 0.9, 5),
+        (at(1), at(0), 0.1, 1), (at(1), at(0), 0.5, 2), (at(1), at(0), 0.9, 3),
+    ]  # fmt: skip
+
+
 async def test_recency_counts_before_version_and_version_before_number(con: Any, four_sources: list[int]) -> None:
     none, nine, ten, late_nine = four_sources
     sensor = next(SENSORS)

@@ -13,11 +13,10 @@ from flexstore.store import Connection
 
 MICROSECOND = timedelta(microseconds=1)
 
-BEST = """
-    known.belief_time desc, source.version_order desc nulls last, known.source_id desc,
-    abs(known.cumulative_probability - 0.5), known.cumulative_probability
-"""
-"""Which belief counts: the most recent, then the newest version, then the newest source; of a spread, the middle."""
+RECENCY = "known.belief_time desc, source.version_order desc nulls last, known.source_id desc"
+"""Which belief counts: the most recent, then the newest version, then the newest source."""
+BEST = f"{RECENCY}, abs(known.cumulative_probability - 0.5), known.cumulative_probability"
+"""Which value of it counts: of a spread, the middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,7 @@ async def read(con: Connection, queries: Sequence[SeriesQuery]) -> list[Series]:
     """The series asked for, in the order of the queries."""
     if not queries:
         return []
-    asked = [query.as_json(number) for number, query in enumerate(queries)]
-    span = (min(query["after"] for query in asked), max(query["before"] for query in asked))
-    rows = await con.fetch(READ, asked, *span)
+    rows = await con.fetch(READ, *asked_of(queries))
     return [
         Series(
             sensor_id=row["sensor_id"],
@@ -87,19 +84,56 @@ async def read(con: Connection, queries: Sequence[SeriesQuery]) -> list[Series]:
     ]
 
 
+async def stretch(
+    con: Connection, sensor_id: int, start: datetime, end: datetime, count: int
+) -> tuple[datetime, datetime]:
+    """The first stretch of [start, end) in which something is known, with at most `count` beliefs in it.
+
+    It begins with the first known event, and holds more only if that event alone has more. With no event left it is
+    empty, at the end.
+    """
+    row = await con.fetchrow(STRETCH, sensor_id, start, end, count)
+    assert row is not None
+    first = row["first"] or end
+    return first, max(row["beyond"] or end, min(first + MICROSECOND, end))
+
+
+def asked_of(queries: Sequence[SeriesQuery]) -> tuple[list[dict[str, Any]], datetime, datetime]:
+    """The parameters of the SQL: what is asked, and the span of time of all of it."""
+    asked = [query.as_json(number) for number, query in enumerate(queries)]
+    return asked, min(query["after"] for query in asked), max(query["before"] for query in asked)
+
+
 def _utc(time: datetime) -> datetime:
     if time.tzinfo is None:
         raise ValueError(f"{time.isoformat()} has no time zone, so it is no moment in time.")
     return time.astimezone(UTC)
 
 
-# The span of time of all queries is said once more as such, so that TimescaleDB knows at once where to look.
-READ = f"""
-select query.sensor_id, found.*
-from jsonb_to_recordset($1) as query (
+ASKED = """
+jsonb_to_recordset($1) as query (
     number int, sensor_id int, after timestamptz, before timestamptz, prior timestamptz, lead interval,
     sources int[], types text[], excluded_types text[], accounts int[]
 )
+"""
+# The span of time of all queries is said once more as such, so that TimescaleDB knows at once where to look.
+KNOWN = """
+from belief known left join source on source.id = known.source_id
+where known.sensor_id = query.sensor_id
+    and known.event_start > query.after and known.event_start < query.before
+    and known.event_start > $2 and known.event_start < $3
+    and known.belief_time <= coalesce(query.prior, 'infinity')
+    and (query.lead is null or known.belief_time <= known.event_start + query.lead)
+    and (query.sources is null or known.source_id = any(query.sources))
+    and (query.types is null or source.type = any(query.types))
+    and (query.excluded_types is null or source.type <> all(query.excluded_types))
+    and (query.accounts is null or source.account_id = any(query.accounts))
+"""
+"""The beliefs that a query is about."""
+
+READ = f"""
+select query.sensor_id, found.*
+from {ASKED}
 cross join lateral (
     select
         array_send(array_agg(event_start)) as event_start, array_send(array_agg(event_value)) as event_value,
@@ -107,18 +141,14 @@ cross join lateral (
     from (
         select distinct on (known.event_start)
             known.event_start, known.event_value, known.belief_time, known.source_id
-        from belief known left join source on source.id = known.source_id
-        where known.sensor_id = query.sensor_id
-            and known.event_start > query.after and known.event_start < query.before
-            and known.event_start > $2 and known.event_start < $3
-            and known.belief_time <= coalesce(query.prior, 'infinity')
-            and (query.lead is null or known.belief_time <= known.event_start + query.lead)
-            and (query.sources is null or known.source_id = any(query.sources))
-            and (query.types is null or source.type = any(query.types))
-            and (query.excluded_types is null or source.type <> all(query.excluded_types))
-            and (query.accounts is null or source.account_id = any(query.accounts))
+        {KNOWN}
         order by known.event_start, {BEST}
     ) best
 ) found
 order by query.number
 """  # noqa: S608 - put together from constants
+
+IN_STRETCH = "from belief where sensor_id = $1 and event_start >= $2 and event_start < $3 order by event_start"
+STRETCH = f"""
+select (select event_start {IN_STRETCH} limit 1) as first, (select event_start {IN_STRETCH} offset $4 limit 1) as beyond
+"""

@@ -77,6 +77,11 @@ def floats(array: bytes | None) -> NDArray[np.float64]:
     return _elements(array, ">f8").astype(np.float64)
 
 
+def reals(array: bytes | None) -> NDArray[np.float32]:
+    """The elements of a `float4[]`."""
+    return _elements(array, ">f4").astype(np.float32)
+
+
 def integers(array: bytes | None) -> NDArray[np.int32]:
     """The elements of an `int4[]`."""
     return _elements(array, ">i4").astype(np.int32)

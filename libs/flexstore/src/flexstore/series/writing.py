@@ -11,8 +11,9 @@ from flexmodel.time import moment_of
 from numpy.typing import NDArray
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from flexstore.series.beliefs import CERTAIN, KEY, Beliefs, by_chunk, generations, rows_of
+from flexstore.series.beliefs import KEY, Beliefs, by_chunk, generations, rows_of
 from flexstore.series.comparing import Verdict, compare
+from flexstore.series.taking_back import has_spreads, take_back
 from flexstore.series.wire import COLUMNS, ROW, Rows, aware, copy_stream, rows_from
 from flexstore.store import Connection
 
@@ -46,14 +47,15 @@ async def write(con: Connection, beliefs: Beliefs) -> Written:
         return Written()
     # Only a single value that repeats what was believed last is superfluous. A spread of values is one belief, whole or
     # not at all; and of several sources that speak at the same time one counts more than the other.
-    plain = bool(
-        (rows["cumulative_probability"] == CERTAIN).all() and (rows["source_id"] == rows["source_id"][0]).all()
-    )
+    spread = has_spreads(rows)
+    plain = not spread and bool((rows["source_id"] == rows["source_id"][0]).all())
     parts = generations(rows) if plain else [rows]
-    alone = len(rows) <= FEW and len(parts) == 1 and not con.is_in_transaction()
+    alone = len(rows) <= FEW and len(parts) == 1 and not spread and not con.is_in_transaction()
 
     async def attempt() -> Written:
         async with nullcontext() if alone else con.transaction():
+            if spread:
+                await take_back(con, rows)
             return await _write_parts(con, parts, plain)
 
     # Rows are written in the order of their key, so that writers wait for one another rather than lock up. The retry is
