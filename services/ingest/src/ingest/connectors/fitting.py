@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 from flexmodel.errors import Invalid
-from flexmodel.time import instant
+from flexmodel.time import Instants, instant
 from flexstore.series import Beliefs
 
 from ingest.connectors.kinds import Fetched
@@ -35,7 +35,7 @@ def events_of(fetched: Fetched, sensor: Sensor) -> pl.DataFrame:
     rows = rows_of(fetched)
     if rows.is_empty():
         return rows
-    lasting = fetched.resolution or spacing_of(rows["start"]) or sensor.resolution
+    lasting = fetched.resolution or spacing_of(fetched.starts) or sensor.resolution
     try:
         values = in_unit(rows["value"].to_numpy(), fetched.unit, sensor.unit, lasting)
         rows = rows.with_columns(value=values)
@@ -59,9 +59,9 @@ def rows_of(fetched: Fetched) -> pl.DataFrame:
     return rows.filter(pl.col("value").is_not_nan()).sort("start", maintain_order=True)
 
 
-def spacing_of(starts: pl.Series) -> timedelta | None:
-    """The most common time between one start and the next; of equally common ones the shortest."""
-    gaps = starts.diff().drop_nulls()
+def spacing_of(starts: Instants) -> timedelta | None:
+    """The most common time between one start and the next, of equally common ones the shortest; unknown values count too."""
+    gaps = pl.Series(starts.astype("datetime64[us]")).sort().diff().drop_nulls()
     gaps = gaps.filter(gaps > timedelta(0))
     if gaps.is_empty():
         return None
