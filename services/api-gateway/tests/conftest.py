@@ -278,8 +278,14 @@ class World:
         async with self.house.guest(token) as client:
             client.cookies.update(options.pop("cookies", {}))
             params = ENDS_AT_ONCE if path == "/api/v1/events" else None
-            body = None if row.method == "GET" else {}
-            return await client.request(row.method, path, params=params, json=body, **options)
+            options.setdefault("json", None if row.method == "GET" else {})
+            return await client.request(row.method, path, params=params, **options)
+
+    async def things(self, place: str) -> dict[str, Any]:
+        """What there is of this place's owner."""
+        if place not in self.lasting:
+            self.lasting[place] = await self.things_of(place)
+        return self.lasting[place]
 
     async def things_of(self, place: str) -> dict[str, Any]:
         """One of everything, of one owner, by what tenancy.txt calls it."""

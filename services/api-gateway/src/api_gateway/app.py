@@ -20,6 +20,7 @@ from api_gateway import housekeeping
 from api_gateway.accounts.routes import router as accounts
 from api_gateway.annotations.routes import router as annotations
 from api_gateway.assets.routes import router as assets
+from api_gateway.audit.changes import router as changes
 from api_gateway.audit.routes import router as audit
 from api_gateway.auth.routes import router as auth
 from api_gateway.charts.routes import router as charts
@@ -51,6 +52,7 @@ from api_gateway.settings import GatewaySettings
 from api_gateway.sources.routes import router as sources
 from api_gateway.tokens.routes import router as tokens
 from api_gateway.users.routes import router as users
+from api_gateway.webhooks.routes import router as webhooks
 
 SERVICE = "gateway"
 
@@ -121,7 +123,7 @@ def version_3() -> APIRouter:
 def version_1() -> APIRouter:
     """Everything below `/api/v1`: what `/api/v3_0` does not have."""
     router = APIRouter(prefix="/api/v1")
-    for noun in (uploads_of_many, optimize, explanations, events, sessions, passwords, tokens, keys):
+    for noun in (uploads_of_many, optimize, explanations, events, webhooks, sessions, passwords, tokens, keys, changes):
         router.include_router(noun)
     return router
 

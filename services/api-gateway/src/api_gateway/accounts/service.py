@@ -6,7 +6,7 @@ from typing import Any
 from flexmodel.errors import Forbidden, Invalid
 
 from api_gateway.accounts import repository
-from api_gateway.audit.service import Actor, changes_between, note
+from api_gateway.audit.service import Actor, changes_between, note, told
 from api_gateway.auth.identity import Identity, Role
 
 FOR_ADMINISTRATORS = ("consultancy_account_id", "plan_id", "account_roles")
@@ -19,7 +19,8 @@ async def create(con: Any, actor: Actor | None, name: str, consultancy_account_i
     if consultancy_account_id is not None and await repository.get(con, consultancy_account_id) is None:
         raise Invalid({"consultancy_account_id": [f"Account with Id {consultancy_account_id} doesn't exist."]})
     account = await repository.insert(con, name, consultancy_account_id)
-    await note(con, actor, f"Account {name} created", account_id=account)
+    details = changes_between(None, {"name": name, "consultancy_account_id": consultancy_account_id})
+    await note(con, actor, f"Account {name} created", account_id=account, details=details)
     return account
 
 
@@ -36,7 +37,8 @@ async def change(con: Any, caller: Identity, account_id: int, changes: Mapping[s
     after = await repository.get(con, account_id)
     details = changes_between(before, after)
     if details:
-        await note(con, caller, f"Account {after['name']} Updated", account_id=account_id, details=details)
+        event = f"Account {after['name']} Updated. {told(details)}"
+        await note(con, caller, event, account_id=account_id, details=details)
 
 
 async def check(con: Any, account_id: int, changes: Mapping[str, Any]) -> None:

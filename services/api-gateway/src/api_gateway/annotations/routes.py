@@ -8,6 +8,7 @@ from flexstore import sources
 from api_gateway.annotations import repository
 from api_gateway.annotations.schemas import Annotation, AnnotationPost
 from api_gateway.answers import Json
+from api_gateway.audit.service import changes_between, note
 from api_gateway.auth.access import Access, Found
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway, Here
@@ -53,9 +54,27 @@ async def annotate(here: Gateway, subject: Found, thing: Thing, body: Annotation
         )
         known = await repository.same(con, body, source_id)
         annotation_id = known or await repository.insert(con, body, source_id)
-        await repository.link(con, annotation_id, thing, subject["id"])
+        linked = await repository.link(con, annotation_id, thing, subject["id"])
         row = await repository.get(con, annotation_id)
+        if linked:
+            await note_annotation(con, thing, subject, row)
     return Json(shown(row), 200 if known else 201)
+
+
+async def note_annotation(con: Any, thing: Thing, subject: Found, row: Any) -> None:
+    details = changes_between(None, shown(row), ("content", "start", "end", "type"))
+    event = f"Annotation (ID {row['id']}) added to {thing} '{subject['name']}': {subject['id']}"
+    asset_id = {Thing.ASSET: subject["id"], Thing.SENSOR: subject.row.get("asset_id")}.get(thing)
+    sensor_id = subject["id"] if thing is Thing.SENSOR else None
+    await note(
+        con,
+        subject.caller,
+        event,
+        account_id=subject["account_id"],
+        asset_id=asset_id,
+        sensor_id=sensor_id,
+        details=details,
+    )
 
 
 def shown(row: Any) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from api_gateway.gateway import Here
 from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
 from api_gateway.shapes import Paged, Said
-from api_gateway.users import repository as users
+from api_gateway.users import service as users
 
 router = APIRouter(prefix="/assets", tags=["Assets"], route_class=WireRoute)
 
@@ -130,9 +130,9 @@ async def list_public_assets(_caller: Caller, here: Here, query: Annotated[Field
 async def choose_default_view(
     caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, body: DefaultView
 ) -> Json:
-    view = orjson.dumps(body.default_asset_view).decode() if body.use_as_default else None
-    async with here.store.connection() as con:
-        await users.set_preference(con, caller.user_id, "default_asset_view", view)
+    view = body.default_asset_view if body.use_as_default else None
+    async with here.store.transaction() as con:
+        await users.prefer(con, caller, "default_asset_view", view)
     return Json({"message": "Default asset view updated successfully.", "status": 200})
 
 
@@ -140,9 +140,8 @@ async def choose_default_view(
 async def choose_legend_place(
     caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, body: LegendPlace
 ) -> Json:
-    place = orjson.dumps(body.keep_legends_below_graphs).decode()
-    async with here.store.connection() as con:
-        await users.set_preference(con, caller.user_id, "keep_legends_below_graphs", place)
+    async with here.store.transaction() as con:
+        await users.prefer(con, caller, "keep_legends_below_graphs", body.keep_legends_below_graphs)
     return Json({"message": "Default legend position updated successfully.", "status": 200})
 
 

@@ -46,3 +46,15 @@ async def count_of_asset(con: Any, asset_id: int) -> int:
 async def count_of_user(con: Any, user_id: int) -> int:
     total: int = await con.fetchval("select count(*) from audit_log where affected_user_id = $1", user_id)
     return total
+
+
+async def changes_in(con: Any, account_id: int, before: int | None, limit: int) -> list[Any]:
+    """What was changed in an account, its assets included, the newest first."""
+    rows: list[Any] = await con.fetch(
+        f"""select {COLUMNS}, affected_user_id, asset_id, sensor_id, details from audit_log
+            where account_id = $1 and ($2::bigint is null or id < $2) order by id desc limit $3""",
+        account_id,
+        before,
+        limit,
+    )
+    return rows

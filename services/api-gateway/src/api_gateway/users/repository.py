@@ -107,12 +107,9 @@ async def preferences(con: Any, user_id: int) -> str:
     return text
 
 
-async def set_preference(con: Any, user_id: int, name: str, value: str | None) -> None:
-    """Set one preference, given as JSON text; none removes it."""
-    if value is None:
-        await con.execute("update users set preferences = preferences - $2 where id = $1", user_id, name)
-    else:
-        await con.execute(
-            "update users set preferences = jsonb_set(preferences, array[$2::text], ($3::text)::jsonb) where id = $1",
-            user_id, name, value,
-        )  # fmt: skip
+async def set_preference(con: Any, user_id: int, name: str, value: Any) -> Any:
+    """Set one preference, or with None remove it; what it was before."""
+    before = await con.fetchval("select preferences from users where id = $1 for no key update", user_id)
+    after = {**before, name: value} if value is not None else {key: before[key] for key in before if key != name}
+    await con.execute("update users set preferences = $2 where id = $1", user_id, after)
+    return before.get(name)

@@ -66,9 +66,7 @@ async def list_users(caller: Caller, here: Here, query: Annotated[UserQuery, Que
 
 
 @router.post("", status_code=201, response_model=User, summary="Create a user.")
-async def create_user(
-    caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], here: Here, body: UserPost
-) -> Json:
+async def create_user(caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], here: Here, body: UserPost) -> Json:
     password = await here.passwords.hash(service.unusable_password())
     account_id = caller.works_for if body.account_id is None else body.account_id
     with fields_under("json"):

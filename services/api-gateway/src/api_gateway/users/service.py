@@ -11,6 +11,7 @@ from api_gateway.auth import repository as tokens
 from api_gateway.auth.identity import BY_PASSWORD, Identity, Kind, Role
 from api_gateway.users import repository
 
+AUDITED = (*repository.CHANGEABLE, "role_names")
 PLATFORM_ROLES = frozenset({Role.ADMIN.value, Role.ADMIN_READER.value})
 
 
@@ -29,7 +30,9 @@ async def create(
     await check_unique(con, None, {"email": email, "username": username})
     user = await repository.insert(con, account_id, email, username, password_hash, timezone)
     await repository.set_roles(con, user, [await repository.ensure_role(con, role) for role in roles])
-    await note(con, actor, f"User {username} created", account_id=account_id, affected_user_id=user)
+    details = changes_between(None, await repository.get(con, user), AUDITED)
+    event = f"User {username} created"
+    await note(con, actor, event, account_id=account_id, affected_user_id=user, details=details)
     return user
 
 
@@ -45,10 +48,19 @@ async def change(con: Any, caller: Identity, user_id: int, changes: Mapping[str,
     if changes.get("active") is False:
         await tokens.revoke(con, user_id, tuple(Kind))
     after = await repository.get(con, user_id)
-    details = changes_between(before, after, (*repository.CHANGEABLE, "role_names"))
+    details = changes_between(before, after, AUDITED)
     if details:
         event = f"Updated user {after['username']}. {told(details)}"
         await note(con, caller, event, account_id=after["account_id"], affected_user_id=user_id, details=details)
+
+
+async def prefer(con: Any, caller: Identity, name: str, value: Any) -> None:
+    """Remember how the caller likes to look at things; None: as everybody does."""
+    before = await repository.set_preference(con, caller.user_id, name, value)
+    details = changes_between({name: before}, {name: value})
+    if details:
+        event = f"Updated preferences of user {caller.username}. {told(details)}"
+        await note(con, caller, event, account_id=caller.account_id, affected_user_id=caller.user_id, details=details)
 
 
 async def chosen_roles(con: Any, caller: Identity, user: Any, wanted: Sequence[int | str]) -> list[int]:

@@ -1,0 +1,77 @@
+"""`/api/v1/accounts/{id}/auditlog`: everything that was changed in an account, with what it was before and is now."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
+
+from api_gateway.answers import Json
+from api_gateway.audit import repository
+from api_gateway.auth.access import Access, Found
+from api_gateway.auth.policy import Action, Thing
+from api_gateway.gateway import Here
+from api_gateway.paging import Query as Parameters
+from api_gateway.problems import ProblemRoute
+from api_gateway.shapes import Shape, example
+from api_gateway.times import instant
+
+router = APIRouter(tags=["Audit log"], route_class=ProblemRoute)
+
+
+class ChangeQuery(Parameters):
+    before: int | None = Field(None, ge=1, le=2**63 - 1, description="Only what came before the change with this ID.")
+    limit: int = Field(100, ge=1, le=1000, description="The most changes to list.")
+
+
+class Change(Shape):
+    model_config = example(
+        id=12,
+        at="2026-11-21T10:35:24.332840+00:00",
+        event="Updated sensor 'power': 3. Updated fields: Field name: unit, Old value: kW, New value: MW",
+        user=1,
+        username="toy-user",
+        affected_user=None,
+        asset=2,
+        sensor=3,
+        details={"unit": {"before": "kW", "after": "MW"}},
+    )
+
+    id: int
+    at: datetime
+    event: str
+    user: int | None = Field(description="Who did it; none: it was done on the command line.")
+    username: str | None
+    affected_user: int | None
+    asset: int | None
+    sensor: int | None
+    details: dict[str, Any] = Field(description="Of what was changed: `before` and `after`, by field.")
+
+
+class Changes(Shape):
+    changes: list[Change] = Field(description="The newest first.")
+
+
+@router.get("/accounts/{id}/auditlog", response_model=Changes, summary="List what was changed in an account.")
+async def list_changes(
+    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))],
+    here: Here,
+    query: Annotated[ChangeQuery, Query()],
+) -> Json:
+    async with here.store.connection() as con:
+        rows = await repository.changes_in(con, account["id"], query.before, query.limit)
+    return Json({"changes": [shown(row) for row in rows]})
+
+
+def shown(row: Any) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "at": instant(row["event_datetime"]),
+        "event": row["event"],
+        "user": row["active_user_id"],
+        "username": row["active_user_name"],
+        "affected_user": row["affected_user_id"],
+        "asset": row["asset_id"],
+        "sensor": row["sensor_id"],
+        "details": row["details"],
+    }

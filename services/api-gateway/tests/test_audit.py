@@ -1,0 +1,159 @@
+"""Every change leaves one line in the audit log: who, what, before and after; and no secret, there or in the logs."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import structlog
+from flexserve import logs
+
+PASSWORD = "correct horse"
+"""As in conftest."""
+PLANTED = "planted-secret-4711"
+ATTRIBUTES = {"api_token": PLANTED, "nested": {"password": PLANTED}, "text": f"password={PLANTED}", "plain": "said"}
+REMARK = {"content": "Closed", "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
+
+CHANGES: dict[str, Any] = {
+    "POST /api/v3_0/accounts": {"name": "new"},
+    "PATCH /api/v3_0/accounts/{id}": {"primary_color": "#123456", "attributes": ATTRIBUTES},
+    "POST /api/v3_0/accounts/{id}/annotations": REMARK,
+    "POST /api/v3_0/users": {"email": "new@example.com", "username": "new"},
+    "PATCH /api/v3_0/users/{id}": {"timezone": "Europe/Amsterdam", "flexmeasures_roles": ["account-admin"]},
+    "PATCH /api/v3_0/users/{id}/password-reset": {},
+    "POST /api/v3_0/assets": {"name": "new", "generic_asset_type_id": 5, "attributes": ATTRIBUTES},
+    "POST /api/v3_0/assets/default_asset_view": {"default_asset_view": "Graphs", "use_as_default": True},
+    "POST /api/v3_0/assets/keep_legends_below_graphs": {"keep_legends_below_graphs": True},
+    "PATCH /api/v3_0/assets/{id}": {"latitude": 52.1, "attributes": ATTRIBUTES},
+    "DELETE /api/v3_0/assets/{id}": None,
+    "POST /api/v3_0/assets/{id}/annotations": REMARK,
+    "POST /api/v3_0/assets/{id}/copy": None,
+    "POST /api/v3_0/sensors": {"name": "new", "unit": "kW", "event_resolution": "PT5M", "attributes": ATTRIBUTES},
+    "PATCH /api/v3_0/sensors/{id}": {"name": "renamed", "attributes": ATTRIBUTES},
+    "DELETE /api/v3_0/sensors/{id}": None,
+    "DELETE /api/v3_0/sensors/{id}/data": None,
+    "POST /api/v3_0/sensors/{id}/annotations": REMARK,
+    "PUT /api/v1/password": {"current_password": PASSWORD, "new_password": PLANTED},
+    "DELETE /api/v1/tokens": None,
+    "DELETE /api/v1/tokens/{id}": None,
+    "DELETE /api/v1/users/{id}/tokens": None,
+    "POST /api/v1/keys": {"name": "Grafana", "scopes": ["read"]},
+    "PATCH /api/v1/keys/{id}": {"name": "Panel"},
+    "DELETE /api/v1/keys/{id}": None,
+    "PATCH /api/v1/accounts/{id}/keys": {"limit": 7},
+}
+"""Every route that changes something, with a body that makes it do so."""
+WITHOUT_VALUES = {
+    "PATCH /api/v3_0/users/{id}/password-reset",
+    "PUT /api/v1/password",
+    "DELETE /api/v1/tokens",
+    "DELETE /api/v1/tokens/{id}",
+    "DELETE /api/v1/users/{id}/tokens",
+    "DELETE /api/v1/keys/{id}",
+    "POST /api/v3_0/assets/{id}/copy",
+    "DELETE /api/v3_0/sensors/{id}/data",
+}
+"""Of these there is no value before and after that could be told; the event says what was done."""
+ELSEWHERE: dict[str, str] = {
+    "POST /api/v3_0/sensors/{id}/data": "Values say who sent them: their source.",
+    "POST /api/v3_0/sensors/{id}/data/upload": "As above.",
+    "POST /api/v3_0/assets/{id}/schedules/trigger": "Jobs say who asked for them.",
+    "POST /api/v3_0/sensors/{id}/schedules/trigger": "As above.",
+    "POST /api/v3_0/sensors/{id}/forecasts/trigger": "As above.",
+    "POST /api/v1/data/upload": "As above.",
+    "POST /api/v1/optimize": "Changes nothing; jobs as above.",
+    "DELETE /api/v1/session": "Logging in and out changes nothing but the list of tokens.",
+}
+"""Routes that leave no line in the audit log, and why."""
+
+
+@pytest.fixture
+def loud() -> Iterator[None]:
+    """Everything is logged, to stderr, as in a service."""
+    root, before = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers, root.level
+    logs.setup("gateway", "debug", "json")
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.configure(**before)
+
+
+async def test_every_route_that_changes_something_is_audited_here(table: Any) -> None:
+    changing = {str(row) for row in table if row.method != "GET" and row.scope != "open"}
+    assert changing == CHANGES.keys() | ELSEWHERE.keys()
+    assert not CHANGES.keys() & ELSEWHERE.keys()
+
+
+async def test_every_change_leaves_one_line_and_no_secret(world: Any, table: Any, loud: None, capsys: Any) -> None:
+    admin, secrets, wrong = world.people["A"], {PLANTED, PASSWORD}, []
+    await world.house.fetch("delete from audit_log")
+    for row in (row for row in table if str(row) in CHANGES):
+        token = await world.token("A")
+        body = body_for(row, await world.things("own"))
+        answer = await world.ask(row, "own", token, json=body)
+        assert answer.status_code < 300, f"{row}: {answer.status_code} {answer.text}"
+        secrets |= {token} | ({answer.json()["key"]} if "/keys" in row.path and "key" in answer.text[:9] else set())
+        lines = await world.house.fetch("delete from audit_log returning *")
+        problem = problem_with(str(row), lines, admin)
+        if problem:
+            wrong.append(f"{row}: {problem}: {[dict(line) for line in lines]}")
+        told = f"{[dict(line) for line in lines]} {''.join(capsys.readouterr())}"
+        wrong += [f"{row} tells {secret}: {told}" for secret in secrets if secret in told]
+    assert not wrong
+
+
+def body_for(row: Any, things: dict[str, Any]) -> Any:
+    """The body, with the id of what it goes below."""
+    body = CHANGES[str(row)]
+    return body | {"generic_asset_id": things["asset"]} if row.path == "/api/v3_0/sensors" else body
+
+
+def problem_with(route: str, lines: list[Any], admin: Any) -> str | None:
+    """What is wrong with the lines that the route left, if anything is."""
+    if len(lines) != 1:
+        return f"{len(lines)} lines"
+    [line] = lines
+    if (line["active_user_id"], line["active_user_name"]) != (admin.user_id, "A"):
+        return "not who did it"
+    if route in WITHOUT_VALUES:
+        return None
+    values = list(line["details"].values())
+    if not values or not all({*value} == {"before", "after"} for value in values):
+        return "not what was before and after"
+    before, after = (any(value[when] is not None for value in values) for when in ("before", "after"))
+    method = route.split()[0]
+    if (method == "DELETE" and after) or (method in ("PATCH", "PUT") and not after):
+        return "not what it is after"
+    return "not what was before" if method == "DELETE" and not before else None
+
+
+async def test_before_and_after_are_told_to_who_may_audit(house: Any, toy: Any, add_site: Any) -> None:
+    _, _, battery, power = await add_site()
+    await toy.patch(f"/sensors/{power}", {"unit": "MW"})
+    await toy.patch(f"/assets/{battery}", {"latitude": 52.5})
+    path = f"/api/v1/accounts/{toy.account_id}/auditlog"
+    newest, before, *_ = (await toy.client.get(path)).json()["changes"]
+    assert newest["details"] == {"latitude": {"before": None, "after": 52.5}}
+    assert (newest["username"], newest["asset"]) == ("toy-user", battery)
+    assert before["details"] == {"unit": {"before": "kW", "after": "MW"}}
+    assert (before["user"], before["sensor"]) == (toy.user_id, power)
+    [next_one] = (await toy.client.get(path, params={"before": newest["id"], "limit": 1})).json()["changes"]
+    assert next_one == before
+
+
+async def test_what_changes_nothing_is_not_in_the_log(house: Any, toy: Any) -> None:
+    await house.fetch("delete from audit_log")
+    for path, body in ((f"/accounts/{toy.account_id}", {"name": "Toy Account"}), (f"/users/{toy.user_id}", {})):
+        await toy.patch(path, body)
+    view = {"default_asset_view": "Graphs", "use_as_default": True}
+    for _ in range(2):
+        await toy.post("/assets/default_asset_view", view, status=200)
+    assert len(await house.fetch("select * from audit_log")) == 1
+
+
+async def test_failed_changes_are_not_in_the_log(house: Any, toy: Any) -> None:
+    await house.fetch("delete from audit_log")
+    await toy.post("/assets", {"name": uuid4().hex, "generic_asset_type_id": 999}, status=422)
+    await toy.client.post("/api/v1/keys", json={"name": "n", "scopes": ["everything"]})
+    assert not await house.fetch("select * from audit_log")
