@@ -60,7 +60,7 @@ def rows_of(fetched: Fetched) -> pl.DataFrame:
 
 
 def spacing_of(starts: Instants) -> timedelta | None:
-    """The most common time between one start and the next, of equally common ones the shortest; unknown values count too."""
+    """The most common time from one start to the next, the shortest of equally common ones; unknown values count."""
     gaps = pl.Series(starts.astype("datetime64[us]")).sort().diff().drop_nulls()
     gaps = gaps.filter(gaps > timedelta(0))
     if gaps.is_empty():
