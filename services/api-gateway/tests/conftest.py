@@ -25,7 +25,7 @@ from fastapi import FastAPI, Request
 from flexserve.answers import OrjsonResponse
 from flexserve.siblings import Sibling
 from flexserve.tokens import new
-from flexstore import jobs, sources
+from flexstore import jobs, sources, webhooks
 from flexstore.series import Beliefs, moment, write
 from flexstore.store import Store
 
@@ -274,7 +274,7 @@ class World:
         if row.method == "DELETE":  # What one person deletes is not missed by the next.
             del self.lasting[place]
         ids = {"id": things.get(row.about), "uuid": things["job"], "job": things.get(row.about, things["job"])}
-        path = row.path.format(**ids)
+        path = row.path.format(**ids, delivery=1)
         async with self.house.guest(token) as client:
             client.cookies.update(options.pop("cookies", {}))
             params = ENDS_AT_ONCE if path == "/api/v1/events" else None
@@ -308,6 +308,7 @@ class World:
             things["upload"] = str(await jobs.create(con, queue="ingest", request={}, account_id=account))
             if account is not None:
                 things |= await self.user_of(con, account, name)
+                things["webhook"] = (await webhooks.add(con, account, "https://example.com/hook")).id
         return things
 
     async def user_of(self, con: Any, account: int, name: str) -> dict[str, int]:

@@ -32,9 +32,7 @@ class Webhook:
 
     @property
     def origin(self) -> str:
-        """Where it is. The rest of the address may be known to nobody else, so only this is written anywhere."""
-        parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+        return origin_of(self.url)
 
 
 COLUMNS = "id, account_id, url, secret, case when old_secret_until > now() then old_secret end, active"
@@ -95,6 +93,12 @@ def checked(url: str) -> str:
     return url
 
 
+def origin_of(url: str) -> str:
+    """Where a webhook is. The rest of its address may be a secret, so only this is written into logs and mails."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
 def new_secret() -> str:
     return SECRET_PREFIX + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
@@ -137,7 +141,7 @@ async def disable(con: Connection, webhook: Webhook, reason: str) -> None:
     if not await con.fetchval(DISABLE, webhook.id, reason):
         return
     sentence = f"Webhook {webhook.id} to {webhook.origin} was disabled: {reason}"
-    await audit.record(con, sentence, account_id=webhook.account_id, details={"webhook": webhook.id})
+    await audit.record(con, sentence, account_id=webhook.account_id, details={"active": {"before": True, "after": False}})
     told = {"webhook": webhook.id, "reason": reason}
     await events.tell(con, webhook.account_id, events.Type.WEBHOOK_DISABLED, told)
     text = f"{sentence}\n\nIt is told nothing more until somebody enables it again.\n"

@@ -60,6 +60,7 @@ class GatewaySettings(ServiceSettings):
     event_streams_per_account: int = Field(
         100, ge=0, description="Clients of one account that may listen to events at a time, per gateway; 0: no limit."
     )
+    webhooks_per_account: int = Field(20, ge=0, description="The most webhooks an account may have.")
     mail_host: str | None = Field(None, description="The SMTP server; without one, no mails are sent.")
     mail_to_log: bool = Field(
         False,

@@ -174,6 +174,7 @@ UNKNOWN: dict[Thing, Callable[[int], Rejected]] = {
     Thing.SENSOR: unknown_in_path,
     Thing.TOKEN: lambda id: not_found(f"There is no login, session or API key with ID {id}."),
     Thing.KEY: lambda id: not_found(f"There is no API key with ID {id}."),
+    Thing.WEBHOOK: lambda id: not_found(f"There is no webhook with ID {id}."),
 }
 
 Anyone = Depends(Public())

@@ -24,6 +24,7 @@ class Thing(StrEnum):
     TOKEN = "token"  # noqa: S105
     """A login token, a session or an API key: whatever its user is known by."""
     KEY = "API key"
+    WEBHOOK = "webhook"
 
 
 class Action(StrEnum):
@@ -31,7 +32,7 @@ class Action(StrEnum):
 
     READ = "read"
     AUDIT = "audit"
-    """Read its audit log."""
+    """Read its audit log, or what not every member of the account should see."""
     CREATE = "create"
     """Create something inside it: users and assets in an account, sensors and assets in an asset."""
     FEED = "feed"
@@ -118,6 +119,12 @@ RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
     Thing.KEY: {
         A.UPDATE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.DELETE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT),
+    },
+    # Its address may be a secret, so who merely belongs to the account does not see it.
+    Thing.WEBHOOK: {
+        A.AUDIT: (P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.UPDATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.DELETE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
     },
 }
 

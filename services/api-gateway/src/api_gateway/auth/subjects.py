@@ -34,6 +34,9 @@ FIND: dict[Thing, str] = {
         from sensor n join asset s on s.id = n.asset_id left join account a on a.id = s.account_id where n.id = $1""",
     Thing.TOKEN: FIND_TOKEN,
     Thing.KEY: f"{FIND_TOKEN} and t.kind = 'key'",
+    Thing.WEBHOOK: """
+        select w.id, w.url, w.active, w.account_id, a.consultancy_account_id, null::int as user_id
+        from webhook w join account a on a.id = w.account_id where w.id = $1""",
 }
 
 FIND_FOR_CALLER = {

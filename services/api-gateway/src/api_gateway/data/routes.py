@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from flexmodel.errors import Invalid
+from flexserve import tracing
 from flexserve.siblings import SENSOR_HEADER
-from flexstore import series
+from flexstore import events, series
+from flexstore.events import Type
 from flexstore.series import Stats
 
 from api_gateway.answers import PROCESSED, Empty, Json, fields_under
@@ -117,6 +119,9 @@ async def delete_data(
                 sensor_id=sensor["id"],
                 details={name: str(value) for name, value in which.sent().items()},
             )
+            if number:
+                gone = {"sensor": sensor["id"], "start": which.start, "end": which.until, "deleted": number}
+                await events.tell(con, sensor["account_id"], Type.DATA_DELETED, gone, tracing.carrier())
     return Empty()
 
 

@@ -19,6 +19,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "Server-sent events, without an end. `data` is what webhooks get as body.",
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
     },
+    429: {"description": "The account has as many streams open as it may have."},
 }
 
 

@@ -1,0 +1,1 @@
+"""Webhooks: addresses of an account that are told what happens."""

@@ -1,0 +1,128 @@
+"""`/api/v1/webhooks`: who of an account is told what happens, and how that went."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query
+from flexmodel.errors import NotFound
+from starlette.responses import Response
+
+from api_gateway.answers import Empty, Json, ShownOnce, forbidden
+from api_gateway.auth import subjects
+from api_gateway.auth.access import Access, Found, LoggedIn
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Scope, Thing, may
+from api_gateway.gateway import Here
+from api_gateway.paging import paged
+from api_gateway.problems import ProblemRoute
+from api_gateway.shapes import Paged
+from api_gateway.webhooks import repository, service
+from api_gateway.webhooks.schemas import (
+    Delivery,
+    DeliveryQuery,
+    NewWebhook,
+    OnItsWay,
+    Secret,
+    SecretPost,
+    Webhook,
+    WebhookPatch,
+    WebhookPost,
+    WebhookQuery,
+    Webhooks,
+    shown,
+    shown_delivery,
+)
+
+router = APIRouter(prefix="/webhooks", tags=["Webhooks"], route_class=ProblemRoute)
+
+LARGEST_DELIVERY = 2**63 - 1
+Administrator = Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))]
+Readable = Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.AUDIT))]
+Changeable = Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.UPDATE))]
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a webhook; its secret is shown this once.",
+    response_model=NewWebhook,
+    responses={409: {"description": "The account has as many webhooks as it may have."}},
+)
+async def create_webhook(caller: Administrator, here: Here, body: WebhookPost) -> Response:
+    async with here.store.transaction() as con:
+        account = await account_for(con, caller, body.account, Action.CREATE, Thing.ACCOUNT)
+        row, secret = await service.create(con, caller, account, body, here.settings.webhooks_per_account)
+    return ShownOnce(shown(row), {"secret": secret}, 201)
+
+
+@router.get("", summary="List the webhooks of an account.", response_model=Webhooks)
+async def list_webhooks(caller: Administrator, here: Here, query: Annotated[WebhookQuery, Query()]) -> Json:
+    async with here.store.connection() as con:
+        account = await account_for(con, caller, query.account, Action.AUDIT, Thing.WEBHOOK)
+        rows = await repository.of_account(con, account)
+    return Json({"webhooks": [shown(row) for row in rows]})
+
+
+async def account_for(con: Any, caller: Identity, account_id: int | None, action: Action, thing: Thing) -> int:
+    """The account that is meant, if the caller may do this in it."""
+    chosen = caller.works_for if account_id is None else account_id
+    account = await subjects.find(con, Thing.ACCOUNT, chosen)
+    if account is None:
+        raise NotFound(f"There is no account with ID {chosen}.")
+    if not may(caller, action, thing, subjects.owner_of(account)):
+        raise forbidden()
+    return chosen
+
+
+@router.get("/{id}", summary="Get a webhook.", response_model=Webhook)
+async def get_webhook(webhook: Readable, here: Here) -> Json:
+    async with here.store.connection() as con:
+        return Json(shown(await repository.get(con, webhook["id"])))
+
+
+@router.patch("/{id}", summary="Change a webhook, or switch it off or on.", response_model=Webhook)
+async def update_webhook(webhook: Changeable, here: Here, body: WebhookPatch) -> Json:
+    async with here.store.transaction() as con:
+        return Json(shown(await service.change(con, webhook, body.sent())))
+
+
+@router.delete("/{id}", status_code=204, response_class=Empty, summary="Delete a webhook.")
+async def delete_webhook(webhook: Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.DELETE))], here: Here) -> Empty:
+    async with here.store.transaction() as con:
+        await service.remove(con, webhook.caller, webhook)
+    return Empty()
+
+
+@router.post("/{id}/secret", summary="Give a webhook a new secret; it is shown this once.", response_model=Secret)
+async def renew_secret(webhook: Changeable, here: Here, body: SecretPost | None = None) -> Response:
+    async with here.store.transaction() as con:
+        secret = await service.renew_secret(con, webhook, body or SecretPost())
+    return ShownOnce({}, {"secret": secret})
+
+
+@router.post("/{id}/test", status_code=202, summary="Send a webhook a message to try it.", response_model=OnItsWay)
+async def test_webhook(webhook: Changeable, here: Here) -> Json:
+    async with here.store.transaction() as con:
+        return Json({"message_id": await service.test(con, webhook)}, 202)
+
+
+@router.get(
+    "/{id}/deliveries",
+    summary="List the attempts to deliver messages to a webhook.",
+    response_model=Paged[Delivery],
+)
+async def list_deliveries(webhook: Readable, here: Here, query: Annotated[DeliveryQuery, Query()]) -> Json:
+    async with here.store.connection() as con:
+        rows, filtered, total = await repository.deliveries(con, webhook["id"], query)
+    return Json(paged([shown_delivery(row) for row in rows], total, filtered))
+
+
+@router.post(
+    "/{id}/deliveries/{delivery}/redeliver",
+    status_code=202,
+    summary="Send a message to a webhook again.",
+    response_model=OnItsWay,
+    responses={409: {"description": "The webhook is switched off, or what the message said is no longer kept."}},
+)
+async def redeliver(webhook: Changeable, delivery: Annotated[int, Path(ge=1, le=LARGEST_DELIVERY)], here: Here) -> Json:
+    async with here.store.transaction() as con:
+        return Json({"message_id": await service.redeliver(con, webhook, delivery)}, 202)

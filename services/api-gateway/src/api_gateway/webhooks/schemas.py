@@ -1,0 +1,180 @@
+"""Webhooks on the wire."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from flexmodel.errors import Invalid
+from flexstore import webhooks
+from flexstore.events import Type
+from pydantic import AfterValidator, Field
+
+from api_gateway.events.vocabulary import AT
+from api_gateway.fields import Id, Input, Text, absent, problem
+from api_gateway.paging import AlwaysPaged, Query
+from api_gateway.shapes import Shape, example
+from api_gateway.times import instant
+
+MOST = 100
+"""Values of one filter."""
+
+
+def address(url: str) -> str:
+    try:
+        return webhooks.checked(url)
+    except Invalid as invalid:
+        raise problem(invalid.fields["url"][0]) from invalid
+
+
+Url = Annotated[
+    Text,
+    Field(max_length=2000, examples=["https://example.com/flexmesh"], description="Where messages are posted to."),
+    AfterValidator(address),
+]
+Types = Annotated[
+    list[Type],
+    Field(max_length=MOST, examples=[["schedule.finished"]], description="The types it hears of; none: of all."),
+]
+Assets = Annotated[
+    list[Id], Field(max_length=MOST, description="The assets it hears of, with all below them; none: of all.")
+]
+Sensors = Annotated[list[Id], Field(max_length=MOST, description="The sensors it hears of; none: of all.")]
+Description = Annotated[Text, Field(max_length=255)]
+
+
+class WebhookPost(Input):
+    url: Url
+    events: Types = Field(default_factory=list)
+    assets: Assets = Field(default_factory=list)
+    sensors: Sensors = Field(default_factory=list)
+    description: Description = ""
+    account: Id | None = Field(None, description="Whose it is; left out: your own account.")
+
+
+class WebhookPatch(Input):
+    url: Url = absent()
+    events: Types = absent()
+    assets: Assets = absent()
+    sensors: Sensors = absent()
+    description: Description = absent()
+    active: bool = absent()
+
+
+class SecretPost(Input):
+    """What is asked for with a new secret."""
+
+    keep_old_hours: Annotated[float, Field(ge=0, le=720)] = Field(
+        24.0, description="For how long messages are signed with the old secret too."
+    )
+
+    @property
+    def keep_old(self) -> timedelta:
+        return timedelta(hours=self.keep_old_hours)
+
+
+class WebhookQuery(Query):
+    account: Id | None = Field(None, description="Whose webhooks; left out: those of your own account.")
+
+
+class DeliveryQuery(AlwaysPaged):
+    failed: bool | None = Field(None, description="Only attempts that failed, or only those that did not.")
+
+
+EXAMPLE: dict[str, Any] = {
+    "id": 3,
+    "account": 1,
+    "url": "https://example.com/flexmesh",
+    "events": ["schedule.finished", "schedule.failed"],
+    "assets": [5],
+    "sensors": [],
+    "description": "The building management system",
+    "active": True,
+    "disabled_reason": None,
+    "failing_since": None,
+    "created_at": AT,
+}
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="  # noqa: S105 - an example
+
+
+class Webhook(Shape):
+    """A webhook, without its secret."""
+
+    model_config = example(**EXAMPLE)
+
+    id: int
+    account: int
+    url: str
+    events: list[str] = Field(description="The types it hears of; none: of all.")
+    assets: list[int] = Field(description="The assets it hears of, with all below them; none: of all.")
+    sensors: list[int] = Field(description="The sensors it hears of; none: of all.")
+    description: str
+    active: bool
+    disabled_reason: str | None = Field(description="Why it was switched off, if nobody of the account did.")
+    failing_since: datetime | None = Field(description="Since when nothing could be delivered, if that is so.")
+    created_at: datetime
+
+
+class NewWebhook(Webhook):
+    """A webhook with its secret, which is shown this once."""
+
+    model_config = example(**EXAMPLE, secret=SECRET)
+
+    secret: str
+
+
+class Webhooks(Shape):
+    webhooks: list[Webhook]
+
+
+class Secret(Shape):
+    """The secret of a webhook, which is shown this once."""
+
+    model_config = example(secret=SECRET)
+
+    secret: str
+
+
+class OnItsWay(Shape):
+    """A message that is about to be delivered; how that went is in the list of deliveries."""
+
+    model_config = example(message_id="evt_1042")
+
+    message_id: str
+
+
+class Delivery(Shape):
+    """An attempt to deliver a message, and how it ended."""
+
+    model_config = example(
+        id=71,
+        message_id="evt_1042",
+        type="schedule.finished",
+        attempt=1,
+        status=503,
+        error="It answered 503 Service Unavailable.",
+        seconds=0.21,
+        attempted_at=AT,
+    )
+
+    id: int
+    message_id: str = Field(description="What the receiver sees as `webhook-id`: the same in all attempts.")
+    type: str
+    attempt: int
+    status: int | None = Field(description="The HTTP status that the receiver answered with, if it did.")
+    error: str | None = Field(description="Why the attempt failed; null if it did not.")
+    seconds: float
+    attempted_at: datetime
+
+
+def shown(row: Any) -> dict[str, Any]:
+    plain = ("id", "url", "events", "assets", "sensors", "description", "active", "disabled_reason")
+    return {
+        **{name: row[name] for name in plain},
+        "account": row["account_id"],
+        "failing_since": instant(row["failing_since"]),
+        "created_at": instant(row["created_at"]),
+    }
+
+
+def shown_delivery(row: Any) -> dict[str, Any]:
+    plain = ("id", "message_id", "type", "attempt", "status", "error", "seconds")
+    return {**{name: row[name] for name in plain}, "attempted_at": instant(row["attempted_at"])}
