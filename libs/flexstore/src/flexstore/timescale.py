@@ -1,9 +1,16 @@
-"""TimescaleDB, when the database has it: beliefs are kept in chunks of time. Everything works without it."""
+"""TimescaleDB, when the database has it: beliefs are kept in chunks of time, old ones compressed. All works without it.
 
+Chunks come with any TimescaleDB; compression and continuous aggregates only with its community licence.
+"""
+
+import hashlib
 import logging
+import re
 from datetime import timedelta
 
 import asyncpg
+
+from flexstore.store import Connection
 
 log = logging.getLogger(__name__)
 
@@ -13,11 +20,24 @@ CHUNK = timedelta(days=30)
 INSTALLED = "select exists (select from pg_extension where extname = 'timescaledb')"
 AVAILABLE = "select exists (select from pg_available_extensions where name = 'timescaledb')"
 PRELOADED = "select 'timescaledb' = any(regexp_split_to_array(current_setting('shared_preload_libraries'), '[, ]+'))"
+LICENCE = "select current_setting('timescaledb.license', true)"
+COMMUNITY = "timescale"
 IS_HYPERTABLE = "select exists (select from timescaledb_information.hypertables where hypertable_name = 'belief')"
 MAKE_HYPERTABLE = """
 select create_hypertable('belief', 'event_start', chunk_time_interval => $1::interval,
                          create_default_indexes => false, migrate_data => true)
 """
+ALLOW_COMPRESSION = """
+alter table belief set (
+    timescaledb.compress, timescaledb.compress_segmentby = 'sensor_id',
+    timescaledb.compress_orderby = 'event_start, belief_time'
+)
+"""
+IS_COMPRESSIBLE = """
+select compression_enabled from timescaledb_information.hypertables where hypertable_name = 'belief'
+"""
+ALLOW_LATE_VALUES = "alter database {database} set timescaledb.max_tuples_decompressed_per_dml_transaction = 0"
+"""Many late values at once may touch more than the 100,000 compressed ones that are allowed by default."""
 
 
 async def use(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
@@ -26,6 +46,14 @@ async def use(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
         return False
     if not await con.fetchval(IS_HYPERTABLE):
         await con.execute(MAKE_HYPERTABLE, CHUNK)
+    if await has_community_licence(con):
+        if not await con.fetchval(IS_COMPRESSIBLE):
+            await con.execute(ALLOW_COMPRESSION)
+        database = await con.fetchval("select quote_ident(current_database())")
+        try:
+            await con.execute(ALLOW_LATE_VALUES.format(database=database))
+        except asyncpg.InsufficientPrivilegeError as error:
+            log.warning("Late values may be refused: %s. Let the owner say: %s", error, ALLOW_LATE_VALUES)
     return True
 
 
@@ -43,3 +71,88 @@ async def _installed(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
         log.warning("TimescaleDB is available but cannot be installed, so we do without it: %s", error)
         return False
     return True
+
+
+async def has_community_licence(con: Connection) -> bool:
+    """Whether this TimescaleDB may compress and aggregate."""
+    return bool(await con.fetchval(INSTALLED)) and await con.fetchval(LICENCE) == COMMUNITY
+
+
+async def has_aggregates(con: Connection) -> bool:
+    """Whether the daily statistics are, or can be, continuous aggregates."""
+    return await has_community_licence(con) and bool(await con.fetchval(IS_HYPERTABLE))
+
+
+# Compression ----------------------------------------------------------------------------------------------------------
+
+COMPRESSES_AFTER = """
+select (config ->> 'compress_after')::interval from timescaledb_information.jobs
+where proc_name in ('policy_compression', 'policy_recompression') and hypertable_name = 'belief'
+"""
+
+
+async def compress_after(con: Connection, age: timedelta) -> bool:
+    """Have chunks compressed once all their events are so old; with no age, never. Returns whether they will be."""
+    if not await has_aggregates(con):
+        return False
+    wanted = age or None
+    if await con.fetchval(COMPRESSES_AFTER) != wanted:
+        await con.execute("select remove_compression_policy('belief', if_exists => true)")
+        if wanted:
+            await con.execute("select add_compression_policy('belief', compress_after => $1::interval)", wanted)
+    return wanted is not None
+
+
+# Daily statistics -----------------------------------------------------------------------------------------------------
+
+ZONES = "select timezone from sensor union select timezone from belief_day_until order by timezone"
+AGGREGATES = """
+select view_name from timescaledb_information.continuous_aggregates where hypertable_name = 'belief'
+"""
+AGGREGATE = """
+create materialized view {name} with (timescaledb.continuous, timescaledb.materialized_only = true) as
+select sensor_id, source_id, time_bucket('1 day', event_start, {timezone}) as day,
+    count(*) as beliefs, count(distinct event_start) as events, min(event_value) as minimum,
+    max(event_value) as maximum, sum(event_value) as total, min(event_start) as first_event,
+    max(event_start) as last_event, max(belief_time) as last_belief
+from belief group by sensor_id, source_id, day
+with no data
+"""
+DAYS_OF_ZONE = """
+select {name}.* from {name} join sensor on sensor.id = {name}.sensor_id and sensor.timezone = {timezone}
+"""
+
+
+def aggregate_name(timezone: str) -> str:
+    """What the continuous aggregate of the days of a time zone is called."""
+    readable = re.sub(r"[^a-z0-9]+", "_", timezone.lower())[:30]
+    return f"belief_day_{readable}_{hashlib.sha256(timezone.encode()).hexdigest()[:8]}"
+
+
+async def ensure_aggregates(con: Connection) -> None:
+    """A continuous aggregate per time zone that sensors are in. TimescaleDB can only sum up days of one time zone."""
+    zones = [row["timezone"] for row in await con.fetch(ZONES)]
+    there = {row["view_name"] for row in await con.fetch(AGGREGATES)}
+    missing = [zone for zone in zones if aggregate_name(zone) not in there]
+    if not missing:
+        return
+    parts = [DAYS_OF_ZONE.format(name=aggregate_name(zone), timezone=await _literal(con, zone)) for zone in zones]
+    async with con.transaction():
+        for zone in missing:
+            await con.execute(AGGREGATE.format(name=aggregate_name(zone), timezone=await _literal(con, zone)))
+            # What was summed up here before TimescaleDB came no longer counts.
+            await con.execute("delete from belief_day_until where timezone = $1", zone)
+        await con.execute(f"create or replace view belief_per_day as {' union all '.join(parts)}")
+        await con.execute("truncate belief_day")
+
+
+async def refresh_aggregates(con: Connection, timeout: float) -> None:  # noqa: ASYNC109 - it is the server's to keep
+    """Sum up what changed. TimescaleDB knows what did, and commits on its way, so this is no part of a transaction."""
+    for row in await con.fetch("select timezone, until from belief_day_until"):
+        name, until = aggregate_name(row["timezone"]), row["until"].isoformat()
+        await con.execute(f"call refresh_continuous_aggregate('{name}', null, '{until}')", timeout=timeout)
+
+
+async def _literal(con: Connection, text: str) -> str:
+    literal: str = await con.fetchval("select quote_literal($1::text)", text)
+    return literal

@@ -2,19 +2,22 @@
 
 from flexstore.series.beliefs import Beliefs, moment
 from flexstore.series.believed import Believed, read_beliefs
-from flexstore.series.points import Point, Staleness, Stats, delete, latest, nearest, staleness, stats
+from flexstore.series.points import Point, Staleness, delete, latest, nearest, staleness
 from flexstore.series.reading import Series, SeriesQuery, read, stretch
+from flexstore.series.statistics import Daily, Stats, daily, stats
 from flexstore.series.writing import Written, write
 
 __all__ = [
     "Beliefs",
     "Believed",
+    "Daily",
     "Point",
     "Series",
     "SeriesQuery",
     "Staleness",
     "Stats",
     "Written",
+    "daily",
     "delete",
     "latest",
     "moment",

@@ -14,6 +14,16 @@ KEY = ("sensor_id", "event_start", "belief_time", "source_id", "cumulative_proba
 CERTAIN = np.float32(0.5)
 """The cumulative probability of a belief that is a single value."""
 
+LATE = timedelta(days=7)
+"""What changes about events longer ago may change a day that is already summed up, see `flexstore.days`."""
+DUE = """
+due as (
+    insert into belief_day_due (sensor_id, first_event, last_event)
+    select sensor_id, min(event_start), max(event_start) from {changed} group by sensor_id
+)
+"""
+"""SQL: what changes in this statement has to be summed up again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Beliefs:

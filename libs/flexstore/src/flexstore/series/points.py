@@ -1,9 +1,10 @@
-"""Single beliefs and figures about a sensor: the latest, the nearest, how much there is, how old it is."""
+"""Single beliefs: the latest, the nearest, how old it all is; and deleting."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from flexstore.series.beliefs import DUE
 from flexstore.series.reading import BEST
 from flexstore.store import Connection
 
@@ -17,22 +18,6 @@ class Point:
     belief_time: datetime
     source_id: int
     value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What one source said about a sensor. Every belief counts, also those that later ones replaced."""
-
-    source_id: int
-    source_name: str
-    first_event_start: datetime
-    last_event_end: datetime
-    last_recorded: datetime
-    minimum: float
-    maximum: float
-    mean: float
-    total: float
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +47,24 @@ async def nearest(
     return None if row is None else Point(*row)
 
 
-async def stats(
-    con: Connection, sensor_id: int, start: datetime | None = None, end: datetime | None = None
-) -> list[Stats]:
-    """Figures per source about the events of a sensor that start in [start, end)."""
-    return [Stats(*row) for row in await con.fetch(STATS, sensor_id, start, end)]
-
-
 async def staleness(con: Connection, sensor_ids: Sequence[int]) -> list[Staleness]:
     """How far the data of sensors reach, per type of source. A sensor without data is left out."""
     return [Staleness(*row) for row in await con.fetch(STALENESS, list(sensor_ids))]
 
 
-async def delete(con: Connection, sensor_id: int, start: datetime | None = None, end: datetime | None = None) -> int:
-    """Delete all beliefs about the events of a sensor that start in [start, end). Returns how many there were."""
-    done = await con.execute(DELETE, sensor_id, start, end)
-    return int(done.split()[-1])
+async def delete(
+    con: Connection,
+    sensor_id: int,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    source_id: int | None = None,
+) -> int:
+    """Delete the beliefs about the events of a sensor that start in [start, end), of one source or of all.
+
+    Returns how many there were.
+    """
+    deleted: int = await con.fetchval(DELETE, sensor_id, start, end, source_id)
+    return deleted
 
 
 def _point(sensor: str, prior: str, when: str, order: str) -> str:
@@ -108,20 +95,6 @@ order by greatest(event_start - $2, $2 - event_start), event_start desc
 limit 1
 """  # noqa: S608 - put together from constants
 
-IN_SPAN = """
-    belief.event_start >= coalesce($2::timestamptz, '-infinity')
-    and belief.event_start < coalesce($3::timestamptz, 'infinity')
-"""
-
-STATS = f"""
-select source.id, source.name, min(event_start), max(event_start) + sensor.event_resolution, max(belief_time),
-    min(event_value), max(event_value), avg(event_value), sum(event_value), count(*)
-from belief join sensor on sensor.id = belief.sensor_id join source on source.id = belief.source_id
-where belief.sensor_id = $1 and {IN_SPAN}
-group by source.id, sensor.id
-order by source.id
-"""  # noqa: S608 - put together from constants
-
 STALENESS = """
 select sensor.id, source.type, max(event_start), max(event_start) + sensor.event_resolution, max(belief_time)
 from belief join sensor on sensor.id = belief.sensor_id join source on source.id = belief.source_id
@@ -130,4 +103,11 @@ group by sensor.id, source.type
 order by sensor.id, source.type
 """
 
-DELETE = f"delete from belief where belief.sensor_id = $1 and {IN_SPAN}"  # noqa: S608 - put together from constants
+DELETE = f"""
+with gone as (
+    delete from belief where sensor_id = $1 and event_start >= coalesce($2::timestamptz, '-infinity')
+        and event_start < coalesce($3::timestamptz, 'infinity') and ($4::int is null or source_id = $4)
+    returning sensor_id, event_start
+), {DUE.format(changed="gone")}
+select count(*) from gone
+"""  # noqa: S608 - put together from constants

@@ -87,6 +87,11 @@ def integers(array: bytes | None) -> NDArray[np.int32]:
     return _elements(array, ">i4").astype(np.int32)
 
 
+def long_integers(array: bytes | None) -> NDArray[np.int64]:
+    """The elements of an `int8[]`."""
+    return _elements(array, ">i8").astype(np.int64)
+
+
 def moments(array: bytes | None) -> Moments:
     """The elements of a `timestamptz[]`."""
     return (_elements(array, ">i8").astype(np.int64) + EPOCH).view("datetime64[us]")

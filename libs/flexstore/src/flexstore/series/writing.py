@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import asyncpg
 import numpy as np
@@ -11,7 +11,7 @@ from flexmodel.time import moment_of
 from numpy.typing import NDArray
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from flexstore.series.beliefs import KEY, Beliefs, by_chunk, generations, rows_of
+from flexstore.series.beliefs import DUE, KEY, LATE, Beliefs, by_chunk, generations, moment, rows_of
 from flexstore.series.comparing import Verdict, compare
 from flexstore.series.taking_back import has_spreads, take_back
 from flexstore.series.wire import COLUMNS, ROW, Rows, aware, copy_stream, rows_from
@@ -80,11 +80,34 @@ async def _write_parts(con: Connection, parts: Sequence[Rows], plain: bool) -> W
 
 
 async def _write_part(con: Connection, rows: Rows, plain: bool) -> Written:
-    starts = rows["event_start"]
-    span = aware(np.array([starts.min(), starts.max()]))
     if len(rows) <= FEW:
         columns = (aware(rows[name]) if ROW[name].kind == "M" else rows[name].tolist() for name in COLUMNS)
-        return _counted(await con.fetchrow(UPSERT_FEW, plain, *span, *columns))
+        statement = UPSERT_FEW_LATE if _is_late(rows) else UPSERT_FEW
+        return _counted(await con.fetchrow(statement, plain, *_span(rows), *columns))
+    written = await _write_many(con, rows, plain)
+    if _is_late(rows) and (written.new or written.changed):
+        await con.execute(NOTE_DUE, *_spans(rows))
+    return written
+
+
+def _is_late(rows: Rows) -> bool:
+    return bool(rows["event_start"].min() < moment(datetime.now(UTC) - LATE))
+
+
+def _span(rows: Rows) -> list[datetime]:
+    starts = rows["event_start"]
+    return aware(np.array([starts.min(), starts.max()]))
+
+
+def _spans(rows: Rows) -> tuple[list[int], list[datetime], list[datetime]]:
+    """The sensors and for each its first and last event, of rows in the order of the key."""
+    sensors, first = np.unique(rows["sensor_id"], return_index=True)
+    last = np.append(first[1:], len(rows)) - 1
+    return sensors.tolist(), aware(rows["event_start"][first]), aware(rows["event_start"][last])
+
+
+async def _write_many(con: Connection, rows: Rows, plain: bool) -> Written:
+    span = _span(rows)
     known = await _known(con, rows, span)
     if known is not None:
         written = await _write_compared(con, rows, compare(rows, known, plain))
@@ -92,26 +115,18 @@ async def _write_part(con: Connection, rows: Rows, plain: bool) -> Written:
             return written
     chunks = by_chunk(rows)
     if len(chunks) > 1:
-        return await _write_parts(con, chunks, plain)
+        written = Written()
+        for chunk in chunks:
+            written += await _write_many(con, chunk, plain)
+        return written
     async with _incoming(con, rows):
         return _counted(await con.fetchrow(UPSERT_MANY, plain, *span))
 
 
 async def _known(con: Connection, rows: Rows, span: list[datetime]) -> Rows | None:
     """What is known of the time that the rows span, in the order of the key. None if that is too much to look at."""
-    sensors, first = np.unique(rows["sensor_id"], return_index=True)
-    last = np.append(first[1:], len(rows)) - 1
-    starts = rows["event_start"]
     most = min(KNOWN_PER_ROW * len(rows), MOST_KNOWN)
-    found = await con.fetchrow(
-        KNOWN,
-        sensors.tolist(),
-        aware(starts[first]),
-        aware(starts[last]),
-        *span,
-        moment_of(rows["belief_time"].max()),
-        most,
-    )
+    found = await con.fetchrow(KNOWN, *_spans(rows), *span, moment_of(rows["belief_time"].max()), most)
     assert found is not None
     known = rows_from(dict(found))
     return known if len(known) < most else None
@@ -206,17 +221,24 @@ stored as (
     select {columns} from compared where verdict <> 'unchanged'
     on conflict ({key}) do update set event_value = excluded.event_value
         where belief.event_value is distinct from excluded.event_value
-)
+){due}
 select count(*) filter (where verdict = 'new'), count(*) filter (where verdict = 'changed'),
     count(*) filter (where verdict = 'unchanged')
 from compared
 """
-UPSERT_MANY = UPSERT.format(columns=", ".join(COLUMNS), key=", ".join(KEY), incoming="incoming")
-UPSERT_FEW = UPSERT.format(
+UPSERT_MANY = UPSERT.format(columns=", ".join(COLUMNS), key=", ".join(KEY), incoming="incoming", due="")
+FEW_ROWS = f"""
+unnest($4::int[], $5::timestamptz[], $6::timestamptz[], $7::int[], $8::real[], $9::float8[])
+as incoming ({", ".join(COLUMNS)})
+"""
+UPSERT_FEW = UPSERT.format(columns=", ".join(COLUMNS), key=", ".join(KEY), incoming=FEW_ROWS, due="")
+UPSERT_FEW_LATE = UPSERT.format(
     columns=", ".join(COLUMNS),
     key=", ".join(KEY),
-    incoming=f"""
-        unnest($4::int[], $5::timestamptz[], $6::timestamptz[], $7::int[], $8::real[], $9::float8[])
-        as incoming ({", ".join(COLUMNS)})
-    """,
+    incoming=FEW_ROWS,
+    due=f", {DUE.format(changed="compared where verdict <> 'unchanged'")}",
 )
+NOTE_DUE = """
+insert into belief_day_due (sensor_id, first_event, last_event)
+select * from unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
+"""

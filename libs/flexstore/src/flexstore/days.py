@@ -1,0 +1,116 @@
+"""Summing up the days that are long past, so that statistics over years need not read every belief.
+
+A day is summed up once it is settled. What changes later about such a day is noted in `belief_day_due` by the statement
+that changes it, and read belief by belief until the day has been summed up again: `refresh` does it every now and then.
+TimescaleDB sums up with continuous aggregates where its licence has them; elsewhere it is done here, with plain SQL.
+"""
+
+import logging
+from datetime import timedelta
+
+import asyncpg
+
+from flexstore import timescale
+from flexstore.series.beliefs import LATE
+from flexstore.series.statistics import next_midnight
+from flexstore.store import Connection, Store
+
+log = logging.getLogger(__name__)
+
+SETTLED = LATE + timedelta(days=2)
+"""Days are summed up when they began so long ago. That is a day and more after LATE: whoever began to write before it,
+and noted nothing, has long since finished."""
+LOCK = 0x666C6578_64617973  # "flexdays"
+PATIENCE = 3600.0
+"""Seconds that one statement may take: a sensor may have many millions of beliefs."""
+
+
+async def refresh(store: Store) -> int:
+    """Sum up what is due. Returns how many times of sensors that were; 0 if another process is at it."""
+    async with store.connection() as con:
+        if not await con.fetchval("select pg_try_advisory_lock($1)", LOCK):
+            return 0
+        try:
+            # For this session, which is the only one that may take so long.
+            await con.execute("select set_config('statement_timeout', $1, false)", f"{PATIENCE:.0f}s")
+            return await _refresh(con)
+        finally:
+            await con.execute("reset statement_timeout")
+            await con.execute("select pg_advisory_unlock($1)", LOCK)
+
+
+async def _refresh(con: Connection) -> int:
+    if await timescale.has_aggregates(con):
+        await timescale.ensure_aggregates(con)
+        await con.execute(ADVANCE, SETTLED)
+        due = await con.fetchval("select coalesce(array_agg(id), '{}') from belief_day_due")
+        if due:
+            await timescale.refresh_aggregates(con, PATIENCE)
+            await con.execute("delete from belief_day_due where id = any($1::bigint[])", due)
+        return len(due)
+    await con.execute(ADVANCE, SETTLED)
+    made = 0
+    for row in await con.fetch("select distinct sensor_id from belief_day_due order by sensor_id"):
+        made += await _sum_up(con, row["sensor_id"])
+    return made
+
+
+async def _sum_up(con: Connection, sensor_id: int) -> int:
+    """Sum up what is due of one sensor, and what is noted meanwhile stays due: all is done as of one moment."""
+    try:
+        async with con.transaction(isolation="repeatable_read"):
+            days = await con.fetchval(TAKE, sensor_id)
+            await con.execute(FORGET, sensor_id, days, timeout=PATIENCE)
+            await con.execute(SUM_UP, sensor_id, days, timeout=PATIENCE)
+            return len(days)
+    except asyncpg.SerializationError:  # the sensor was deleted meanwhile
+        log.info("The days of sensor %d will be summed up next time.", sensor_id)
+        return 0
+
+
+# Of time zones that were never summed up, all is due; of the others, the days that have settled since.
+ADVANCE = """
+with settled as (
+    select timezone, made.until as before, date_trunc('day', now() - $1::interval, 'UTC') as until
+    from (select distinct timezone from sensor) zone left join belief_day_until made using (timezone)
+), advanced as (
+    insert into belief_day_until (timezone, until) select timezone, until from settled
+    on conflict (timezone) do update set until = excluded.until where belief_day_until.until < excluded.until
+)
+insert into belief_day_due (sensor_id, first_event, last_event)
+select sensor.id, coalesce(before, '-infinity'), until
+from settled join sensor using (timezone)
+where (before is null or before < until) and exists (
+    select from belief
+    where sensor_id = sensor.id and event_start >= coalesce(before, '-infinity') and event_start < until
+)
+"""
+
+TAKE = f"""
+with taken as (delete from belief_day_due where sensor_id = $1 returning first_event, last_event)
+select coalesce(array_agg(days), '{{}}') from (
+    select unnest(range_agg(tstzrange(
+        date_trunc('day', first_event, timezone), {next_midnight("last_event", "timezone")}
+    ))) as days
+    from taken join sensor on sensor.id = $1
+) due
+"""  # noqa: S608 - put together from constants
+
+FORGET = """
+delete from belief_day using unnest($2::tstzrange[]) days where sensor_id = $1 and day <@ days
+"""
+
+SUM_UP = """
+insert into belief_day (
+    sensor_id, source_id, day, beliefs, events, minimum, maximum, total, first_event, last_event, last_belief
+)
+select sensor.id, known.source_id, date_trunc('day', known.event_start, sensor.timezone) as day,
+    count(*), count(distinct known.event_start), min(known.event_value), max(known.event_value),
+    sum(known.event_value), min(known.event_start), max(known.event_start), max(known.belief_time)
+from sensor join belief_day_until made using (timezone)
+cross join unnest($2::tstzrange[]) days
+join belief known on known.sensor_id = $1 and known.event_start >= coalesce(lower(days), '-infinity')
+    and known.event_start < least(upper(days), made.until + interval '1 day')
+where sensor.id = $1
+group by sensor.id, known.source_id, day
+"""

@@ -1,0 +1,185 @@
+"""Statistics of a sensor: what each source said, and per day what counts.
+
+Days long past are read as they were summed up. A day is one of the sensor's time zone. Which days are summed up, and
+how, is `flexstore.days`'s business. What it has not summed up (yet, or again after a change) is read belief by belief,
+so that the answer is the same either way.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flexstore.series.reading import BEST
+from flexstore.series.wire import Moments, floats, integers, long_integers, moments
+from flexstore.store import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What one source said about a sensor. Every belief counts, also those that later ones replaced."""
+
+    source_id: int
+    source_name: str
+    first_event_start: datetime
+    last_event_end: datetime
+    last_recorded: datetime
+    minimum: float
+    maximum: float
+    mean: float
+    total: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """Per day the events of a sensor, each with the belief that counts. Days of which nothing is known are not here."""
+
+    sensor_id: int
+    day: Moments
+    """When it begins."""
+    source: NDArray[np.int32]
+    """Whose beliefs these are, if they were asked for by source; else the newest source's of those that count."""
+    count: NDArray[np.int64]
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    total: NDArray[np.float64]
+    last_belief: Moments
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        return self.total / self.count
+
+    def __len__(self) -> int:
+        return len(self.day)
+
+
+async def stats(
+    con: Connection, sensor_id: int, start: datetime | None = None, end: datetime | None = None
+) -> list[Stats]:
+    """Figures per source about the events of a sensor that start in [start, end)."""
+    return [Stats(*row) for row in await con.fetch(STATS, sensor_id, start, end)]
+
+
+async def daily(
+    con: Connection,
+    sensor_id: int,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    prior: datetime | None = None,
+    *,
+    by_source: bool = False,
+) -> Daily:
+    """What is known, per day, of the events of a sensor that start in [start, end); a day may be cut by these.
+
+    By source, the belief that counts is the most recent of each source, and each has days of its own.
+    """
+    row = await con.fetchrow(DAILY, sensor_id, start, end, prior, by_source)
+    assert row is not None
+    return Daily(
+        sensor_id=sensor_id,
+        day=moments(row["day"]),
+        source=integers(row["source_id"]),
+        count=long_integers(row["events"]),
+        minimum=floats(row["minimum"]),
+        maximum=floats(row["maximum"]),
+        total=floats(row["total"]),
+        last_belief=moments(row["last_belief"]),
+    )
+
+
+def next_midnight(moment: str, timezone: str) -> str:
+    """SQL for the first midnight after a moment. A day may have 23 or 25 hours."""
+    return f"((date_trunc('day', {moment} at time zone {timezone}) + interval '1 day') at time zone {timezone})"
+
+
+# The days within [$2, $3) that can be read as they were summed up. A bound that is NULL is none.
+WHOLE_DAYS = f"""
+asked as materialized (
+    select sensor.timezone,
+        case when $2::timestamptz > $3::timestamptz then '{{}}' else tstzmultirange(tstzrange($2, $3)) end as span,
+        case when $2 is distinct from date_trunc('day', $2, sensor.timezone)
+            then {next_midnight("$2", "sensor.timezone")} else $2 end as first_day,
+        case when made.until is not null then date_trunc('day', least($3, made.until), sensor.timezone) end as last_day
+    from sensor left join belief_day_until made on made.timezone = sensor.timezone where sensor.id = $1
+),
+due as materialized (
+    select coalesce(range_agg(tstzrange(
+        date_trunc('day', first_event, timezone), {next_midnight("last_event", "timezone")}
+    )), '{{}}') as days
+    from belief_day_due cross join asked where sensor_id = $1
+),
+whole as materialized (
+    select case when last_day > coalesce(first_day, '-infinity')
+        then tstzmultirange(tstzrange(first_day, last_day)) - due.days else '{{}}' end as days
+    from asked cross join due
+),
+summed as (
+    select belief_per_day.* from belief_per_day cross join whole
+    where sensor_id = $1 and day >= coalesce($2, '-infinity') and day < coalesce($3, 'infinity') and day <@ whole.days
+)
+"""  # noqa: S608 - put together from constants
+
+
+def beliefs_in(spans: str) -> str:
+    """SQL for the beliefs about a sensor's events in spans of time."""
+    return f"""
+        unnest({spans}) span cross join lateral (
+            select * from belief
+            where belief.sensor_id = $1 and belief.event_start >= coalesce(lower(span), '-infinity')
+                and belief.event_start < coalesce(upper(span), 'infinity')
+        ) known
+    """  # noqa: S608 - put together from constants
+
+
+STATS = f"""
+with {WHOLE_DAYS},
+parts as (
+    select source_id, first_event, last_event, last_belief, minimum, maximum, total, beliefs from summed
+    union all
+    select source_id, min(event_start), max(event_start), max(belief_time), min(event_value), max(event_value),
+        sum(event_value), count(*)
+    from {beliefs_in("(select asked.span - whole.days from asked cross join whole)")}
+    group by source_id
+)
+select source.id, source.name, min(first_event), max(last_event) + sensor.event_resolution, max(last_belief),
+    min(minimum), max(maximum), sum(total) / sum(beliefs), sum(total), sum(beliefs)::bigint
+from parts join source on source.id = parts.source_id join sensor on sensor.id = $1
+group by source.id, sensor.id
+order by source.id
+"""  # noqa: S608 - put together from constants
+
+# A day without corrections is what was summed up; of any other day it has to be found out what counts.
+DAILY = f"""
+with {WHOLE_DAYS},
+plain as materialized (
+    select day from summed where $4::timestamptz is null
+    group by day having bool_and(beliefs = events) and ($5::bool or count(*) = 1)
+),
+rest as materialized (
+    select asked.span - coalesce((
+        select range_agg(tstzrange(day, {next_midnight("day", "asked.timezone")})) from plain
+    ), '{{}}') as spans, asked.timezone from asked
+),
+best as (
+    select distinct on (known.event_start, case when $5 then known.source_id end)
+        date_trunc('day', known.event_start, rest.timezone) as day, known.source_id, known.event_value,
+        known.belief_time
+    from rest, {beliefs_in("rest.spans")} left join source on source.id = known.source_id
+    where known.belief_time <= coalesce($4, 'infinity')
+    order by known.event_start, case when $5 then known.source_id end, {BEST}
+),
+parts as (
+    select day, source_id, events, minimum, maximum, total, last_belief from summed join plain using (day)
+    union all
+    select day, max(source_id), count(*), min(event_value), max(event_value), sum(event_value), max(belief_time)
+    from best group by day, case when $5 then source_id end
+)
+select
+    array_send(array_agg(day)) as day, array_send(array_agg(source_id)) as source_id,
+    array_send(array_agg(events)) as events, array_send(array_agg(minimum)) as minimum,
+    array_send(array_agg(maximum)) as maximum, array_send(array_agg(total)) as total,
+    array_send(array_agg(last_belief)) as last_belief
+from (select * from parts order by day, source_id) ordered
+"""  # noqa: S608 - put together from constants
