@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 
 from api_gateway.auth.access import Public, Requirement
 from api_gateway.home import described
+from api_gateway.webhooks import described as webhooks
 
 METHODS = ("get", "post", "put", "patch", "delete")
 SCHEMAS = "#/components/schemas/"
@@ -41,6 +42,7 @@ def completed(document: dict[str, Any], routes: dict[tuple[str, str], Any]) -> d
     components["securitySchemes"] = described.SECURITY
     add_examples(document, schemas)
     add_links(document)
+    document["webhooks"] = webhooks.described()
     document["info"] |= described.INFO
     used = {tag for _, _, operation in operations(document) for tag in operation["tags"]}
     document["tags"] = [{"name": name, "description": text} for name, text in described.TAGS.items() if name in used]
