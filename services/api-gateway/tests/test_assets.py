@@ -124,7 +124,8 @@ async def test_deleting_takes_everything_below_along(house: Any, toy: Any, add_s
     assert [row["sensor_id"] for row in await house.fetch("select sensor_id from belief")] == [other_price]
     [row] = await house.fetch("select event, details from audit_log order by id desc limit 1")
     assert row["event"] == f"Deleted asset 'site': {building}"
-    assert row["details"] == {"sensors": [price, power]}
+    assert row["details"]["sensors"] == {"before": [price, power], "after": None}
+    assert row["details"]["name"] == {"before": "site", "after": None}
 
 
 async def test_a_copy_refers_to_its_own_sensors(toy: Any, add_site: Any) -> None:
