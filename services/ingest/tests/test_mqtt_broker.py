@@ -78,6 +78,8 @@ class Delivered:
         self.came = asyncio.Event()
 
     async def __call__(self, fetched: Sequence[Fetched]) -> None:
+        if not fetched:  # a sign of life
+            return
         self.asked.set()
         await self.blocked.wait()
         if self.trouble:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.connectors.mqtt.events import ticks, values_of
+from ingest.connectors.mqtt.events import event_starts, ticks, values_of
+from ingest.data.repository import Sensor
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
@@ -117,3 +118,19 @@ def test_means_stay_within_the_readings_and_counters_give_what_they_counted(pair
     known = [value for value in counted if value is not None]
     assert all(value >= 0 for value in known)
     assert sum(known) <= max(rising.values()) - min(rising.values()) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("time_is", "resolution", "moment", "start"),
+    [
+        ("start", QUARTER, "2026-03-02T12:14:59", "2026-03-02T12:00"),
+        ("end", QUARTER, "2026-03-02T12:15:00", "2026-03-02T12:00"),
+        ("end", QUARTER, "2026-03-02T12:15:02", "2026-03-02T12:00"),
+        ("end", QUARTER, "2026-03-02T12:14:58", "2026-03-02T12:00"),
+        ("start", timedelta(days=1), "2026-10-25T22:30", "2026-10-24T22:00"),  # a day of 25 hours
+        ("end", timedelta(days=1), "2026-10-25T23:00", "2026-10-24T22:00"),
+    ],
+)
+def test_the_event_that_a_value_is_of(time_is, resolution, moment, start):
+    sensor = Sensor(1, "x", "kW", resolution, "Europe/Amsterdam", None)
+    assert event_starts(np.array([moment], dtype="datetime64[us]"), time_is, sensor) == np.datetime64(start)

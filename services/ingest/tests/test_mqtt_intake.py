@@ -292,3 +292,16 @@ async def test_a_connector_that_is_deleted_takes_its_readings_with_it(meter, noo
     async with found.service.store.connection() as con:
         await con.execute("delete from connector where id = $1", found.connector)
     assert await found.count("reading") == await found.count("reading_due") == 0
+
+
+async def test_readings_that_wait_are_a_sign_of_life(meter, noon):
+    found = await meter("kW")
+    delivered = []
+
+    async def deliver(fetched: Sequence[Fetched]) -> None:
+        delivered.append(fetched)
+
+    found.intake.listening = replace(found.listening, deliver=deliver)
+    await found.read(noon, {0: 1})
+    await found.read(noon, {1: 1})
+    assert delivered == [[]]

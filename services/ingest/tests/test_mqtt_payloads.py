@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ingest.connectors import configuration
 from ingest.connectors.mqtt.inbox import Message
+from ingest.connectors.mqtt.listener import Mqtt
 from ingest.connectors.mqtt.mapping import mapped
 from ingest.connectors.mqtt.payloads import read
 from ingest.connectors.mqtt.settings import MqttSettings, Series
@@ -90,7 +92,7 @@ def test_a_message_may_tell_its_unit():
         ({"v": 1}, {"value": "w"}, "no number in it"),
         ({"v": 1}, {"value": "v", "time": "t"}, "A time that should be there is not"),
         ({"v": 1, "t": "yesterday"}, {"value": "v", "time": "t"}, "'yesterday' is not a time"),
-        ({"v": 1, "t": 9e99}, {"value": "v", "time": "t"}, "A time"),
+        ({"v": 1, "t": 9e99}, {"value": "v", "time": "t"}, "time between 1970 and 2200"),
         ({"v": [1, 2], "t": [0]}, {"value": "v", "time": "t"}, "1 times and 2 values"),
         ({"v": 1, "u": 3}, {"value": "v", "unit_in": "u"}, "there is no unit"),
         ({"v": list(range(20_000))}, {"value": "v"}, "too many"),
@@ -129,6 +131,8 @@ def test_settings_that_do_not_go_together():
 def test_every_connector_has_a_name_of_its_own_at_the_broker():
     assert settings().client_id != settings().client_id
     assert len(settings().client_id) <= 23  # more, some brokers refuse
+    kept = configuration.split(Mqtt(), settings())[0]
+    assert configuration.read(Mqtt(), kept) == configuration.read(Mqtt(), kept)  # it is stored, not thought up again
     assert settings().address == ("broker", 1883)
     assert settings(tls=True).address == ("broker", 8883)
 

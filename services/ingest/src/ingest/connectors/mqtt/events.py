@@ -9,8 +9,9 @@ from flexmodel.quantities import tidy
 from flexmodel.time import Instants, ceil, floor, instant
 from numpy.typing import NDArray
 
+from ingest.connectors.fitting import slots
+from ingest.data.repository import Sensor
 from ingest.data.rules import DAY, MICROSECOND, Values
-from ingest.files.events import as_text
 
 Meaning = Literal["level", "last", "amount", "counter", "event"]
 """What a reading says of its sensor; docs/how-to/mqtt.md tells users when to take which."""
@@ -38,18 +39,17 @@ def ticks(start: datetime, end: datetime, resolution: timedelta, zone: tzinfo) -
     return bounds
 
 
-def event_starts(times: Instants, time_is: Literal["start", "end"], resolution: timedelta, zone: tzinfo) -> Instants:
-    """The starts of the events that are told by the time they start in, or by about when they end."""
+def event_starts(times: Instants, time_is: Literal["start", "end"], sensor: Sensor) -> Instants:
+    """The starts of the events that are told by a time within them, or by about when they end."""
     if time_is == "start":
-        return _floored(times, resolution, zone)
-    ends = _floored(times + np.timedelta64(resolution // 2), resolution, zone)
-    return _floored(ends - np.timedelta64(1, "us"), resolution, zone)
+        return _floored(times, sensor)
+    ends = _floored(times + np.timedelta64(sensor.resolution // 2), sensor)
+    return _floored(ends - np.timedelta64(1, "us"), sensor)
 
 
-def _floored(times: Instants, resolution: timedelta, zone: tzinfo) -> Instants:
-    local = pl.Series(times.astype("datetime64[us]")).dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
-    starts = local.dt.truncate(as_text(resolution)).dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    found: Instants = starts.to_numpy()
+def _floored(times: Instants, sensor: Sensor) -> Instants:
+    rows = pl.DataFrame({"start": times.astype("datetime64[us]")})
+    found: Instants = rows.select(slots(sensor)).to_series().to_numpy()
     return found
 
 

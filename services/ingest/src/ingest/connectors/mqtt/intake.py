@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
+from time import monotonic
 
 import numpy as np
 from flexmodel.errors import FlexmeshError, Unavailable
@@ -24,6 +25,7 @@ from ingest.data.units import in_unit
 
 AHEAD = timedelta(minutes=5)
 """A reading of a later time than this from now comes from a clock that is wrong."""
+SHOWN_SECONDS = 10.0
 
 type Kept = dict[tuple[Key, datetime], float]
 
@@ -39,6 +41,7 @@ class Intake:
         """Held while readings are added."""
         self.came: dict[Key, datetime] = {}
         """The earliest reading of each that was added since somebody looked."""
+        self._shown_until = 0.0
         self._matching = MQTTMatcher()  # type: ignore[no-untyped-call]
         by_topic: dict[str, list[Mapped]] = defaultdict(list)
         for each in mapped.values():
@@ -57,6 +60,9 @@ class Intake:
             await self._keep(kept)
         if whole:
             await self._deliver(whole)
+        elif monotonic() >= self._shown_until:
+            await self.listening.deliver([])  # a sign of life: it may be long until the next event is over
+            self._shown_until = monotonic() + SHOWN_SECONDS
 
     def _meant(self, message: Message) -> Iterable[Mapped]:
         matches: Iterator[list[Mapped]] = self._matching.iter_match(message.topic)  # type: ignore[no-untyped-call]

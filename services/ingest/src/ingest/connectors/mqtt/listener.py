@@ -74,6 +74,7 @@ async def keep_listening(settings: MqttSettings, intake: Intake) -> None:
             async with subscribed(settings, private_addresses=intake.listening.private_addresses) as subscription:
                 log.info("listening to a broker", host=settings.host)
                 wait, away_since = FIRST_WAIT, None
+                await store([], intake)
                 with connected():
                     while True:
                         messages = await subscription.take()

@@ -40,7 +40,7 @@ class Mapped:
         """When the events of whole readings begin."""
         if not self.sensor.resolution:
             return times
-        return event_starts(times, self.series.time_is, self.sensor.resolution, self.sensor.zone)
+        return event_starts(times, self.series.time_is, self.sensor)
 
 
 def mapped(settings: MqttSettings, sensors: Mapping[str, Sensor]) -> dict[str, Mapped]:
