@@ -12,7 +12,7 @@ import pytest
 Manifest = dict[str, Any]
 OWN = {"database": {"url": "postgresql://me:pw@db:5432/flexmesh"}, "broker": {"url": "amqp://me:pw@mq:5672/"}}
 CHART = Path(__file__).parents[2] / "deploy" / "helm" / "flexmesh"
-SERVICES = {"gateway", "ingest", "scheduler", "reporting"}
+SERVICES = {"gateway", "ingest", "uploads", "connectors", "scheduler", "reporting"}
 
 Install = Callable[..., list[Manifest]]
 

@@ -1,6 +1,6 @@
 """Values of a sensor from a file, read as the layout says, by the same rules as uploads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,22 +8,23 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from flexmodel.errors import Conflict, FlexmeshError
-from flexstore import series
+from flexmodel.time import Instants, instant
 from flexstore.series import Beliefs, Written
 from flexstore.store import Connection
-from ingest.data.repository import find_sensor
-from ingest.files.columns import read_cells
-from ingest.files.events import events_of
-from ingest.files.formats import FileError, Limits, Table, decode, read
+from ingest.data.repository import Sensor, find_sensor
+from ingest.files import columns, text
+from ingest.files.columns import Reader
+from ingest.files.formats import Limits, as_csv
+from ingest.files.problems import FileError, Problems
+from ingest.files.staging import Staging, beside
+from ingest.files.text import Shape
 from ingest.storing import Storage
 
 from flexmesh.inventory import find_source
 
 NOTHING = "There are no rows with a value in it."
-BINARY = (b"PK\x03\x04", b"PAR1", b"\xd0\xcf\x11\xe0")
-"""How Excel and Parquet files begin."""
-
-LIMITS = Limits(rows=5_000_000, unpacked_bytes=2_000_000_000)
+LIMITS = Limits(rows=1_000_000_000, text_bytes=10_000_000_000, workbook_bytes=200_000_000)
+"""Of files that whoever runs the command chose."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,20 @@ async def load(
     """Stores what is in the file. Without horizon and column of belief times, all of it was believed now."""
     sensor = await find_sensor(con, sensor_id)
     source_id = await find_source(con, source)
+    now, written, storage = datetime.now(UTC), Written(), Storage()
     try:
-        events = events_of(rows_of(table_of(file, layout), layout), sensor, unit)
+        async for events in events_in(con, file, layout, sensor, unit):
+            starts = instants(events["start"])
+            believed: np.datetime64 | Instants = instant(now)
+            if horizon is not None:
+                believed = starts + np.timedelta64((sensor.resolution - horizon) // timedelta(microseconds=1), "us")
+            elif layout.beliefcol is not None:
+                believed = instants(events["belief"])
+            values = events["value"].to_numpy()
+            beliefs = Beliefs(sensor_id, starts, believed, values, source_id, probability)
+            written += await storage.store(con, sensor, beliefs)
     except FileError as error:
         raise FlexmeshError(f"{file}: {error}") from None
-    starts = instants(events["start"])
-    if horizon is not None:
-        believed = starts + np.timedelta64((sensor.resolution - horizon) // timedelta(microseconds=1), "us")
-    elif layout.beliefcol is not None:
-        believed = instants(events["belief"])
-    else:
-        believed = np.full(len(starts), series.moment(datetime.now(UTC)))
-    values = events["value"].to_numpy().astype(float)
-    written = await Storage().store(con, sensor, Beliefs(sensor_id, starts, believed, values, source_id, probability))
     if written.changed and not overwrite:
         raise Conflict(
             f"{written.changed} values are there already, for the same time of belief, and differ. "
@@ -79,54 +81,67 @@ async def load(
     return written
 
 
-def table_of(file: Path, layout: Layout) -> Table:
-    """The rows below those to skip, which may look quite different."""
-    content = file.read_bytes()
-    if content.startswith(BINARY):
-        table = read(content, LIMITS)
-        skipped = 0 if table.names else layout.skiprows
-        return Table(table.rows.slice(skipped), table.first + skipped, table.decimal_comma)
-    body = "".join(decode(content).splitlines(keepends=True)[layout.skiprows :])
-    if not body.strip():
-        raise FileError(NOTHING)
-    if layout.delimiter is None:
-        table = read(body.encode(), LIMITS)
-        return Table(table.rows, table.first + layout.skiprows, table.decimal_comma)
-    try:
-        rows = pl.read_csv(body.encode(), has_header=False, infer_schema=False, separator=layout.delimiter)
-    except pl.exceptions.PolarsError as error:
-        raise FileError(f"This is no CSV with '{layout.delimiter}' between columns: {error}") from None
-    return Table(rows.rename({name: str(i) for i, name in enumerate(rows.columns)}), 1 + layout.skiprows)
+async def events_in(
+    con: Connection, file: Path, layout: Layout, sensor: Sensor, unit: str | None
+) -> AsyncIterator[pl.DataFrame]:
+    """The events of the sensor that the rows make. Raises `FileError` if there is any row that cannot be read."""
+    problems = Problems()
+    async with Staging.opened(con) as staging:
+        async for rows in beside(rows_in(file, layout, problems)):
+            await staging.add(rows.with_columns(sensor=pl.lit(sensor.id, pl.Int32)))
+        if not problems.count:
+            if not staging.count:
+                raise FileError(NOTHING)
+            await staging.settle()
+            async for _, events in staging.events([sensor], unit, problems):
+                yield events
+        if problems.count:
+            raise FileError(" ".join(problems.sentences()))
 
 
-def rows_of(table: Table, layout: Layout) -> pl.DataFrame:
+def rows_in(file: Path, layout: Layout, problems: Problems) -> Iterator[pl.DataFrame]:
     """The rows that hold a value, with times and numbers read."""
-    columns = {"start": layout.datecol, "value": layout.valuecol}
+    reader: Reader | None = None
+    shape: Shape | None = None
+    left = layout.nrows
+    with file.open("rb") as content, as_csv(content, LIMITS) as csv:
+        skip = layout.skiprows if csv.first else 1  # a format that names its columns has no other rows at the top
+        for line, body in text.records(csv.file, csv.first, skip):
+            shape = shape or shape_of(body, layout)
+            if shape is None:
+                continue
+            table = text.cells(body, line, shape, problems)
+            if left is not None:
+                table = table.head(left)
+                left -= table.height
+            reader = reader or reader_of(layout, shape)
+            yield reader.rows(wanted(table, layout), layout.timezone, problems)
+
+
+def shape_of(body: bytes, layout: Layout) -> Shape | None:
+    found = text.shape_of(body, LIMITS.columns)
+    if found is None or layout.delimiter is None:
+        return found
+    first = next(line for line in body.split(b"\n") if line.strip())
+    return Shape(layout.delimiter, 1 + first.decode().count(layout.delimiter))
+
+
+def reader_of(layout: Layout, shape: Shape) -> Reader:
+    numbers = {"start": layout.datecol, "value": layout.valuecol}
     if layout.beliefcol is not None:
-        columns["belief"] = layout.beliefcol
-    for number in (*columns.values(), *layout.filters):
-        if str(number) not in table.rows.columns:
-            raise FileError(f"There is no column {number}: the file has the columns 0 to {table.rows.width - 1}.")
-    rows = table.rows.with_row_index("row", offset=table.first).slice(0, layout.nrows)
-    for number, wanted in layout.filters.items():
-        rows = rows.filter(pl.col(str(number)) == wanted)
-    if rows.is_empty():
-        raise FileError(NOTHING)
-    nothing = pl.lit(None, pl.String)
-    text = rows.select(
-        "row",
-        start=pl.col(str(layout.datecol)),
-        value=value_text(str(layout.valuecol), layout),
-        belief=nothing if layout.beliefcol is None else pl.col(str(layout.beliefcol)),
-        source=nothing,
-    )
-    decimal_comma = table.decimal_comma if layout.decimal is None else layout.decimal == ","
-    found = read_cells(text, layout.timezone, decimal_comma)
-    if found.problems:
-        raise FileError(" ".join(found.problems))
-    if found.frame.is_empty():
-        raise FileError(NOTHING)
-    return found.frame
+        numbers["belief"] = layout.beliefcol
+    for number in (*numbers.values(), *layout.filters):
+        if number >= shape.columns:
+            raise FileError(f"There is no column {number}: the file has the columns 0 to {shape.columns - 1}.")
+    comma = shape.decimal_comma if layout.decimal is None else layout.decimal == ","
+    return Reader(columns.Layout({role: str(number) for role, number in numbers.items()}, {}), comma)
+
+
+def wanted(table: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """The rows that were asked for, with what stands for a missing value away."""
+    for number, value in layout.filters.items():
+        table = table.filter(pl.col(str(number)) == value)
+    return table.with_columns(value_text(str(layout.valuecol), layout))
 
 
 def value_text(column: str, layout: Layout) -> pl.Expr:
@@ -137,5 +152,5 @@ def value_text(column: str, layout: Layout) -> pl.Expr:
     return pl.when(~text.is_in(missing)).then(text)
 
 
-def instants(column: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.datetime64]]:
-    return column.dt.replace_time_zone(None).dt.cast_time_unit("us").to_numpy().astype("datetime64[us]")
+def instants(column: pl.Series) -> Instants:
+    return column.dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")

@@ -44,6 +44,15 @@ def schedule_worker() -> int:
     return worker.run(settings)
 
 
+def upload_worker() -> int:
+    from ingest.files import worker  # noqa: PLC0415
+    from ingest.settings import IngestSettings  # noqa: PLC0415
+
+    settings = load(IngestSettings)
+    start_logs(settings, worker.SERVICE)
+    return worker.run(settings)
+
+
 def connector_worker() -> int:
     from ingest.connectors import worker  # noqa: PLC0415
     from ingest.settings import IngestSettings  # noqa: PLC0415
@@ -59,4 +68,8 @@ SERVICES: dict[str, Callable[[], int]] = {
     "scheduler": scheduler,
     "reporting": reporting,
 }
-WORKERS: dict[str, Callable[[], int]] = {"schedule": schedule_worker, "connector": connector_worker}
+WORKERS: dict[str, Callable[[], int]] = {
+    "schedule": schedule_worker,
+    "ingest": upload_worker,
+    "connector": connector_worker,
+}

@@ -20,6 +20,7 @@ from flexstore.store import Store
 from ingest.app import create_app as create_ingest
 from ingest.connectors import gauges
 from ingest.connectors import worker as connectors
+from ingest.files import worker as uploads
 from ingest.settings import IngestSettings
 from reporting.app import create_app as create_reporting
 from reporting.settings import ReportingSettings
@@ -34,7 +35,8 @@ from flexmesh.stopping import Stop
 
 async def run(url: str, address: str, listening: socket.socket, steps: Steps, stop: Stop, *, with_toy: bool) -> None:
     """Serves at the address until SIGTERM or Ctrl-C, with the database at the URL."""
-    settings = load(GatewaySettings, database_url=url, public_url=address, service_token=tokens.new())
+    own = {"public_url": address, "service_token": tokens.new(), "mail_to_log": True}
+    settings = load(GatewaySettings, database_url=url, **own)
     if stop.asked:
         return
     async with AsyncExitStack() as stack:
@@ -42,6 +44,7 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, st
             store = await Store.connect(settings.database_url, application="flexmesh")
             stack.push_async_callback(store.close)
             stack.enter_context(schedule_worker(settings))
+            stack.enter_context(uploads.at_work(load(IngestSettings, **shared(settings))))
             stack.enter_context(connectors.at_work(load(IngestSettings, **shared(settings))))
             stack.enter_context(gauges.shown(store))
             backs = {

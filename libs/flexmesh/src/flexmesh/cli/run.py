@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 SERVICES = ("gateway", "ingest", "scheduler", "reporting")
-QUEUES = ("schedule", "connector")
+QUEUES = ("schedule", "ingest", "connector")
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="The port to listen on [FLEXMESH_PORT].")]
 Host = Annotated[str | None, typer.Option(help="The address to listen on [FLEXMESH_HOST].")]

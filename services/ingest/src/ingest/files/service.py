@@ -17,13 +17,12 @@ from flexstore.store import Connection, Store
 from ingest.data.repository import Sensor, UserSources
 from ingest.files import columns
 from ingest.files.columns import Layout
-from ingest.files.events import Events
 from ingest.files.formats import Limits, is_packed
 from ingest.files.problems import FileError
 from ingest.files.reading import tables
 from ingest.files.report import FileReport, Report, refusal
 from ingest.files.sensors import Feeder, Sensors
-from ingest.files.staging import Staging
+from ingest.files.staging import Staging, beside
 from ingest.settings import IngestSettings
 from ingest.storing import Storage
 
@@ -33,13 +32,13 @@ MOST_SOURCES = 100
 
 
 class Progress:
-    """Hears how far an upload is, in rows."""
+    """Hears how far an upload is."""
 
     async def read(self, rows: int) -> None:
-        """So many more were read."""
+        """So many more rows were read."""
 
     async def stored(self, rows: int) -> None:
-        """So many more were stored, unless the upload fails."""
+        """So many more events were stored, unless the upload fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +165,7 @@ class _Work:
     async def _stage(self, file: File, staging: Staging, report: FileReport) -> None:
         """Read the file, a table at a time and beside the event loop, and lay its rows by."""
         with closing(tables(file.content, self.limits, self._lay_out, report.problems)) as read_ones:
-            while (found := await asyncio.to_thread(next, read_ones, None)) is not None:
-                reader, table = found
+            async for reader, table in beside(read_ones):
                 names = reader.layout.named_sensors(table)
                 await self.sensors.find(self.con, names)
                 zone = self.terms.timezone or self.sensors.zone(names or {None})
@@ -189,28 +187,12 @@ class _Work:
         return columns.of_one_sensor(names, table, only.name) if only else columns.of_many_sensors(names, table)
 
     async def _store(self, staging: Staging, report: FileReport) -> None:
-        """Store the rows that were laid by as events, sensor after sensor."""
-        by_id = {sensor.id: sensor for sensor in self.sensors.known.values()}
-        spacings = await staging.spacings()
-        current: Events | None = None
-        async for rows in staging.in_order():
-            for part in rows.partition_by("sensor", maintain_order=True):
-                sensor = by_id[part["sensor"][0]]
-                if current is None or current.sensor is not sensor:
-                    if current is not None:
-                        await self._store_events(current, part.clear(), last=True)
-                    current = Events(sensor, self.terms.unit, spacings.get(sensor.id), report.late)
-                await self._store_events(current, part, last=False)
-            await self.progress.stored(rows.height)
-        if current is not None:
-            await self._store_events(current, rows.clear(), last=True)
-
-    async def _store_events(self, maker: Events, rows: pl.DataFrame, *, last: bool) -> None:
-        making = maker.add(rows, last=last)
-        while (events := await asyncio.to_thread(next, making, None)) is not None:
+        """Store the rows that were laid by as events."""
+        async for sensor, events in staging.events(self.sensors.known.values(), self.terms.unit, report.late):
             await self.sources.add(self.con, events["source"].unique().drop_nulls().to_list())
-            beliefs = self._beliefs(events, maker.sensor)
-            self.report.sensors[maker.sensor.id] += await self.storage.store(self.con, maker.sensor, beliefs)
+            beliefs = self._beliefs(events, sensor)
+            self.report.sensors[sensor.id] += await self.storage.store(self.con, sensor, beliefs)
+            await self.progress.stored(events.height)
 
     def _beliefs(self, events: pl.DataFrame, sensor: Sensor) -> Beliefs:
         starts = events["start"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")

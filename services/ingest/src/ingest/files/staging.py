@@ -1,6 +1,7 @@
-"""Rows on their way from a file to the events they make, put in order by the database so that memory stays bounded."""
+"""Rows on their way from a file to the events they make, put in order by the database: memory stays bounded."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from io import BytesIO
@@ -9,7 +10,9 @@ from typing import Self
 import polars as pl
 from flexstore.store import Connection
 
-from ingest.files.events import Spacing
+from ingest.data.repository import Sensor
+from ingest.files.events import Events, Spacing
+from ingest.files.problems import Problems
 
 COLUMNS = ("row", "sensor", "wall", "start", "second", "belief", "source", "value")
 MOMENTS = ("wall", "start", "second", "belief")
@@ -92,13 +95,34 @@ class Staging:
             order = "row" if self._first <= self._last else "row desc"
             await self.con.execute(SETTLE_TWICE.format(order=order))
 
-    async def spacings(self) -> dict[int, Spacing]:
+    async def _spacings(self) -> dict[int, Spacing]:
         """How far apart the rows of each sensor are: most of them, and the closest two. Not of those with one event."""
         rows = await self.con.fetch(SPACINGS, timeout=PATIENCE)
         microsecond = timedelta(microseconds=1)
         return {row["sensor"]: Spacing(row["common"] * microsecond, row["shortest"] * microsecond) for row in rows}
 
-    async def in_order(self) -> AsyncIterator[pl.DataFrame]:
+    async def events(
+        self, sensors: Iterable[Sensor], unit: str | None, problems: Problems
+    ) -> AsyncIterator[tuple[Sensor, pl.DataFrame]]:
+        """The events that the rows make, sensor after sensor and in order of time, some at a time."""
+        by_id = {sensor.id: sensor for sensor in sensors}
+        spacings = await self._spacings()
+        making: Events | None = None
+        async for rows in self._in_order():
+            for part in rows.partition_by("sensor", maintain_order=True):
+                sensor = by_id[part["sensor"][0]]
+                if making is None or making.sensor is not sensor:
+                    if making is not None:
+                        async for events in beside(making.add(part.clear(), last=True)):
+                            yield making.sensor, events
+                    making = Events(sensor, unit, spacings.get(sensor.id), problems)
+                async for events in beside(making.add(part, last=False)):
+                    yield sensor, events
+        if making is not None:
+            async for events in beside(making.add(rows.clear(), last=True)):
+                yield making.sensor, events
+
+    async def _in_order(self) -> AsyncIterator[pl.DataFrame]:
         """The rows by sensor, time, belief time and source, some at a time."""
         await self.con.execute(IN_ORDER)
         while rows := await self.con.fetch(f"fetch {AT_A_TIME} from in_order", timeout=PATIENCE):
@@ -108,3 +132,9 @@ class Staging:
                 pl.col("wall").cast(pl.Datetime("us")), pl.col("start").cast(UTC), pl.col("belief").cast(UTC)
             )
         await self.con.execute("close in_order")
+
+
+async def beside[T](steps: Iterator[T]) -> AsyncIterator[T]:
+    """What the steps give, each taken in a thread so that the event loop goes on meanwhile."""
+    while (found := await asyncio.to_thread(next, steps, None)) is not None:
+        yield found

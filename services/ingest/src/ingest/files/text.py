@@ -53,10 +53,13 @@ def shape_of(body: bytes, max_columns: int) -> Shape | None:
     return Shape(separator, columns)
 
 
-def records(file: BinaryIO, first: int = 1) -> Iterator[tuple[int, bytes]]:
-    """Whole rows in UTF-8 with plain line ends, a block at a time, each with the number of its first line."""
-    line, rest = first, b""
-    for text in decoded(file):
+def records(file: BinaryIO, first: int = 1, skip: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Whole rows in UTF-8 with plain line ends, a block at a time, each with the number of its first line.
+
+    So many lines at the start are skipped, whatever they hold.
+    """
+    line, rest = first + skip, b""
+    for text in without_lines(decoded(file), skip):
         rest += text.encode()
         end = end_of_rows(rest)
         if end:
@@ -69,6 +72,15 @@ def records(file: BinaryIO, first: int = 1) -> Iterator[tuple[int, bytes]]:
         raise FileError(unfinished(rest, line))
     if rest:
         yield line, rest + b"\n"
+
+
+def without_lines(texts: Iterator[str], count: int) -> Iterator[str]:
+    for text in texts:
+        after = text
+        while count and after:
+            _, end, after = after.partition("\n")
+            count -= len(end)
+        yield after
 
 
 def end_of_rows(text: bytes) -> int:
