@@ -141,7 +141,9 @@ async def disable(con: Connection, webhook: Webhook, reason: str) -> None:
     if not await con.fetchval(DISABLE, webhook.id, reason):
         return
     sentence = f"Webhook {webhook.id} to {webhook.origin} was disabled: {reason}"
-    await audit.record(con, sentence, account_id=webhook.account_id, details={"active": {"before": True, "after": False}})
+    await audit.record(
+        con, sentence, account_id=webhook.account_id, details={"active": {"before": True, "after": False}}
+    )
     told = {"webhook": webhook.id, "reason": reason}
     await events.tell(con, webhook.account_id, events.Type.WEBHOOK_DISABLED, told)
     text = f"{sentence}\n\nIt is told nothing more until somebody enables it again.\n"
