@@ -106,15 +106,32 @@ async def test_everything_that_was_ever_believed(toy: Any, add_site: Any, know: 
     assert [row["bt"] for row in small["data"]] == [row["belief_time"] for row in rows]
 
 
-async def test_too_much_data_is_refused_before_it_is_read(toy: Any, add_site: Any, know: Any, monkeypatch: Any) -> None:
+async def test_of_too_much_data_the_days_are_shown(toy: Any, add_site: Any, know: Any, monkeypatch: Any) -> None:
     from api_gateway.charts import service
 
     monkeypatch.setattr(service, "MOST_ROWS", 3)
     _building, _price, battery, power = await add_site()
     await know(power, [1, 2, 3], 15)
     assert len(await toy.get(f"/assets/{battery}/chart_data")) == 3
-    await know(power, [4], 15, source="other")
-    refused = await toy.get(f"/assets/{battery}/chart_data", 422)
+    other = await know(power, [4], 15, source="other")
+    days = await toy.get(f"/assets/{battery}/chart_data")
+    assert [(row["event_start"], row["event_value"], row["source"]["name"]) for row in days] == [
+        (milliseconds(START), 2.0, "meter"),
+        (milliseconds(START), 4.0, "other"),
+    ]
+    small = await toy.get(f"/assets/{battery}/chart_data", **{"compress-json": True})
+    assert [(row["val"], row["src"]) for row in small["data"]][1] == (4.0, other)
+
+
+async def test_too_many_beliefs_are_refused_before_they_are_read(
+    toy: Any, add_site: Any, know: Any, monkeypatch: Any
+) -> None:
+    from api_gateway.charts import service
+
+    monkeypatch.setattr(service, "MOST_ROWS", 3)
+    _building, _price, battery, power = await add_site()
+    await know(power, [1, 2, 3, 4], 15)
+    refused = await toy.get(f"/assets/{battery}/chart_data", 422, **{"most-recent-beliefs-only": False})
     assert "more than 3 values" in refused["message"]["query"]["end"][0]
 
 

@@ -8,10 +8,9 @@ from api_gateway.assets import repository as assets
 from api_gateway.assets import service as asset_service
 from api_gateway.auth.policy import Thing
 from api_gateway.auth.subjects import find as find_thing
-from api_gateway.data import repository as data
 from api_gateway.sensors import service as sensor_service
 from flexmodel.errors import Conflict, NotFound
-from flexstore import audit, events
+from flexstore import audit, events, series
 from flexstore.events import Type
 from flexstore.store import Connection
 
@@ -114,7 +113,7 @@ async def delete_beliefs(
 ) -> int:
     total = 0
     for id in ids:
-        number = await data.delete_between(con, id, source, start, end)
+        number = await series.delete(con, id, start, end, source)
         if number:
             account = (await find_thing(con, Thing.SENSOR, id))["account_id"]
             gone = {"sensor": id, "start": start, "end": end, "deleted": number}

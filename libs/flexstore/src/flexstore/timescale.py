@@ -6,7 +6,9 @@ Chunks come with any TimescaleDB; compression and continuous aggregates only wit
 import hashlib
 import logging
 import re
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import asyncpg
 
@@ -44,7 +46,7 @@ async def use(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
     """Turn `belief` into a hypertable if the extension is installed or can be. Returns whether it is one now."""
     if not await _installed(con):
         return False
-    if not await con.fetchval(IS_HYPERTABLE):
+    if not await is_used(con):
         await con.execute(MAKE_HYPERTABLE, CHUNK)
     if await has_community_licence(con):
         if not await con.fetchval(IS_COMPRESSIBLE):
@@ -73,6 +75,11 @@ async def _installed(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
     return True
 
 
+async def is_used(con: Connection) -> bool:
+    """Whether beliefs are kept in chunks."""
+    return bool(await con.fetchval(INSTALLED)) and bool(await con.fetchval(IS_HYPERTABLE))
+
+
 async def has_community_licence(con: Connection) -> bool:
     """Whether this TimescaleDB may compress and aggregate."""
     return bool(await con.fetchval(INSTALLED)) and await con.fetchval(LICENCE) == COMMUNITY
@@ -80,7 +87,7 @@ async def has_community_licence(con: Connection) -> bool:
 
 async def has_aggregates(con: Connection) -> bool:
     """Whether the daily statistics are, or can be, continuous aggregates."""
-    return await has_community_licence(con) and bool(await con.fetchval(IS_HYPERTABLE))
+    return await is_used(con) and await has_community_licence(con)
 
 
 # Compression ----------------------------------------------------------------------------------------------------------
@@ -89,6 +96,8 @@ COMPRESSES_AFTER = """
 select (config ->> 'compress_after')::interval from timescaledb_information.jobs
 where proc_name in ('policy_compression', 'policy_recompression') and hypertable_name = 'belief'
 """
+
+COMPRESS_AFTER = "select add_compression_policy('belief', compress_after => $1::interval, if_not_exists => true)"
 
 
 async def compress_after(con: Connection, age: timedelta) -> bool:
@@ -99,9 +108,48 @@ async def compress_after(con: Connection, age: timedelta) -> bool:
     if await con.fetchval(COMPRESSES_AFTER) != wanted:
         await con.execute("select remove_compression_policy('belief', if_exists => true)")
         if wanted:
-            await con.execute("select add_compression_policy('belief', compress_after => $1::interval)", wanted)
+            await con.execute(COMPRESS_AFTER, wanted)
     return wanted is not None
 
+
+# Dropping whole chunks ------------------------------------------------------------------------------------------------
+
+CHUNKS = """
+select format('%I.%I', chunk_schema, chunk_name), range_start, range_end from timescaledb_information.chunks
+where hypertable_name = 'belief' and range_end <= $1 order by range_start
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The beliefs about the events that start in [start, end)."""
+
+    name: str
+    start: datetime
+    end: datetime
+
+
+async def chunks_until(con: Connection, end: datetime) -> list[Chunk]:
+    return [Chunk(*row) for row in await con.fetch(CHUNKS, end)]
+
+
+async def drop_chunk(con: Connection, chunk: Chunk, before: Mapping[int, datetime]) -> dict[int, int]:
+    """Drop a chunk if all sensors in it are rid of what started before the moment given for them, as far as it reaches.
+
+    Returns how many beliefs each sensor lost: nothing if it was not dropped. Inside a transaction of the caller's.
+    """
+    await con.execute(f"lock table {chunk.name} in share mode")  # nobody adds a value that somebody keeps
+    rows = await con.fetch(f"select sensor_id, count(*) from {chunk.name} group by sensor_id")  # noqa: S608
+    if any(row["sensor_id"] not in before or before[row["sensor_id"]] < chunk.end for row in rows):
+        return {}
+    await con.execute(DUE_IN_CHUNK.format(chunk=chunk.name), chunk.start, chunk.end)
+    await con.execute("select drop_chunks('belief', older_than => $1, newer_than => $2)", chunk.end, chunk.start)
+    return {row["sensor_id"]: row["count"] for row in rows}
+
+
+DUE_IN_CHUNK = """
+insert into belief_day_due (sensor_id, first_event, last_event) select distinct sensor_id, $1, $2 from {chunk}
+"""
 
 # Daily statistics -----------------------------------------------------------------------------------------------------
 

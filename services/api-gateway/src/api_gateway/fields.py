@@ -4,8 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
+from flexmodel.errors import Invalid
 from flexmodel.quantities import QuantityError, check_unit
 from flexmodel.time import Duration, TimeError, parse_duration, parse_moment, zone
+from flexstore import retention
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -132,6 +134,17 @@ def mapping(value: Any) -> dict[str, Any]:
     return value
 
 
+def keeping(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Attributes, one of which may say for how long values are kept."""
+    said = attributes.get(retention.ATTRIBUTE)
+    try:
+        if said is not None:
+            retention.read(said)
+    except Invalid as error:
+        raise problem(error.fields[retention.ATTRIBUTE][0]) from error
+    return attributes
+
+
 def sequence(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise problem("Not a valid list.")
@@ -159,4 +172,5 @@ Unit = Annotated[Text, Field(max_length=80), AfterValidator(unit)]
 Email = Annotated[Text, Field(max_length=254), AfterValidator(email)]
 Color = Annotated[Text, AfterValidator(color)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(mapping), *DOCUMENT]
+KeepingAttributes = Annotated[JsonObject, AfterValidator(keeping)]
 JsonList = Annotated[list[Any], AfterValidator(sequence), *DOCUMENT]

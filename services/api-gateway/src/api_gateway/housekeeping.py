@@ -4,10 +4,10 @@ import asyncio
 import logging
 from contextlib import suppress
 from datetime import timedelta
-from time import monotonic
 
+import asyncpg
 from flexmodel.errors import Unavailable
-from flexstore import eventlog, jobs
+from flexstore import days, eventlog, jobs, retention, timescale
 from flexstore.store import Store
 
 from api_gateway import idempotency, rates
@@ -23,7 +23,12 @@ log = logging.getLogger(__name__)
 
 async def keep(store: Store, settings: GatewaySettings) -> None:
     """Look after jobs, and tidy up now and then, for as long as the gateway runs."""
-    tidied = -TIDY_SECONDS
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(look_after_jobs(store))
+        tasks.create_task(tidy_up(store, settings))
+
+
+async def look_after_jobs(store: Store) -> None:
     while True:
         with suppress(Unavailable):
             async with store.connection() as con:
@@ -32,15 +37,27 @@ async def keep(store: Store, settings: GatewaySettings) -> None:
                 log.warning(
                     "Jobs put back: %d, given up: %d, sent again: %d", swept.requeued, swept.failed, swept.resent
                 )
-            if monotonic() - tidied > TIDY_SECONDS:
-                await tidy(store, settings)
-                tidied = monotonic()
         await asyncio.sleep(SWEEP_SECONDS)
 
 
+async def tidy_up(store: Store, settings: GatewaySettings) -> None:
+    while True:
+        try:
+            await tidy(store, settings)
+        except Unavailable:
+            await asyncio.sleep(SWEEP_SECONDS)
+            continue
+        except (asyncpg.PostgresError, TimeoutError):
+            log.exception("Tidying up failed, and will be tried again later")
+        await asyncio.sleep(TIDY_SECONDS)
+
+
 async def tidy(store: Store, settings: GatewaySettings) -> None:
-    """Forget what has no use any more."""
+    """Forget what has no use any more, and keep the store in shape."""
     async with store.connection() as con:
         for statement in (rates.FORGET, idempotency.FORGET, tokens.FORGET, FORGET_FILES):
             await con.execute(statement)
         await eventlog.forget(con, timedelta(hours=settings.event_hours), settings.events_kept)
+        await timescale.compress_after(con, settings.compress_after)
+    await retention.apply(store, settings.retention)
+    await days.refresh(store)

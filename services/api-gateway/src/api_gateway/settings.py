@@ -61,6 +61,18 @@ class GatewaySettings(ServiceSettings):
         100, ge=0, description="Clients of one account that may listen to events at a time, per gateway; 0: no limit."
     )
     webhooks_per_account: int = Field(20, ge=0, description="The most webhooks an account may have.")
+    retention: timedelta | None = Field(
+        None,
+        ge=timedelta(days=1),
+        description="For how long values are kept, such as `P1095D`, unless their sensor or account says otherwise; "
+        "without it, forever.",
+    )
+    compress_after: timedelta = Field(
+        timedelta(days=7),
+        ge=timedelta(0),
+        description="How old events are when TimescaleDB compresses what is known of them. Later values still come in, "
+        "but more slowly; `PT0S`: never compress.",
+    )
     mail_host: str | None = Field(None, description="The SMTP server; without one, no mails are sent.")
     mail_to_log: bool = Field(
         False,

@@ -38,6 +38,11 @@ class SeriesQuery:
     accounts: Sequence[int] | None = None
     """Only beliefs of sources that belong to one of these accounts."""
 
+    @property
+    def earliest(self) -> datetime:
+        """The earliest start of an event that overlaps."""
+        return self.start - self.resolution + MICROSECOND if self.resolution else self.start
+
     def as_json(self, number: int) -> dict[str, Any]:
         return {
             "number": number,

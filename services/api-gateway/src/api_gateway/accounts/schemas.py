@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
-from api_gateway.fields import Color, Id, Input, JsonObject, Name, Text, absent
+from api_gateway.fields import Color, Id, Input, KeepingAttributes, Name, Text, absent
 from api_gateway.paging import Page
 from api_gateway.shapes import Shape, example
 
@@ -25,7 +25,7 @@ class AccountPatch(Input):
     logo_url: Annotated[Text, Field(max_length=255)] | None = None
     consultancy_account_id: Id | None = None
     plan_id: Id | None = None
-    attributes: JsonObject = absent()
+    attributes: KeepingAttributes = absent()
     account_roles: Annotated[list[Id], Field(max_length=100)] = absent()
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Depends, Query
 from flexstore import series
-from flexstore.series import SeriesQuery
+from flexstore.series import Daily, SeriesQuery
 
 from api_gateway.annotations import repository as annotations
 from api_gateway.answers import Json, fields_under
@@ -32,12 +32,11 @@ from api_gateway.routing import WireRoute
 router = APIRouter(prefix="/assets/{id}", tags=["Charts"], route_class=WireRoute)
 
 Readable = Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))]
-FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "sum": np.sum,
-    "min": np.min,
-    "max": np.max,
-    "mean": np.mean,
-    "median": np.median,
+FUNCTIONS: dict[str, Callable[[Daily], Any]] = {
+    "sum": lambda days: np.sum(days.total),
+    "min": lambda days: np.min(days.minimum),
+    "max": lambda days: np.max(days.maximum),
+    "mean": lambda days: np.sum(days.total) / np.sum(days.count),
 }
 
 
@@ -134,12 +133,15 @@ async def figure(con: Any, kpi: dict[str, Any], sensors: dict[int, Any], period:
     if sensor is None or period.start is None or period.end is None:
         return None
     asked = SeriesQuery(sensor["id"], period.start, period.end, sensor["event_resolution"])
-    [found] = await series.read(con, [asked])
     function = str(kpi.get("function"))
-    if function not in FUNCTIONS:
-        function = "sum"
-    # Nothing adds up to zero, but it has no mean and no largest value.
-    value = float(FUNCTIONS[function](found.values)) if len(found) or function == "sum" else None
+    if function == "median":
+        [found] = await series.read(con, [asked])
+        value = float(np.median(found.values)) if len(found) else None
+    else:
+        function = function if function in FUNCTIONS else "sum"
+        days = await series.daily(con, asked.sensor_id, asked.earliest, asked.end)
+        # Nothing adds up to zero, but it has no mean and no largest value.
+        value = float(FUNCTIONS[function](days)) if len(days) or function == "sum" else None
     return {
         "title": kpi.get("title") or sensor["name"],
         "unit": sensor["unit"],

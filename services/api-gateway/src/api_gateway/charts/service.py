@@ -6,7 +6,8 @@ from textwrap import wrap
 from typing import Any
 
 from flexmodel.errors import Invalid
-from flexmodel.time import Duration
+from flexmodel.time import Duration, moment_of
+from flexstore import series
 
 from api_gateway.accounts import repository as accounts
 from api_gateway.auth.identity import Identity
@@ -53,12 +54,34 @@ async def data(
     most_recent: bool = True,
     latest_version: bool = False,
 ) -> list[Any]:
-    """What was believed of the sensors' events in the period."""
+    """What was believed of the sensors' events in the period. If that is more than a chart can show: of each day."""
     if await repository.has_more(con, list(sensors), period, MOST_ROWS):
-        raise Invalid({"end": [f"This period has more than {MOST_ROWS} values. Ask for a shorter one."]})
+        rows = await day_by_day(con, sensors, period, prior) if most_recent and not latest_version else None
+        if rows is None or len(rows) > MOST_ROWS:
+            raise Invalid({"end": [f"This period has more than {MOST_ROWS} values. Ask for a shorter one."]})
+        return rows
     return await repository.beliefs(
         con, list(sensors), period, prior, most_recent=most_recent, latest_version=latest_version
     )
+
+
+async def day_by_day(con: Any, sensors: dict[int, Any], period: Period, prior: datetime | None) -> list[dict[str, Any]]:
+    """The mean of each day of each sensor and source, as if it were a belief about the day."""
+    rows = []
+    for sensor_id in sensors:
+        days = await series.daily(con, sensor_id, period.start, period.end, prior, by_source=True)
+        columns = (days.day, days.source.tolist(), days.last_belief, days.mean.tolist())
+        rows += [
+            {
+                "sensor_id": sensor_id,
+                "event_start": moment_of(day),
+                "source_id": source,
+                "belief_time": moment_of(believed),
+                "event_value": mean,
+            }
+            for day, source, believed, mean in zip(*columns, strict=True)
+        ]
+    return rows
 
 
 def milliseconds(moment: datetime) -> int:

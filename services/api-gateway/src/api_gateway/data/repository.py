@@ -1,7 +1,6 @@
 """SQL about sensor data that the store has no words for."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 
@@ -18,18 +17,6 @@ async def heard_of_type(con: Any, sensor_id: int, source_type: str) -> bool:
         source_type,
     )
     return found
-
-
-async def delete_between(
-    con: Any, sensor_id: int, source_id: int | None, start: datetime | None, until: datetime | None
-) -> int:
-    """Delete beliefs about events that start in [start, until), of one source or of all; how many there were."""
-    done: str = await con.execute(
-        """delete from belief where sensor_id = $1 and ($2::int is null or source_id = $2)
-           and ($3::timestamptz is null or event_start >= $3) and ($4::timestamptz is null or event_start < $4)""",
-        sensor_id, source_id, start, until,
-    )  # fmt: skip
-    return int(done.split()[-1])
 
 
 async def delete_all(con: Any, sensor_ids: Sequence[int]) -> None:

@@ -109,7 +109,7 @@ async def delete_data(
         async with here.store.transaction() as con:
             if which.source is not None and not await repository.source_exists(con, which.source):
                 raise Invalid({"source": [f"No data source found with id {which.source}."]})
-            number = await repository.delete_between(con, sensor["id"], which.source, which.start, which.until)
+            number = await series.delete(con, sensor["id"], which.start, which.until, which.source)
             await note(
                 con,
                 sensor.caller,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from flexmodel.time import Duration
 from pydantic import AfterValidator, AliasChoices, Field, WithJsonSchema
 
-from api_gateway.fields import Id, Input, JsonObject, Span, Text, TimeZone, Unit, absent, problem
+from api_gateway.fields import Id, Input, KeepingAttributes, Span, Text, TimeZone, Unit, absent, problem
 from api_gateway.paging import AlwaysPaged, Page
 from api_gateway.shapes import Shape, example
 
@@ -38,7 +38,7 @@ class SensorPatch(Input):
     unit: Unit = absent()
     event_resolution: Resolution = absent()
     timezone: TimeZone = absent()
-    attributes: JsonObject = absent()
+    attributes: KeepingAttributes = absent()
 
 
 class SensorPost(SensorPatch):
