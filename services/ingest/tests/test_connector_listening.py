@@ -1,0 +1,161 @@
+"""Connectors that listen: one process each, again after they broke off, anew after they were edited."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from flexmodel.time import steps
+from ingest.connectors import listening, registry
+from ingest.connectors import service as connectors
+from ingest.connectors.kinds import Fetched, Listener, Listening, Offer, Origin, Settings
+from ingest.connectors.listening import Ears
+from ingest.connectors.service import Changes
+from ingest.connectors.web import NotFetched
+from ingest.storing import Storage
+
+START = datetime(2026, 2, 3, tzinfo=UTC)
+
+
+class WhisperSettings(Settings):
+    says: float
+
+
+class Whisper(Listener[WhisperSettings]):
+    """Hears one value when it begins, and then nothing; breaks off if the value is negative."""
+
+    name: ClassVar[str] = "whisper"
+    about: ClassVar[str] = "Whispers."
+    settings = WhisperSettings
+
+    def __init__(self) -> None:
+        self.began = 0
+        self.now = 0
+
+    def series(self, settings: WhisperSettings) -> Sequence[Offer]:
+        return [Offer("word", "A word.", "kW")]
+
+    def origin(self, settings: WhisperSettings, connector: str, number: int) -> Origin:
+        return Origin("Whisper", "gateway")
+
+    async def listen(self, settings: WhisperSettings, listening: Listening) -> None:
+        self.began += 1
+        self.now += 1
+        try:
+            starts = steps(START + self.began * timedelta(hours=1), timedelta(hours=1), 1)
+            await listening.deliver([Fetched("word", starts, np.array([settings.says]), "kW", datetime.now(UTC))])
+            if settings.says < 0:
+                raise NotFetched("It fell silent.")
+            await asyncio.Event().wait()
+        finally:
+            self.now -= 1
+
+
+@pytest.fixture
+def whisper(monkeypatch: pytest.MonkeyPatch) -> Whisper:
+    kind = Whisper()
+    monkeypatch.setattr(listening, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(listening, "LISTENING", [kind.name])
+    monkeypatch.setattr(registry, "KINDS", {kind.name: kind})
+    return kind
+
+
+@pytest.fixture
+async def number(service: Any, whisper: Whisper) -> int:
+    sensor = await service.add_sensor("kW", 60)
+    async with service.store.transaction() as con:
+        return await connectors.add(con, "whisper", "w", Changes(given={"says": 5}, sensors={"word": sensor}))
+
+
+@pytest.fixture
+async def ears(service: Any) -> AsyncIterator[list["asyncio.Task[None]"]]:
+    """Two processes, as it were, that keep connectors listening."""
+    tasks = [asyncio.create_task(Ears(service.store, Storage(), private_addresses=True).run()) for _ in range(2)]
+    yield tasks
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def row(service: Any, number: int) -> Any:
+    async with service.store.connection() as con:
+        return await con.fetchrow("select * from connector where id = $1", number)
+
+
+async def until(look: Any, seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not await look():  # noqa: ASYNC110 - the database has no event for it
+            await asyncio.sleep(0.02)
+
+
+async def test_one_process_listens_and_what_it_hears_is_stored(service, whisper, number, ears):
+    async def heard() -> bool:
+        return (await row(service, number))["last_success_at"] is not None
+
+    await until(heard)
+    await asyncio.sleep(0.3)
+    assert (whisper.began, whisper.now) == (1, 1)
+    found = await row(service, number)
+    assert (found["data_until"], found["failures"]) == (START + timedelta(hours=2), 0)
+    assert found["claimed_until"] > datetime.now(UTC)
+
+
+async def test_when_that_process_ends_another_goes_on(service, whisper, number, ears):
+    async def listening_again() -> bool:
+        return whisper.began == 2 and whisper.now == 1
+
+    async def listens() -> bool:
+        return whisper.now == 1
+
+    await until(listens)
+    ears[0].cancel()
+    await asyncio.gather(ears[0], return_exceptions=True)
+    if whisper.began == 1 and whisper.now == 1:  # it was the other one
+        ears[1].cancel()
+        await asyncio.gather(ears[1], return_exceptions=True)
+        ears.append(asyncio.create_task(Ears(service.store, Storage(), private_addresses=True).run()))
+    await until(listening_again)
+
+
+async def test_it_begins_anew_when_it_is_edited_and_ends_when_it_is_paused_or_deleted(service, whisper, number, ears):
+    async def began(times: int, now: int) -> None:
+        async def look() -> bool:
+            return (whisper.began, whisper.now) == (times, now)
+
+        await until(look)
+
+    await began(1, 1)
+    async with service.store.transaction() as con:
+        await connectors.edit(con, number, Changes(given={"says": 6}))
+    await began(2, 1)
+    async with service.store.transaction() as con:
+        await connectors.switch(con, number, on=False)
+    await began(2, 0)
+    async with service.store.transaction() as con:
+        await connectors.switch(con, number, on=True)
+    await began(3, 1)
+    async with service.store.transaction() as con:
+        await connectors.delete(con, number)
+    await began(3, 0)
+
+
+async def test_it_is_tried_again_later_when_it_breaks_off(service, whisper, number, ears):
+    async def failed() -> bool:
+        return (await row(service, number))["last_error"] == "It fell silent."
+
+    async with service.store.transaction() as con:
+        await connectors.edit(con, number, Changes(given={"says": -1}))
+    await until(failed)
+    found = await row(service, number)
+    assert found["claim"] is None
+    assert timedelta(seconds=50) < found["next_run_at"] - datetime.now(UTC) < timedelta(seconds=70)
+    began = whisper.began
+    async with service.store.connection() as con:
+        await con.execute("update connector set next_run_at = now() where id = $1", number)
+
+    async def tried() -> bool:
+        return whisper.began > began
+
+    await until(tried)
