@@ -76,6 +76,29 @@ def test_an_account_with_a_role_and_a_user(flexmesh: Any) -> None:
     assert "sun@example.org" in flexmesh("show", "account", "--id", account).output
 
 
+def test_an_api_key_of_a_user(flexmesh: Any, account: int) -> None:
+    login = ("--username", "machine", "--email", "machine@example.org", "--account", account)
+    flexmesh("add", "user", *login, *PASSWORD)
+    key = ("--user", "machine@example.org", "--name", "Grafana", "--scopes", "read, write")
+    made = flexmesh("add", "api-key", *key, "--only-account", account, "--expires", "2099-01-01T00:00Z")
+    secret = made.output.splitlines()[-1]
+    (listed,) = rows(flexmesh("show", "api-keys", "--account", account))
+    assert listed[:3] == [str(added(made)), "Grafana", f"{secret[:8]}…"]
+    assert listed[3:7] == ["machine", str(account), "read, write", str(account)]
+    assert listed[9] == "2099-01-01T00:00:00+00:00"
+    assert "Grafana" in flexmesh("delete", "api-key", "--id", added(made), "--force").output
+    assert "no API keys" in flexmesh("show", "api-keys").output
+    assert "no API key with id" in flexmesh("delete", "api-key", "--id", added(made), "--force", code=1).output
+    assert "'login' is not one of" in flexmesh("add", "api-key", *key[:4], "--scopes", "login", code=1).output
+    assert "no active user 'nobody'" in flexmesh("add", "api-key", "--user", "nobody", *key[2:], code=1).output
+
+
+def test_a_new_password_is_not_the_first_that_anybody_tries(flexmesh: Any, account: int) -> None:
+    login = ("--username", "lazy", "--email", "lazy@example.org", "--account", account)
+    assert "at least 10 characters" in flexmesh("add", "user", *login, "--password", "short", code=1).output
+    assert "too easy to guess" in flexmesh("add", "user", *login, "--password", "Password2026!", code=1).output
+
+
 def test_a_password_is_asked_for_when_none_is_given(flexmesh: Any, account: int) -> None:
     login = ("--username", "asked", "--email", "asked@example.org", "--account", account)
     output = flexmesh("add", "user", *login, answers="very secret\nvery secret\n").output
@@ -325,7 +348,7 @@ def test_assets_move_to_another_account_and_parent(flexmesh: Any, account: int) 
 
 def test_deleting_an_account_takes_everything_along(flexmesh: Any, tmp_path: Path) -> None:
     account = added(flexmesh("add", "account", "--name", "Short lived"))
-    login = ("--username", "brief", "--email", "brief@example.org", "--account", account, "--password", "x")
+    login = ("--username", "brief", "--email", "brief@example.org", "--account", account, *PASSWORD)
     flexmesh("add", "user", *login)
     top = added(flexmesh("add", "asset", "--name", "top", "--account", account, "--asset-type", 6))
     below = ("--account", account, "--asset-type", 5, "--parent-asset", top)
@@ -341,7 +364,7 @@ def test_deleting_an_account_takes_everything_along(flexmesh: Any, tmp_path: Pat
 
 
 def test_users_roles_and_sensors_are_deleted(flexmesh: Any, account: int, meter: int) -> None:
-    login = ("--username", "leaver", "--email", "Leaver@example.org", "--account", account, "--password", "x")
+    login = ("--username", "leaver", "--email", "Leaver@example.org", "--account", account, *PASSWORD)
     flexmesh("add", "user", *login)
     flexmesh("delete", "user", "--email", "leaver@example.org", "--force")
     assert "leaver" not in flexmesh("show", "users").output

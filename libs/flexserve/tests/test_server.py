@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from flexserve.server import listen
+from flexserve.server import http_server, listen
 from flexserve.settings import ServiceSettings
 
 PROGRAM = """
@@ -138,3 +139,20 @@ def test_connections_send_small_packets_at_once() -> None:
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "seen"), [("10.0.0.7", ("203.0.113.9", "https")), ("10.1.0.7", ("10.1.0.7", "http"))]
+)
+async def test_who_asked_is_believed_of_trusted_proxies_only(proxy: str, seen: tuple[str, str]) -> None:
+    found: list[tuple[str, str]] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        found.append((scope["client"][0], scope["scheme"]))
+
+    config = http_server(application, ServiceSettings(trusted_proxies="127.0.0.1,10.0.0.0/24")).config
+    config.load()
+    headers = [(b"x-forwarded-for", b"198.51.100.1, 203.0.113.9"), (b"x-forwarded-proto", b"https")]
+    scope = {"type": "http", "scheme": "http", "client": (proxy, 1), "headers": headers}
+    await config.loaded_app(scope, None, None)
+    assert found == [seen]

@@ -9,10 +9,13 @@ from api_gateway.assets import service as asset_service
 from api_gateway.assets.schemas import AssetPost
 from api_gateway.auth.passwords import HASHER
 from api_gateway.fields import Input
+from api_gateway.passwords import rules
 from api_gateway.sensors import service as sensor_service
 from api_gateway.sensors.schemas import SensorPost
+from api_gateway.settings import GatewaySettings
 from api_gateway.users import service as user_service
 from flexmodel.errors import Conflict, Invalid, NotFound
+from flexserve.settings import load
 from flexstore import sources
 from flexstore.store import Connection
 from pydantic import ValidationError
@@ -22,8 +25,12 @@ NAMED = ("account_role", "asset_type")
 
 def checked(model: type[Input], **values: Any) -> dict[str, Any]:
     """The values that were given, as the API would have accepted them."""
+    return read(model, **values).sent()
+
+
+def read[Given: Input](model: type[Given], **values: Any) -> Given:
     try:
-        return model.model_validate({name: value for name, value in values.items() if value is not None}).sent()
+        return model.model_validate({name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
         problem = error.errors()[0]
         raise Invalid({".".join(map(str, problem["loc"])): [problem["msg"]]}) from None
@@ -67,6 +74,7 @@ async def add_user(
     for role in roles:
         if role not in known:
             raise NotFound(f"There is no role named '{role}'. The roles are: {', '.join(known)}.")
+    rules.check("password", password, load(GatewaySettings).shortest_password, username, email)
     hashed = HASHER.hash(password)
     user = await user_service.create(con, None, account, email, username, hashed, roles=roles, timezone=timezone)
     await sources.ensure(con, username, "user", user_id=user, account_id=account)

@@ -43,6 +43,7 @@ def http_server(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
     )
     return _Server(config)

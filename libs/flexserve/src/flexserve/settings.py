@@ -64,6 +64,11 @@ class ServiceSettings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="The address to listen on; `0.0.0.0` for all of IPv4.")
     port: int = Field(5000, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
+    trusted_proxies: str = Field(
+        "127.0.0.1,::1",
+        description="Addresses and networks of proxies, with commas between them, whose `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` are believed: who asked, and whether over HTTPS. `*`: all that can reach this port.",
+    )
     max_body_mb: float = Field(32.0, gt=0, description="The largest request body that is accepted, in megabytes.")
     worker_concurrency: int = Field(2, ge=1, le=256, description="How many jobs one worker process runs at a time.")
     readiness_timeout: float = Field(

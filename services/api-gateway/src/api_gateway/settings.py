@@ -76,8 +76,8 @@ class GatewaySettings(ServiceSettings):
     mail_host: str | None = Field(None, description="The SMTP server; without one, no mails are sent.")
     mail_to_log: bool = Field(
         False,
-        description="Without an SMTP server, write mails to the log, with the links to choose a password that are in "
-        "them. `flexmesh up` does.",
+        description="Without an SMTP server, write mails to standard error, with the links to choose a password that "
+        "are in them. `flexmesh up` does.",
     )
     mail_port: int = Field(587, ge=1, le=65535, description="The port of the SMTP server.")
     mail_user: str | None = Field(None, description="The user for the SMTP server.")

@@ -93,6 +93,23 @@ def user(
     done(f"User '{username}' (ID {added}) was added.")
 
 
+@app.command("api-key")
+def api_key(
+    user: Annotated[str, typer.Option(help="Address or name of the user whom it belongs to.")],
+    name: Annotated[str, typer.Option(help="What it is for.")],
+    scopes: Annotated[str, typer.Option(help="read, write, schedule and admin, with commas between them.")],
+    only_account: Annotated[int | None, typer.Option(help="ID of the one account whose things it is good for.")] = None,
+    expires: Annotated[Any, arguments.time_option(help="Left out: when it is deleted.")] = None,
+) -> None:
+    """Add an API key, for a gateway or a dashboard. It is printed this once."""
+    from flexmesh import database, keys
+
+    wanted = {"name": name, "scopes": arguments.words(scopes), "expires_at": expires and expires.isoformat()}
+    key, listed = database.in_transaction(lambda con: keys.add(con, user=user, only_account=only_account, **wanted))
+    done(f"API key '{name}' (ID {listed['id']}) was added. Keep it: it is not shown again.")
+    typer.echo(key)
+
+
 @app.command()
 def asset(
     name: Name,

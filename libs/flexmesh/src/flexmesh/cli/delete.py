@@ -46,6 +46,16 @@ def user(email: Annotated[str, typer.Option(help="The user's address.")], force:
     typer.secho(f"User {email} was deleted.", fg="green")
 
 
+@app.command("api-key")
+def api_key(id: Id, force: Force = False) -> None:
+    """Delete an API key: from now on it opens nothing."""
+    from flexmesh import database, keys
+
+    ask(force, f"Delete API key {id}?")
+    name = database.in_transaction(lambda con: keys.delete(con, id))
+    typer.secho(f"API key '{name}' was deleted.", fg="green")
+
+
 @app.command()
 def asset(id: Id, force: Force = False) -> None:
     """Delete an asset with everything below it: assets, sensors and data."""

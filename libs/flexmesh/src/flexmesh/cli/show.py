@@ -82,6 +82,14 @@ def users(account: Annotated[int | None, typer.Option(help="Only of this account
     show(lambda con: listing.users(con, account), "There are no users yet: `flexmesh add user`.")
 
 
+@app.command("api-keys")
+def api_keys(account: Annotated[int | None, typer.Option(help="Only of the users of this account.")] = None) -> None:
+    """List the API keys, without their secrets."""
+    from flexmesh import keys
+
+    show(lambda con: keys.listed(con, account), "There are no API keys: `flexmesh add api-key`.")
+
+
 @app.command()
 def roles() -> None:
     """List the roles of users and accounts."""

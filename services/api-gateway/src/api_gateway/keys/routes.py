@@ -56,7 +56,7 @@ async def rename_key(
 @router.delete("/keys/{id}", status_code=204, response_class=Empty, summary="Revoke an API key.")
 async def revoke_key(key: Annotated[Found, Depends(Access(Thing.KEY, Action.DELETE))], here: Here) -> Empty:
     async with here.store.transaction() as con:
-        await revoking.revoke(con, key)
+        await revoking.revoke(con, key.caller, key.row)
     return Empty()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from flexmodel.errors import Conflict, Forbidden, Invalid
 
-from api_gateway.audit.service import changes_between, note
+from api_gateway.audit.service import Actor, changes_between, note
 from api_gateway.auth import subjects
 from api_gateway.auth.access import Found
 from api_gateway.auth.identity import Identity, Kind
@@ -31,7 +31,7 @@ class Holder:
     username: str
 
 
-async def create(con: Any, actor: Identity | None, holder: Holder, wanted: KeyPost, most: int) -> tuple[str, Any]:
+async def create(con: Any, actor: Actor | None, holder: Holder, wanted: KeyPost, most: int) -> tuple[str, Any]:
     """A new key and how it is listed. On the command line there is no actor, and nothing to ask."""
     if actor is not None:
         await check_reach(con, actor, wanted)

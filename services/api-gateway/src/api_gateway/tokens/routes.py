@@ -33,7 +33,7 @@ async def revoke_own(caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))]
 @router.delete("/tokens/{id}", status_code=204, response_class=Empty, summary="Revoke a token, session or API key.")
 async def revoke_one(token: Annotated[Found, Depends(Access(Thing.TOKEN, Action.DELETE))], here: Here) -> Empty:
     async with here.store.transaction() as con:
-        await service.revoke(con, token)
+        await service.revoke(con, token.caller, token.row)
     return Empty()
 
 

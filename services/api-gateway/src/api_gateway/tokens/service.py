@@ -1,23 +1,22 @@
 """Revoking what users are known by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api_gateway.audit.service import note
+from api_gateway.audit.service import Actor, note
 from api_gateway.auth import repository as auth
-from api_gateway.auth.access import Found
 from api_gateway.auth.identity import Identity, Kind
 from api_gateway.tokens import repository
 
 CALLED = {Kind.LOGIN: "Login token", Kind.SESSION: "Session", Kind.KEY: "API key"}
 
 
-async def revoke(con: Any, found: Found) -> None:
-    """Revoke one."""
-    name = f" '{found['name']}'" if found["kind"] == Kind.KEY else ""
-    event = f"{CALLED[found['kind']]}{name} (ID {found['id']}) of user {found['username']} revoked"
-    await repository.revoke(con, found["id"])
-    await note(con, found.caller, event, account_id=found["account_id"], affected_user_id=found["user_id"])
+async def revoke(con: Any, actor: Actor | None, token: Mapping[str, Any]) -> None:
+    """Revoke one, as `subjects` found it."""
+    name = f" '{token['name']}'" if token["kind"] == Kind.KEY else ""
+    event = f"{CALLED[token['kind']]}{name} (ID {token['id']}) of user {token['username']} revoked"
+    await repository.revoke(con, token["id"])
+    await note(con, actor, event, account_id=token["account_id"], affected_user_id=token["user_id"])
 
 
 async def revoke_all(

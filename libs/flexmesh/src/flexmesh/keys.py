@@ -1,0 +1,56 @@
+"""API keys, from the command line."""
+
+from typing import Any
+
+from api_gateway.auth import subjects
+from api_gateway.auth.policy import Thing
+from api_gateway.keys import service
+from api_gateway.keys.repository import of_account
+from api_gateway.keys.schemas import KeyPost
+from api_gateway.settings import GatewaySettings
+from api_gateway.tokens import service as tokens
+from flexmodel.errors import NotFound
+from flexserve.settings import load
+from flexstore.store import Connection
+
+from flexmesh.inventory import read, row
+from flexmesh.listing import Table
+
+HEADER = (
+    "ID", "Name", "Begins with", "User", "Account", "Scopes", "Only for account", "Created", "Last used", "Expires",
+)  # fmt: skip
+
+
+async def add(con: Connection, *, user: str, only_account: int | None, **values: Any) -> tuple[str, Any]:
+    """An API key of the user with this address or name, and how it is listed."""
+    found = await con.fetchrow(
+        "select id, account_id, username from users where active and (lower(email) = lower($1) or username = $1)", user
+    )
+    if found is None:
+        raise NotFound(f"There is no active user '{user}'. See `flexmesh show users`.")
+    if only_account is not None:
+        await row(con, "account", only_account, "account")
+    wanted = read(KeyPost, only_account=only_account, **values)
+    holder = service.Holder(found["id"], found["account_id"], found["username"])
+    return await service.create(con, None, holder, wanted, load(GatewaySettings).keys_per_account)
+
+
+async def listed(con: Connection, account: int | None) -> Table:
+    """The keys of the users of an account, or of all."""
+    if account is not None:
+        await row(con, "account", account, "account")
+    rows: list[Any] = [
+        (key["id"], key["name"], f"{key['hint']}…", key["username"], key["home_account_id"], ", ".join(key["scopes"]),
+         key["account_id"], key["created_at"], key["last_used_at"], key["expires_at"])
+        for key in await of_account(con, account)
+    ]  # fmt: skip
+    return HEADER, rows
+
+
+async def delete(con: Connection, key: int) -> str:
+    """Revoke the key; its name."""
+    found = await subjects.find(con, Thing.KEY, key)
+    if found is None:
+        raise NotFound(f"There is no API key with id {key}.")
+    await tokens.revoke(con, None, found)
+    return str(found["name"])
