@@ -340,6 +340,25 @@ async def test_old_message_types_say_where_the_values_lie(service, kind, start, 
     assert stored(await service.post(sensor, **message, start=other)) == (1, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("unit", "kind", "needed"),
+    [
+        ("kW", "PostPriceDataRequest", "an energy price unit"),
+        ("EUR/MW", "PostPriceDataRequest", "an energy price unit"),
+        ("EUR/MWh", "PostMeterDataRequest", "MW"),
+        ("°C", "PostPrognosisRequest", "MW"),
+    ],
+)
+async def test_old_message_types_say_which_units_the_values_have(service, unit, kind, needed):
+    sensor = await service.add_sensor(unit, 15)
+    fields = refused(await service.post(sensor, start=DAY, duration="PT15M", values=[1], unit=unit, type=kind))
+    sentence = f"The unit required for this message type should be convertible to {needed}, got incompatible unit: "
+    assert fields == {"_schema": [sentence + unit]}
+    price = await service.add_sensor("EUR/kWh", 15)
+    message = {"start": DAY, "duration": "PT15M", "values": [1], "unit": "cEUR/kWh", "type": "PostPriceDataRequest"}
+    assert stored(await service.post(price, **message)) == (1, 0, 0)
+
+
 # --- changes under way
 
 

@@ -1,4 +1,7 @@
-"""How a list of values becomes the events of a sensor: resolution, clock, belief times. Arrays in, arrays out."""
+"""How a list of values becomes the events of a sensor: resolution, clock, belief times. Arrays in, arrays out.
+
+Values may be one list, or a list per row of a table: many alike are fitted at once. Time runs along the last axis.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
@@ -54,15 +57,16 @@ def on_tick(time: datetime, tick: int) -> bool:
 
 def spread(start: datetime, duration: timedelta, values: Values) -> Events:
     """The events of an instantaneous sensor: evenly over the window, each at the start of its part."""
-    if len(values) > 1 and not duration:
+    count = values.shape[-1]
+    if count > 1 and not duration:
         raise refuse(
             "Several values at one moment would overlap: a duration of zero fits a single value. "
             "Send one value, or the duration that the values span."
         )
-    spacing, rest = divmod(duration // MICROSECOND, len(values))
+    spacing, rest = divmod(duration // MICROSECOND, count)
     if rest:
-        raise refuse(f"{len(values)} values cannot be spread evenly over {duration}.")
-    return Events(steps(start, spacing * MICROSECOND, len(values)), values)
+        raise refuse(f"{count} values cannot be spread evenly over {duration}.")
+    return Events(steps(start, spacing * MICROSECOND, count), values)
 
 
 def slots_in(count: int, duration: timedelta, resolution: timedelta) -> int:
@@ -79,23 +83,23 @@ def slots_in(count: int, duration: timedelta, resolution: timedelta) -> int:
 
 def fit(values: Values, slots: int, *, adds_up: bool) -> Values:
     """Values over `slots` events. Finer ones are averaged, coarser ones repeated; amounts are added and divided."""
-    count = len(values)
+    count = values.shape[-1]
     if slots == count:
         return values
     if slots > count:
         times = slots // count
-        return np.repeat(values / times if adds_up else values, times)
-    parts = values.reshape(slots, -1)
-    sums: Values = parts.sum(axis=1)
+        return np.repeat(values / times if adds_up else values, times, axis=-1)
+    parts = values.reshape(*values.shape[:-1], slots, -1)
+    sums: Values = parts.sum(axis=-1)
     return sums if adds_up else mean_of_known(parts)
 
 
 def mean_of_known(parts: Values) -> Values:
     """The mean of each row, leaving out holes; a row of holes stays one."""
     known = ~np.isnan(parts)
-    counts = known.sum(axis=1)
-    sums = np.where(known, parts, 0.0).sum(axis=1)
-    means: Values = np.divide(sums, counts, out=np.full(len(parts), np.nan), where=counts > 0)
+    counts = known.sum(axis=-1)
+    sums = np.where(known, parts, 0.0).sum(axis=-1)
+    means: Values = np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0)
     return means
 
 

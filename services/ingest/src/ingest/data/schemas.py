@@ -94,14 +94,13 @@ def wrong_item(item: Any) -> str | None:
     return None if type(item) in (int, float) else "Not a valid number."
 
 
-class Post(BaseModel):
-    """Values over a window, as a client sends them."""
+class Head(BaseModel):
+    """What is said of values over a window."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     start: Annotated[datetime, PlainValidator(read_moment)]
     duration: Annotated[Duration, PlainValidator(read_duration)]
-    values: Annotated[Values, PlainValidator(read_values)]
     unit: Annotated[str, PlainValidator(text)]
     horizon: Annotated[timedelta, PlainValidator(read_horizon)] | None = None
     prior: Annotated[datetime, PlainValidator(read_moment)] | None = None
@@ -118,6 +117,12 @@ class Post(BaseModel):
     """An old way to say what the values are; meter data must lie in the past, prognoses in the future."""
 
 
+class Post(Head):
+    """Values over a window, as a client sends them."""
+
+    values: Annotated[Values, PlainValidator(read_values)]
+
+
 def read_post(body: bytes) -> Post:
     try:
         message = from_json(body)
@@ -128,7 +133,11 @@ def read_post(body: bytes) -> Post:
     try:
         return Post.model_validate(message)
     except ValidationError as error:
-        raise Invalid({str(item["loc"][0]): sentences(item) for item in error.errors(include_url=False)}) from error
+        raise wrong_fields(error) from error
+
+
+def wrong_fields(error: ValidationError) -> Invalid:
+    return Invalid({str(item["loc"][0]): sentences(item) for item in error.errors(include_url=False)})
 
 
 def sentences(item: Any) -> Any:

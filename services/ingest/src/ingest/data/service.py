@@ -11,8 +11,8 @@ from flexstore.store import Store
 from ingest.data import rules
 from ingest.data.repository import Sensor, UserSources, find_sensor
 from ingest.data.rules import Events
-from ingest.data.schemas import Post
-from ingest.data.units import adds_up, in_unit
+from ingest.data.schemas import Head, Post
+from ingest.data.units import adds_up, check_unit_of_type, in_unit
 from ingest.storing import Storage
 
 
@@ -39,35 +39,36 @@ def beliefs_of(post: Post, sensor: Sensor, source: int, max_events: int) -> Beli
     believed = rules.belief_times(
         events.starts, sensor.resolution, prior=post.prior, horizon=post.horizon, now=datetime.now(UTC)
     )
-    check_type(post.type, events.starts + np.timedelta64(sensor.resolution), believed)
+    check_type(post, events.starts + np.timedelta64(sensor.resolution), believed)
     return Beliefs(sensor.id, events.starts, believed, events.values, source)
 
 
 def events_of(post: Post, sensor: Sensor, max_events: int) -> Events:
     """The events that the posted values are for this sensor."""
     duration = window(post)
-    spacing = duration / len(post.values)
-    if not sensor.resolution or (len(post.values) > 1 and not duration):
+    count = post.values.shape[-1]
+    spacing = duration / count
+    if not sensor.resolution or (count > 1 and not duration):
         events = rules.spread(post.start, duration, post.values)
         return Events(events.starts, in_unit(events.values, post.unit, sensor.unit, spacing))
     if not duration:
         raise Invalid({"duration": ["Must be longer than zero: this sensor does not record moments."]})
     rules.check_clock(post.start, sensor.resolution, sensor.zone)
-    slots = rules.slots_in(len(post.values), duration, sensor.resolution)
+    slots = rules.slots_in(count, duration, sensor.resolution)
     if slots > max_events:
         raise Invalid(
             {"duration": [f"Spans {slots} events of this sensor; at most {max_events} can be posted at once."]}
         )
     values = in_unit(post.values, post.unit, sensor.unit, spacing)
-    if slots != len(values):
+    if slots != count:
         values = rules.fit(values, slots, adds_up=adds_up(sensor.unit))
     return Events(steps(post.start, sensor.resolution, slots), values)
 
 
-def window(post: Post) -> timedelta:
+def window(head: Head) -> timedelta:
     """How long the values span. A day is 24 hours; months and years are those that follow the start."""
     try:
-        duration = post.duration.from_start(post.start)
+        duration = head.duration.from_start(head.start)
     except (OverflowError, ValueError) as error:
         raise Invalid({"duration": ["Ends after the year 9999."]}) from error
     if duration < timedelta(0):
@@ -75,8 +76,12 @@ def window(post: Post) -> timedelta:
     return duration
 
 
-def check_type(kind: str | None, ends: Instants, believed: np.datetime64 | Instants) -> None:
-    if kind == "PostMeterDataRequest" and np.any(believed < ends):
+def check_type(head: Head, ends: Instants, believed: np.datetime64 | Instants) -> None:
+    """Refuse what an old type of message cannot hold."""
+    if head.type is None:
+        return
+    check_unit_of_type(head.type, head.unit)
+    if head.type == "PostMeterDataRequest" and np.any(believed < ends):
         raise rules.refuse("Meter data must lie in the past.")
-    if kind == "PostPrognosisRequest" and np.any(believed > ends):
+    if head.type == "PostPrognosisRequest" and np.any(believed > ends):
         raise rules.refuse("Prognoses must lie in the future.")

@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import lru_cache
 
 from flexmodel.errors import Invalid
-from flexmodel.quantities import QuantityError, convert, is_convertible, is_currency, is_energy
+from flexmodel.quantities import QuantityError, convert, is_convertible, is_currency, is_energy, price_kind
 
 from ingest.data.rules import Values, refuse
 
@@ -35,6 +35,22 @@ def in_unit(values: Values, posted: str, unit: str, spacing: timedelta) -> Value
         return convert(values, posted, unit, spacing)
     except QuantityError as error:  # an amount at a moment is no flow
         raise incompatible(posted, unit) from error
+
+
+def check_unit_of_type(kind: str, unit: str) -> None:
+    """Refuse a unit that the values of an old type of message cannot have."""
+    if kind in ("PostMeterDataRequest", "PostPrognosisRequest") and not accepts("MW", unit):
+        raise wrong_for_type("MW", unit)
+    if kind == "PostPriceDataRequest":
+        price = price_kind(unit)
+        if price is None or price.per != "MWh":
+            raise wrong_for_type("an energy price unit", unit)
+
+
+def wrong_for_type(needed: str, unit: str) -> Invalid:
+    return refuse(
+        f"The unit required for this message type should be convertible to {needed}, got incompatible unit: {unit}"
+    )
 
 
 def incompatible(posted: str, unit: str) -> Invalid:
