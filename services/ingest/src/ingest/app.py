@@ -9,6 +9,7 @@ from flexserve.app import create_app as create_service
 from flexserve.health import Check
 from flexstore.store import Store
 
+from ingest.batch import routes as batch
 from ingest.connectors import gauges
 from ingest.data import routes as data
 from ingest.files import routes as files
@@ -50,7 +51,7 @@ def create_app(settings: IngestSettings, store: Store | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (data.router, files.router):
+    for router in (data.router, batch.router, files.router):
         app.include_router(router, dependencies=[guard])
     if store is not None:
         app.state.ingest = Ingest(store, settings)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from flexstore.store import Store
 
+from ingest.batch.service import Batching
 from ingest.data.repository import UserSources
 from ingest.data.service import Posting
 from ingest.files.intake import Intake
@@ -19,6 +20,7 @@ class Ingest:
         self.store = store
         self.settings = settings
         self.posting = Posting(store, storage, sources, settings.post_max_events)
+        self.batching = Batching(store, storage, sources, settings.post_max_events)
         uploading = Uploading(storage, sources, limits_of(settings))
         self.intake = Intake(store, uploading, settings.upload_at_once_bytes)
 

@@ -1,5 +1,6 @@
 """Writing beliefs, and telling those who follow a sensor's data."""
 
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
@@ -28,20 +29,31 @@ class Storage:
         if await self._is_awaited(con, sensor.account):
             async with con.transaction():
                 written = await write(con, beliefs)
-                await self._tell(con, sensor, beliefs, written)
+                await self._tell(con, [sensor], beliefs, written)
             return written
         written = await write(con, beliefs)
         if await self._is_awaited(con, sensor.account):  # it took so long that somebody came meanwhile
-            await self._tell(con, sensor, beliefs, written)
+            await self._tell(con, [sensor], beliefs, written)
         return written
 
-    async def _tell(self, con: Connection, sensor: Sensor, beliefs: Beliefs, written: Written) -> None:
+    async def store_together(self, con: Connection, parts: Sequence[tuple[Sequence[Sensor], Beliefs]]) -> Written:
+        """Beliefs about many sensors: each part is about sensors of one account, which are named with it."""
+        total = Written()
+        async with con.transaction():
+            for sensors, beliefs in parts:
+                written = await write(con, beliefs)
+                if await self._is_awaited(con, sensors[0].account):
+                    await self._tell(con, sensors, beliefs, written)
+                total += written
+        return total
+
+    async def _tell(self, con: Connection, sensors: Sequence[Sensor], beliefs: Beliefs, written: Written) -> None:
         if written.new or written.changed:
             at_once = monotonic() >= self._notified + NOTIFIED_SECONDS
             if at_once:
                 self._notified = monotonic()
-            data = summary(sensor, beliefs, written)
-            await events.tell(con, sensor.account, Type.DATA_STORED, data, tracing.carrier(), at_once=at_once)
+            data = summary(sensors, beliefs, written)
+            await events.tell(con, sensors[0].account, Type.DATA_STORED, data, tracing.carrier(), at_once=at_once)
 
     async def _is_awaited(self, con: Connection, account: int | None) -> bool:
         """Whether anyone is to be told. Remembered for a while, because asking each time would cost more than most
@@ -54,12 +66,13 @@ class Storage:
         return awaited
 
 
-def summary(sensor: Sensor, beliefs: Beliefs, written: Written) -> dict[str, Any]:
+def summary(sensors: Sequence[Sensor], beliefs: Beliefs, written: Written) -> dict[str, Any]:
     first, last = moment_of(np.min(beliefs.event_start)), moment_of(np.max(beliefs.event_start))
+    ids = [sensor.id for sensor in sensors]
     return {
-        "sensor": sensor.id,
+        **({"sensor": ids[0]} if len(ids) == 1 else {"sensors": ids}),
         "start": first.isoformat(),
-        "end": (last + sensor.resolution).isoformat(),
+        "end": (last + max(sensor.resolution for sensor in sensors)).isoformat(),
         "new": written.new,
         "changed": written.changed,
     }

@@ -1,5 +1,6 @@
 """What the database knows of sensors and of the users who send values."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 from time import monotonic
@@ -10,11 +11,12 @@ from flexmodel.time import zone
 from flexstore import sources
 from flexstore.store import Connection
 
-SENSOR = """
+SENSORS = """
 select sensor.id, sensor.name, sensor.unit, sensor.event_resolution, sensor.timezone, asset.account_id
 from sensor join asset on asset.id = sensor.asset_id
-where sensor.id = $1
+where sensor.id = any($1::int[])
 """
+SENSOR = SENSORS.replace("any($1::int[])", "$1")
 USER = "select username, account_id from users where id = $1"
 
 REMEMBERED_SECONDS = 60.0
@@ -52,6 +54,11 @@ async def find_sensor(con: Connection, sensor_id: int) -> Sensor:
     if row is None:
         raise NotFound(f"Sensor {sensor_id} not found")
     return Sensor(*row)
+
+
+async def find_sensors(con: Connection, sensor_ids: Collection[int]) -> dict[int, Sensor]:
+    """Those of the sensors that exist."""
+    return {row["id"]: Sensor(*row) for row in await con.fetch(SENSORS, list(sensor_ids))}
 
 
 class UserSources:

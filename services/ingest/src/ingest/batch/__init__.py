@@ -1,0 +1,1 @@
+"""Series of many sensors posted in one message, and stored together."""

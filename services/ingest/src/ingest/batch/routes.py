@@ -1,0 +1,29 @@
+"""`POST /internal/data`: series of many sensors, passed on by the gateway, which has asked who may post to them."""
+
+from fastapi import APIRouter, Request
+from flexserve.answers import OrjsonResponse
+from flexserve.middleware import too_large
+
+from ingest.batch.schemas import read_batch
+from ingest.data.routes import ActingUser
+from ingest.ingest import Here
+
+router = APIRouter(prefix="/internal/data")
+
+
+@router.post("")
+async def post_batch(user: ActingUser, here: Here, request: Request, partial: bool = False) -> OrjsonResponse:
+    body = await request.body()
+    if len(body) > here.settings.post_max_bytes:
+        raise too_large(here.settings.post_max_bytes)
+    batch = read_batch(body)
+    written, problems = await here.batching.take(user, batch, partial=partial)
+    return OrjsonResponse(
+        {
+            "items": batch.items - len(problems),
+            "new": written.new,
+            "changed": written.changed,
+            "unchanged": written.unchanged,
+            "refused": {str(number): problems[number] for number in sorted(problems)},
+        }
+    )
