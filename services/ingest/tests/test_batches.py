@@ -222,12 +222,18 @@ async def test_a_users_first_batch_that_fails_does_not_spoil_the_next(service: A
 async def test_those_who_follow_data_are_told_once_per_account(service: Any) -> None:
     one, two = await service.add_sensor("kW", 15), await service.add_sensor("kW", 60)
     async with service.store.connection() as con:
+        shed = await con.fetchval(
+            "insert into asset (name, account_id, asset_type_id, parent_asset_id) values ('shed', $1, 6, $2) returning id",
+            service.account, service.asset,
+        )  # fmt: skip
+        await con.execute("update sensor set asset_id = $1 where id = $2", shed, two)
         await con.execute(
             "insert into webhook (account_id, url, secret) values ($1, 'http://x.test', 'x')", service.account
         )
     await stored(service, item(one, 1), item(two, 2, duration="PT1H"))
     async with service.store.connection() as con:
-        [event] = await con.fetch("select account_id, type, data, sensors from event")
+        [event] = await con.fetch("select account_id, type, data, sensors, assets from event")
+    assert set(event["assets"]) == {service.asset, shed}
     assert (event["account_id"], event["type"], event["sensors"]) == (service.account, "data.stored", [one, two])
     assert event["data"] == {
         "sensors": [one, two], "start": MIDNIGHT.isoformat(), "end": (MIDNIGHT + 4 * QUARTER).isoformat(), "new": 2,

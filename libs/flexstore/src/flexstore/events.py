@@ -34,31 +34,32 @@ class Type(StrEnum):
     WEBHOOK_DISABLED = "webhook.disabled"
 
 
-def line_of(asset: str) -> str:
-    """SQL for an asset and all above it, as an array of ids; `asset` is SQL for its id."""
+def line_of(assets: str) -> str:
+    """SQL for assets and all above them, as an array of ids; `assets` is SQL for an array of their ids."""
     return f"""array(
         with recursive line as (
-            select id, parent_asset_id from asset where id = {asset}
+            select id, parent_asset_id from asset where id = any({assets})
             union select above.id, above.parent_asset_id from asset above join line on above.id = line.parent_asset_id
         )
         select id from line
     )"""  # noqa: S608 - put together from constants
 
 
-def asset_of(sensor: str) -> str:
-    """SQL for the asset of a sensor; `sensor` is SQL for its id."""
-    return f"(select owned.asset_id from sensor owned where owned.id = {sensor})"  # noqa: S608
+def assets_of(asset: str, sensors: str) -> str:
+    """SQL for the asset, or where that is null those of the sensors, as an array of ids; `sensors` is one, too."""
+    of_sensors = f"array(select distinct owned.asset_id from sensor owned where owned.id = any({sensors}))"  # noqa: S608
+    return f"case when {asset} is null then {of_sensors} else array[{asset}] end"
 
 
 # What is said twice in a transaction is notified once, so `pg_notify` may be called for every row.
 TELL = f"""
 insert into event (account_id, type, assets, sensors, data, headers)
-values ($1, $2, {line_of(f"coalesce($5, {asset_of('($6::int[])[1]')})")}, $6, $3, $4)
+values ($1, $2, {line_of(assets_of("$5::int", "$6::int[]"))}, $6, $3, $4)
 returning case when $7 then pg_notify('{CHANNEL}', '') end
 """  # noqa: S608 - put together from constants
 TELL_OF_JOBS = f"""
 insert into event (account_id, type, assets, sensors, data, headers)
-select account_id, 'job.' || lower(status), {line_of(f"coalesce(asset_id, {asset_of('sensor_id')})")},
+select account_id, 'job.' || lower(status), {line_of(assets_of("asset_id", "array[sensor_id]"))},
     array_remove(array[sensor_id], null),
     jsonb_build_object('job', id, 'queue', queue, 'asset', asset_id, 'sensor', sensor_id)
         || case when status = 'FAILED' then jsonb_build_object('error', error) else '{{}}' end,
