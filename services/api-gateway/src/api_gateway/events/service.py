@@ -58,8 +58,9 @@ async def told(stream: Stream, feed: Feed, store: Store) -> AsyncGenerator[bytes
         interest = await feed.follow(stream.follows)
         await asyncio.sleep(interest.seconds)
         async with store.connection() as con:
+            await eventlog.number(con)  # nobody has, if nobody listened
             kept = await eventlog.kept(con)
-        stream.begin(max(interest.since, feed.position), why_not_resumed(stream, interest.since, kept))
+        stream.begin(max(interest.since, kept.last), why_not_resumed(stream, interest.since, kept))
         async for frame in stream.frames(store, lambda: feed.position):
             yield frame
 
@@ -70,7 +71,7 @@ def why_not_resumed(stream: Stream, since: int, kept: Kept) -> str | None:
         return None
     if stream.resumes_at > kept.last:
         return UNKNOWN
-    if kept.first is not None and stream.resumes_at < kept.first:
+    if kept.first is not None and stream.resumes_at < kept.first - 1:
         return TOO_OLD
     return UNTOLD if stream.resumes_at < since else None
 
