@@ -15,6 +15,7 @@ from api_gateway.settings import GatewaySettings
 from flexmodel.errors import FlexmeshError
 from flexserve.broker import Publisher, celery_app
 from flexserve.settings import load
+from flexstore import timescale
 from flexstore.store import Store
 
 from flexmesh import schema
@@ -73,11 +74,11 @@ async def check_database(url: str) -> Finding:
     try:
         async with store.connection() as con:
             number = int(await con.fetchval("show server_version_num"))
-            timescale = await con.fetchval("select extversion from pg_extension where extname = 'timescaledb'")
+            extension = await timescale.describe(con)
     finally:
         await store.close()
     major, minor = divmod(number, 10_000)
-    found = f"PostgreSQL {major}.{minor}, {f'TimescaleDB {timescale}' if timescale else 'without TimescaleDB'}"
+    found = f"PostgreSQL {major}.{minor}, {extension}"
     if major < OLDEST_DATABASE:
         return Finding(found, f"Flexmesh needs PostgreSQL {OLDEST_DATABASE} or newer.")
     if not await schema.is_current(url):

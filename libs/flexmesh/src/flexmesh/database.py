@@ -19,8 +19,11 @@ LOCK_SECONDS = 10
 
 
 @contextmanager
-def database_url() -> Iterator[str]:
-    """The URL to connect to. The embedded database is started for the time of the command, unless it runs already."""
+def database_url(*, ready: bool = True) -> Iterator[str]:
+    """The URL to connect to. The embedded database is started for the time of the command, unless it runs already.
+
+    It has our tables then, unless it need not be ready.
+    """
     if os.environ.get("FLEXMESH_DATABASE_URL"):
         yield load(ServiceSettings).database_url
         return
@@ -31,7 +34,8 @@ def database_url() -> Iterator[str]:
         yield str(running["database_url"])
         return
     with embedded(directory) as url:
-        asyncio.run(schema.ensure(url))
+        if ready:
+            asyncio.run(schema.ensure(url))
         yield url
 
 

@@ -85,6 +85,16 @@ async def has_community_licence(con: Connection) -> bool:
     return bool(await con.fetchval(INSTALLED)) and await con.fetchval(LICENCE) == COMMUNITY
 
 
+async def describe(con: Connection) -> str:
+    """What of TimescaleDB there is, in words."""
+    version = await con.fetchval("select extversion from pg_extension where extname = 'timescaledb'")
+    if version is None:
+        return "without TimescaleDB"
+    if await has_community_licence(con):
+        return f"TimescaleDB {version}"
+    return f"TimescaleDB {version} without its community licence: nothing is compressed, and days are summed up by us"
+
+
 async def has_aggregates(con: Connection) -> bool:
     """Whether the daily statistics are, or can be, continuous aggregates."""
     return await is_used(con) and await has_community_licence(con)
@@ -143,12 +153,14 @@ async def drop_chunk(con: Connection, chunk: Chunk, before: Mapping[int, datetim
     if any(row["sensor_id"] not in before or before[row["sensor_id"]] < chunk.end for row in rows):
         return {}
     await con.execute(DUE_IN_CHUNK.format(chunk=chunk.name), chunk.start, chunk.end)
-    await con.execute("select drop_chunks('belief', older_than => $1, newer_than => $2)", chunk.end, chunk.start)
+    await con.execute(DROP_CHUNKS, chunk.start, chunk.end)
     return {row["sensor_id"]: row["count"] for row in rows}
 
 
+DROP_CHUNKS = "select drop_chunks('belief', newer_than => $1::timestamptz, older_than => $2::timestamptz)"
 DUE_IN_CHUNK = """
-insert into belief_day_due (sensor_id, first_event, last_event) select distinct sensor_id, $1, $2 from {chunk}
+insert into belief_day_due (sensor_id, first_event, last_event)
+select distinct sensor_id, $1::timestamptz, $2::timestamptz from {chunk}
 """
 
 # Daily statistics -----------------------------------------------------------------------------------------------------

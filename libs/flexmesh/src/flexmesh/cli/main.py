@@ -34,9 +34,10 @@ for group, about in (
     (delete, "Delete what is there."),
     (jobs, "Look at and run jobs."),
     (connectors, "Fetch prices, weather and measurements from elsewhere."),
-    (db, "The tables of the database."),
+    (db, "The tables of the database, backup and restore."),
 ):
     app.add_typer(group.app, help=about, no_args_is_help=True)
+app.add_typer(db.ops, help="Backup and restore, as in `db`.", no_args_is_help=True)
 
 
 def show_version(wanted: bool) -> None:

@@ -1,0 +1,230 @@
+"""Backups: all of a database in a file of PostgreSQL's own format, and beside it what the file must contain.
+
+The description beside it (rows and a checksum per table, versions) is of the same moment as the file, also while others
+write. It lets a restored database be compared with the one that was saved.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import asyncpg
+from flexmodel.errors import Conflict, FlexmeshError, Unavailable
+from flexstore import timescale
+from flexstore.contents import Content, Versions, contents, revision, tables, versions
+
+from flexmesh import clients, schema
+
+type Tell = Callable[[str], None]
+OLDEST_TO_RESTORE_WITH_NEWER = 17
+"""From here on, servers understand what the `pg_restore` of newer versions says to them."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a backup contains."""
+
+    taken_at: str
+    flexmesh: str
+    revision: str | None
+    versions: Versions
+    tables: Mapping[str, Content]
+
+    @staticmethod
+    def beside(file: Path) -> Path:
+        return file.with_name(file.name + ".json")
+
+    @classmethod
+    def read(cls, file: Path) -> Self | None:
+        """The description of a backup; None when it has none."""
+        if not file.is_file():
+            raise FlexmeshError(f"There is no file {file}.")
+        path = cls.beside(file)
+        if not path.exists():
+            return None
+        try:
+            found = json.loads(path.read_text())
+            found["versions"] = Versions(**found["versions"])
+            found["tables"] = {name: Content(**content) for name, content in found["tables"].items()}
+            return cls(**found)
+        except (ValueError, TypeError, KeyError) as error:
+            raise FlexmeshError(f"{path} does not describe a backup: {error}") from error
+
+    def differences(self, found: Mapping[str, Content]) -> list[str]:
+        """The tables whose rows are others than those described, in a sentence each."""
+        nothing = Content(0, "0")
+        return [
+            f"{name}: {self.tables.get(name, nothing).rows} rows were saved, {found.get(name, nothing).rows} are there"
+            + ("" if self.tables.get(name, nothing).rows != found.get(name, nothing).rows else ", with other values")
+            for name in sorted({*self.tables, *found})
+            if self.tables.get(name, nothing) != found.get(name, nothing)
+        ]
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    try:
+        con = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
+    except (asyncpg.PostgresError, OSError) as error:
+        raise Unavailable("database", f"Cannot connect to the database: {error}") from error
+    try:
+        yield con
+    finally:
+        await con.close()
+
+
+async def describe(con: "asyncpg.Connection[asyncpg.Record]") -> Description:
+    return Description(
+        taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        flexmesh=version("flexmesh"),
+        revision=await revision(con),
+        versions=await versions(con),
+        tables=await contents(con),
+    )
+
+
+async def dump(url: str, file: Path, tell: Tell) -> Description:
+    """Save all of the database in the file, as of one moment; others may go on writing."""
+    part = begin(file)
+    try:
+        async with connected(url) as con, con.transaction(isolation="repeatable_read", readonly=True):
+            if await revision(con) is None:
+                raise Conflict("There is nothing to save: the database has none of our tables.")
+            program = await clients.find("pg_dump", (await versions(con)).postgresql, newer=True)
+            moment = await con.fetchval("select pg_export_snapshot()")
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(save(program, url, part, moment, tell))
+                describing = tasks.create_task(describe(con))
+            described = describing.result()
+        Description.beside(file).write_text(json.dumps(asdict(described), indent=1))
+        part.rename(file)
+    except* FlexmeshError as errors:
+        raise errors.exceptions[0] from None
+    finally:
+        part.unlink(missing_ok=True)
+    return described
+
+
+def begin(file: Path) -> Path:
+    """The file to write to until the backup is complete."""
+    if file.exists():
+        raise Conflict(f"{file} exists already. Give the backup another name.")
+    part = file.with_name(file.name + ".part")
+    try:
+        part.touch(mode=0o600)  # it holds the hashes of passwords
+    except OSError as error:
+        raise FlexmeshError(f"Cannot write {file}: {error.strerror}.") from error
+    return part
+
+
+async def save(program: Path, url: str, part: Path, moment: str, tell: Tell) -> None:
+    arguments = ["--format=custom", "--no-owner", "--no-privileges", "--verbose"]
+    async for said in clients.run(program, url, [*arguments, f"--snapshot={moment}", f"--file={part}"]):
+        if said.startswith("dumping contents"):
+            tell(f"saving {said.removeprefix('dumping contents of ')}")
+
+
+async def restore(url: str, file: Path, tell: Tell) -> Description:
+    """Fill an empty database from a backup: all of it or nothing. Compares afterwards, if the description is there."""
+    described = Description.read(file)
+    async with connected(url) as con:
+        server = await versions(con)
+        newer = server.postgresql >= OLDEST_TO_RESTORE_WITH_NEWER
+        program = await clients.find("pg_restore", server.postgresql, newer=newer)
+        wanted = await check(con, program, file, described)
+        async with timescale_aside(con, wanted) if wanted else nullcontext():
+            await load(program, url, file, tell)
+        tell("comparing")
+        await con.execute("analyze", timeout=None)
+        found = await describe(con)
+    different = described.differences(found.tables) if described else []
+    if different:
+        raise Conflict(f"The database now differs from what was saved. {'; '.join(different)}.")
+    return found
+
+
+async def check(
+    con: "asyncpg.Connection[asyncpg.Record]", program: Path, file: Path, described: Description | None
+) -> str | None:
+    """Refuse what cannot go well. Returns the version of TimescaleDB that the backup needs."""
+    listing = await list_archive(program, file)
+    there = await tables(con)
+    if there:
+        raise Conflict(
+            f"The database is not empty: it has {len(there)} tables ({', '.join(there[:3])}, …). Restore into a new "
+            "one; for the one-process platform into a new directory: set FLEXMESH_DATA_DIR."
+        )
+    if described and described.revision and described.revision > schema.newest_revision():
+        raise Conflict(
+            f"The backup is of Flexmesh {described.flexmesh} (revision {described.revision}), and this is older "
+            f"({version('flexmesh')}, revision {schema.newest_revision()}). Install that version or a newer one."
+        )
+    if " EXTENSION - timescaledb" not in listing:
+        return None
+    return await check_timescale(con, described)
+
+
+async def list_archive(program: Path, file: Path) -> str:
+    """What pg_restore finds in the file."""
+    process = await asyncio.create_subprocess_exec(
+        program, "--list", file, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    listing, complaint = await process.communicate()
+    if process.returncode:
+        raise FlexmeshError(f"{file} is no backup that {program} can read: {complaint.decode().strip()}")
+    return listing.decode()
+
+
+INSTALLABLE = "select version from pg_available_extension_versions where name = 'timescaledb'"
+
+
+async def check_timescale(con: "asyncpg.Connection[asyncpg.Record]", described: Description | None) -> str:
+    """A backup of TimescaleDB's chunks can only be read by the very same version of it."""
+    available = {row["version"] for row in await con.fetch(INSTALLABLE)}
+    if not available:
+        raise Conflict("The backup is of a database with TimescaleDB, and this server does not have it.")
+    there = (await versions(con)).timescaledb
+    wanted = (described and described.versions.timescaledb) or there or max(available)
+    if wanted not in available or there not in (None, wanted):
+        raise Conflict(
+            f"The backup is of TimescaleDB {wanted}, and this server has {there or ', '.join(sorted(available))}. "
+            f"Restore where {wanted} is installed; after that, `alter extension timescaledb update`."
+        )
+    return wanted
+
+
+@asynccontextmanager
+async def timescale_aside(con: "asyncpg.Connection[asyncpg.Record]", wanted: str) -> AsyncIterator[None]:
+    """TimescaleDB stands aside while its tables are filled."""
+    await con.execute(f"create extension if not exists timescaledb version '{wanted}'")
+    await con.execute("select timescaledb_pre_restore()")
+    try:
+        yield
+    finally:
+        await con.execute("select timescaledb_post_restore()")
+    await timescale.use(con)  # what is set for a database is not in its backup
+
+
+async def load(program: Path, url: str, file: Path, tell: Tell) -> None:
+    arguments = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", "--verbose", str(file)]
+    async for said in clients.run(program, url, arguments):
+        if said.startswith(("processing data", "creating INDEX", "creating CONSTRAINT")):
+            tell(said)
+
+
+async def compare(url: str, file: Path | None) -> tuple[Description, list[str]]:
+    """What the database holds now, and how that differs from a backup."""
+    saved: Any = None
+    if file is not None:
+        saved = Description.read(file)
+        if saved is None:
+            raise FlexmeshError(f"There is no {Description.beside(file)}, which would say what the backup contains.")
+    async with connected(url) as con, con.transaction(isolation="repeatable_read", readonly=True):
+        found = await describe(con)
+    return found, saved.differences(found.tables) if saved else []
