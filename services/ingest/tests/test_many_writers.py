@@ -5,6 +5,8 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from flexstore import eventlog, webhooks
+from flexstore.series import write
+from ingest import storing
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -83,3 +85,43 @@ async def test_webhooks_hear_of_stored_data(service):
         "new": 2,
         "changed": 0,
     }
+
+
+async def test_stored_data_make_events_only_while_somebody_follows(service, monkeypatch):
+    monkeypatch.setattr(storing, "NOTICED_WITHIN", timedelta(seconds=0.1))
+    sensor = await service.add_sensor("kW", 60)
+    message = {"start": START.isoformat(), "duration": "PT1H", "unit": "kW"}
+
+    async def post(value: int) -> None:
+        assert (await service.post(sensor, **message, values=[value])).status_code == 200
+
+    await post(1)
+    async with service.store.connection() as con:
+        await eventlog.follow(con, [service.account])
+        await asyncio.sleep(0.15)
+        await asyncio.gather(*map(post, range(2, 12)))
+        await eventlog.number(con)
+        told = await eventlog.read(con, 0, eventlog.EVERYTHING)
+        assert {event.type for event in told} == {"data.stored"}
+        assert sum(event.data["new"] + event.data["changed"] for event in told) == 10
+        assert {(event.account_id, *event.sensors) for event in told} == {(service.account, sensor)}
+        await con.execute("update event_interest set until = now()")
+        await asyncio.sleep(0.15)
+        await post(99)
+        assert await eventlog.number(con) == 0
+
+
+async def test_who_comes_while_data_are_being_stored_is_told(service, monkeypatch):
+    monkeypatch.setattr(storing, "NOTICED_WITHIN", timedelta(seconds=0))
+    sensor = await service.add_sensor("kW", 60)
+
+    async def slowly(con, beliefs):
+        written = await write(con, beliefs)
+        await eventlog.follow(con, [service.account])
+        return written
+
+    monkeypatch.setattr(storing, "write", slowly)
+    answer = await service.post(sensor, start=START.isoformat(), duration="PT1H", unit="kW", values=[1])
+    assert answer.status_code == 200
+    async with service.store.connection() as con:
+        assert await eventlog.number(con) == 1

@@ -19,6 +19,7 @@ class Type(StrEnum):
 
     JOB_QUEUED = "job.queued"
     JOB_STARTED = "job.started"
+    JOB_PROGRESS = "job.progress"
     JOB_FINISHED = "job.finished"
     JOB_FAILED = "job.failed"
     SCHEDULE_FINISHED = "schedule.finished"

@@ -28,6 +28,10 @@ RESULT = {"num-beliefs": 96, "resolved": {}, "unresolved": {}}
 MEANINGS: dict[str, Meaning] = {
     Type.JOB_QUEUED: Meaning("A job waits for a worker: it is new, or its worker gave it back.", A_JOB),
     Type.JOB_STARTED: Meaning("A worker has begun with a job.", A_JOB),
+    Type.JOB_PROGRESS: Meaning(
+        "How far the job of an upload is; told every half second at most.",
+        {**A_JOB, "queue": "ingest", "rows-total": 1_000_000, "rows-read": 400_000, "rows-stored": 0},
+    ),
     Type.JOB_FINISHED: Meaning("A job is done.", A_JOB),
     Type.JOB_FAILED: Meaning("A job failed, and why.", A_JOB | {"error": "No prices are known from 2026-11-23 on."}),
     Type.SCHEDULE_FINISHED: Meaning(

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from flexserve.broker import BrokerApp
 from flexserve.loop import Loop
-from flexstore import running
+from flexstore import events, running
+from flexstore.events import Type
 from flexstore.jobs import Job
 from flexstore.running import Outcome
 from flexstore.store import Connection, Store
@@ -42,7 +43,7 @@ def make_handler(uploading: Uploading) -> running.Handler:
 async def _save(con: Connection, *, job: Job, store: Store, uploading: Uploading) -> dict[str, Any]:
     feeder, terms = repository.understood(job.request)
     async with repository.kept_files(con, job) as files:
-        progress = _Told(store, job.id, await asyncio.to_thread(lines_in, files))
+        progress = _Told(store, job, await asyncio.to_thread(lines_in, files))
         report = await uploading.take(store, con, feeder, terms, files, progress, job.created_at)
     await forget(con, job)
     return report.as_json()
@@ -68,7 +69,7 @@ def lines_in(files: Sequence[File]) -> int | None:
 class _Told(Progress):
     """Writes how far an upload is where others can read it, outside of the transaction that stores it."""
 
-    def __init__(self, store: Store, job: UUID, total: int | None) -> None:
+    def __init__(self, store: Store, job: Job, total: int | None) -> None:
         self._store = store
         self._job = job
         self._total = total
@@ -87,5 +88,8 @@ class _Told(Progress):
         if monotonic() < self._again_at:
             return
         self._again_at = monotonic() + TELL_SECONDS
+        job, rows = self._job, {"rows-total": self._total, "rows-read": self._read, "rows-stored": self._stored}
         async with self._store.connection() as con:
-            await con.execute(repository.PROGRESS, self._job, self._total, self._read, self._stored)
+            await con.execute(repository.PROGRESS, job.id, *rows.values())
+            about = {"job": str(job.id), "queue": job.queue, "asset": job.asset_id, "sensor": job.sensor_id}
+            await events.tell(con, job.account_id, Type.JOB_PROGRESS, about | rows, job.trace_context)
