@@ -16,6 +16,7 @@ from flexmodel.errors import Unavailable
 from ingest.connectors.kinds import Fetched, Listening
 from ingest.connectors.listening import Ears
 from ingest.connectors.mqtt import listener as listener_module
+from ingest.connectors.mqtt import subscription as subscription_module
 from ingest.connectors.mqtt.listener import Mqtt
 from ingest.connectors.mqtt.settings import MqttSettings
 from ingest.connectors.mqtt.subscription import Lost, Subscription, subscribed
@@ -209,6 +210,19 @@ async def test_a_broker_that_does_not_want_us_says_why(settings):
         await open_session(settings.model_copy(update={"password": SecretStr("a secret")}))
     assert not isinstance(refused.value, Lost)
     assert "a secret" not in refused.value.message
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_connection_that_breaks_within_this_process_is_noticed(settings, device, monkeypatch):
+    def broken(*_: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(subscription_module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(Subscription, "_on_message", broken)
+    async with subscribed(settings, private_addresses=True) as subscription:
+        await asyncio.to_thread(device.publish, topic(settings), "1")
+        with pytest.raises(Lost, match="broke"):
+            await asyncio.wait_for(subscription.take(), 10)
 
 
 async def test_private_addresses_are_out_of_reach_unless_allowed(settings):

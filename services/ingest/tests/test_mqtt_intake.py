@@ -305,3 +305,11 @@ async def test_readings_that_wait_are_a_sign_of_life(meter, noon):
     await found.read(noon, {0: 1})
     await found.read(noon, {1: 1})
     assert delivered == [[]]
+
+
+async def test_a_sensor_that_is_deleted_meanwhile_is_told(meter, noon):
+    found = await meter("kW")
+    async with found.service.store.connection() as con:
+        await con.execute("delete from sensor where id = $1", found.sensor)
+    with pytest.raises(NotFetched, match="not there any more"):
+        await found.read(noon, {0: 1})

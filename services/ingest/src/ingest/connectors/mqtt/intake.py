@@ -8,6 +8,7 @@ from itertools import chain
 from time import monotonic
 
 import numpy as np
+from asyncpg import ForeignKeyViolationError
 from flexmodel.errors import FlexmeshError, Unavailable
 from flexmodel.quantities import QuantityError, convert
 from flexmodel.time import moment_of
@@ -92,8 +93,11 @@ class Intake:
 
     async def _keep(self, kept: Kept) -> None:
         async with self.adding:
-            async with self.listening.store.transaction() as con:
-                await repository.add(con, self.listening.connector, kept)
+            try:
+                async with self.listening.store.transaction() as con:
+                    await repository.add(con, self.listening.connector, kept)
+            except ForeignKeyViolationError:
+                raise NotFetched("A sensor that it fills is not there any more.") from None
             for key, at in kept:
                 self.came[key] = min(at, self.came.get(key, at))
 

@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +20,8 @@ from ingest.connectors.web import NotFetched
 
 ANSWER_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 30
+LOOK_SECONDS = 5.0
+"""While nothing comes, to see whether anything still can."""
 LARGEST = 1_000_000
 """Bytes of a message; a larger one is not kept."""
 
@@ -59,7 +61,12 @@ class Subscription:
 
     async def take(self) -> list[Message]:
         """The messages that have come, at least one. Raises `Lost`."""
-        return await self._inbox.take()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    return await self._inbox.take()
+            if self._client._thread is None:  # it broke, which it tells nobody
+                raise Lost(f"The connection to {self._settings.host} broke.")
 
     def acknowledge(self, messages: Iterable[Message]) -> None:
         """Tell the broker that it need not keep them any longer."""
