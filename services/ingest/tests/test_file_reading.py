@@ -135,7 +135,7 @@ def test_every_bad_row_is_named_with_its_reason():
 def test_many_bad_rows_are_counted():
     rows = rows_of("start,value\n" + "2026-11-24T00:00Z,x\n" * 100)
     assert len(rows.problems) == 21
-    assert rows.problems[-1] == "… and 80 more rows that cannot be taken."
+    assert rows.problems[-1] == "… and 80 more that cannot be taken."
 
 
 def test_numbers_beyond_any_measure_are_refused():

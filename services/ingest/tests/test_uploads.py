@@ -147,7 +147,7 @@ async def test_several_files_are_stored_together_or_not_at_all(service):
         (["2026-11-24T00:00Z,1", "2026-11-24T00:00Z,2"], ["row 3: another value for the same time as in row 2"]),
         (
             ["2026-11-24T00:00Z,1", "2026-11-24T00:20Z,2", "2026-11-24T00:40Z,3"],
-            ["row 2: Resolutions do not fit: rows every 0:20:00, where sensor", "… and 2 more rows"],
+            ["row 2: Resolutions do not fit: rows every 0:20:00, where sensor", "… and 2 more"],
         ),
         (
             [f"2026-11-24T00:{m:02}Z,1" for m in range(0, 56, 7)],

@@ -102,6 +102,7 @@ with changed as (
 ), {TOLD}
 select true from changed
 """  # noqa: S608 - put together from constants
+ADD_RESULT = "update job set result = coalesce(result, '{}') || $2, ended_at = clock_timestamp() where id = $1"
 RELEASE = f"""
 with changed as (
     update job set status = 'QUEUED', claim = null, attempts = attempts - 1, started_at = null, heartbeat_at = null,
@@ -201,7 +202,8 @@ async def finish(
 
 async def add_result(con: Connection, job_id: UUID, more: Mapping[str, Any]) -> None:
     """Add to the result of a job that was finished in the same transaction."""
-    await con.execute("update job set result = coalesce(result, '{}') || $2 where id = $1", job_id, dict(more))
+    # It may have taken long, and the time of its end was taken before.
+    await con.execute(ADD_RESULT, job_id, dict(more))
 
 
 async def fail(

@@ -1,6 +1,5 @@
 """Which column of a table is what, and its rows as times and numbers. Whatever cannot be read has its row named."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import polars as pl
@@ -128,28 +127,31 @@ class Reader:
         text = text.with_columns(
             starts.rename({"utc": "utc_start"}), utc_belief=beliefs["utc"], unsure=beliefs["second"].is_not_null()
         )
-        if self.layout.sensors:
-            text = text.drop("sensor", "value").unpivot(
-                on=list(self.layout.sensors),
-                index=[name for name in text.columns if name not in (*self.layout.sensors, "sensor", "value")],
-                variable_name="sensor",
-            )
-            text = text.with_columns(pl.col("sensor").replace_strict(self.layout.sensors))
-            text = text.filter(pl.col("value").is_not_null())
+        self._refuse_times(text, zone, problems)
+        text = self._row_per_value(text)
         self._settle_decimals(text)
         text = text.with_columns(number=cells.numbers("value", decimal_comma=self.comma))
-        problems.add(sorted(self._found_wrong(text, zone)))
-        good = [pl.col(name).is_not_null() for name in ("utc_start", "number")]
+        self._refuse_values(text, problems)
         sure = pl.col("belief").is_null() | (pl.col("utc_belief").is_not_null() & ~pl.col("unsure"))
-        return text.filter(*good, sure).select(
+        return text.filter(pl.col("utc_start").is_not_null(), pl.col("number").is_not_null(), sure).select(
             "row", "sensor", "wall", "second", "source",
             start="utc_start", belief="utc_belief", value="number",
         )  # fmt: skip
 
+    def _row_per_value(self, text: pl.DataFrame) -> pl.DataFrame:
+        """With a column per sensor: each of its values in a row of its own, and the sensor beside it."""
+        sensors = self.layout.sensors
+        if not sensors:
+            return text
+        text = text.drop("sensor", "value")
+        beside = [name for name in text.columns if name not in sensors]
+        values = text.unpivot(on=list(sensors), index=beside, variable_name="sensor")
+        return values.filter(pl.col("value").is_not_null()).with_columns(pl.col("sensor").replace_strict(sensors))
+
     def _as_text(self, table: pl.DataFrame, problems: Problems) -> pl.DataFrame:
         for column in self.layout.unnamed:
             filled = table.filter(pl.col(column).str.len_bytes() > 0)["row"]
-            problems.add((row, "there is something in a column without a name.") for row in filled)
+            problems.add_together(filled, "there is something in a column without a name.")
         roles = self.layout.roles
         nothing = pl.lit(None, pl.String)
         given = (
@@ -171,21 +173,23 @@ class Reader:
         if len(points) and not self.comma:
             self.point = points[0]
 
-    def _found_wrong(self, text: pl.DataFrame, zone: str | None) -> Iterable[tuple[int, str]]:
+    def _refuse_times(self, text: pl.DataFrame, zone: str | None, problems: Problems) -> None:
         where = f"in {zone}, such as {EXAMPLE}" if zone else f"with its distance to UTC, such as {EXAMPLE}"
-        point = "; the file writes decimal commas, so a point is unclear" if self.comma else ", such as 12.5"
-        for column, read, what in (
-            ("start", "utc_start", f"is not a time {where}"),
-            ("belief", "utc_belief", f"is not a time {where}"),
-            ("value", "number", f"is not a number{point}"),
-        ):
+        for column, read in (("start", "utc_start"), ("belief", "utc_belief")):
             bad = text.filter(pl.col(column).is_not_null() & pl.col(read).is_null()).select("row", column)
-            yield from ((row, f"'{cell}' {what}.") for row, cell in bad.unique().iter_rows())
-        for row, cell in text.filter("unsure").select("row", "belief").unique().iter_rows():
-            yield row, f"the clock shows '{cell}' twice that night: write its distance to UTC."
-        valued = pl.col("value").is_not_null()
-        for row in text.filter(valued & pl.col("start").is_null())["row"].unique():
-            yield row, "there is a value but no time."
-        if "sensor" in self.layout.roles:
-            for row in text.filter(valued & pl.col("sensor").is_null())["row"].unique():
-                yield row, "there is a value but no sensor."
+            problems.add(bad, lambda cell: f"'{cell}' is not a time {where}.")
+        problems.add(
+            text.filter("unsure").select("row", "belief"),
+            lambda cell: f"the clock shows '{cell}' twice that night: write its distance to UTC.",
+        )
+
+    def _refuse_values(self, text: pl.DataFrame, problems: Problems) -> None:
+        point = "; the file writes decimal commas, so a point is unclear" if self.comma else ", such as 12.5"
+        beside = ["sensor"] if self.layout.sensors else []
+        problems.add(
+            text.filter(pl.col("value").is_not_null() & pl.col("number").is_null()).select("row", "value", *beside),
+            lambda cell, *sensor: f"{''.join(f'{name}: ' for name in sensor)}'{cell}' is not a number{point}.",
+        )
+        for column, what in (("start", "time"), *([("sensor", "sensor")] if "sensor" in self.layout.roles else [])):
+            without = text.filter(pl.col("value").is_not_null() & pl.col(column).is_null()).select("row")
+            problems.add(without, lambda what=what: f"there is a value but no {what}.")

@@ -14,8 +14,10 @@ from ingest.files.workbooks import Sheet, unpacked
 
 REFUSED = 3
 """The exit code when the reason is on standard output."""
-MEMORY_BYTES = 200 * 2**20
+MEMORY_BYTES = 230 * 2**20
 SECONDS = 60
+AT_A_TIME = 100_000
+"""Rows that are written at a time."""
 
 
 def main() -> int:
@@ -24,10 +26,9 @@ def main() -> int:
     limit_means(text_bytes)
     try:
         if kind == "excel":
-            table = excel(Path(given), workbook_bytes, rows, columns)
-            table.write_csv(made, include_header=False)
+            excel(Path(given), workbook_bytes, rows, columns).write_csv(made, include_header=False)
         else:
-            parquet(Path(given), rows, columns).sink_csv(made)
+            write(parquet(Path(given), rows, columns), Path(made))
     except FileError as error:
         print(error, end="")
         return REFUSED
@@ -43,10 +44,11 @@ def limit_means(text_bytes: int) -> None:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
         return
-    taken = 0
     if sys.platform == "linux":
-        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + MEMORY_BYTES,) * 2)
+        [taken] = (
+            line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData:")
+        )
+        resource.setrlimit(resource.RLIMIT_DATA, (int(taken) * 1024 + MEMORY_BYTES,) * 2)
     for what, most in (
         (resource.RLIMIT_CPU, SECONDS),
         (resource.RLIMIT_FSIZE, text_bytes),
@@ -83,6 +85,14 @@ def parquet(given: Path, most_rows: int, most_columns: int) -> pl.LazyFrame:
         raise FileError(f"There are more than {most_rows} rows. Split the file.")
     plain = {name: " ".join(name.split()) for name in schema}
     return lazy.select(as_text(name, kind) for name, kind in schema.items()).rename(plain)
+
+
+def write(lazy: pl.LazyFrame, made: Path) -> None:
+    """Some rows at a time: all of them together can take much memory."""
+    count = lazy.select(pl.len()).collect().item()
+    with made.open("wb") as file:
+        for first in range(0, max(count, 1), AT_A_TIME):
+            lazy.slice(first, AT_A_TIME).collect().write_csv(file, include_header=first == 0)
 
 
 def as_text(name: str, kind: pl.DataType) -> pl.Expr:

@@ -46,7 +46,7 @@ class Events:
     def add(self, rows: pl.DataFrame, *, last: bool) -> Iterator[pl.DataFrame]:
         """Take rows (`last`: there are no more) and give the events that are complete by now."""
         if self._misfit:
-            self.problems.add_together(rows["row"].to_list(), self._misfit)
+            self.problems.add_together(rows["row"], self._misfit)
             return
         if self._kept is not None:
             rows = pl.concat([self._kept, rows])
@@ -87,10 +87,9 @@ class Events:
             other=pl.col("value") != pl.col("value").shift(),
             before=pl.col("row").shift(),
         )
-        twice = rows.filter("again", "other")
         self.problems.add(
-            (row, f"another value for the same time as in row {before}.")
-            for row, before in twice.select("row", "before").iter_rows()
+            rows.filter("again", "other").select("row", "before"),
+            lambda before: f"another value for the same time as in row {before}.",
         )
         return rows.filter(~pl.col("again")).drop("again", "other", "before")
 
@@ -103,8 +102,8 @@ class Events:
         local = pl.col("start").dt.convert_time_zone(self.sensor.timezone).dt.replace_time_zone(None)
         off = pl.all_horizontal(time.dt.epoch("us") % DAY % step != 0 for time in (pl.col("wall"), local))
         self.problems.add(
-            (row, f"{time.isoformat()} is off the sensor's clock, which ticks every {tick}.")
-            for row, time in rows.filter(off).select("row", "wall").iter_rows()
+            rows.filter(off).select("row", "wall"),
+            lambda time: f"{time.isoformat()} is off the sensor's clock, which ticks every {tick}.",
         )
         return rows.filter(~off)
 
@@ -139,8 +138,8 @@ class Events:
         parts = self.length // self.spacing
         sums = slots.agg(pl.col("value").sum(), pl.len().alias("parts"), pl.col("row").min())
         self.problems.add(
-            (row, f"only {count} of the {parts} amounts that make up one event of {self.length}.")
-            for row, count in sums.filter(pl.col("parts") != parts).select("row", "parts").iter_rows()
+            sums.filter(pl.col("parts") != parts).select("row", "parts"),
+            lambda count: f"only {count} of the {parts} amounts that make up one event of {self.length}.",
         )
         return sums.filter(pl.col("parts") == parts)
 

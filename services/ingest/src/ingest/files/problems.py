@@ -1,7 +1,9 @@
 """What is wrong with a file: as a whole, or row by row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import polars as pl
 
 MANY = 20
 """Rows that are told with their reason; the others are counted."""
@@ -24,26 +26,25 @@ class Problem:
 
 @dataclass(slots=True)
 class Problems:
-    """The rows of a file that are not taken."""
+    """What is not taken of a file, of which the first rows are told."""
 
     count: int = 0
     first: list[Problem] = field(default_factory=list)
 
-    def add(self, found: Iterable[tuple[int, str]]) -> None:
-        for row, reason in found:
-            self.count += 1
-            if len(self.first) < MANY:
-                self.first.append(Problem(row, reason))
+    def add(self, found: pl.DataFrame, reason: Callable[..., str]) -> None:
+        """Rows that are not taken: the first column is the number, of the others the reason is made."""
+        self.count += found.height
+        told = (Problem(row, reason(*cells)) for row, *cells in found.bottom_k(MANY, by=found.columns[0]).iter_rows())
+        self.first = sorted([*self.first, *told])[:MANY]
 
-    def add_together(self, rows: Sequence[int], reason: str) -> None:
-        """Rows with one reason, which is told once."""
-        if rows and reason not in {problem.reason for problem in self.first}:
-            self.add([(min(rows), reason)])
-            rows = rows[1:]
+    def add_together(self, rows: pl.Series, reason: str) -> None:
+        """Rows that are not taken for one reason, which is told once."""
         self.count += len(rows)
+        if len(rows) and reason not in {problem.reason for problem in self.first}:
+            self.first = sorted([*self.first, Problem(rows[0], reason)])[:MANY]
 
     def sentences(self) -> list[str]:
-        told = [str(problem) for problem in sorted(self.first)]
+        told = [str(problem) for problem in self.first]
         if self.count > len(told):
-            told.append(f"… and {self.count - len(told)} more rows that cannot be taken.")
+            told.append(f"… and {self.count - len(told)} more that cannot be taken.")
         return told

@@ -8,7 +8,7 @@ from typing import Any
 from flexmodel.errors import Invalid
 from flexstore.series import Written
 
-from ingest.files.problems import Problems
+from ingest.files.problems import MANY, Problems
 
 FILES = "uploaded-files"
 
@@ -33,7 +33,8 @@ class FileReport:
         return self.rows - self.late.count
 
     def sentences(self) -> list[str]:
-        return Problems(self.refused, [*self.problems.first, *self.late.first]).sentences()
+        first = sorted([*self.problems.first, *self.late.first])[:MANY]
+        return Problems(self.refused, first).sentences()
 
 
 @dataclass(slots=True)

@@ -161,12 +161,12 @@ def without_long_rows(body: bytes, line: int, shape: Shape, problems: Problems) 
     """The rows, with blank ones where there are more fields than columns."""
     rows = body.split(b"\n")
     separator, most = shape.separator.encode(), shape.columns - 1
-    long = [number for number, row in enumerate(rows) if row.count(separator) > most]
+    long = [(number, 1 + row.count(separator)) for number, row in enumerate(rows) if row.count(separator) > most]
     problems.add(
-        (line + number, f"{rows[number].count(separator) + 1} fields, where the first row has {shape.columns}.")
-        for number in long
+        pl.DataFrame([(line + number, fields) for number, fields in long], schema=["row", "fields"], orient="row"),
+        lambda fields: f"{fields} fields, where the first row has {shape.columns}.",
     )
-    for number in long:
+    for number, _ in long:
         rows[number] = b""
     return b"\n".join(rows)
 

@@ -48,12 +48,13 @@ class Sheet:
 
     def _look_at(self, text: bytes) -> None:
         """Whole rows: the reader makes room for everything between the outermost cells."""
-        self._count += len(ROW.findall(text))
-        self._height = max(self._height, self._count)
-        self._width = max(self._width, *(len(CELL.findall(row)) for row in ROW.split(text)))
-        for letters, digits in set(ADDRESS.findall(text)):
-            self._height = max(self._height, int(digits))
-            self._width = max(self._width, column_number(letters))
+        rows, cells, addresses = (pattern.findall(text) for pattern in (ROW, CELL, ADDRESS))
+        letters, digits = ({address[part] for address in addresses} for part in (0, 1))
+        self._count += len(rows)
+        self._height = max([self._height, self._count, *map(int, digits)])
+        self._width = max([self._width, *map(column_number, letters)])
+        if len(addresses) < len(rows) + len(cells):  # cells that do not say where they are stand side by side
+            self._width = max([self._width, *(len(CELL.findall(row)) for row in ROW.split(text))])
         if self._height > self.most_rows or self._width > self.most_columns:
             raise FileError(
                 f"The sheet spans {self._height} rows and {self._width} columns; at most {self.most_rows} and "
