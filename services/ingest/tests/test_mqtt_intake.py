@@ -43,7 +43,7 @@ class Meter:
     async def say(self, *payloads: str, topic: str = "m/1", retained: bool = False, at: datetime | None = None) -> None:
         arrived = at or datetime.now(UTC)
         messages = [Message(topic, text.encode(), 1, i, retained, arrived) for i, text in enumerate(payloads)]
-        await self.intake.take(messages)
+        await self.intake.store(self.intake.sort(messages))
 
     async def read(self, start: datetime, readings: dict[float, float]) -> None:
         """Readings by minute, each in a message of its own."""
@@ -313,3 +313,24 @@ async def test_a_sensor_that_is_deleted_meanwhile_is_told(meter, noon):
         await con.execute("delete from sensor where id = $1", found.sensor)
     with pytest.raises(NotFetched, match="not there any more"):
         await found.read(noon, {0: 1})
+
+
+async def test_a_sensor_whose_events_cannot_be_stored_does_not_keep_others_waiting(meter, noon):
+    found, other = await meter("kW"), await meter("kW")
+    async with found.service.store.connection() as con:  # two sensors of one connector
+        await con.execute("insert into connector_sensor values ($1, 'other', $2)", found.connector, other.sensor)
+    both = found.those | {"other": replace(other.those["power"], name="other")}
+    intake = Intake(both, LATE, found.listening)
+    settling, delivered = Settling(both, intake), []
+
+    async def deliver(fetched: Sequence[Fetched]) -> None:
+        delivered.extend(each.series for each in fetched)
+        if fetched and fetched[0].series == "power":
+            raise NotFetched("It does not fit.")
+
+    settling.listening = intake.listening = replace(found.listening, deliver=deliver)
+    await replace(found, intake=intake).read(noon, {0: 1})
+    await settling.settle(noon + HOUR)
+    await settling.settle(noon + HOUR + timedelta(seconds=30))
+    assert sorted(set(delivered)) == ["other", "power"]
+    assert delivered.count("power") == 1  # it is left alone for a minute

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from time import monotonic
@@ -28,7 +29,17 @@ AHEAD = timedelta(minutes=5)
 """A reading of a later time than this from now comes from a clock that is wrong."""
 SHOWN_SECONDS = 10.0
 
-type Kept = dict[tuple[Key, datetime], float]
+
+@dataclass(slots=True)
+class Sorted:
+    """What is in some messages."""
+
+    count: int = 0
+    """Of those that are of use, once for each series."""
+    kept: dict[tuple[Key, datetime], float] = field(default_factory=dict)
+    """Readings that wait for the end of their event."""
+    whole: list[tuple[Mapped, Readings]] = field(default_factory=list)
+    """Values of whole events."""
 
 
 class Intake:
@@ -50,18 +61,22 @@ class Intake:
         for topic, those in by_topic.items():
             self._matching[topic] = those
 
-    async def take(self, messages: Sequence[Message]) -> None:
-        """When this returns, all that is in them is stored, or refused for good. It may be done twice."""
-        whole: list[tuple[Mapped, Readings]] = []
-        kept: Kept = {}
+    def sort(self, messages: Sequence[Message]) -> Sorted:
+        """What is of use in messages; the rest is refused for good."""
+        found = Sorted()
         for message in messages:
             for mapped in self._meant(message):
-                self._sort(message, mapped, whole, kept)
-        if kept:
-            await self._keep(kept)
-        if whole:
-            await self._deliver(whole)
-        elif monotonic() >= self._shown_until:
+                self._sort(message, mapped, found)
+        return found
+
+    async def store(self, found: Sorted) -> None:
+        """When this returns, all of it is stored. If it raises, it may be done again."""
+        if found.kept:
+            await self._keep(found.kept)
+        if found.whole:
+            await self._deliver(found.whole)
+        MESSAGES.labels("stored").inc(found.count)
+        if not found.whole and monotonic() >= self._shown_until:
             await self.listening.deliver([])  # a sign of life: it may be long until the next event is over
             self._shown_until = monotonic() + SHOWN_SECONDS
 
@@ -72,7 +87,7 @@ class Intake:
             MESSAGES.labels("unknown").inc()
         return found
 
-    def _sort(self, message: Message, mapped: Mapped, whole: list[tuple[Mapped, Readings]], kept: Kept) -> None:
+    def _sort(self, message: Message, mapped: Mapped, found: Sorted) -> None:
         """Read a message for a series of which it is one."""
         if message.retained and mapped.series.time is None and not mapped.series.retained:
             MESSAGES.labels("retained").inc()
@@ -84,14 +99,14 @@ class Intake:
         except FlexmeshError as error:
             self.complaints.add(mapped.name, message.topic, error.message)
             return
-        MESSAGES.labels("stored").inc()
+        found.count += 1
         if mapped.is_whole:
-            whole.append((mapped, readings))
+            found.whole.append((mapped, readings))
             return
         for at, value in zip(readings.times, readings.values.tolist(), strict=True):
-            kept[mapped.key, moment_of(at)] = value
+            found.kept[mapped.key, moment_of(at)] = value
 
-    async def _keep(self, kept: Kept) -> None:
+    async def _keep(self, kept: Mapping[tuple[Key, datetime], float]) -> None:
         async with self.adding:
             try:
                 async with self.listening.store.transaction() as con:

@@ -74,7 +74,7 @@ async def keep_listening(settings: MqttSettings, intake: Intake) -> None:
             async with subscribed(settings, private_addresses=intake.listening.private_addresses) as subscription:
                 log.info("listening to a broker", host=settings.host)
                 wait, away_since = FIRST_WAIT, None
-                await store([], intake)
+                await store([], intake)  # nothing, which shows that it listens
                 with connected():
                     while True:
                         messages = await subscription.take()
@@ -91,10 +91,10 @@ async def keep_listening(settings: MqttSettings, intake: Intake) -> None:
 
 async def store(messages: Sequence[Message], intake: Intake) -> None:
     """However long it takes. Meanwhile the broker keeps what comes."""
-    wait = FIRST_WAIT
+    found, wait = intake.sort(messages), FIRST_WAIT
     while True:
         try:
-            return await intake.take(messages)
+            return await intake.store(found)
         except Unavailable as error:
             log.warning("messages wait to be stored", reason=error.message, count=len(messages))
         await asyncio.sleep(wait)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import numpy as np
+from flexmodel.errors import FlexmeshError, Unavailable
 from flexmodel.time import Instants, moment_of
+from flexserve import logs
 
 from ingest.connectors.kinds import Fetched
 from ingest.connectors.mqtt import repository
@@ -14,8 +16,12 @@ from ingest.connectors.mqtt.mapping import Mapped
 from ingest.connectors.mqtt.repository import Due
 from ingest.data.rules import MICROSECOND, Values
 
+log = logs.get(__name__)
+
 PATIENCE = timedelta(seconds=5)
 """After the end of an event, for readings that are on their way."""
+AGAIN = timedelta(minutes=1)
+"""Until it is tried again to make events that could not be made."""
 LOOKS = 20
 """How often to look, while an event lasts, for the reading of a counter that ends it."""
 
@@ -38,11 +44,20 @@ class Settling:
         for due in all_due:
             if now < self._next.get(due, now):
                 continue
-            if due.key in self._mapped:
-                await self._settle(self._mapped[due.key], due, now)
-            else:
-                async with self.listening.store.transaction() as con:
-                    await repository.drop(con, self.listening.connector, due.key)
+            try:
+                await self._make(due, now)
+            except Unavailable:
+                raise
+            except FlexmeshError as error:  # which must not keep the other sensors waiting
+                log.warning("readings cannot become events", sensor=due.key.sensor, reason=error.message)
+                self._next[due] = now + AGAIN
+
+    async def _make(self, due: Due, now: datetime) -> None:
+        if due.key in self._mapped:
+            await self._settle(self._mapped[due.key], due, now)
+        else:
+            async with self.listening.store.transaction() as con:
+                await repository.drop(con, self.listening.connector, due.key)
 
     async def _settle(self, mapped: Mapped, due: Due, now: datetime) -> None:
         self.intake.came.pop(due.key, None)
