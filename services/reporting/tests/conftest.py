@@ -21,6 +21,8 @@ class Receiver:
     answers: list[int] = field(default_factory=list)
     """The statuses of the next answers; 200 after the last."""
     delay: float = 0.0
+    delays: dict[str, float] = field(default_factory=dict)
+    """Longer ones, by path."""
     endless: bool = False
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     arrival: asyncio.Event = field(default_factory=asyncio.Event)
@@ -33,7 +35,7 @@ class Receiver:
         self.received.append(({name.decode(): value.decode() for name, value in scope["headers"]}, body))
         self.arrival.set()
         status = self.answers.pop(0) if self.answers else 200
-        await asyncio.sleep(self.delay)
+        await asyncio.sleep(self.delays.get(scope["path"], self.delay))
         headers = [(b"location", self.url.encode())] if status in (301, 302, 307) else []
         await send({"type": "http.response.start", "status": status, "headers": headers})
         while self.endless:

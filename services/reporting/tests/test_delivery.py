@@ -227,3 +227,80 @@ async def test_by_default_a_webhook_inside_is_not_reached(store, account, receiv
         [row] = await attempts(1)
     assert "private address" in row["error"]
     assert receiver.received == []
+
+
+async def test_after_a_change_of_secrets_both_verify_for_a_while(store, account, receiver, delivering):
+    hook = await add(store, account, receiver)
+    async with store.connection() as con:
+        renewed = await webhooks.rotate(con, hook.id, timedelta(hours=1))
+    async with delivering():
+        await tell(store, account)
+        await receiver.until(1)
+        async with store.connection() as con:
+            await con.execute("update webhook set old_secret_until = now()")
+        await tell(store, account)
+        await receiver.until(2)
+    (first, body), (second, later) = receiver.received
+    Verifier(hook.secret).verify(body, first)
+    Verifier(renewed).verify(body, first)
+    Verifier(renewed).verify(later, second)
+    with pytest.raises(WebhookVerificationError):
+        Verifier(hook.secret).verify(later, second)
+
+
+async def test_a_webhook_that_fails_for_days_is_disabled_and_its_owners_hear_of_it(
+    store, account, receiver, delivering, attempts
+):
+    hook = await add(store, account, receiver)
+    other = await add(store, account, receiver, ["webhook.disabled"])
+    async with store.connection() as con:
+        await con.execute(
+            """with boss as (insert into users (account_id, email, username, password_hash)
+                             values ($1, 'boss@example.com', 'boss', '') returning id)
+               insert into user_role (user_id, role_id)
+               select boss.id, role.id from boss, role where role.name = 'account-admin'""",
+            account,
+        )
+    receiver.answers = [500, 200, 500]
+    async with delivering(webhook_attempts=1, webhook_disable_after_days=3):
+        for number, since in enumerate((4, 5, 6), start=1):  # a success in between starts the count anew
+            await tell(store, account)
+            await attempts(number)
+            await until_empty(store, "(select from outbox where topic = 'webhook') waiting")
+            async with store.connection() as con:
+                assert (await webhooks.get(con, hook.id)).active
+                back = f"update webhook set failing_since = failing_since - interval '{since} days'"
+                await con.execute(back)
+        receiver.answers = [500]
+        await tell(store, account)
+        await receiver.until(5)  # the fifth is for the other webhook, which hears of what became of the first
+        await until_empty(store, "(select from outbox where topic = 'webhook') waiting")
+    async with store.connection() as con:
+        assert not (await webhooks.get(con, hook.id)).active
+        assert (await webhooks.get(con, other.id)).active
+        [entry] = await con.fetch("select event, account_id from audit_log")
+        [mail] = await con.fetch("select payload from outbox where topic = 'mail'")
+    reason = "nothing could be delivered for 3 days. The last attempt: It answered 500 Internal Server Error."
+    assert json.loads(receiver.received[-1][1])["data"] == {"webhook": hook.id, "reason": reason}
+    assert entry["event"] == f"Webhook {hook.id} to {receiver.url.removesuffix('/hook')} was disabled: {reason}"
+    assert entry["account_id"] == account
+    assert mail["payload"]["to"] == "boss@example.com"
+    assert reason in mail["payload"]["text"]
+
+
+async def test_a_webhook_that_does_not_answer_holds_up_the_others_once(store, account, receiver, delivering):
+    async with store.connection() as con:
+        await webhooks.add(con, account, receiver.url.replace("/hook", "/slow"))
+        quick = await webhooks.add(con, account, receiver.url)
+    receiver.delays = {"/slow": 1.0}
+    for number in range(60):
+        await tell(store, account, {"number": number})
+    begun = asyncio.get_running_loop().time()
+    async with delivering(), asyncio.timeout(10), store.connection() as con:
+        told = "select count(*) from webhook_delivery where webhook_id = $1"
+        while await con.fetchval(told, quick.id) < 60:  # noqa: ASYNC110 - the database has no event
+            await asyncio.sleep(0.02)
+        assert asyncio.get_running_loop().time() - begun < 2
+        slow = await con.fetch("select error from webhook_delivery where webhook_id <> $1", quick.id)
+    assert {row["error"] for row in slow} == {"It did not answer within 0.5 seconds."}
+    assert len(slow) <= 20  # those that were sent at the same time

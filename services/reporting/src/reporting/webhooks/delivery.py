@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import httpx
@@ -27,6 +27,7 @@ log = logs.get(__name__)
 DELIVERIES = Counter("flexmesh_webhook_deliveries", "Attempts to deliver messages to webhooks.", ("outcome",))
 AGENT = f"Flexmesh/{version('flexmesh-reporting')}"
 CONNECT_SECONDS = 5.0
+REST_SECONDS = 20.0
 
 
 class NotDelivered(Exception):  # noqa: N818 - it says what it is
@@ -61,18 +62,27 @@ class Delivery:
         self.store = store
         self.client = client
         self.settings = settings
+        self._resting: dict[int, float] = {}
+        """Until when (monotonic) a webhook is left alone that did not answer: waiting for it holds up the others."""
 
     async def deliver(self, message: Message) -> None:
         async with self.store.connection() as con:
             webhook = await webhooks.get(con, message.payload["webhook"])
         if webhook is None or not webhook.active:
             return
+        last = message.attempts + 1 >= self.settings.webhook_attempts
+        if monotonic() < self._resting.get(webhook.id, 0.0) and not last:
+            raise NotDelivered("It gave no answer a moment ago.")
         with tracing.span("deliver webhook", SpanKind.PRODUCER, parent=message.headers):
             attempt = await self._attempt(webhook, message)
         await self._note(webhook, message, attempt)
+        if attempt.status is None:
+            self._resting[webhook.id] = monotonic() + REST_SECONDS
+        else:
+            self._resting.pop(webhook.id, None)
         if attempt.error is None:
             DELIVERIES.labels("delivered").inc()
-        elif message.attempts + 1 < self.settings.webhook_attempts and attempt.status != httpx.codes.GONE:
+        elif not last and attempt.status != httpx.codes.GONE:
             DELIVERIES.labels("failed").inc()
             raise NotDelivered(attempt.error)
         else:
