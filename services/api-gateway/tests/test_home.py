@@ -44,6 +44,10 @@ async def test_versions_long_gone(house: Any) -> None:
         assert answer.status_code == 410
         assert 'rel="sunset"' in answer.headers["Link"]
     assert answer.json()["message"].startswith("API version 1.3 has been sunset.")
+    assert "API version 1.0 has" in (await house.guest().get("/api/v1/getMeterData")).json()["message"]
+    # Ours has taken the place of the first version.
+    assert (await house.guest().put("/api/v1/keys/5")).status_code == 405
+    assert (await house.guest().get("/api/v1/nonsense")).status_code == 404
 
 
 async def test_health(house: Any) -> None:

@@ -17,7 +17,7 @@ router = APIRouter(tags=["Auth"], route_class=WireRoute)
     "/api/requestAuthToken",
     dependencies=[Anyone],
     response_model=Login,
-    responses={429: {}},
+    responses={401: {}, 429: {}},
     summary="Obtain an authentication token.",
 )
 async def request_token(here: Here, client: Asking, body: Credentials) -> Json:

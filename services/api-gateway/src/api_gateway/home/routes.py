@@ -12,7 +12,14 @@ from api_gateway.gateway import Here
 from api_gateway.home import pages
 from api_gateway.home.reference import reference
 from api_gateway.home.schemas import Readiness, Services, Versions
-from api_gateway.home.versions import API_VERSION, COMPATIBLE_VERSION, DOCUMENTATION, OWN_VERSION, SUNSET_VERSIONS
+from api_gateway.home.versions import (
+    API_VERSION,
+    COMPATIBLE_VERSION,
+    DOCUMENTATION,
+    OWN_VERSION,
+    SUNSET_PATHS,
+    SUNSET_VERSIONS,
+)
 from api_gateway.routing import WireRoute
 
 router = APIRouter(dependencies=[Anyone], tags=["Home"], route_class=WireRoute)
@@ -104,4 +111,5 @@ async def sunset(request: Request) -> Json:
 for gone in SUNSET_VERSIONS:
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     router.add_api_route(f"/api/{gone}", sunset, methods=methods, include_in_schema=False)
-    router.add_api_route(f"/api/{gone}/{{path:path}}", sunset, methods=methods, include_in_schema=False)
+    for gone_path in SUNSET_PATHS.get(gone, ("{path:path}",)):
+        router.add_api_route(f"/api/{gone}/{gone_path}", sunset, methods=methods, include_in_schema=False)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from api_gateway.auth.policy import Scope
-from api_gateway.fields import Id, Input, Moment, Name, problem
+from api_gateway.fields import Id, Input, Moment, Name, absent, problem
 from api_gateway.shapes import Shape, example
 from api_gateway.tokens.schemas import EXAMPLE, Token
 
@@ -51,11 +51,11 @@ class KeyLimit(Input):
 
 
 class NewKey(Token):
-    """A key with its secret, which is shown this once."""
+    """A key with its secret, which is shown this once: not when the same request is answered again."""
 
     model_config = example(**EXAMPLE, key="fmk_3Xb9vWqP1y6mKc0ZtR4uLd8sJf2hNa7eGw5xQi")
 
-    key: str
+    key: str = absent()
 
 
 class Keys(Shape):

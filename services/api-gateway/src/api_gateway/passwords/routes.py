@@ -24,7 +24,12 @@ router = APIRouter(tags=["Passwords"], route_class=ProblemRoute)
 page = APIRouter(route_class=WireRoute)
 
 
-@router.put("/password", summary="Change your password, and log out everywhere else.", response_model=Revoked)
+@router.put(
+    "/password",
+    summary="Change your password, and log out everywhere else.",
+    response_model=Revoked,
+    responses={429: {}},
+)
 async def change_password(
     caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], here: Here, client: Asking, body: PasswordChange
 ) -> Json:
@@ -39,6 +44,7 @@ async def change_password(
     dependencies=[Anyone],
     status_code=202,
     response_model=Mailed,
+    responses={429: {}},
     summary="Ask for a link to choose another password.",
 )
 async def ask_for_link(here: Here, client: Asking, body: ForgottenPassword) -> Json:

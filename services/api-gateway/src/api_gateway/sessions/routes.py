@@ -20,7 +20,13 @@ from api_gateway.sessions.schemas import WhoAmI
 router = APIRouter(prefix="/session", tags=["Auth"], route_class=ProblemRoute)
 
 
-@router.post("", dependencies=[Anyone], response_model=WhoAmI, summary="Log in with a cookie, as browsers do.")
+@router.post(
+    "",
+    dependencies=[Anyone],
+    response_model=WhoAmI,
+    responses={401: {}, 403: {}, 429: {}},
+    summary="Log in with a cookie, as browsers do.",
+)
 async def log_in(request: Request, here: Here, client: Asking, body: Credentials) -> Json:
     credentials.refuse_other_sites(request)
     user = await service.known(here, body.email, body.password, client)

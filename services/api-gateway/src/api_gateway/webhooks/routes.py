@@ -54,7 +54,7 @@ async def create_webhook(caller: Administrator, here: Here, body: WebhookPost) -
     return ShownOnce(shown(row), {"secret": secret}, 201)
 
 
-@router.get("", summary="List the webhooks of an account.", response_model=Webhooks)
+@router.get("", summary="List the webhooks of an account.", response_model=Webhooks, responses={404: {}})
 async def list_webhooks(caller: Administrator, here: Here, query: Annotated[WebhookQuery, Query()]) -> Json:
     async with here.store.connection() as con:
         account = await account_for(con, caller, query.account, Action.AUDIT, Thing.WEBHOOK)

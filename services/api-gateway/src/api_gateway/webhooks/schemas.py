@@ -114,11 +114,11 @@ class Webhook(Shape):
 
 
 class NewWebhook(Webhook):
-    """A webhook with its secret, which is shown this once."""
+    """A webhook with its secret, which is shown this once: not when the same request is answered again."""
 
     model_config = example(**EXAMPLE, secret=SECRET)
 
-    secret: str
+    secret: str = absent()
 
 
 class Webhooks(Shape):
@@ -126,11 +126,11 @@ class Webhooks(Shape):
 
 
 class Secret(Shape):
-    """The secret of a webhook, which is shown this once."""
+    """The secret of a webhook, which is shown this once: not when the same request is answered again."""
 
     model_config = example(secret=SECRET)
 
-    secret: str
+    secret: str = absent()
 
 
 class OnItsWay(Shape):
