@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -29,6 +30,40 @@ async def store(url: str) -> AsyncIterator[Store]:
     store = await Store.connect(url, max_size=20)
     yield store
     await store.close()
+
+
+@pytest.fixture(params=["postgresql", "timescale"])
+async def either_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """A store without TimescaleDB, and one with it if there is one to test with."""
+    url = request.getfixturevalue("url" if request.param == "postgresql" else "timescale_url")
+    store = await Store.connect(url, max_size=20)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def house(either_store: Store) -> Callable[..., Awaitable[int]]:
+    """Add a sensor to a house of its own, in `either_store`; returns the id of the sensor."""
+    names = itertools.count(1)
+
+    async def add(timezone: str = "UTC", resolution: timedelta = timedelta(hours=1), **retention: Any) -> int:
+        name = f"house {next(names)}"
+        async with either_store.transaction() as con:
+            account = await con.fetchval(
+                "insert into account (name, attributes) values ($1, $2) returning id",
+                name, retention.get("account", {}),
+            )  # fmt: skip
+            asset = await con.fetchval(
+                "insert into asset (name, account_id, asset_type_id) values ($1, $2, 6) returning id", name, account
+            )
+            sensor: int = await con.fetchval(
+                "insert into sensor (asset_id, name, unit, event_resolution, timezone, attributes)"
+                " values ($1, 'power', 'kW', $2, $3, $4) returning id",
+                asset, resolution, timezone, retention.get("sensor", {}),
+            )  # fmt: skip
+        return sensor
+
+    return add
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ PATIENCE = 3600.0
 
 
 async def refresh(store: Store) -> int:
-    """Sum up what is due. Returns how many times of sensors that were; 0 if another process is at it."""
+    """Sum up what is due. Returns of how many sensors something was; 0 if another process is at it."""
     async with store.connection() as con:
         if not await con.fetchval("select pg_try_advisory_lock($1)", LOCK):
             return 0
@@ -43,29 +43,28 @@ async def _refresh(con: Connection) -> int:
     if await timescale.has_aggregates(con):
         await timescale.ensure_aggregates(con)
         await con.execute(ADVANCE, SETTLED)
-        due = await con.fetchval("select coalesce(array_agg(id), '{}') from belief_day_due")
+        due = await con.fetch("select id, sensor_id from belief_day_due")
         if due:
             await timescale.refresh_aggregates(con, PATIENCE)
-            await con.execute("delete from belief_day_due where id = any($1::bigint[])", due)
-        return len(due)
+            await con.execute("delete from belief_day_due where id = any($1::bigint[])", [row["id"] for row in due])
+        return len({row["sensor_id"] for row in due})
     await con.execute(ADVANCE, SETTLED)
-    made = 0
-    for row in await con.fetch("select distinct sensor_id from belief_day_due order by sensor_id"):
-        made += await _sum_up(con, row["sensor_id"])
-    return made
+    sensors = await con.fetch("select distinct sensor_id from belief_day_due order by sensor_id")
+    for row in sensors:
+        await _sum_up(con, row["sensor_id"])
+    return len(sensors)
 
 
-async def _sum_up(con: Connection, sensor_id: int) -> int:
-    """Sum up what is due of one sensor, and what is noted meanwhile stays due: all is done as of one moment."""
+async def _sum_up(con: Connection, sensor_id: int) -> None:
+    """Sum up what is due of one sensor. All as of one moment, so that what is noted meanwhile stays due."""
     try:
         async with con.transaction(isolation="repeatable_read"):
             days = await con.fetchval(TAKE, sensor_id)
             await con.execute(FORGET, sensor_id, days, timeout=PATIENCE)
             await con.execute(SUM_UP, sensor_id, days, timeout=PATIENCE)
-            return len(days)
-    except asyncpg.SerializationError:  # the sensor was deleted meanwhile
-        log.info("The days of sensor %d will be summed up next time.", sensor_id)
-        return 0
+    except (asyncpg.SerializationError, asyncpg.InvalidParameterValueError) as error:
+        # It was deleted meanwhile, or is in a time zone that the database does not know.
+        log.warning("The days of sensor %d are not summed up now: %s", sensor_id, error)
 
 
 # Of time zones that were never summed up, all is due; of the others, the days that have settled since.

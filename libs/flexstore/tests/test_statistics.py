@@ -1,0 +1,261 @@
+"""Statistics are the same whether days were summed up or not, and whatever happened to their beliefs since."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from flexmodel.time import moment_of
+from flexstore import days, sources, timescale
+from flexstore.series import Beliefs, daily, delete, moment, stats, write
+from flexstore.store import Store
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+HOUR = np.timedelta64(3_600_000_000, "us")
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+FIRST = TODAY - timedelta(days=30)
+ZONES = ("UTC", "Europe/Amsterdam", "Asia/Kathmandu", "America/New_York")
+
+
+@dataclass(frozen=True)
+class Write:
+    first: int
+    count: int
+    believed: int
+    source: int
+    value: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Delete:
+    first: int
+    count: int
+    source: int | None
+
+
+@dataclass(frozen=True)
+class Refresh:
+    pass
+
+
+HOURS = st.sampled_from([0, 5, 24, 100, 480, 690, 719])  # the last ones are too new to be summed up
+COUNTS = st.sampled_from([1, 30, 130])
+STEPS = st.one_of(
+    st.builds(
+        Write, HOURS, COUNTS, st.integers(0, 2), st.integers(0, 1), st.sampled_from([0.0, -1.5, 7.25]),
+        st.sampled_from([0.5, 0.5, 0.9]),
+    ),
+    st.builds(Delete, HOURS, COUNTS, st.none() | st.integers(0, 1)),
+    st.just(Refresh()),
+)  # fmt: skip
+SPANS = [
+    (None, None),
+    (FIRST + timedelta(days=1), FIRST + timedelta(days=21)),
+    (FIRST + timedelta(days=2, hours=3, minutes=30), None),
+]
+
+
+async def perform(store: Store, con: Any, sensor: int, two_sources: list[int], step: Write | Delete | Refresh) -> None:
+    first = moment(FIRST)
+    match step:
+        case Write():
+            starts = first + (step.first + np.arange(step.count)) * HOUR
+            values = np.full(step.count, step.value)
+            believed = first + step.believed * HOUR
+            await write(con, Beliefs(sensor, starts, believed, values, two_sources[step.source], step.probability))
+        case Delete():
+            start = FIRST + timedelta(hours=step.first)
+            source = None if step.source is None else two_sources[step.source]
+            await delete(con, sensor, start, start + timedelta(hours=step.count), source)
+        case Refresh():
+            await days.refresh(store)
+
+
+def within(rows: Iterable[Any], start: datetime | None, end: datetime | None) -> list[Any]:
+    return [
+        row
+        for row in rows
+        if (start is None or row["event_start"] >= start) and (end is None or row["event_start"] < end)
+    ]
+
+
+def rank(row: Any) -> Any:
+    return row["belief_time"], row["source_id"], -abs(row["cumulative_probability"] - 0.5)
+
+
+def expected_stats(rows: list[Any]) -> dict[int, tuple[Any, ...]]:
+    by_source = defaultdict(list)
+    for row in rows:
+        by_source[row["source_id"]].append(row)
+    return {
+        source: (
+            min(row["event_start"] for row in some), max(row["event_start"] for row in some) + timedelta(hours=1),
+            max(row["belief_time"] for row in some), min(row["event_value"] for row in some),
+            max(row["event_value"] for row in some), sum(row["event_value"] for row in some), len(some),
+        )
+        for source, some in by_source.items()
+    }  # fmt: skip
+
+
+def expected_days(rows: list[Any], timezone: str, by_source: bool) -> dict[Any, tuple[Any, ...]]:
+    best: dict[Any, Any] = {}
+    for row in rows:
+        event = row["event_start"], row["source_id"] if by_source else None
+        if event not in best or rank(row) > rank(best[event]):
+            best[event] = row
+    found = defaultdict(list)
+    for (start, source), row in best.items():
+        local = start.astimezone(ZoneInfo(timezone))
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        found[midnight.astimezone(UTC), source].append(row)
+    return {
+        day: (
+            len(some), min(row["event_value"] for row in some), max(row["event_value"] for row in some),
+            sum(row["event_value"] for row in some), max(row["belief_time"] for row in some),
+        )
+        for day, some in found.items()
+    }  # fmt: skip
+
+
+async def check(con: Any, sensor: int, timezone: str) -> None:
+    rows = await con.fetch("select * from belief where sensor_id = $1", sensor)
+    for start, end in SPANS:
+        some = within(rows, start, end)
+        got = {
+            one.source_id: (
+                one.first_event_start, one.last_event_end, one.last_recorded, one.minimum, one.maximum, one.total,
+                one.count,
+            )
+            for one in await stats(con, sensor, start, end)
+        }  # fmt: skip
+        assert got == expected_stats(some)
+        for by_source in (False, True):
+            table = await daily(con, sensor, start, end, by_source=by_source)
+            columns = (table.day, table.source.tolist(), table.count.tolist(), table.minimum.tolist(),
+                       table.maximum.tolist(), table.total.tolist(), table.last_belief)  # fmt: skip
+            assert {
+                (moment_of(day), source if by_source else None): (count, low, high, total, moment_of(last))
+                for day, source, count, low, high, total, last in zip(*columns, strict=True)
+            } == expected_days(some, timezone, by_source)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(timezone=st.sampled_from(ZONES), steps=st.lists(STEPS, min_size=2, max_size=7))
+async def test_statistics_do_not_depend_on_what_was_summed_up(
+    either_store: Store, house: Any, timezone: str, steps: list[Any]
+) -> None:
+    sensor = await house(timezone)
+    async with either_store.connection() as con:
+        two = [await sources.ensure(con, name, "user") for name in ("one", "other")]
+        for step in steps:
+            await perform(either_store, con, sensor, two, step)
+            await check(con, sensor, timezone)
+        await days.refresh(either_store)
+        await check(con, sensor, timezone)
+
+
+@pytest.fixture
+async def filled(either_store: Store, house: Any) -> int:
+    """A sensor with 20 days of values, all summed up."""
+    sensor: int = await house("Europe/Amsterdam")
+    async with either_store.connection() as con:
+        source = await sources.ensure(con, "meter", "user")
+        starts = moment(FIRST) + np.arange(480) * HOUR
+        await write(con, Beliefs(sensor, starts, moment(FIRST), np.arange(480.0), source))
+    assert await days.refresh(either_store) == 1
+    return sensor
+
+
+async def test_days_are_summed_up_once(either_store: Store, filled: int) -> None:
+    assert await days.refresh(either_store) == 0
+    async with either_store.connection() as con:
+        assert await con.fetchval("select sum(beliefs) from belief_per_day where sensor_id = $1", filled) == 480
+        assert await con.fetchval("select count(*) from belief_day_due") == 0
+
+
+async def test_continuous_aggregates_are_used_if_and_only_if_they_may_be(
+    either_store: Store, filled: int, request: pytest.FixtureRequest
+) -> None:
+    async with either_store.connection() as con:
+        by_timescale = await timescale.has_aggregates(con)
+        ours = await con.fetchval("select count(*) from belief_day")
+        assert (ours == 0) == by_timescale
+        if "timescale" in request.node.callspec.id:
+            assert by_timescale
+            assert {row["view_name"] for row in await con.fetch(timescale.AGGREGATES)} == {
+                timescale.aggregate_name("Europe/Amsterdam")
+            }
+
+
+async def test_what_is_summed_up_is_read_and_what_changed_is_not(either_store: Store, filled: int) -> None:
+    """Only beliefs of the day that was corrected are read: those of the others may be gone from the table itself."""
+    async with either_store.connection() as con:
+        source = await sources.ensure(con, "meter", "user")
+        at = np.array([moment(FIRST) + 240 * HOUR])
+        await write(con, Beliefs(filled, at, moment(FIRST), np.array([1000.0]), source))
+        # Behind the back of those who note what changes.
+        await con.execute("delete from belief where event_start < $1", FIRST + timedelta(days=5))
+        [figures] = await stats(con, filled)
+        assert (figures.count, figures.maximum) == (480, 1000.0)
+        assert (await daily(con, filled)).maximum.max() == 1000.0
+
+
+async def test_a_sensor_in_another_time_zone_has_other_days(either_store: Store, filled: int) -> None:
+    async with either_store.connection() as con:
+        for timezone in ("Asia/Tokyo", "Europe/Amsterdam"):
+            await con.execute("update sensor set timezone = $2 where id = $1", filled, timezone)
+            await check(con, filled, timezone)
+            await days.refresh(either_store)
+            await check(con, filled, timezone)
+
+
+async def test_a_deleted_sensor_leaves_nothing(either_store: Store, filled: int) -> None:
+    async with either_store.connection() as con:
+        await con.execute("delete from sensor where id = $1", filled)
+        await days.refresh(either_store)
+        for table in ("belief", "belief_per_day", "belief_day_due"):
+            assert await con.fetchval(f"select count(*) from {table}") == 0
+
+
+async def test_one_at_a_time_sums_up(either_store: Store, filled: int) -> None:
+    async with either_store.connection() as con:
+        await con.execute("insert into belief_day_due (sensor_id, first_event, last_event) values ($1, $2, $2)",
+                          filled, FIRST)  # fmt: skip
+        await con.execute("select pg_advisory_lock($1)", days.LOCK)
+        assert await days.refresh(either_store) == 0
+        await con.execute("select pg_advisory_unlock($1)", days.LOCK)
+    assert await days.refresh(either_store) == 1
+
+
+async def test_writers_and_summing_up_do_not_miss_each_other(either_store: Store, filled: int) -> None:
+    """Every value of old events that was stored while days were summed up counts, then and afterwards."""
+    over = asyncio.Event()
+
+    async def writer(number: int) -> None:
+        async with either_store.connection() as con:
+            source = await sources.ensure(con, f"writer {number}", "user")
+            for post in range(25):
+                at = np.array([moment(FIRST) + (post * 19 + number) * HOUR])
+                await write(con, Beliefs(filled, at, moment(FIRST) + HOUR, np.array([1.0]), source))
+                [mine] = [one for one in await stats(con, filled) if one.source_id == source]
+                assert mine.count == post + 1
+
+    async def summer() -> None:
+        while not over.is_set():
+            await days.refresh(either_store)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(summer())
+        await asyncio.gather(*(writer(number) for number in range(4)))
+        over.set()
+    await days.refresh(either_store)
+    async with either_store.connection() as con:
+        assert await con.fetchval("select count(*) from belief_day_due") == 0
+        await check(con, filled, "Europe/Amsterdam")
