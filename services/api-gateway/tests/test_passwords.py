@@ -60,7 +60,7 @@ async def test_who_forgot_a_password_has_a_link_mailed(laptop: Any, tenant: Any,
     link = link_in(capsys)
     await tenant.client.post("/api/v1/keys", json={"name": "Grafana", "scopes": ["read"]})
     done = await laptop.guest().post("/password", data={"token": link.split("token=")[1], "password": NEW})
-    assert "Your 1 API keys go on working" in done.text
+    assert "Your API keys (1) go on working" in done.text
     await tenant.get("/assets", status=401)
     assert await log_in(laptop, NEW) == 200
     [row] = await laptop.fetch("select * from audit_log order by id desc limit 1")

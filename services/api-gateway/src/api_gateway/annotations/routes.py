@@ -9,7 +9,7 @@ from api_gateway.annotations import repository
 from api_gateway.annotations.schemas import Annotation, AnnotationPost
 from api_gateway.answers import Json
 from api_gateway.audit.service import changes_between, note
-from api_gateway.auth.access import Access, Found
+from api_gateway.auth.access import Access, Found, unknown_asset_in_path
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway, Here
 from api_gateway.routing import WireRoute
@@ -33,7 +33,9 @@ async def annotate_account(
 
 @router.post("/assets/{id}/annotations", **ANSWERS, summary="Add an annotation to an asset.")
 async def annotate_asset(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.FEED))], here: Here, body: AnnotationPost
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.FEED, unknown_asset_in_path))],
+    here: Here,
+    body: AnnotationPost,
 ) -> Json:
     return await annotate(here, asset, Thing.ASSET, body)
 

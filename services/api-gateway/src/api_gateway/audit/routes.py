@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from api_gateway.answers import Json
 from api_gateway.audit import repository
 from api_gateway.audit.schemas import AccountEvent, AssetLogQuery, Event, UserLogQuery
-from api_gateway.auth.access import Access, Found
+from api_gateway.auth.access import Access, Found, unknown_asset_in_path
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Here
 from api_gateway.paging import paged
@@ -70,7 +70,7 @@ async def user_log(
     "/assets/{id}/auditlog", response_model=Paged[Event], summary="Get the history of actions for a specific asset."
 )
 async def asset_log(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.AUDIT))],
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.AUDIT, unknown_asset_in_path))],
     here: Here,
     query: Annotated[AssetLogQuery, Query()],
 ) -> Json:

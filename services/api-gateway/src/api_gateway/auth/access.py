@@ -163,8 +163,16 @@ def unknown_data_sensor(id: int) -> Rejected:
     return not_found(f"Sensor {id} not found")
 
 
+def unknown_forecast_sensor(id: int) -> Rejected:
+    return unprocessable({"combined_sensor_data_description": {"sensor": [f"No sensor found with ID {id}."]}})
+
+
 def unknown_asset(id: int) -> Rejected:
     return unprocessable({"id": [f"No asset found with ID {id}."]})
+
+
+def unknown_asset_in_path(id: int) -> Rejected:
+    return unprocessable({"path": {"id": [f"No asset found with ID {id}."]}})
 
 
 UNKNOWN: dict[Thing, Callable[[int], Rejected]] = {

@@ -99,12 +99,12 @@ RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
     },
     Thing.ASSET: {
         A.READ: (P.ANYONE, P.MEMBER, P.CONSULTANT),
-        A.AUDIT: (P.ACCOUNT_ADMIN, P.CONSULTANT),
+        A.AUDIT: (P.ANYONE, P.MEMBER, P.CONSULTANT),
         A.CREATE: (P.MEMBER, P.CONSULTANT),
         A.FEED: (P.MEMBER, P.CONSULTANT),
         A.SCHEDULE: (P.MEMBER, P.CONSULTANT),
         A.UPDATE: (P.MEMBER, P.CONSULTANT),
-        A.DELETE: (P.ACCOUNT_ADMIN,),
+        A.DELETE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.COPY: (P.ANYONE, P.MEMBER, P.CONSULTANT),
     },
     Thing.SENSOR: {
@@ -112,7 +112,7 @@ RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
         A.FEED: (P.MEMBER, P.CONSULTANT),
         A.SCHEDULE: (P.MEMBER, P.CONSULTANT),
         A.UPDATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
-        A.DELETE: (P.ACCOUNT_ADMIN,),
+        A.DELETE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
     },
     Thing.JOB: {A.READ: (P.MEMBER, P.CONSULTANT)},
     Thing.TOKEN: {A.DELETE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT)},

@@ -10,7 +10,7 @@ from flexstore import jobs
 
 from api_gateway.accounts import repository as accounts
 from api_gateway.answers import Json, fields_under, forbidden, plain, unprocessable
-from api_gateway.auth.access import Access, Found
+from api_gateway.auth.access import Access, Found, unknown_forecast_sensor
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.forecasts.schemas import Forecast, ForecastAccepted, ForecastConfig, ForecastPost
 from api_gateway.gateway import Here
@@ -39,7 +39,7 @@ QUEUE = "forecast"
 )
 @names_fields_under(COMBINED)
 async def trigger_forecast(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))],
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE, unknown_forecast_sensor))],
     here: Here,
     request: Request,
     body: ForecastPost,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from api_gateway.answers import Json, Rejected, forbidden
-from api_gateway.auth.access import Access, Caller, Found
+from api_gateway.auth.access import Access, Caller, Found, unknown_asset_in_path
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Here
 from api_gateway.jobs import access, repository
@@ -41,7 +41,9 @@ async def get_job(uuid: str, caller: Caller, here: Here) -> Json:
 
 
 @router.get("/assets/{id}/jobs", response_model=AssetJobs, summary="Get all background jobs of an asset.")
-async def list_asset_jobs(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))], here: Here) -> Json:
+async def list_asset_jobs(
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ, unknown_asset_in_path))], here: Here
+) -> Json:
     async with here.store.connection() as con:
         rows = await repository.of_asset(con, asset["id"])
     return Json({"jobs": [listed(row) for row in rows], "redis_connection_err": None, "status": 200})

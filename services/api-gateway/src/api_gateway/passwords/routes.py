@@ -71,6 +71,6 @@ async def choose_password(
         again = "" if "token" in invalid.fields else token
         problem = " ".join(sentences(invalid.fields))
         return HTMLResponse(pages.choose_password(again, here.settings.shortest_password, problem), 422)
-    said = f" Your {keys} API keys go on working: revoke those that somebody else may know." if keys else ""
+    said = f" Your API keys ({keys}) go on working: revoke those that somebody else may know." if keys else ""
     told = f"<h1>Done</h1><p>You can log in with your new password. You were logged out everywhere.{said}</p>"
     return HTMLResponse(pages.page("Password chosen", told))

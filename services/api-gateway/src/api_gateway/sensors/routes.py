@@ -8,7 +8,7 @@ from flexmodel.errors import Forbidden
 from api_gateway.accounts import repository as accounts
 from api_gateway.answers import Empty, Json, fields_under, forbidden, unprocessable_field
 from api_gateway.auth import subjects
-from api_gateway.auth.access import Access, Caller, Found, LoggedIn
+from api_gateway.auth.access import Access, Caller, Found, LoggedIn, unknown_asset_in_path
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Scope, Thing, may
 from api_gateway.gateway import Here
@@ -120,7 +120,7 @@ async def delete_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Ac
 
 @router.get("/assets/{id}/sensors", response_model=Paged[Sensor], summary="Get the sensors of an asset.")
 async def list_asset_sensors(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))],
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ, unknown_asset_in_path))],
     here: Here,
     query: Annotated[SensorQuery, Query()],
 ) -> Json:
