@@ -65,7 +65,9 @@ class Service:
 
 @pytest.fixture
 async def service(database_url: str) -> AsyncIterator[Service]:
-    settings = IngestSettings(database_url=database_url, service_token=TOKEN, post_max_events=10_000, upload_max_mb=30)
+    settings = IngestSettings(
+        database_url=database_url, service_token=TOKEN, post_max_events=10_000, upload_max_mb=30, upload_at_once_mb=1
+    )
     store = await Store.connect(database_url, max_size=20)
     async with store.transaction() as con:
         account = await con.fetchval("insert into account (name) values ('grower') returning id")

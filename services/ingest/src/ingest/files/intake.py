@@ -1,7 +1,9 @@
 """What becomes of an upload: stored at once, or kept and made a job when that takes long."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from flexstore.store import Store
@@ -37,11 +39,13 @@ class Intake:
 
     async def take(self, feeder: Feeder, terms: Terms, files: Sequence[File]) -> Done:
         if sum(file.size for file in files) <= self.bytes_at_once:
-            try:
+            source = await self.uploading.source_of(self.store, feeder.user)
+            with suppress(TakesLong):
                 async with self.store.transaction() as con:
-                    return Done(await self.uploading.take(self.store, con, feeder, terms, files, _Impatient()))
-            except TakesLong:
-                pass
+                    report = await self.uploading.take(
+                        con, feeder, terms, files, source=source, progress=_Impatient(), sent_at=datetime.now(UTC)
+                    )
+                return Done(report)
         async with self.store.transaction() as con:
             return Done(job=await repository.keep(con, feeder, terms, files))
 

@@ -1,6 +1,6 @@
 """The sensors that a file is about: the one in the address, or those that it names and its sender may feed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from flexmodel.errors import Forbidden, Invalid
@@ -15,7 +15,12 @@ select sensor.id, sensor.name, sensor.unit, sensor.event_resolution, sensor.time
 from sensor join asset on asset.id = sensor.asset_id
 """
 BY_ID = SELECT + "where sensor.id = any($1::int[])"
-BY_NAME = SELECT + "where sensor.name = any($1::text[]) order by sensor.name, sensor.id"
+BY_NAME = (
+    SELECT
+    + """
+where sensor.name = any($1::text[]) and ($2::int[] is null or coalesce(asset.account_id, 0) = any($2::int[]))
+order by sensor.name, sensor.id"""
+)
 LARGEST_ID = 2**31 - 1
 MOST = 1_000
 
@@ -61,18 +66,17 @@ class Sensors:
                 raise Forbidden(f"You may not send values to sensor {sensor.id}.")
             self._add(ids[sensor.id], sensor)
         names_left = [name for name in new if name not in self.known]
-        for row in await con.fetch(BY_NAME, names_left) if names_left else ():
-            sensor = Sensor(*row)
-            if self.feeder.may_feed(sensor):
-                self._add(sensor.name, sensor)
+        accounts = None if self.feeder.accounts is None else [account or 0 for account in self.feeder.accounts]
+        for row in await con.fetch(BY_NAME, names_left, accounts) if names_left else ():
+            self._add(row["name"], Sensor(*row))
         unknown = sorted(name for name in new if name not in self.known)
         if unknown:
             raise FileError(f"There is no sensor called '{unknown[0]}' that you may send values to.")
         return {name: sensor for name, sensor in self.known.items() if name is not None}
 
-    def zone(self, names: Iterable[str | None]) -> str | None:
-        """The time zone that these sensors share; None if they do not."""
-        zones = {self.known[name].timezone for name in names}
+    def zone(self, names: Collection[str]) -> str | None:
+        """The time zone that these sensors, or the only one, share; None if they do not."""
+        zones = {self.known[name].timezone for name in names or self.known}
         return zones.pop() if len(zones) == 1 else None
 
     def _add(self, name: str, sensor: Sensor) -> None:

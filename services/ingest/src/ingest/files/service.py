@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import BinaryIO
 
 import numpy as np
 import polars as pl
 from flexmodel.time import instant
-from flexstore import sources
+from flexstore import audit, sources
 from flexstore.series import Beliefs
 from flexstore.store import Connection, Store
 
@@ -29,6 +29,10 @@ from ingest.storing import Storage
 SOURCE_TYPE = "upload"
 """The type of a source that only a file names."""
 MOST_SOURCES = 100
+ABOUT_SENSORS = """
+select sensor.id, sensor.name, sensor.asset_id, asset.account_id
+from sensor join asset on asset.id = sensor.asset_id where sensor.id = any($1::int[]) order by sensor.id
+"""
 
 
 class Progress:
@@ -76,35 +80,34 @@ class Uploading:
 
     def __init__(self, storage: Storage, sources: UserSources, limits: Limits) -> None:
         self.storage = storage
-        self.sources = sources
         self.limits = limits
+        self._sources = sources
+
+    async def source_of(self, store: Store, user: int) -> int:
+        """The source that stands for a user. It is there to stay, whatever becomes of the upload."""
+        async with store.connection() as con:
+            return await self._sources.of(con, user)
 
     async def take(
         self,
-        store: Store,
         con: Connection,
         feeder: Feeder,
         terms: Terms,
         files: Sequence[File],
+        *,
+        source: int,
         progress: Progress,
-        sent_at: datetime | None = None,
+        sent_at: datetime,
     ) -> Report:
-        """Store what is in the files. Raises `Invalid` with the reasons, by file, when they are refused."""
-        async with store.connection() as other:  # the source stays, whatever becomes of the caller's transaction
-            source = await self.sources.of(other, feeder.user)
+        """Store what is in the files; `source` stands for who sent them, unless they say whose the values are.
+
+        Raises `Invalid` with the reasons, by file, when they are refused.
+        """
         sensors = Sensors(feeder, terms.unit)
         if terms.sensor is not None:
             await sensors.only(con, terms.sensor)
-        work = _Work(
-            con,
-            self.storage,
-            self.limits,
-            terms,
-            sensors,
-            _Sources(feeder.user, source),
-            progress,
-            sent_at or datetime.now(UTC),
-        )
+        named = _Sources(feeder.user, source)
+        work = _Work(con, self.storage, self.limits, terms, sensors, named, progress, sent_at)
         problems = {}
         for position, file in enumerate(files):
             try:
@@ -116,7 +119,23 @@ class Uploading:
                 problems[position] = report.sentences()
         if problems:
             raise refusal(problems, [file.name for file in files])
+        await note(con, feeder.user, [file.name for file in files], list(work.report.sensors))
         return work.report
+
+
+async def note(con: Connection, user: int, files: Sequence[str], sensors: Sequence[int]) -> None:
+    """Write into the audit log whose files went where."""
+    name = await con.fetchval("select username from users where id = $1", user)
+    for sensor in await con.fetch(ABOUT_SENSORS, sensors):
+        await audit.record(
+            con,
+            f"Data from {', '.join(files)} uploaded to sensor '{sensor['name']}': {sensor['id']}",
+            active_user_id=user,
+            active_user_name=name,
+            account_id=sensor["account_id"],
+            asset_id=sensor["asset_id"],
+            sensor_id=sensor["id"],
+        )
 
 
 @dataclass(slots=True)
@@ -168,7 +187,7 @@ class _Work:
             async for reader, table in beside(read_ones):
                 names = reader.layout.named_sensors(table)
                 await self.sensors.find(self.con, names)
-                zone = self.terms.timezone or self.sensors.zone(names or {None})
+                zone = self.terms.timezone or self.sensors.zone(names)
                 rows = await asyncio.to_thread(reader.rows, table, zone, report.problems)
                 await staging.add(rows.with_columns(sensor=self._sensor_ids()))
                 await self.progress.read(table.height)

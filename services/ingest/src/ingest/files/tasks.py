@@ -35,16 +35,19 @@ def make_handler(uploading: Uploading) -> running.Handler:
     """What `flexstore.running.run` calls with a job that it has claimed."""
 
     async def handle(job: Job, store: Store) -> Outcome:
-        return Outcome(result={}, save=partial(_save, job=job, store=store, uploading=uploading))
+        source = await uploading.source_of(store, repository.understood(job.request)[0].user)
+        return Outcome(result={}, save=partial(_save, job=job, store=store, uploading=uploading, source=source))
 
     return handle
 
 
-async def _save(con: Connection, *, job: Job, store: Store, uploading: Uploading) -> dict[str, Any]:
+async def _save(con: Connection, *, job: Job, store: Store, uploading: Uploading, source: int) -> dict[str, Any]:
     feeder, terms = repository.understood(job.request)
     async with repository.kept_files(con, job) as files:
         progress = _Told(store, job, await asyncio.to_thread(lines_in, files))
-        report = await uploading.take(store, con, feeder, terms, files, progress, job.created_at)
+        report = await uploading.take(
+            con, feeder, terms, files, source=source, progress=progress, sent_at=job.created_at
+        )
     await forget(con, job)
     return report.as_json()
 

@@ -1,0 +1,162 @@
+"""Uploads that are too large to be stored while their sender waits."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from uuid import UUID
+
+import polars as pl
+import pytest
+from flexstore import jobs, running
+from ingest.data.repository import UserSources
+from ingest.files.service import Uploading, limits_of
+from ingest.files.tasks import forget, make_handler
+from ingest.settings import IngestSettings
+from ingest.storing import Storage
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+ROWS = 60_000
+"""More than a megabyte, which is what the service of these tests stores at once."""
+MEMORY_MB = 300
+
+WORKER = Path(__file__).with_name("upload_worker.py")
+
+
+def minutes(rows: int, *more: str) -> str:
+    times = pl.datetime_range(START, START + (rows - 1) * MINUTE, MINUTE, eager=True)
+    table = pl.DataFrame(
+        {"event_start": times.dt.strftime("%Y-%m-%dT%H:%M:%SZ"), "event_value": pl.int_range(rows, eager=True)}
+    )
+    return table.write_csv() + "".join(f"{row}\n" for row in more)
+
+
+@pytest.fixture
+def work(service):
+    """Do a job, as a worker does."""
+    uploading = Uploading(Storage(), UserSources(), limits_of(IngestSettings()))
+
+    async def run(job: str, lease: float = 15.0) -> jobs.Job:
+        await running.run(service.store, UUID(job), make_handler(uploading), on_failure=forget, lease=lease)
+        async with service.store.connection() as con:
+            return await jobs.get(con, UUID(job))
+
+    return run
+
+
+@pytest.fixture
+def left(service):
+    """How many parts of files are kept."""
+
+    async def count() -> int:
+        async with service.store.connection() as con:
+            return await con.fetchval("select count(*) from upload_chunk")
+
+    return count
+
+
+async def accepted(service, sensor: int, text: str, **fields: str) -> str:
+    answer = await service.upload(sensor, ("large.csv", text), **fields)
+    assert answer.status_code == 202, answer.text
+    return answer.json()["job"]
+
+
+async def test_a_large_file_is_kept_when_it_is_acknowledged_and_stored_by_a_worker(service, work, left):
+    sensor = await service.add_sensor("kW", 1)
+    job = await accepted(service, sensor, minutes(ROWS), belief_time_measured_instantly="on", unit="MW")
+    assert await left() > 1
+    async with service.store.connection() as con:
+        [message] = await con.fetch("select topic, payload from outbox")
+        row = await con.fetchrow("select sensor_id, account_id, user_id from job")
+    assert (message["topic"], message["payload"]) == ("task:ingest", {"job": job})
+    assert tuple(row) == (sensor, service.account, service.user)
+    assert await service.rows(sensor) == []
+    done = await work(job)
+    assert done.status == "FINISHED"
+    assert (done.result["rows"], done.result["new"], done.result["refused"]) == (ROWS, ROWS, 0)
+    assert done.ended_at > done.started_at
+    values = await service.values(sensor)
+    assert values == {START + n * MINUTE: 1000.0 * n for n in range(ROWS)}
+    assert await left() == 0
+    assert (await work(job)).attempts == 1
+
+
+async def test_a_large_file_with_bad_rows_is_refused_with_their_numbers(service, work, left):
+    sensor = await service.add_sensor("kW", 1)
+    job = await accepted(service, sensor, minutes(ROWS, "2030-01-01T00:00Z,much", "never,1"))
+    failed = await work(job)
+    assert failed.status == "FAILED"
+    assert failed.error.startswith(f"Nothing was stored. large.csv: row {ROWS + 2}: 'much' is not a number")
+    assert f"row {ROWS + 3}: 'never'" in failed.error
+    assert await service.rows(sensor) == []
+    assert await left() == 0
+
+
+async def test_or_stored_without_them(service, work):
+    sensor = await service.add_sensor("kW", 1)
+    job = await accepted(
+        service, sensor, minutes(ROWS, "2030-01-01T00:00Z,much", "2024-01-01T00:00Z,9"), partial="true"
+    )
+    report = (await work(job)).result
+    assert (report["rows"], report["new"], report["refused"]) == (ROWS, ROWS, 2)
+    [file] = report["files"]
+    assert file["problems"] == [
+        f"row {ROWS + 2}: 'much' is not a number, such as 12.5.",
+        f"row {ROWS + 3}: another value for the same time as in row 2.",
+    ]
+
+
+async def test_a_small_file_with_many_rows_is_a_job_too(service):
+    sensor = await service.add_sensor("kW", 1)
+    packed = BytesIO()
+    pl.read_csv(minutes(310_000).encode()).with_columns(pl.lit(1).alias("event_value")).write_parquet(packed)
+    answer = await service.upload(sensor, ("small.parquet", packed.getvalue()))
+    assert len(packed.getvalue()) < 5_000_000
+    assert answer.status_code == 202
+    assert await service.rows(sensor) == []
+
+
+async def test_rows_in_any_order_and_from_one_part_of_a_file_to_the_next(service, work):
+    """Means of three rows each, which the parts in which a file is read and stored do not cut through."""
+    sensor = await service.add_sensor("kW", 3)
+    head, *rows = minutes(ROWS - ROWS % 3).splitlines()
+    shuffled = pl.Series(rows).sample(fraction=1, shuffle=True, seed=1).to_list()
+    job = await accepted(service, sensor, "\n".join([head, *shuffled]))
+    assert (await work(job)).result["new"] == ROWS // 3
+    values = await service.values(sensor)
+    assert values == {START + 3 * n * MINUTE: 3.0 * n + 1 for n in range(ROWS // 3)}
+
+
+async def test_a_worker_that_is_killed_half_way_loses_and_doubles_nothing(service, work, left, database_url):
+    sensor = await service.add_sensor("kW", 1)
+    job = await accepted(service, sensor, minutes(150_000))
+    worker = subprocess.Popen([sys.executable, str(WORKER), database_url, job])  # noqa: ASYNC220 - starts at once
+    try:
+        async with asyncio.timeout(30), service.store.connection() as con:
+            while not await con.fetchval("select rows_stored from upload"):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.01)
+    finally:
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+    assert await service.rows(sensor) == []
+    await asyncio.sleep(0.1)
+    done = await work(job, lease=0.0)
+    assert (done.status, done.attempts) == ("FINISHED", 2)
+    assert len(await service.rows(sensor)) == 150_000
+    assert await left() == 0
+
+
+async def test_a_worker_takes_little_memory(service, database_url):
+    sensor = await service.add_sensor("kW", 1)
+    job = await accepted(service, sensor, minutes(400_000), belief_time_measured_instantly="on")
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, str(WORKER), database_url, job], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < MEMORY_MB
+    async with service.store.connection() as con:
+        assert (await jobs.get(con, UUID(job))).result["new"] == 400_000
