@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flexmodel.errors import Conflict, Forbidden, Invalid, NotFound
+from flexmodel.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from ingest.connectors import configuration, gauges, repository
 from ingest.connectors import service as connectors
 from ingest.connectors import web as web_module
@@ -267,6 +267,29 @@ async def test_a_server_that_repeats_a_secret_does_not_get_it_into_the_error(ben
     assert (await bench.row(number))["last_error"] == "'***' is not a time in ISO 8601."
 
 
+async def test_while_the_database_is_away_nothing_is_said_of_the_connector(bench, monkeypatch):
+    number = await bench.add()
+
+    async def away(*_: Any) -> Any:
+        raise Unavailable("database")
+
+    monkeypatch.setattr(kind_of("http-json"), "fetch", away)
+    with pytest.raises(Unavailable):  # so that the message goes back to its queue
+        await bench.running.run_due(number)
+    row = await bench.row(number)
+    assert (row["claim"], row["failures"], row["last_error"]) == (None, 0, None)
+
+
+async def test_what_is_not_there_and_what_listens_cannot_be_run(bench):
+    with pytest.raises(NotFound):
+        await bench.running.run_now(99)
+    number = await bench.add()
+    await bench.set(number, kind="mqtt")
+    with pytest.raises(Conflict, match="listens all the time"):
+        await bench.running.run_now(number)
+    assert (await bench.row(number))["failures"] == 0
+
+
 async def test_bugs_of_ours_are_noted_too(bench, monkeypatch):
     number = await bench.add()
 
@@ -327,7 +350,7 @@ async def test_a_connector_fills_sensors_of_its_own_account_only(bench, service)
     async with bench.store.connection() as con:
         await con.execute("update asset set account_id = $1 where id = $2", other, service.asset)
     await bench.running.run_due(number)
-    assert "own account" in (await bench.row(number))["last_error"]
+    assert "its own account" in (await bench.row(number))["last_error"]
     assert await service.rows(bench.sensor) == []
 
 

@@ -38,7 +38,7 @@ async def equip(store: Store, connector: Connector) -> Equipped:
 
 def check_owner(sensor: Sensor, account: int | None) -> None:
     """A connector fills sensors of its own account only, and one of no account those of public assets."""
-    if sensor.account != account:
-        whose = "belongs to no account, so it only fills sensors of public assets" if account is None else "only fills "
-        whose += "" if account is None else f"sensors of its own account {account}"
-        raise Forbidden(f"The connector {whose}; sensor {sensor.id} is not one.")
+    if sensor.account == account:
+        return
+    fills = "public assets, for it has no account" if account is None else f"its own account {account}"
+    raise Forbidden(f"This connector only fills sensors of {fills}; sensor {sensor.id} is none of them.")

@@ -15,11 +15,11 @@ from ingest.connectors.fitting import beliefs_of
 from ingest.connectors.kinds import Fetched
 from ingest.storing import Storage
 
+type Kept = tuple[Written, datetime | None]
+"""What was new, and up to when all series are known; None if one of them had nothing."""
 
-async def keep(
-    store: Store, storage: Storage, equipped: Equipped, fetched: Sequence[Fetched]
-) -> tuple[Written, datetime | None]:
-    """What was new of it, and up to when all series are known; None if one of them had nothing."""
+
+async def keep(store: Store, storage: Storage, equipped: Equipped, fetched: Sequence[Fetched]) -> Kept:
     usual = equipped.kind.origin(equipped.settings, equipped.row.name, equipped.row.id)
     origins = {each.origin or usual for each in fetched}
     async with store.connection() as con:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from traceback import format_exc
 from typing import Any
 
-from flexmodel.errors import Conflict, FlexmeshError, Invalid, Unavailable
+from flexmodel.errors import Conflict, FlexmeshError, Invalid, NotFound, Unavailable
 from flexserve import logs
 from flexstore.series import Written
 from flexstore.store import Store
@@ -18,8 +18,9 @@ from prometheus_client import Counter
 from ingest.connectors import repository
 from ingest.connectors.configuration import mask
 from ingest.connectors.equipment import Equipped, equip
-from ingest.connectors.keeping import keep
+from ingest.connectors.keeping import Kept, keep
 from ingest.connectors.kinds import Ask, Puller
+from ingest.connectors.registry import kind_of
 from ingest.connectors.repository import Connector
 from ingest.connectors.web import NotFetched, Web
 from ingest.storing import Storage
@@ -69,6 +70,8 @@ class Running:
                 async with self._noted(connector):
                     ran = await self._run(connector, None, None)
                     await self._succeed(connector, ran)
+            except Unavailable:
+                raise
             except FlexmeshError as error:
                 RUNS.labels(connector.kind, "failed").inc()
                 log.warning("a connector failed", reason=error.message, failures=connector.failures + 1)
@@ -79,9 +82,14 @@ class Running:
     async def run_now(self, number: int, window: Window | None = None, tell: Tell | None = None) -> Ran:
         """A run that somebody asked for. One over a window of its own says nothing about how the connector does."""
         async with self.store.connection() as con:
+            found = await repository.find(con, number)
+            if found is None:
+                raise NotFound(f"There is no connector with id {number}.")
+            if not isinstance(kind_of(found.kind), Puller):
+                raise Conflict(f"A connector of kind {found.kind} listens all the time: there is nothing to run.")
             connector = await repository.claim(con, number, LEASE, forced=True)
         if connector is None:
-            raise Conflict(f"There is no connector {number}, or it is running right now.")
+            raise Conflict(f"Connector {number} is running right now.")
         async with self._noted(connector) if window is None else self._unnoted(connector):
             ran = await self._run(connector, window, tell)
             if window is None:
@@ -92,8 +100,7 @@ class Running:
         equipped = await equip(self.store, connector)
         now = datetime.now(UTC)
         kind = equipped.kind
-        if not isinstance(kind, Puller):
-            raise NotFetched(f"A connector of kind {kind.name} listens all the time: there is nothing to run.")
+        assert isinstance(kind, Puller)
         start, end = window or kind.window(equipped.settings, now, connector.last_success_at)
         ran = Ran()
         for part in parts(start, end, kind.longest):
@@ -106,7 +113,7 @@ class Running:
                 tell(part[1], ran.written)
         return ran
 
-    async def _fetch(self, equipped: Equipped, kind: Puller[Any], window: Window, now: datetime) -> tuple[Written, Any]:
+    async def _fetch(self, equipped: Equipped, kind: Puller[Any], window: Window, now: datetime) -> Kept:
         ask = Ask(equipped.sensors, *window, now, self.web, equipped.places)
         try:
             async with asyncio.timeout(PART_SECONDS):
