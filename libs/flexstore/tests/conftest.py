@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -42,27 +41,37 @@ async def either_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def house(either_store: Store) -> Callable[..., Awaitable[int]]:
-    """Add a sensor to a house of its own, in `either_store`; returns the id of the sensor."""
+def add_house() -> Callable[[Store], Callable[..., Awaitable[int]]]:
+    """Add sensors to a store, each in a house of its own."""
     names = itertools.count(1)
 
-    async def add(timezone: str = "UTC", resolution: timedelta = timedelta(hours=1), **retention: Any) -> int:
-        name = f"house {next(names)}"
-        async with either_store.transaction() as con:
-            account = await con.fetchval(
-                "insert into account (name, attributes) values ($1, $2) returning id",
-                name, retention.get("account", {}),
-            )  # fmt: skip
-            asset = await con.fetchval(
-                "insert into asset (name, account_id, asset_type_id) values ($1, $2, 6) returning id", name, account
-            )
-            sensor: int = await con.fetchval(
-                "insert into sensor (asset_id, name, unit, event_resolution, timezone, attributes)"
-                " values ($1, 'power', 'kW', $2, $3, $4) returning id",
-                asset, resolution, timezone, retention.get("sensor", {}),
-            )  # fmt: skip
-        return sensor
+    def adder(store: Store) -> Callable[..., Awaitable[int]]:
+        async def add(timezone: str = "UTC", **attributes: Any) -> int:
+            name = f"house {next(names)}"
+            async with store.transaction() as con:
+                account = await con.fetchval(
+                    "insert into account (name, attributes) values ($1, $2) returning id",
+                    name, attributes.get("account", {}),
+                )  # fmt: skip
+                asset = await con.fetchval(
+                    "insert into asset (name, account_id, asset_type_id) values ($1, $2, 6) returning id", name, account
+                )
+                sensor: int = await con.fetchval(
+                    "insert into sensor (asset_id, name, unit, event_resolution, timezone, attributes)"
+                    " values ($1, 'power', 'kW', '1 hour', $2, $3) returning id",
+                    asset, timezone, attributes.get("sensor", {}),
+                )  # fmt: skip
+            return sensor
 
+        return add
+
+    return adder
+
+
+@pytest.fixture
+def house(either_store: Store, add_house: Any) -> Callable[..., Awaitable[int]]:
+    """Add a sensor in a house of its own to `either_store`; returns the id of the sensor."""
+    add: Callable[..., Awaitable[int]] = add_house(either_store)
     return add
 
 
