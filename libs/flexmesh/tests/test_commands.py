@@ -76,6 +76,22 @@ def test_an_account_with_a_role_and_a_user(flexmesh: Any) -> None:
     assert "sun@example.org" in flexmesh("show", "account", "--id", account).output
 
 
+def test_a_webhook_of_an_account(flexmesh: Any, account: int) -> None:
+    asset = added(flexmesh("add", "asset", "--name", "site of the webhook", "--asset-type", 6, "--account", account))
+    told = ("--url", "https://example.com/secret-path", "--events", "schedule.finished,schedule.failed")
+    made = flexmesh("add", "webhook", "--account", account, *told, "--asset", asset, "--description", "BMS")
+    assert made.output.splitlines()[-1].startswith("whsec_")
+    (listed,) = rows(flexmesh("show", "webhooks", "--account", account))
+    assert listed[1:] == [
+        str(account), "https://example.com", "schedule.finished, schedule.failed", str(asset), "all", "on", "BMS",
+    ]  # fmt: skip
+    assert "https://example.com was deleted" in flexmesh("delete", "webhook", "--id", listed[0], "--force").output
+    assert "no webhooks" in flexmesh("show", "webhooks").output
+    assert "no webhook with id" in flexmesh("delete", "webhook", "--id", listed[0], "--force", code=1).output
+    assert "not an address" in flexmesh("add", "webhook", "--account", account, "--url", "x", code=1).output
+    assert "no account with id 4711" in flexmesh("add", "webhook", "--account", 4711, *told, code=1).output
+
+
 def test_an_api_key_of_a_user(flexmesh: Any, account: int) -> None:
     login = ("--username", "machine", "--email", "machine@example.org", "--account", account)
     flexmesh("add", "user", *login, *PASSWORD)
@@ -343,6 +359,11 @@ def test_assets_move_to_another_account_and_parent(flexmesh: Any, account: int) 
     assert "2 assets" in flexmesh("edit", "transfer-ownership", "--asset", top, "--new-owner", other).output
     assert {row[1] for row in rows(flexmesh("show", "assets", "--account", other))} == {"top", "child"}
     flexmesh("edit", "transfer-parenthood", "--asset", child)
+    assert f"parent_asset_id\t{top}" not in flexmesh("show", "asset", "--id", child).output
+    flexmesh("edit", "transfer-parenthood", "--asset", child, "--new-parent", top)
+    assert f"parent_asset_id\t{top}" in flexmesh("show", "asset", "--id", child).output
+    # Below an asset of another account it would be shown, and deleted, across accounts.
+    flexmesh("edit", "transfer-ownership", "--asset", child, "--new-owner", account)
     assert f"parent_asset_id\t{top}" not in flexmesh("show", "asset", "--id", child).output
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 from api_gateway.assets import repository as assets
 from api_gateway.assets import service as asset_service
+from api_gateway.audit.service import changes_between, note
 from api_gateway.auth.policy import Thing
 from api_gateway.auth.subjects import find as find_thing
 from api_gateway.sensors import service as sensor_service
 from flexmodel.errors import Conflict, NotFound
-from flexstore import audit, events, series
+from flexstore import events, series
 from flexstore.events import Type
 from flexstore.store import Connection
 
@@ -26,21 +27,31 @@ async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], 
             attributes = {**found["attributes"], name: value}
             await con.execute(f"update {table} set attributes = $2 where id = $1", id, attributes)  # noqa: S608
             event = f"Set attribute '{name}' of {table} '{found['name']}': {id}"
-            ids_of: dict[str, Any] = {f"{table}_id": id}
-            await audit.record(con, event, details={name: value}, **ids_of)
+            details = changes_between({name: found["attributes"].get(name)}, {name: value})
+            account = (await find_thing(con, Thing(table), id))["account_id"]
+            about = {"asset": {"asset_id": id}, "sensor": {"asset_id": found.get("asset_id"), "sensor_id": id}}
+            await note(con, None, event, account_id=account, details=details, **about.get(table, {}))
             if table in UPDATED:
-                account = (await find_thing(con, Thing(table), id))["account_id"]
                 await events.tell(con, account, UPDATED[table], {table: id, "fields": ["attributes"]})
 
 
 async def transfer_ownership(con: Connection, asset: int, account: int) -> int:
-    """Moves the asset with everything below it, and returns how many assets that were."""
-    await row(con, "asset", asset, "asset")
+    """Moves the asset with everything below it, and returns how many assets that were.
+
+    A parent that stays in another account is its parent no longer: nobody shall read, or delete, across accounts.
+    """
+    before = await row(con, "asset", asset, "asset")
     owner = await row(con, "account", account, "account")
     moved = await assets.assets_below(con, asset)
     await con.execute("update asset set account_id = $2 where id = any($1::int[])", moved, account)
+    if before["account_id"] != account:
+        await assets.update(con, asset, {"parent_asset_id": None})
+    details = changes_between({"account_id": before["account_id"]}, {"account_id": account})
+    event = f"Moved asset '{before['name']}': {asset} with all below it to account '{owner['name']}'"
+    await note(con, None, event, account_id=before["account_id"], details=details)
     for id in moved:
-        await audit.record(con, f"Moved asset {id} to account '{owner['name']}'", account_id=account, asset_id=id)
+        event = f"Moved asset {id} to account '{owner['name']}'"
+        await note(con, None, event, account_id=account, asset_id=id, details=details)
         await events.tell(con, account, Type.ASSET_UPDATED, {"asset": id, "fields": ["account_id"]})
     return len(moved)
 
@@ -54,7 +65,9 @@ async def transfer_parenthood(con: Connection, children: Sequence[int], parent: 
         if parent is not None and await assets.is_below(con, parent, child):
             raise Conflict(f"Asset {parent} is asset {child} or below it, so it cannot be its parent.")
         await assets.update(con, child, {"parent_asset_id": parent})
-        await audit.record(con, f"Moved asset {child} below asset {parent}", asset_id=child)
+        event = f"Moved asset {child} below asset {parent}"
+        details = changes_between({"parent_asset_id": found["parent_asset_id"]}, {"parent_asset_id": parent})
+        await note(con, None, event, account_id=found["account_id"], asset_id=child, details=details)
         moved = {"asset": child, "fields": ["parent_asset_id"]}
         await events.tell(con, found["account_id"], Type.ASSET_UPDATED, moved)
 
@@ -71,18 +84,20 @@ async def delete_account(con: Connection, account: int) -> str:
         if await con.fetchval("select true from asset where id = $1", asset["id"]):
             await delete_asset(con, asset["id"])
     await con.execute("delete from account where id = $1", account)
-    await audit.record(con, f"Deleted account '{found['name']}': {account}", account_id=account)
+    details = changes_between(found, None, ("name", "consultancy_account_id"))
+    await note(con, None, f"Deleted account '{found['name']}': {account}", account_id=account, details=details)
     return str(found["name"])
 
 
 async def delete_user(con: Connection, email: str) -> None:
     found = await con.fetchrow(
-        "delete from users where lower(email) = lower($1) returning id, username, account_id", email
+        "delete from users where lower(email) = lower($1) returning id, username, email, account_id", email
     )
     if found is None:
         raise NotFound(f"There is no user with the address {email}.")
     event = f"Deleted user {found['username']}"
-    await audit.record(con, event, account_id=found["account_id"], affected_user_id=found["id"])
+    details = changes_between(dict(found), None, ("username", "email"))
+    await note(con, None, event, account_id=found["account_id"], affected_user_id=found["id"], details=details)
 
 
 async def delete_asset(con: Connection, asset: int) -> None:

@@ -25,7 +25,7 @@ class VersionHeaders:
                 if scope["path"].startswith("/api/"):
                     headers["API-Version"] = API_VERSION
                     headers.setdefault("Cache-Control", "private, no-store")
-                    headers.setdefault("Vary", "Authorization")
+                    headers.setdefault("Vary", "Authorization, Cookie")
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
