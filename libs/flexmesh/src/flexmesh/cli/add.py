@@ -111,6 +111,28 @@ def api_key(
 
 
 @app.command()
+def webhook(
+    account: Annotated[int, typer.Option("--account", "--account-id", help="ID of the account.")],
+    url: Annotated[str, typer.Option(help="Where messages are posted to.")],
+    events: Annotated[str, typer.Option(help="The types it hears of, with commas between them. Left out: all.")] = "",
+    asset: Annotated[
+        list[int] | None, typer.Option(help="Only of this asset and those below; may be repeated.")
+    ] = None,
+    sensor: Annotated[list[int] | None, typer.Option(help="Only of this sensor; may be repeated.")] = None,
+    description: Annotated[str, typer.Option(help="A sentence about it.")] = "",
+) -> None:
+    """Add a webhook: an address that is told what happens. Its secret is printed this once."""
+    from flexmesh import database, webhooks
+
+    filters = {"events": arguments.words(events), "assets": asset or [], "sensors": sensor or []}
+    added, secret = database.in_transaction(
+        lambda con: webhooks.add(con, account, url=url, description=description, **filters)
+    )
+    done(f"Webhook {added} was added. Keep the secret that signs its messages: it is not shown again.")
+    typer.echo(secret)
+
+
+@app.command()
 def asset(
     name: Name,
     asset_type: Annotated[int, typer.Option("--asset-type", "--asset-type-id", help="See `show asset-types`.")],

@@ -57,6 +57,16 @@ def api_key(id: Id, force: Force = False) -> None:
 
 
 @app.command()
+def webhook(id: Id, force: Force = False) -> None:
+    """Delete a webhook: from now on it is told nothing."""
+    from flexmesh import database, webhooks
+
+    ask(force, f"Delete webhook {id}?")
+    where = database.in_transaction(lambda con: webhooks.delete(con, id))
+    typer.secho(f"Webhook {id} to {where} was deleted.", fg="green")
+
+
+@app.command()
 def asset(id: Id, force: Force = False) -> None:
     """Delete an asset with everything below it: assets, sensors and data."""
     from flexmesh import database, editing

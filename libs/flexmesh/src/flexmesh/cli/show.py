@@ -91,6 +91,14 @@ def api_keys(account: Annotated[int | None, typer.Option(help="Only of the users
 
 
 @app.command()
+def webhooks(account: Annotated[int | None, typer.Option(help="Only of this account.")] = None) -> None:
+    """List the webhooks, without their secrets."""
+    from flexmesh import webhooks
+
+    show(lambda con: webhooks.listed(con, account), "There are no webhooks: `flexmesh add webhook`.")
+
+
+@app.command()
 def roles() -> None:
     """List the roles of users and accounts."""
     from flexmesh import listing

@@ -17,8 +17,11 @@ async def get(con: Any, webhook_id: int) -> Any:
     return await con.fetchrow(f"select {COLUMNS} from webhook where id = $1", webhook_id)
 
 
-async def of_account(con: Any, account_id: int) -> list[Any]:
-    rows: list[Any] = await con.fetch(f"select {COLUMNS} from webhook where account_id = $1 order by id", account_id)
+async def listed(con: Any, account_id: int | None) -> list[Any]:
+    """The webhooks of an account, or of all."""
+    rows: list[Any] = await con.fetch(
+        f"select {COLUMNS} from webhook where $1::int is null or account_id = $1 order by id", account_id
+    )
     return rows
 
 

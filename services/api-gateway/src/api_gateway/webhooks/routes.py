@@ -58,7 +58,7 @@ async def create_webhook(caller: Administrator, here: Here, body: WebhookPost) -
 async def list_webhooks(caller: Administrator, here: Here, query: Annotated[WebhookQuery, Query()]) -> Json:
     async with here.store.connection() as con:
         account = await account_for(con, caller, query.account, Action.AUDIT, Thing.WEBHOOK)
-        rows = await repository.of_account(con, account)
+        rows = await repository.listed(con, account)
     return Json({"webhooks": [shown(row) for row in rows]})
 
 

@@ -1,0 +1,56 @@
+"""Webhooks, from the command line."""
+
+from typing import Any
+
+from api_gateway.auth import subjects
+from api_gateway.auth.policy import Thing
+from api_gateway.settings import GatewaySettings
+from api_gateway.webhooks import repository, service
+from api_gateway.webhooks.schemas import WebhookPost
+from flexmodel.errors import NotFound
+from flexserve.settings import load
+from flexstore import webhooks
+from flexstore.store import Connection
+
+from flexmesh.inventory import read, row
+from flexmesh.listing import Table
+
+HEADER = ("ID", "Account", "Where", "Events", "Assets", "Sensors", "State", "Description")
+
+
+async def add(con: Connection, account: int, **values: Any) -> tuple[int, str]:
+    """A webhook of the account, and its secret."""
+    await row(con, "account", account, "account")
+    most = load(GatewaySettings).webhooks_per_account
+    made, secret = await service.create(con, None, account, read(WebhookPost, **values), most)
+    return made["id"], secret
+
+
+async def listed(con: Connection, account: int | None) -> Table:
+    """The webhooks of an account, or of all."""
+    if account is not None:
+        await row(con, "account", account, "account")
+    return HEADER, [
+        (hook["id"], hook["account_id"], webhooks.origin_of(hook["url"]), *map(any_or, (hook["events"], hook["assets"],
+         hook["sensors"])), state(hook), hook["description"])
+        for hook in await repository.listed(con, account)
+    ]  # fmt: skip
+
+
+def any_or(values: list[Any]) -> str:
+    return ", ".join(map(str, values)) or "all"
+
+
+def state(hook: Any) -> str:
+    if not hook["active"]:
+        return f"off: {hook['disabled_reason']}" if hook["disabled_reason"] else "off"
+    return "on" if hook["failing_since"] is None else f"fails since {hook['failing_since']:%Y-%m-%d %H:%M} UTC"
+
+
+async def delete(con: Connection, webhook: int) -> str:
+    """Delete the webhook; where it is."""
+    found = await subjects.find(con, Thing.WEBHOOK, webhook)
+    if found is None:
+        raise NotFound(f"There is no webhook with id {webhook}.")
+    await service.remove(con, None, found)
+    return webhooks.origin_of(found["url"])
