@@ -229,3 +229,52 @@ async def test_an_upload_that_is_too_large_is_refused(service):
 
 async def test_an_unknown_sensor_is_not_found(service):
     assert (await service.upload(99_999, ("up.csv", every(QUARTER, [1])))).status_code == 404
+
+
+async def test_what_can_be_read_of_a_file_is_stored_if_that_is_wished(service):
+    sensor = await service.add_sensor("kW", 15)
+    rows = [f"2026-11-24T0{hour}:{minute:02}Z,1" for hour in range(4) for minute in (0, 15, 30, 45)]
+    rows[1:1] = ["2026-11-24T00:15Z,?", "2026-11-24T00:30Z,5", "2026-11-24T00:40Z,4", "soon,6", "2026-11-24T08:00Z,7,8"]
+    answer = await service.upload(sensor, ("up.csv", csv(*rows)), partial="true")
+    assert taken(answer) == (16, 16, 0, 0)
+    assert answer.json()["refused"] == 5
+    [file] = answer.json()["files"]
+    assert [sentence.split(":")[0] for sentence in file["problems"]] == [f"row {row}" for row in (3, 5, 6, 7, 9)]
+    assert list((await service.values(sensor)).values()) == [1, 1, 5, *[1] * 13]
+
+
+async def test_files_that_cannot_be_read_at_all_are_refused_even_so(service):
+    sensor = await service.add_sensor("kW", 15)
+    good = ("good.csv", every(QUARTER, [1]))
+    answer = await service.upload(sensor, good, ("bad.csv", b"a,b,c\n1,2,3\n"), partial="true")
+    assert list(answer.json()["fields"]["uploaded-files"]) == ["1"]
+    assert await service.rows(sensor) == []
+
+
+async def test_times_of_another_zone_than_the_sensors(service):
+    sensor = await service.add_sensor("kW", 0)
+    text = csv("2026-07-01 00:00,1", "2026-07-01T02:00+01:00,2")
+    assert taken(await service.upload(sensor, ("up.csv", text), timezone="Asia/Kolkata"))[1] == 2
+    assert list(await service.values(sensor)) == [
+        datetime(2026, 6, 30, 18, 30, tzinfo=UTC), datetime(2026, 7, 1, 1, tzinfo=UTC),
+    ]  # fmt: skip
+
+
+async def test_the_audit_log_tells_whose_file_went_where(service):
+    sensor = await service.add_sensor("kW", 15)
+    await service.upload(sensor, ("up.csv", every(QUARTER, [1])), ("more.csv", every(QUARTER, [2], MIDNIGHT + HOUR)))
+    await service.upload(sensor, ("bad.csv", "nothing"))
+    async with service.store.connection() as con:
+        [row] = await con.fetch("select * from audit_log where sensor_id = $1", sensor)
+    assert row["event"] == f"Data from up.csv, more.csv uploaded to sensor 'sensor 0': {sensor}"
+    assert (row["active_user_id"], row["active_user_name"]) == (service.user, "ada")
+    assert (row["account_id"], row["asset_id"]) == (service.account, service.asset)
+
+
+async def test_in_the_night_of_the_clock_change_files_may_run_backwards(service):
+    sensor = await service.add_sensor("kW", 30)
+    local = ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00"]
+    rows = [f"2026-10-25 {time},{i}" for i, time in enumerate(local)]
+    assert taken(await service.upload(sensor, ("up.csv", csv(*reversed(rows)))))[1] == 6
+    first = datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
+    assert await service.values(sensor) == {first + i * HOUR / 2: float(i) for i in range(6)}

@@ -1,7 +1,7 @@
 """What becomes of an upload: stored at once, or kept and made a job when that takes long."""
 
+import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -14,7 +14,9 @@ from ingest.files.sensors import Feeder
 from ingest.files.service import File, Progress, Terms, Uploading
 
 ROWS_AT_ONCE = 300_000
-"""More values than these become a job, however small the file that holds them."""
+"""More rows than these become a job, however small the file that holds them."""
+UPLOADS_AT_ONCE = 4
+"""While so many are being stored, others become jobs: each of them keeps a connection to the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +38,27 @@ class Intake:
         self.store = store
         self.uploading = uploading
         self.bytes_at_once = bytes_at_once
+        self._room = asyncio.Semaphore(UPLOADS_AT_ONCE)
 
     async def take(self, feeder: Feeder, terms: Terms, files: Sequence[File]) -> Done:
-        if sum(file.size for file in files) <= self.bytes_at_once:
-            source = await self.uploading.source_of(self.store, feeder.user)
-            with suppress(TakesLong):
-                async with self.store.transaction() as con:
-                    report = await self.uploading.take(
-                        con, feeder, terms, files, source=source, progress=_Impatient(), sent_at=datetime.now(UTC)
-                    )
+        if sum(file.size for file in files) <= self.bytes_at_once and not self._room.locked():
+            async with self._room:
+                report = await self._store(feeder, terms, files)
+            if report is not None:
                 return Done(report)
         async with self.store.transaction() as con:
             return Done(job=await repository.keep(con, feeder, terms, files))
+
+    async def _store(self, feeder: Feeder, terms: Terms, files: Sequence[File]) -> Report | None:
+        """Store the files now; None if that takes long."""
+        source = await self.uploading.source_of(self.store, feeder.user)
+        try:
+            async with self.store.transaction() as con:
+                return await self.uploading.take(
+                    con, feeder, terms, files, source=source, progress=_Impatient(), sent_at=datetime.now(UTC)
+                )
+        except TakesLong:
+            return None
 
 
 class _Impatient(Progress):
