@@ -1,0 +1,272 @@
+"""With the real TimescaleDB: upgrading a database that is in use, and what comes into compressed chunks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import numpy as np
+import pytest
+from alembic import command
+from database import scratch_database
+from flexstore import days, migrate, timescale
+from flexstore.contents import Content, contents
+from flexstore.series import Beliefs, SeriesQuery, Written, moment, read, stats, write
+from flexstore.store import Store
+
+HOUR = np.timedelta64(3_600_000_000, "us")
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+FIRST = TODAY - timedelta(days=100)
+
+
+@pytest.fixture
+def empty_timescale(timescale_server: str) -> Iterator[str]:
+    with scratch_database(timescale_server) as url:
+        yield url
+
+
+@pytest.fixture
+async def plain(empty_timescale: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The tables as they are without TimescaleDB, on a server that has it."""
+    with monkeypatch.context() as patch:
+        patch.setattr(timescale, "AVAILABLE", "select false")
+        await migrate.upgrade(empty_timescale)
+    return empty_timescale
+
+
+@pytest.fixture
+async def store(timescale_url: str) -> AsyncIterator[Store]:
+    store = await Store.connect(timescale_url, max_size=20)
+    yield store
+    await store.close()
+
+
+def year(sensor: int, source: int = 1, hours: int = 2400, value: float = 1.0) -> Beliefs:
+    starts = moment(FIRST) + np.arange(hours) * HOUR
+    return Beliefs(sensor, starts, moment(FIRST), value + np.arange(hours) % 24, source)
+
+
+async def belief_content(url: str) -> Content:
+    con = await asyncpg.connect(url)
+    found = await contents(con)
+    await con.close()
+    return found["belief"]
+
+
+async def chunk_count(url: str) -> int:
+    con = await asyncpg.connect(url)
+    count: int = await con.fetchval(
+        "select count(*) from timescaledb_information.chunks where hypertable_name = 'belief'"
+    )
+    await con.close()
+    return count
+
+
+async def test_a_plain_database_with_values_becomes_timescale_and_stays_it(plain: str) -> None:
+    store = await Store.connect(plain)
+    async with store.connection() as con:
+        await write(con, year(1))
+    before = await belief_content(plain)
+    assert before.rows == 2400
+    for _ in range(2):
+        assert await migrate.upgrade(plain) == migrate.head()
+        assert await belief_content(plain) == before
+        assert await chunk_count(plain) >= 4
+    await store.close()
+
+
+async def test_writers_do_not_notice_the_upgrade(plain: str) -> None:
+    """Several upgrade at once while others write: all that was acknowledged is there, once."""
+    store = await Store.connect(plain, max_size=10)
+    over = asyncio.Event()
+    acknowledged: list[int] = []
+
+    async def writer(sensor: int) -> None:
+        post = 0
+        while not over.is_set():
+            async with store.connection() as con:
+                hours = (post * 7 + np.arange(1 + 150 * (post % 2))) % 2400
+                starts = moment(FIRST) + np.unique(hours) * HOUR
+                value = np.full(len(starts), float(post))
+                written = await write(con, Beliefs(sensor, starts, moment(FIRST) + post * HOUR, value, 1))
+            acknowledged.append(written.new)
+            post += 1
+
+    async with asyncio.TaskGroup() as tasks:
+        for sensor in range(4):
+            tasks.create_task(writer(sensor))
+        await asyncio.sleep(0.3)
+        revisions = await asyncio.gather(*(migrate.upgrade(plain) for _ in range(3)))
+        await asyncio.sleep(0.3)
+        over.set()
+    assert set(revisions) == {migrate.head()}
+    assert await chunk_count(plain) >= 1
+    assert (await belief_content(plain)).rows == sum(acknowledged) > 1000
+    await store.close()
+
+
+REVISIONS = [script.revision for script in migrate._scripts().walk_revisions() if not script.is_head]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_every_older_revision_becomes_the_newest(
+    empty_timescale: str, revision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with migrate._session(empty_timescale) as (_, connection):
+        await connection.run_sync(lambda sync: command.upgrade(migrate._config(sync), revision))
+        await connection.commit()
+    con = await asyncpg.connect(empty_timescale)
+    await con.execute(
+        "insert into belief select 1, $1::timestamptz + n * interval '1 hour', $1, 1, 0.5, n"
+        " from generate_series(1, 2000) n",
+        FIRST,
+    )
+    await con.close()
+    before = await belief_content(empty_timescale)
+    assert await migrate.upgrade(empty_timescale) == migrate.head()
+    assert await belief_content(empty_timescale) == before
+    assert await chunk_count(empty_timescale) >= 3
+
+
+async def test_what_was_summed_up_before_timescale_came_is_summed_up_again(plain: str, add_house: Any) -> None:
+    store = await Store.connect(plain)
+    sensor = await add_house(store)("Europe/Amsterdam")
+    async with store.connection() as con:
+        await con.execute("insert into source (name, type) values ('meter', 'user')")
+        await write(con, year(sensor))
+        await days.refresh(store)
+        before = await stats(con, sensor)
+        assert await con.fetchval("select count(*) from belief_day") > 90
+        await migrate.upgrade(plain)
+        assert await stats(con, sensor) == before
+        await days.refresh(store)
+        assert await con.fetchval("select count(*) from belief_day") == 0
+        assert await con.fetchval("select sum(beliefs) from belief_per_day") > 2000
+        assert await stats(con, sensor) == before
+    await store.close()
+
+
+async def compress(con: Any) -> None:
+    """What TimescaleDB's job does in the background."""
+    job = await con.fetchval("select job_id from timescaledb_information.jobs where proc_name = 'policy_compression'")
+    await con.execute(f"call run_job({job})")
+
+
+async def compressed(con: Any) -> list[bool]:
+    rows = await con.fetch(
+        "select is_compressed from timescaledb_information.chunks where hypertable_name = 'belief' order by range_end"
+    )
+    return [row["is_compressed"] for row in rows]
+
+
+async def test_only_what_is_old_is_compressed_and_the_age_can_be_set(store: Store) -> None:
+    async with store.connection() as con:
+        await write(con, year(1))
+        assert await timescale.compress_after(con, timedelta(days=200))
+        await compress(con)
+        assert not any(await compressed(con))
+        for _ in range(2):
+            assert await timescale.compress_after(con, timedelta(days=7))
+        await compress(con)
+        states = await compressed(con)
+        assert all(states[:-2])
+        assert not states[-1]
+        assert not await timescale.compress_after(con, timedelta(0))
+        assert (
+            await con.fetchval("select count(*) from timescaledb_information.jobs where hypertable_name = 'belief'")
+            == 0
+        )
+        [found] = await read(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
+        assert len(found) == 2400
+
+
+@pytest.fixture
+async def old_values(store: Store) -> int:
+    """Sensors 1 and 2 have values that are compressed; returns how many each."""
+    async with store.connection() as con:
+        for sensor in (1, 2):
+            await write(con, year(sensor))
+        await timescale.compress_after(con, timedelta(days=7))
+        await compress(con)
+        assert any(await compressed(con))
+    return 2400
+
+
+@pytest.mark.parametrize("count", [1, 50, 900])
+async def test_late_values_come_into_compressed_chunks(store: Store, old_values: int, count: int) -> None:
+    starts = moment(FIRST) + (5 * 24 + np.arange(count)) * HOUR
+
+    def late(hours: int, value: float) -> Beliefs:
+        return Beliefs(1, starts, moment(FIRST) + hours * HOUR, np.full(count, value), 1)
+
+    async with store.connection() as con:
+        before = await con.fetchval("select sum(event_value) from belief where sensor_id = 2")
+        assert await write(con, late(1, 100.0)) == Written(new=count)
+        assert await write(con, late(1, 100.0)) == Written(unchanged=count)
+        assert await write(con, late(2, 100.0)) == Written(unchanged=count)
+        assert await write(con, late(1, 200.0)) == Written(changed=count)
+        assert await write(con, late(0, 300.0)) == Written(changed=count)
+        [found] = await read(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
+        assert len(found) == old_values
+        assert (found.values == 200.0).sum() == count
+        assert await con.fetchval("select count(*) from belief where sensor_id = 1") == old_values + count
+        assert await con.fetchval("select sum(event_value) from belief where sensor_id = 2") == before
+        await compress(con)
+        [again] = await read(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
+        assert (again.values == found.values).all()
+
+
+async def test_many_late_writers_at_once(store: Store, old_values: int) -> None:
+    async def writer(number: int) -> Written:
+        async with store.connection() as con:
+            return await write(con, Beliefs(1, year(1).event_start[:600], moment(FIRST) + number * HOUR,
+                                            np.full(600, 100.0 + number), 1))  # fmt: skip
+
+    written = await asyncio.gather(*(writer(number) for number in range(1, 9)))
+    assert sum(one.new for one in written) == 8 * 600
+    async with store.connection() as con:
+        [found] = await read(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
+        assert (found.values[:600] == 108.0).all()
+        assert await con.fetchval("select count(*) from belief where sensor_id = 1") == old_values + 8 * 600
+
+
+async def test_more_compressed_values_may_change_than_timescale_allows_by_default(timescale_url: str) -> None:
+    await migrate.upgrade(timescale_url)  # what is set for a database is not copied with it
+    store = await Store.connect(timescale_url)
+    count = 30_000
+    starts = moment(FIRST) + np.tile(np.arange(count // 10), 10) * (HOUR // 12)
+    sensors = np.repeat(np.arange(1, 11), count // 10)
+
+    def all_of(value: float) -> Beliefs:
+        return Beliefs(sensors, starts, moment(FIRST), np.full(count, value), 1)
+
+    async with store.connection() as con:
+        await write(con, all_of(1.0))
+        await timescale.compress_after(con, timedelta(days=7))
+        await compress(con)
+        assert await con.fetchval("show timescaledb.max_tuples_decompressed_per_dml_transaction") == "0"
+        await con.execute("set timescaledb.max_tuples_decompressed_per_dml_transaction = 1000")
+        with pytest.raises(asyncpg.PostgresError, match="tuple decompression limit exceeded"):
+            await write(con, all_of(2.0))
+        await con.execute("reset timescaledb.max_tuples_decompressed_per_dml_transaction")
+        assert await write(con, all_of(2.0)) == Written(changed=count)
+    await store.close()
+
+
+async def test_without_the_community_licence_there_are_chunks_and_nothing_more(
+    store: Store, add_house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the server itself refuses is up to its setting; here it is only said to be without."""
+    monkeypatch.setattr(timescale, "LICENCE", "select 'apache'")
+    sensor = await add_house(store)()
+    async with store.connection() as con:
+        await con.execute("insert into source (name, type) values ('meter', 'user')")
+        await write(con, year(sensor))
+        assert await timescale.is_used(con)
+        assert not await timescale.compress_after(con, timedelta(days=7))
+        before = await stats(con, sensor)
+        await days.refresh(store)
+        assert await con.fetchval("select count(*) from belief_day") > 80
+        assert await stats(con, sensor) == before
+        assert "without its community licence" in await timescale.describe(con)
