@@ -128,3 +128,52 @@ async def test_schedules_are_stored_only_where_the_caller_may_store(world: Any) 
     await world.people["M"].patch(f"/assets/{own['asset']}", price)
     trigger = {"start": "2026-01-01T00:00:00Z", "flex-model": {"power-capacity": "1 kW"}}
     await world.people["P"].post(f"/sensors/{own['sensor']}/schedules/trigger", trigger, status=202)
+
+
+NO_ASSET = {"path": {"id": ["No asset found with ID 999999."]}}
+NO_SENSOR = "No sensor found with ID 999999."
+UNKNOWN: dict[str, Any] = {
+    # What existing clients know for things that are not there: a sentence (404), or fields (422).
+    "GET /accounts/999999": "Account 999999 not found",
+    "PATCH /accounts/999999": "Account 999999 not found",
+    "GET /accounts/999999/auditlog": "Account 999999 not found",
+    "POST /accounts/999999/annotations": "Account 999999 not found",
+    "GET /users/999999": "User 999999 not found",
+    "PATCH /users/999999": "User 999999 not found",
+    "GET /users/999999/auditlog": "User 999999 not found",
+    "GET /assets/999999": "No asset found with ID 999999.",
+    "PATCH /assets/999999": "No asset found with ID 999999.",
+    "DELETE /assets/999999": "No asset found with ID 999999.",
+    "GET /assets/999999/chart": "No asset found with ID 999999.",
+    "POST /assets/999999/copy": "No asset found with ID 999999.",
+    "GET /assets/999999/auditlog": NO_ASSET,
+    "GET /assets/999999/jobs": NO_ASSET,
+    "GET /assets/999999/sensors": NO_ASSET,
+    "POST /assets/999999/annotations": NO_ASSET,
+    "POST /assets/999999/schedules/trigger": {"id": NO_ASSET["path"]["id"]},
+    "GET /sensors/999999": {"path": {"id": [NO_SENSOR]}},
+    "PATCH /sensors/999999": {"path": {"id": [NO_SENSOR]}},
+    "DELETE /sensors/999999": {"path": {"id": [NO_SENSOR]}},
+    "POST /sensors/999999/annotations": {"path": {"id": [NO_SENSOR]}},
+    "POST /sensors/999999/forecasts/trigger": {"combined_sensor_data_description": {"sensor": [NO_SENSOR]}},
+    "POST /sensors/999999/data": "Sensor 999999 not found",
+}
+
+
+async def test_what_is_not_there_is_told_as_existing_clients_know_it(house: Any, toy: Any) -> None:
+    for route, told in UNKNOWN.items():
+        method, path = route.split()
+        answer = await toy.client.request(method, f"/api/v3_0{path}", json=None if method == "GET" else {})
+        assert answer.json()["message"] == told, route
+        assert answer.status_code == (404 if isinstance(told, str) else 422), route
+
+
+async def test_what_is_forbidden_looks_the_same_everywhere(world: Any) -> None:
+    foreign = await world.things_of("foreign")
+    body = {
+        "message": "You cannot be authorized for this content or functionality.",
+        "result": "Rejected",
+        "status": "INVALID_SENDER",
+    }
+    for path in (f"/assets/{foreign['asset']}", f"/sensors/{foreign['sensor']}", f"/users/{foreign['user']}"):
+        assert await world.people["M"].get(path, 403) == body
