@@ -88,17 +88,16 @@ def add(
 
     Secrets are never options: they are asked for, or read from FLEXMESH_CONNECTOR_TOKEN and the like.
     """
-    from ingest.connectors import service
+    from ingest.connectors import registry, service
 
     from flexmesh import connecting, database
 
     given = connecting.with_secrets(kind, told(kind, config, settings), secret or [], ask)
     changes = changed(given, sensor, every)
     added = database.in_transaction(lambda con: service.add(con, kind, name, changes))
-    typer.secho(
-        f"Connector '{name}' (ID {added}) was added. Run it here and now with `flexmesh connectors run --id {added}`.",
-        fg="green",
-    )
+    typer.secho(f"Connector '{name}' (ID {added}) was added.", fg="green")
+    if kind in registry.PULLED:
+        typer.echo(f"Run it here and now with `flexmesh connectors run --id {added}`.")
 
 
 @app.command()

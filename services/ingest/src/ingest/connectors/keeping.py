@@ -1,7 +1,7 @@
 """Storing what was fetched: through the ordinary storing code, all series of one answer or none."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -13,6 +13,7 @@ from flexstore.store import Store
 from ingest.connectors.equipment import Equipped
 from ingest.connectors.fitting import beliefs_of
 from ingest.connectors.kinds import Fetched
+from ingest.data.repository import Sensor
 from ingest.storing import Storage
 
 type Kept = tuple[Written, datetime | None]
@@ -26,11 +27,8 @@ async def keep(store: Store, storage: Storage, equipped: Equipped, fetched: Sequ
         ids = {origin: await sources.ensure(con, origin.name, origin.type, origin.model) for origin in origins}
     numbers = [ids[each.origin or usual] for each in fetched]
     beliefs = await asyncio.to_thread(by_series, equipped, fetched, numbers)
-    written = Written()
-    async with store.transaction() as con:
-        for series, sensor in sorted(equipped.sensors.items(), key=lambda item: item[1].id):
-            if series in beliefs:
-                written += await storage.store(con, sensor, beliefs[series])
+    async with store.connection() as con:
+        written = await storage.store_together(con, together(equipped, beliefs))
     ends = [end_of(beliefs[series], equipped, series) for series in equipped.sensors if series in beliefs]
     return written, min(ends) if len(ends) == len(equipped.sensors) else None
 
@@ -44,6 +42,30 @@ def by_series(equipped: Equipped, fetched: Sequence[Fetched], numbers: Sequence[
         if beliefs is not None and len(beliefs.values):
             found[series] = beliefs
     return found
+
+
+def together(equipped: Equipped, beliefs: Mapping[str, Beliefs]) -> list[tuple[list[Sensor], Beliefs]]:
+    """The beliefs of each account and source in one, so that many sensors cost one write."""
+    alike: dict[tuple[int | None, bytes], list[str]] = {}
+    for series in sorted(beliefs, key=lambda series: equipped.sensors[series].id):
+        account = equipped.sensors[series].account
+        alike.setdefault((account, np.unique(beliefs[series].source).tobytes()), []).append(series)
+    return [
+        ([equipped.sensors[each] for each in series], joined([beliefs[each] for each in series]))
+        for series in alike.values()
+    ]
+
+
+def joined(parts: Sequence[Beliefs]) -> Beliefs:
+    """Beliefs about several sensors as one."""
+    columns = [
+        [
+            np.broadcast_to(np.asarray(column), len(part.values))
+            for column in (part.sensor, part.event_start, part.belief_time, part.values, part.source, part.probability)
+        ]
+        for part in parts
+    ]
+    return Beliefs(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 def end_of(beliefs: Beliefs, equipped: Equipped, series: str) -> datetime:
