@@ -141,6 +141,31 @@ def problem_with(route: str, lines: list[Any], admin: Any) -> str | None:
     return "not what was before" if method == "DELETE" and not before else None
 
 
+async def test_logging_in_tells_no_secret(house: Any, toy: Any, loud: None, capsys: Any) -> None:
+    credentials = {"email": "toy-user@example.com", "password": PASSWORD}
+    secrets = {PASSWORD, PLANTED}
+    for path in ("/api/requestAuthToken", "/api/v1/session"):
+        for password in (PASSWORD, PLANTED):
+            answer = await house.guest().post(path, json=credentials | {"password": password})
+            secrets |= {value for name, value in said(answer).items() if name in SECRETS_IN_ANSWERS}
+            secrets |= set(answer.cookies.values())
+        await house.guest().post(path, json=credentials | {"password": [PLANTED]})
+    await house.guest().get("/password", params={"token": PLANTED})
+    await house.guest().post("/password", data={"token": PLANTED, "password": PLANTED})
+    assert len(secrets) == 5
+    told = f"{capsys.readouterr()} {[dict(row) for row in await house.fetch('select * from audit_log')]}"
+    assert "/api/v1/session" in told
+    assert not [secret for secret in secrets if secret in told]
+
+
+async def test_long_values_are_whole_in_the_details_only(house: Any, toy: Any, add_site: Any) -> None:
+    _, _, battery, _ = await add_site()
+    await toy.patch(f"/assets/{battery}", {"attributes": {"note": "x" * 5000}})
+    [row] = await house.fetch("select event, details from audit_log order by id desc limit 1")
+    assert len(row["event"]) < 1000
+    assert len(row["details"]["attributes"]["after"]) > 5000
+
+
 async def test_before_and_after_are_told_to_who_may_audit(house: Any, toy: Any, add_site: Any) -> None:
     _, _, battery, power = await add_site()
     await toy.patch(f"/sensors/{power}", {"unit": "MW"})

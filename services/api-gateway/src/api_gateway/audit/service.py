@@ -9,6 +9,8 @@ from flexstore import audit
 from api_gateway.auth.identity import Identity
 
 Actor = Identity
+LONGEST_VALUE = 200
+"""Characters of a value in the sentence about a change."""
 
 
 async def note(
@@ -49,6 +51,14 @@ def changes_between(
 
 
 def told(changes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Changes as the sentence that the log shows."""
-    parts = (f"Field name: {name}, Old value: {c['before']}, New value: {c['after']}" for name, c in changes.items())
+    """Changes as the sentence that the log shows; whole documents are in the details only."""
+    parts = (
+        f"Field name: {name}, Old value: {shortened(change['before'])}, New value: {shortened(change['after'])}"
+        for name, change in changes.items()
+    )
     return f"Updated fields: {'; '.join(parts)}"
+
+
+def shortened(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"

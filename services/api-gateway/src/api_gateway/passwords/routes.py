@@ -58,7 +58,7 @@ async def ask_for_link(here: Here, client: Asking, body: ForgottenPassword) -> J
 @page.get("/password", dependencies=[Anyone], response_class=HTMLResponse, include_in_schema=False)
 async def password_page(here: Here, token: str = "") -> HTMLResponse:
     form = pages.choose_password(token, here.settings.shortest_password)
-    return HTMLResponse(form, headers={"Referrer-Policy": "no-referrer"})
+    return HTMLResponse(form, headers={"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})
 
 
 @page.post("/password", dependencies=[Anyone], response_class=HTMLResponse, include_in_schema=False)
