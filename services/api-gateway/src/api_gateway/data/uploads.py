@@ -1,10 +1,11 @@
 """Files of values: passed on to the ingest service as they come, and what became of those that it stores later."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from flexmodel.errors import Invalid, NotFound
+from flexmodel.errors import Invalid, NotFound, Unavailable
 from flexserve.siblings import Answer
 from starlette.responses import Response
 
@@ -107,13 +108,28 @@ async def passed_on(
 ) -> Answer:
     """What the ingest service answers to the same body, of which no more than a piece is here at a time."""
     told = {name: request.headers[name] for name in ("Content-Type", "Content-Length") if name in request.headers}
-    answer = await here.ingest.post(
-        path,
-        user=caller.user_id,
-        account=caller.account_id,
-        content=request.stream(),
-        headers=told | (more or {}),
-    )
+    broken: list[Exception] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            async for piece in request.stream():
+                yield piece
+        except Exception as error:
+            broken.append(error)
+            raise
+
+    try:
+        answer = await here.ingest.post(
+            path,
+            user=caller.user_id,
+            account=caller.account_id,
+            content=pieces(),
+            headers=told | (more or {}),
+        )
+    except Unavailable:
+        if broken:  # it was not the service that failed, but what we had to tell it: too large, or broken off
+            raise broken[0] from None
+        raise
     if answer.status_code == KEPT:
         here.work_waits()
     return answer

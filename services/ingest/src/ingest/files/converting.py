@@ -23,7 +23,7 @@ AT_A_TIME = 100_000
 def main() -> int:
     kind, given, made, *numbers = sys.argv[1:]
     rows, text_bytes, workbook_bytes, columns = map(int, numbers)
-    limit_means(text_bytes)
+    limit_means(max(text_bytes, workbook_bytes))
     try:
         if kind == "excel":
             excel(Path(given), workbook_bytes, rows, columns).write_csv(made, include_header=False)
@@ -38,7 +38,7 @@ def main() -> int:
     return 0
 
 
-def limit_means(text_bytes: int) -> None:
+def limit_means(file_bytes: int) -> None:
     """Take no more than this from here on. Where the system cannot promise that, the checks on the way have to do."""
     try:
         import resource  # noqa: PLC0415 - not on Windows
@@ -51,7 +51,7 @@ def limit_means(text_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (int(taken) * 1024 + MEMORY_BYTES,) * 2)
     for what, most in (
         (resource.RLIMIT_CPU, SECONDS),
-        (resource.RLIMIT_FSIZE, text_bytes),
+        (resource.RLIMIT_FSIZE, file_bytes),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (most, most))

@@ -23,6 +23,8 @@ class FileReport:
     problems: Problems = field(default_factory=Problems)
     late: Problems = field(default_factory=Problems)
     """Those found wrong only beside the other rows; they count among `rows` too."""
+    stopped: bool = False
+    """Whether it was not read to its end."""
 
     @property
     def refused(self) -> int:
@@ -34,7 +36,8 @@ class FileReport:
 
     def sentences(self) -> list[str]:
         first = sorted([*self.problems.first, *self.late.first])[:MANY]
-        return Problems(self.refused, first).sentences()
+        rest = ["The rest of the file was not read."] if self.stopped else []
+        return [*Problems(self.refused, first).sentences(), *rest]
 
 
 @dataclass(slots=True)

@@ -29,6 +29,8 @@ from ingest.storing import Storage
 SOURCE_TYPE = "upload"
 """The type of a source that only a file names."""
 MOST_SOURCES = 100
+ENOUGH_PROBLEMS = 1_000
+"""After so many, a file that is refused anyway is read no further."""
 ABOUT_SENSORS = """
 select sensor.id, sensor.name, sensor.asset_id, asset.account_id
 from sensor join asset on asset.id = sensor.asset_id where sensor.id = any($1::int[]) order by sensor.id
@@ -190,6 +192,9 @@ class _Work:
                 zone = self.terms.timezone or self.sensors.zone(names)
                 rows = await asyncio.to_thread(reader.rows, table, zone, report.problems)
                 await staging.add(rows.with_columns(sensor=self._sensor_ids()))
+                if report.problems.count > ENOUGH_PROBLEMS and not self.terms.partial:
+                    report.stopped = True
+                    break
                 await self.progress.read(table.height)
         report.rows = staging.count
 

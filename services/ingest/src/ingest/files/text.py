@@ -1,4 +1,4 @@
-"""The text of a CSV file as tables of cells, about a megabyte at a time, each row with the number of its line."""
+"""The text of a CSV file as tables of cells, a block at a time, each row with the number of its line."""
 
 import codecs
 import re
@@ -13,8 +13,9 @@ import polars as pl
 
 from ingest.files.problems import FileError, Problems
 
-BLOCK = 1 << 20
-LONGEST_ROW = BLOCK
+BLOCK = 1 << 18
+"""Bytes that are read at a time: enough to be quick, few enough to need little memory, whatever they hold."""
+LONGEST_ROW = 1 << 20
 LONGEST_CELL = 80
 """Characters: no time, number or name that we look for is longer."""
 SEPARATORS = ",;\t|"
