@@ -223,7 +223,8 @@ async def test_those_who_follow_data_are_told_once_per_account(service: Any) -> 
     one, two = await service.add_sensor("kW", 15), await service.add_sensor("kW", 60)
     async with service.store.connection() as con:
         shed = await con.fetchval(
-            "insert into asset (name, account_id, asset_type_id, parent_asset_id) values ('shed', $1, 6, $2) returning id",
+            "insert into asset (name, account_id, asset_type_id, parent_asset_id)"
+            " values ('shed', $1, 6, $2) returning id",
             service.account, service.asset,
         )  # fmt: skip
         await con.execute("update sensor set asset_id = $1 where id = $2", shed, two)

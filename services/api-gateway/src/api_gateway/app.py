@@ -47,6 +47,7 @@ from api_gateway.passwords.routes import router as passwords
 from api_gateway.rates import Limiter
 from api_gateway.schedules.routes import router as schedules
 from api_gateway.sensors.routes import router as sensors
+from api_gateway.series.routes import router as series
 from api_gateway.sessions.routes import router as sessions
 from api_gateway.settings import GatewaySettings
 from api_gateway.sources.routes import router as sources
@@ -123,7 +124,9 @@ def version_3() -> APIRouter:
 def version_1() -> APIRouter:
     """Everything below `/api/v1`: what `/api/v3_0` does not have."""
     router = APIRouter(prefix="/api/v1")
-    for noun in (uploads_of_many, optimize, explanations, events, webhooks, sessions, passwords, tokens, keys, changes):
+    for noun in (series, uploads_of_many, optimize, explanations, events, webhooks):
+        router.include_router(noun)
+    for noun in (sessions, passwords, tokens, keys, changes):
         router.include_router(noun)
     return router
 

@@ -55,6 +55,9 @@ class GatewaySettings(ServiceSettings):
         500.0, gt=0, description="The largest upload, in megabytes, all its files together. The same for ingest."
     )
     most_values: int = Field(1_000_000, ge=1, description="The most values one request may read from a sensor.")
+    most_values_streamed: int = Field(
+        10_000_000, ge=1, description="The most steps that one request below `/api/v1` may read, of all its sensors."
+    )
     event_hours: float = Field(24.0, gt=0, description="Hours for which events are kept, for clients that reconnect.")
     events_kept: int = Field(1_000_000, ge=1, description="The most events to keep.")
     event_streams_per_account: int = Field(

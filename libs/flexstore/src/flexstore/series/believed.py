@@ -28,6 +28,17 @@ class Believed:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __getitem__(self, which: NDArray[np.bool_] | slice) -> "Believed":
+        """Some of the beliefs."""
+        return Believed(
+            self.sensor_id,
+            self.event_start[which],
+            self.belief_time[which],
+            self.source[which],
+            self.probability[which],
+            self.values[which],
+        )
+
 
 async def read_beliefs(con: Connection, queries: Sequence[SeriesQuery], *, latest: bool) -> list[Believed]:
     """The beliefs asked for, in the order of the queries: all, or of each event the latest, with its whole spread."""

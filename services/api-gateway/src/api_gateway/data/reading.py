@@ -94,13 +94,13 @@ def check_unit(sensor: Any, unit: str, step: timedelta) -> None:
         raise Invalid({"_schema": [sentence]}) from error
 
 
-def on_steps(found: Series, sensor: Any, asked: Asked, unit: str) -> Array:
+def on_steps(found: Series, sensor: Any, window: Window, unit: str) -> Array:
     """The values per step in the unit asked for, NaN where nothing is known.
 
     Levels are averaged or repeated; amounts (energy, money) add up or are divided.
     """
-    own, own_unit, step = sensor["event_resolution"], sensor["unit"], asked.window.resolution
-    stepped = to_steps(found.event_start, found.values, own, asked.window)
+    own, own_unit, step = sensor["event_resolution"], sensor["unit"], window.resolution
+    stepped = to_steps(found.event_start, found.values, own, window)
     if own and step != own and (is_energy(own_unit) or is_currency(own_unit)):
         stepped = tidy(stepped * (step / own))
     return convert(stepped, own_unit, unit, step)
@@ -110,7 +110,7 @@ async def read(con: Any, sensor: Any, asked: Asked, unit: str) -> Array:
     [found] = await series.read(con, [asked.query])
     if asked.query.types and not len(found):
         await check_type(con, sensor["id"], asked.query.types[0])
-    return on_steps(found, sensor, asked, unit)
+    return on_steps(found, sensor, asked.window, unit)
 
 
 async def check_type(con: Any, sensor_id: int, source_type: str) -> None:

@@ -1,0 +1,71 @@
+"""Permission for each of many sensors, asked in one query."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+
+from api_gateway.answers import Rejected, forbidden, not_found
+from api_gateway.auth.access import Requirement, authenticate, check_scope
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import SCOPES, Action, Thing, may
+from api_gateway.auth.subjects import FIND, LARGEST_ID, owner_of
+from api_gateway.gateway import Gateway, Here
+
+FIND_SENSORS = FIND[Thing.SENSOR].replace("n.id = $1", "n.id = any($1::int[])")
+
+
+@dataclass(frozen=True, slots=True)
+class Sensors:
+    """Those of the sensors that one may, by id; and why not the others."""
+
+    rows: dict[int, Any]
+    unknown: frozenset[int]
+    forbidden: frozenset[int]
+
+    def refusal_of(self, id: int | None) -> str | None:
+        """Why nothing is done to this sensor."""
+        if id in self.unknown:
+            return f"Sensor {id} not found"
+        return f"You cannot be authorized for sensor {id}." if id in self.forbidden else None
+
+    def refuse(self, message: Any) -> Rejected:
+        """The answer to who asks for some that are not there, or that one may not."""
+        return not_found(message) if self.unknown else forbidden(message)
+
+    def all(self, ids: Iterable[int]) -> list[Any]:
+        """All of them, or the whole request is refused."""
+        if self.unknown or self.forbidden:
+            sentences = [self.refusal_of(id) for id in sorted(self.unknown | self.forbidden)]
+            raise self.refuse({"sensor": sentences})
+        return [self.rows[id] for id in ids]
+
+
+@dataclass(frozen=True, slots=True)
+class Doorkeeper:
+    """Lets the caller to sensors, those that they may do `action` to."""
+
+    caller: Identity
+    here: Gateway
+    action: Action
+
+    async def find(self, ids: Collection[int]) -> Sensors:
+        possible: Sequence[int] = [id for id in ids if 0 < id <= LARGEST_ID]
+        async with self.here.store.connection() as con:
+            found = {row["id"]: row for row in await con.fetch(FIND_SENSORS, possible)}
+        allowed = {id: row for id, row in found.items() if may(self.caller, self.action, Thing.SENSOR, owner_of(row))}
+        return Sensors(allowed, frozenset(ids) - found.keys(), frozenset(found) - allowed.keys())
+
+
+class OnSensors(Requirement):
+    """Who may do `action` to sensors that the request names: whoever the doorkeeper lets to each of them."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    async def __call__(self, request: Request, here: Here) -> Doorkeeper:
+        async with here.store.connection() as con:
+            caller = await authenticate(con, request, here)
+        check_scope(caller, SCOPES[self.action])
+        return Doorkeeper(caller, here, self.action)

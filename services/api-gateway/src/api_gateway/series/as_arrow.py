@@ -1,0 +1,53 @@
+"""Series as an Arrow stream, written while they are read."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import nanoarrow as na
+from nanoarrow.ipc import StreamWriter
+
+from api_gateway.series.asking import Asked
+from api_gateway.series.tables import MOMENTS, Table, facts
+
+TYPES = {
+    "sensor": na.int32(),
+    "source": na.int32(),
+    "cumulative_probability": na.float64(),
+    "event_value": na.float64(),
+}
+
+
+class Parts:
+    """What the writer has written since it was last looked at."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, part: Any) -> int:
+        self._parts.append(bytes(part))
+        return len(self._parts[-1])
+
+    def taken(self) -> bytes:
+        whole, self._parts = b"".join(self._parts), []
+        return whole
+
+
+async def written(asked: Asked, tables: AsyncIterator[Table]) -> AsyncIterator[bytes]:
+    parts = Parts()
+    with StreamWriter.from_writable(parts) as writer:
+        async for table in tables:
+            writer.write_array(batch_of(asked, table))
+            yield parts.taken()
+    yield parts.taken()
+
+
+def batch_of(asked: Asked, table: Table) -> Any:
+    times = na.timestamp("us", timezone=asked.zone_name)
+    fields = {name: times if name in MOMENTS else TYPES[name] for name in table}
+    schema = na.Schema(na.struct(fields, nullable=False), metadata=dict(facts(asked)))
+    rows = len(table["sensor"])
+    columns = [
+        na.c_array_from_buffers(fields[name], rows, [None, column.view("i8") if name in MOMENTS else column])
+        for name, column in table.items()
+    ]
+    return na.c_array_from_buffers(na.c_schema(schema), rows, [None], null_count=0, children=columns)

@@ -1,0 +1,144 @@
+"""What is asked of each sensor: the window, the steps, the unit, and whose beliefs count."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from flexmodel.errors import Invalid
+from flexmodel.quantities import QuantityError, convert, is_valid_unit
+from flexmodel.time import zone
+from flexstore.series import SeriesQuery as StoreQuery
+
+from api_gateway.data.reading import fixed, length_of, positive
+from api_gateway.series.schemas import SeriesQuery, Telling
+from api_gateway.sources.repository import known
+
+STEP_HOLDS = 200_000
+"""The most events of a sensor that are put together to one step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One sensor, and how its values are to be told."""
+
+    row: Any
+    unit: str
+    step: timedelta | None
+    """The steps in which its values are told; none: each event where it is."""
+    query: StoreQuery
+    """All that is asked of it; for long series it is asked in parts."""
+
+    @property
+    def id(self) -> int:
+        id: int = self.row["id"]
+        return id
+
+    @property
+    def own(self) -> timedelta:
+        resolution: timedelta = self.row["event_resolution"]
+        return resolution
+
+    @property
+    def steps(self) -> int:
+        return (self.query.end - self.query.start) // self.step if self.step else 0
+
+    def part(self, start: datetime, end: datetime) -> StoreQuery:
+        return replace(self.query, start=start, end=end)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked, checked."""
+
+    wanted: list[Wanted]
+    start: datetime
+    end: datetime
+    zone: tzinfo
+    zone_name: str
+    beliefs: str | None
+    several: bool
+
+
+def understand(rows: Sequence[Any], query: SeriesQuery, *, several: bool, table: bool, most_values: int) -> Asked:
+    """Raises `Invalid` with the parameters that are wrong. In a table only what is known has a row."""
+    start, end = window_of(query)
+    step = None if query.resolution is None else positive(fixed(query.resolution, "resolution"), "resolution")
+    if step and query.beliefs:
+        raise Invalid({"resolution": ["Beliefs are told as they are, each in the resolution of its sensor."]})
+    wanted = []
+    for row in rows:
+        told = step_of(row, step, table) if query.beliefs is None else None
+        check_unit(row, query.unit, told or row["event_resolution"])
+        # The last step may end after what was asked for.
+        until = start + -(-(end - start) // told) * told if told else end
+        wanted.append(Wanted(row, query.unit or row["unit"], told, store_query(row, query, start, until)))
+    total = sum(one.steps for one in wanted)
+    if total > most_values:
+        raise Invalid({"duration": [f"This asks for {total} values. At most {most_values} can be read at once."]})
+    name = zone_of(rows, query)
+    return Asked(wanted, start, end, zone(name), name, query.beliefs, several)
+
+
+def window_of(query: SeriesQuery) -> tuple[datetime, datetime]:
+    if (query.duration is None) == (query.end is None):
+        raise Invalid({"duration": ["Give either a duration or an end."]})
+    end = query.end
+    if query.duration is not None:
+        end = query.start + length_of(query.duration, query.start, "duration")
+    if end < query.start:  # type: ignore[operator]
+        raise Invalid({"end": ["Must not be before the start."]})
+    return query.start, end  # type: ignore[return-value]
+
+
+def step_of(row: Any, step: timedelta | None, table: bool) -> timedelta | None:
+    own: timedelta = row["event_resolution"]
+    if own and step and step // own > STEP_HOLDS:
+        raise Invalid({"resolution": [f"Sensor {row['id']} has too many events in such a step: choose a shorter one."]})
+    if table and step == own:
+        return None
+    return step or (None if table else own) or None
+
+
+def check_unit(row: Any, unit: str | None, step: timedelta) -> None:
+    try:
+        if unit is None:
+            return
+        if not is_valid_unit(unit):
+            raise QuantityError(f"Unit '{unit}' cannot be handled.")
+        convert([], row["unit"], unit, step)
+    except QuantityError as error:
+        sentence = f"The '{row['unit']}' of sensor {row['id']} cannot be converted to '{unit}'."
+        raise Invalid({"unit": [sentence]}) from error
+
+
+def store_query(row: Any, query: SeriesQuery, start: datetime, end: datetime) -> StoreQuery:
+    return StoreQuery(
+        sensor_id=row["id"],
+        start=start,
+        end=end,
+        resolution=row["event_resolution"],
+        prior=query.prior,
+        horizon=None if query.horizon is None else fixed(query.horizon, "horizon"),
+        sources=query.source or None,
+        types=query.source_type or None,
+        accounts=query.source_account or None,
+    )
+
+
+def zone_of(rows: Sequence[Any], query: Telling) -> str:
+    zones = {row["timezone"] for row in rows}
+    return query.timezone or (zones.pop() if len(zones) == 1 else "UTC")
+
+
+async def check_sources(con: Any, query: SeriesQuery) -> None:
+    """Refuse sources and accounts that are not there."""
+    if not (query.source or query.source_account):
+        return
+    sources, accounts = await known(con, query.source, query.source_account)
+    wrong = {
+        "source": [f"No data source found with id {id}." for id in query.source if id not in sources],
+        "source-account": [f"No account found with id {id}." for id in query.source_account if id not in accounts],
+    }
+    if any(wrong.values()):
+        raise Invalid({name: sentences for name, sentences in wrong.items() if sentences})

@@ -1,0 +1,56 @@
+"""Passing on series of many sensors: only those to which the caller may post."""
+
+from typing import Any
+
+import orjson
+from flexmodel.errors import Invalid
+
+from api_gateway.auth.several import Doorkeeper
+from api_gateway.gateway import Gateway
+
+Refusals = dict[int, Any]
+"""What is wrong with items, by their position."""
+
+
+async def stored(here: Gateway, feeders: Doorkeeper, message: Any, *, partial: bool) -> dict[str, Any]:
+    """What became of the items. Unless only a part is wanted, one that is refused keeps back all."""
+    if not isinstance(message, list) or not message:
+        raise Invalid({"_schema": ["Send a JSON array with one item per sensor."]})
+    sensors = await feeders.find({id for item in message if (id := sensor_of(item)) is not None})
+    refused: Refusals = {
+        number: {"sensor": [sentence]}
+        for number, item in enumerate(message)
+        if (sentence := sensors.refusal_of(sensor_of(item)))
+    }
+    if refused and (not partial or len(refused) == len(message)):
+        raise sensors.refuse(by_position(refused))
+    kept = [number for number in range(len(message)) if number not in refused]
+    try:
+        answer = await here.ingest.post(
+            f"/internal/data?partial={str(partial).lower()}",
+            user=feeders.caller.user_id,
+            account=feeders.caller.account_id,
+            # Not the body as it came: what is posted is what was looked at here.
+            content=orjson.dumps([message[number] for number in kept]),
+            headers={"Content-Type": "application/json"},
+        )
+    except Invalid as invalid:
+        raise Invalid(by_position(refused | placed(invalid.fields, kept))) from invalid
+    done = answer.json()
+    refused |= placed(done["refused"], kept)
+    return {"message": "Sensor data has been stored.", **done, "refused": by_position(refused)}
+
+
+def sensor_of(item: Any) -> int | None:
+    """The sensor of an item; what is none is named by who reads the items."""
+    id = item.get("sensor") if isinstance(item, dict) else None
+    return id if type(id) is int else None
+
+
+def placed(fields: Any, kept: list[int]) -> Any:
+    """Problems by the position in the message that came, not in what was passed on."""
+    return {kept[int(key)] if str(key).isdecimal() else key: problems for key, problems in fields.items()}
+
+
+def by_position(refused: dict[Any, Any]) -> dict[str, Any]:
+    return {str(key): refused[key] for key in sorted(refused, key=lambda key: (isinstance(key, str), key))}

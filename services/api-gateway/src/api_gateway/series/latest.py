@@ -1,0 +1,38 @@
+"""The latest known values of sensors."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from flexmodel.quantities import convert
+from flexmodel.time import zone
+from flexstore import series
+from flexstore.series import Point
+from flexstore.store import Store
+
+from api_gateway.series.asking import check_unit, zone_of
+from api_gateway.series.schemas import LatestQuery
+
+
+async def read(store: Store, rows: Sequence[Any], query: LatestQuery) -> list[dict[str, Any]]:
+    """Of each sensor the last event that had begun, as it is known."""
+    for row in rows:
+        check_unit(row, query.unit, row["event_resolution"])
+    async with store.connection() as con:
+        found = await series.latest(con, [row["id"] for row in rows], query.at or datetime.now(UTC), query.prior)
+    told_in = zone(zone_of(rows, query))
+    return [told(row, found.get(row["id"]), query.unit or row["unit"], told_in) for row in rows]
+
+
+def told(row: Any, point: Point | None, unit: str, told_in: tzinfo) -> dict[str, Any]:
+    known: dict[str, Any] = dict.fromkeys(("value", "event-start", "event-end", "belief-time", "source"))
+    if point is not None:
+        [value] = convert([point.value], row["unit"], unit, row["event_resolution"]).tolist()
+        known = {
+            "value": value,
+            "event-start": point.event_start.astimezone(told_in),
+            "event-end": (point.event_start + row["event_resolution"]).astimezone(told_in),
+            "belief-time": point.belief_time.astimezone(told_in),
+            "source": point.source_id,
+        }
+    return {"sensor": row["id"], "name": row["name"], "unit": unit, **known}
