@@ -75,7 +75,7 @@ async def daily(
 
     By source, the belief that counts is the most recent of each source, and each has days of its own.
     """
-    row = await con.fetchrow(DAILY, sensor_id, start, end, prior, by_source)
+    row = await con.fetchrow(DAILY_BY_SOURCE if by_source else DAILY, sensor_id, start, end, prior)
     assert row is not None
     return Daily(
         sensor_id=sensor_id,
@@ -122,16 +122,11 @@ summed as (
 """  # noqa: S608 - put together from constants
 
 
-def beliefs_in(spans: str) -> str:
-    """SQL for the beliefs about a sensor's events in spans of time."""
-    return f"""
-        unnest({spans}) span cross join lateral (
-            select * from belief
-            where belief.sensor_id = $1 and belief.event_start >= coalesce(lower(span), '-infinity')
-                and belief.event_start < coalesce(upper(span), 'infinity')
-        ) known
-    """  # noqa: S608 - put together from constants
-
+# Which beliefs are in a span of time that was found out before. `offset 0` keeps it apart, so that the index is used.
+IN_SPAN = """
+known.sensor_id = $1 and known.event_start >= coalesce(lower(span), '-infinity')
+    and known.event_start < coalesce(upper(span), 'infinity')
+"""
 
 STATS = f"""
 with {WHOLE_DAYS},
@@ -140,7 +135,8 @@ parts as (
     union all
     select source_id, min(event_start), max(event_start), max(belief_time), min(event_value), max(event_value),
         sum(event_value), count(*)
-    from {beliefs_in("(select asked.span - whole.days from asked cross join whole)")}
+    from unnest((select asked.span - whole.days from asked cross join whole)) span
+    cross join lateral (select * from belief known where {IN_SPAN} offset 0) rest
     group by source_id
 )
 select source.id, source.name, min(first_event), max(last_event) + sensor.event_resolution, max(last_belief),
@@ -150,36 +146,46 @@ group by source.id, sensor.id
 order by source.id
 """  # noqa: S608 - put together from constants
 
-# A day without corrections is what was summed up; of any other day it has to be found out what counts.
-DAILY = f"""
-with {WHOLE_DAYS},
-plain as materialized (
-    select day from summed where $4::timestamptz is null
-    group by day having bool_and(beliefs = events) and ($5::bool or count(*) = 1)
-),
-rest as materialized (
-    select asked.span - coalesce((
-        select range_agg(tstzrange(day, {next_midnight("day", "asked.timezone")})) from plain
-    ), '{{}}') as spans, asked.timezone from asked
-),
-best as (
-    select distinct on (known.event_start, case when $5 then known.source_id end)
-        date_trunc('day', known.event_start, rest.timezone) as day, known.source_id, known.event_value,
-        known.belief_time
-    from rest, {beliefs_in("rest.spans")} left join source on source.id = known.source_id
-    where known.belief_time <= coalesce($4, 'infinity')
-    order by known.event_start, case when $5 then known.source_id end, {BEST}
-),
-parts as (
-    select day, source_id, events, minimum, maximum, total, last_belief from summed join plain using (day)
-    union all
-    select day, max(source_id), count(*), min(event_value), max(event_value), sum(event_value), max(belief_time)
-    from best group by day, case when $5 then source_id end
-)
-select
-    array_send(array_agg(day)) as day, array_send(array_agg(source_id)) as source_id,
-    array_send(array_agg(events)) as events, array_send(array_agg(minimum)) as minimum,
-    array_send(array_agg(maximum)) as maximum, array_send(array_agg(total)) as total,
-    array_send(array_agg(last_belief)) as last_belief
-from (select * from parts order by day, source_id) ordered
-"""  # noqa: S608 - put together from constants
+
+def _daily(apart: str, plain: str) -> str:
+    """SQL for what counts per day, of each of what is kept apart. Of a plain day, that is what was summed up."""
+    return f"""
+        with {WHOLE_DAYS},
+        plain as materialized (
+            select * from (
+                select *, bool_and(beliefs = events) over day as uncorrected, count(*) over day as sources
+                from summed where $4::timestamptz is null
+                window day as (partition by day)
+            ) days
+            where {plain}
+        ),
+        rest as materialized (
+            select unnest(asked.span - coalesce((
+                select range_agg(tstzrange(day, {next_midnight("day", "asked.timezone")})) from plain
+            ), '{{}}')) as span, asked.timezone from asked
+        ),
+        parts as (
+            select day, source_id, events, minimum, maximum, total, last_belief from plain
+            union all
+            select date_trunc('day', event_start, timezone) as day, max(source_id), count(*), min(event_value),
+                max(event_value), sum(event_value), max(belief_time)
+            from rest cross join lateral (
+                select distinct on (known.event_start{apart})
+                    known.event_start, known.source_id, known.event_value, known.belief_time
+                from belief known left join source on source.id = known.source_id
+                where {IN_SPAN} and known.belief_time <= coalesce($4, 'infinity')
+                order by known.event_start{apart}, {BEST}
+            ) known
+            group by day{apart}
+        )
+        select
+            array_send(array_agg(day)) as day, array_send(array_agg(source_id)) as source_id,
+            array_send(array_agg(events)) as events, array_send(array_agg(minimum)) as minimum,
+            array_send(array_agg(maximum)) as maximum, array_send(array_agg(total)) as total,
+            array_send(array_agg(last_belief)) as last_belief
+        from (select * from parts order by day, source_id) ordered
+    """  # noqa: S608 - put together from constants
+
+
+DAILY = _daily(apart="", plain="uncorrected and sources = 1")
+DAILY_BY_SOURCE = _daily(apart=", known.source_id", plain="uncorrected")
