@@ -20,7 +20,7 @@ async def log_in(house: Any, password: str, email: str = "toy-user@example.com")
 @pytest.fixture
 async def laptop(open_house: Any) -> Any:
     """A house that writes mails to its log."""
-    async with open_house(mail_to_log=True) as house:
+    async with open_house(mail_to_stderr=True) as house:
         yield house
 
 

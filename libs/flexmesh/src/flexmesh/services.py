@@ -35,7 +35,7 @@ from flexmesh.stopping import Stop
 
 async def run(url: str, address: str, listening: socket.socket, steps: Steps, stop: Stop, *, with_toy: bool) -> None:
     """Serves at the address until SIGTERM or Ctrl-C, with the database at the URL."""
-    own = {"public_url": address, "service_token": tokens.new(), "mail_to_log": True}
+    own = {"public_url": address, "service_token": tokens.new(), "mail_to_stderr": True}
     settings = load(GatewaySettings, database_url=url, **own)
     if stop.asked:
         return

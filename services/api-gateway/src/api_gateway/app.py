@@ -147,7 +147,7 @@ def mailer_of(settings: GatewaySettings) -> Mailer:
         settings.mail_user,
         None if password is None else password.get_secret_value(),
         settings.mail_tls,
-        settings.mail_to_log,
+        settings.mail_to_stderr,
     )
 
 

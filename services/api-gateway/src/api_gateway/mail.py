@@ -1,4 +1,4 @@
-"""Mail to users: through SMTP when it is set up; on a laptop to where the log goes, where its operator finds it."""
+"""Mail to users: through SMTP when it is set up; on a laptop to standard error, where its operator finds it."""
 
 import asyncio
 import logging
@@ -19,8 +19,8 @@ class Mailer:
     password: str | None = None
     encrypted: bool = True
     """Whether to ask the server for TLS before saying anything else."""
-    to_log: bool = False
-    """Whether a mail may stand in the log when there is no server."""
+    to_stderr: bool = False
+    """Whether to print mails when there is no server: not into the log, where links and other secrets are masked."""
 
     async def send(self, to: str, subject: str, text: str) -> None:
         """Send one mail. A mail server that is away is logged: the request that led to the mail has succeeded."""
@@ -28,8 +28,7 @@ class Mailer:
         message["From"], message["To"], message["Subject"] = self.sender, to, subject
         message.set_content(text)
         if self.host is None:
-            if self.to_log:
-                # Not as a line of the log, in which everything secret is masked, links too.
+            if self.to_stderr:
                 print(f"No mail server is set, so here is the mail to {to}:\n{text}", file=sys.stderr, flush=True)
             else:
                 log.error("The mail '%s' to %s was not sent: set FLEXMESH_MAIL_HOST", subject, to)

@@ -77,7 +77,7 @@ class GatewaySettings(ServiceSettings):
         "but more slowly; `PT0S`: never compress.",
     )
     mail_host: str | None = Field(None, description="The SMTP server; without one, no mails are sent.")
-    mail_to_log: bool = Field(
+    mail_to_stderr: bool = Field(
         False,
         description="Without an SMTP server, write mails to standard error, with the links to choose a password that "
         "are in them. `flexmesh up` does.",

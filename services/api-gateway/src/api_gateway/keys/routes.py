@@ -70,7 +70,7 @@ async def limit_keys(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.LIMIT))], here: Here, body: KeyLimit
 ) -> Json:
     async with here.store.transaction() as con:
-        await service.limit(con, account, body.limit)
+        await service.set_limit(con, account, body.limit)
     return await shown_of_account(here, account)
 
 

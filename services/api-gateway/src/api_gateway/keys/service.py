@@ -37,22 +37,23 @@ async def create(con: Any, actor: Actor | None, holder: Holder, wanted: KeyPost,
         await check_reach(con, actor, wanted)
     if wanted.expires_at is not None and wanted.expires_at <= datetime.now(UTC):
         raise Invalid({"expires_at": [f"{wanted.expires_at.isoformat()} has passed already."]})
-    limit = await repository.limit_of(con, holder.account_id)
-    if await repository.count(con, holder.account_id) >= (most if limit is None else limit):
+    own_limit = await repository.limit_of(con, holder.account_id)
+    limit = most if own_limit is None else own_limit
+    if await repository.count(con, holder.account_id) >= limit:
         raise Conflict(
-            f"Account {holder.account_id} has as many API keys as it may have ({most if limit is None else limit}). "
+            f"Account {holder.account_id} has as many API keys as it may have ({limit}). "
             "Revoke one that is not needed, or ask an administrator of the platform for more."
         )
     key = PREFIX + new_token()
     asked = wanted.model_dump()
     key_id = await repository.insert(con, holder.user_id, digest(key), hint=key[:HINT_LENGTH], **asked)
     event = f"API key '{wanted.name}' (ID {key_id}) of user {holder.username} created"
-    details = changes_between(None, {name: told(asked[name]) for name in AUDITED})
+    details = changes_between(None, {name: written(asked[name]) for name in AUDITED})
     await note(con, actor, event, account_id=holder.account_id, affected_user_id=holder.user_id, details=details)
     return key, await tokens.get(con, key_id)
 
 
-def told(value: Any) -> Any:
+def written(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
@@ -87,7 +88,7 @@ async def rename(con: Any, key: Found, name: str) -> Any:
     return await tokens.get(con, key["id"])
 
 
-async def limit(con: Any, account: Found, most: int | None) -> None:
+async def set_limit(con: Any, account: Found, most: int | None) -> None:
     """Set how many keys the users of an account may have."""
     before = await repository.limit_of(con, account["id"])
     await repository.set_limit(con, account["id"], most)
