@@ -207,6 +207,18 @@ async def test_what_is_summed_up_is_read_and_what_changed_is_not(either_store: S
         assert (await daily(con, filled)).maximum.max() == 1000.0
 
 
+async def test_a_value_that_a_spread_takes_back_no_longer_counts(either_store: Store, filled: int) -> None:
+    async with either_store.connection() as con:
+        source = await sources.ensure(con, "forecaster", "forecaster")
+        for chances in ([0.1, 0.9], [0.1]):
+            at = np.full(len(chances), moment(FIRST))
+            await write(con, Beliefs(filled, at, moment(FIRST), np.array([5.0, 6.0])[: len(chances)], source,
+                                     np.array(chances)))  # fmt: skip
+            assert [one.count for one in await stats(con, filled)] == [480, len(chances)]
+            await days.refresh(either_store)
+        await check(con, filled, "Europe/Amsterdam")
+
+
 async def test_a_sensor_in_another_time_zone_has_other_days(either_store: Store, filled: int) -> None:
     async with either_store.connection() as con:
         for timezone in ("Asia/Tokyo", "Europe/Amsterdam"):

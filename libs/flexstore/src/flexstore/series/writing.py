@@ -56,6 +56,7 @@ async def write(con: Connection, beliefs: Beliefs) -> Written:
         async with nullcontext() if alone else con.transaction():
             if spread:
                 await take_back(con, rows)
+                await _note_due(con, rows)
             return await _write_parts(con, parts, plain)
 
     # Rows are written in the order of their key, so that writers wait for one another rather than lock up. The retry is
@@ -85,9 +86,15 @@ async def _write_part(con: Connection, rows: Rows, plain: bool) -> Written:
         statement = UPSERT_FEW_LATE if _is_late(rows) else UPSERT_FEW
         return _counted(await con.fetchrow(statement, plain, *_span(rows), *columns))
     written = await _write_many(con, rows, plain)
-    if _is_late(rows) and (written.new or written.changed):
-        await con.execute(NOTE_DUE, *_spans(rows))
+    if written.new or written.changed:
+        await _note_due(con, rows)
     return written
+
+
+async def _note_due(con: Connection, rows: Rows) -> None:
+    """These days may be summed up already, and have to be again."""
+    if _is_late(rows):
+        await con.execute(NOTE_DUE, *_spans(rows))
 
 
 def _is_late(rows: Rows) -> bool:
