@@ -1,7 +1,7 @@
 """Reading the values of a sensor: the window, the unit and the resolution that were asked for."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flexmodel.errors import Invalid
@@ -17,7 +17,9 @@ from api_gateway.data.schemas import DataQuery
 
 GRID_OF_INSTANTS = timedelta(minutes=5)
 """The steps at which an instantaneous sensor is read when no resolution is asked for."""
-TO_SUBTRACT = timedelta(days=400 * 365)
+LONGEST = timedelta(days=400 * 365)
+FIRST, LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
+"""Between these, every moment has a name in every time zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ def understand(sensor: Any, query: DataQuery, most_values: int) -> Asked:
         SeriesQuery(
             sensor_id=sensor["id"],
             start=query.start,
-            end=query.start + steps * step,
+            end=end_of(query.start, steps * step, "duration"),
             resolution=own,
             prior=query.prior,
             horizon=None if query.horizon is None else fixed(query.horizon, "horizon"),
@@ -65,9 +67,22 @@ def length_of(duration: Duration, start: datetime, field: str) -> timedelta:
         length = duration.from_start(start)
     except (OverflowError, ValueError) as error:
         raise Invalid({field: ["This goes beyond the years 1 to 9999."]}) from error
-    if length > TO_SUBTRACT:
+    return positive(bounded(length, field), field)
+
+
+def end_of(start: datetime, length: timedelta, field: str) -> datetime:
+    """The end of a window of this length."""
+    if start < FIRST:
+        raise Invalid({"start": [f"Must not be before {FIRST.isoformat()}."]})
+    if length > LAST - start:
+        raise Invalid({field: [f"The window must not end after {LAST.isoformat()}."]})
+    return start + length
+
+
+def bounded(length: timedelta, field: str) -> timedelta:
+    if abs(length) > LONGEST:
         raise Invalid({field: ["A duration cannot be longer than 400 years."]})
-    return positive(length, field)
+    return length
 
 
 def positive(length: timedelta, field: str) -> timedelta:
@@ -80,7 +95,7 @@ def fixed(duration: Duration, field: str) -> timedelta:
     """A duration that is the same at all times."""
     if duration.years or duration.months:
         raise Invalid({field: ["Use days, hours, minutes or seconds: years and months differ in length."]})
-    return timedelta(days=duration.days) + duration.rest
+    return bounded(timedelta(days=duration.days) + duration.rest, field)
 
 
 def check_unit(sensor: Any, unit: str, step: timedelta) -> None:

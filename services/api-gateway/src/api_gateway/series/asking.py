@@ -10,7 +10,7 @@ from flexmodel.quantities import QuantityError, convert, is_valid_unit
 from flexmodel.time import zone
 from flexstore.series import SeriesQuery as StoreQuery
 
-from api_gateway.data.reading import fixed, length_of, positive
+from api_gateway.data.reading import end_of, fixed, length_of, positive
 from api_gateway.series.schemas import SeriesQuery, Telling
 from api_gateway.sources.repository import known
 
@@ -71,7 +71,7 @@ def understand(rows: Sequence[Any], query: SeriesQuery, *, several: bool, table:
         told = step_of(row, step, table) if query.beliefs is None else None
         check_unit(row, query.unit, told or row["event_resolution"])
         # The last step may end after what was asked for.
-        until = start + -(-(end - start) // told) * told if told else end
+        until = end_of(start, -(-(end - start) // told) * told, "resolution") if told else end
         wanted.append(Wanted(row, query.unit or row["unit"], told, store_query(row, query, start, until)))
     total = sum(one.steps for one in wanted)
     if total > most_values:
@@ -83,12 +83,12 @@ def understand(rows: Sequence[Any], query: SeriesQuery, *, several: bool, table:
 def window_of(query: SeriesQuery) -> tuple[datetime, datetime]:
     if (query.duration is None) == (query.end is None):
         raise Invalid({"duration": ["Give either a duration or an end."]})
-    end = query.end
     if query.duration is not None:
-        end = query.start + length_of(query.duration, query.start, "duration")
-    if end < query.start:  # type: ignore[operator]
+        return query.start, end_of(query.start, length_of(query.duration, query.start, "duration"), "duration")
+    assert query.end is not None
+    if query.end < query.start:
         raise Invalid({"end": ["Must not be before the start."]})
-    return query.start, end  # type: ignore[return-value]
+    return query.start, end_of(query.start, query.end - query.start, "end")
 
 
 def step_of(row: Any, step: timedelta | None, table: bool) -> timedelta | None:
