@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -154,3 +155,20 @@ async def test_impossible_schedule_says_why(client: FlexMeasuresClient) -> None:
             ],
             flex_context={"relax-constraints": False},
         )
+
+
+async def test_a_large_file_is_stored_by_a_worker(client: FlexMeasuresClient, tmp_path: Path) -> None:
+    building, _, _ = await new_site(client)
+    rows = 250_000
+    start = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
+    meter = await client.add_sensor(name="meter", event_resolution="PT1M", unit="kW", generic_asset_id=building["id"])
+    file = tmp_path / "meter.csv"
+    lines = (f"{(start + n * timedelta(minutes=1)).isoformat()},{n % 1000}" for n in range(rows))
+    file.write_text("\n".join(["event_start,event_value", *lines]))
+    accepted, status = await client.post_sensor_data(meter["id"], file_path=str(file))
+    assert status == 202
+    done = await client.wait_for_job(accepted["job"])
+    assert done["result"]["new"] == rows
+    last = start + (rows - 2) * timedelta(minutes=1)
+    found = await client.get_sensor_data(meter["id"], start=last, duration="PT2M", unit="kW", resolution="PT1M")
+    assert found["values"] == [998, 999]

@@ -1,6 +1,6 @@
 """Files about several sensors."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from ingest.files.routes import FEEDABLE_HEADER
@@ -115,3 +115,12 @@ async def test_units_that_do_not_fit_one_of_them(service, upload):
     one, two = await service.add_sensor("kW", 60), await service.add_sensor("EUR/MWh", 60)
     answer = await upload(f"event_start,{one},{two}\n2026-11-24T00:00Z,1,2\n", unit="MW")
     assert answer.json()["fields"] == {"unit": [f"'MW' is not convertible to 'EUR/MWh', the unit of sensor {two}."]}
+
+
+async def test_a_small_file_with_many_values_becomes_a_job(service, upload):
+    sensors = [await service.add_sensor("kW", 60) for _ in range(100)]
+    head = ",".join(map(str, ["event_start", *sensors]))
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    rows = (f"{(start + timedelta(hours=hour)).isoformat()}{',1' * 100}" for hour in range(3_100))
+    assert (await upload("\n".join([head, *rows]))).status_code == 202
+    assert await service.rows(sensors[0]) == []

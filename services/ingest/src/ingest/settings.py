@@ -21,7 +21,7 @@ class IngestSettings(ServiceSettings):
     upload_at_once_mb: float = Field(
         5.0, ge=0, description="Up to how many megabytes an upload is stored while its sender waits; more is a job."
     )
-    upload_max_rows: int = Field(10_000_000, gt=0, description="The most rows in one file.")
+    upload_max_rows: int = Field(10_000_000, gt=0, description="The most rows, and the most values, in one file.")
     upload_max_unpacked_mb: float = Field(
         100.0, gt=0, description="How large an Excel file may be once it is unpacked, in megabytes."
     )

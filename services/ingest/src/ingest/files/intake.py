@@ -13,8 +13,8 @@ from ingest.files.report import Report
 from ingest.files.sensors import Feeder
 from ingest.files.service import File, Progress, Terms, Uploading
 
-ROWS_AT_ONCE = 300_000
-"""More rows than these become a job, however small the file that holds them."""
+VALUES_AT_ONCE = 300_000
+"""More rows or values than these become a job, however small the file that holds them."""
 UPLOADS_AT_ONCE = 4
 """While so many are being stored, others become jobs: each of them keeps a connection to the database."""
 
@@ -62,12 +62,12 @@ class Intake:
 
 
 class _Impatient(Progress):
-    """Gives up when there are more rows than can be stored while someone waits."""
+    """Gives up when there is more than can be stored while someone waits."""
 
     def __init__(self) -> None:
-        self._left = ROWS_AT_ONCE
+        self._left = VALUES_AT_ONCE
 
-    async def read(self, rows: int) -> None:
-        self._left -= rows
+    async def read(self, rows: int, values: int) -> None:
+        self._left -= max(rows, values)
         if self._left < 0:
             raise TakesLong

@@ -40,8 +40,8 @@ from sensor join asset on asset.id = sensor.asset_id where sensor.id = any($1::i
 class Progress:
     """Hears how far an upload is."""
 
-    async def read(self, rows: int) -> None:
-        """So many more rows were read."""
+    async def read(self, rows: int, values: int) -> None:
+        """So many more rows were read, and values in them."""
 
     async def stored(self, rows: int) -> None:
         """So many more events were stored, unless the upload fails."""
@@ -192,10 +192,12 @@ class _Work:
                 zone = self.terms.timezone or self.sensors.zone(names)
                 rows = await asyncio.to_thread(reader.rows, table, zone, report.problems)
                 await staging.add(rows.with_columns(sensor=self._sensor_ids()))
+                if staging.count > self.limits.rows:
+                    raise FileError(f"There are more than {self.limits.rows} values. Split the file.")
                 if report.problems.count > ENOUGH_PROBLEMS and not self.terms.partial:
                     report.stopped = True
                     break
-                await self.progress.read(table.height)
+                await self.progress.read(table.height, rows.height)
         report.rows = staging.count
 
     def _sensor_ids(self) -> pl.Expr:

@@ -79,7 +79,7 @@ class _Told(Progress):
         self._read = self._stored = 0
         self._again_at = 0.0
 
-    async def read(self, rows: int) -> None:
+    async def read(self, rows: int, values: int) -> None:
         self._read += rows
         await self._tell()
 
