@@ -68,6 +68,7 @@ ELSEWHERE: dict[str, str] = {
     "POST /api/v3_0/assets/{id}/schedules/trigger": "Jobs say who asked for them.",
     "POST /api/v3_0/sensors/{id}/schedules/trigger": "As above.",
     "POST /api/v3_0/sensors/{id}/forecasts/trigger": "As above.",
+    "POST /api/v1/data": "As above.",
     "POST /api/v1/data/upload": "As above.",
     "POST /api/v1/optimize": "Changes nothing; jobs as above.",
     "POST /api/v1/webhooks/{id}/test": "The log of deliveries tells.",
