@@ -1,7 +1,8 @@
 # make run    the platform in one process, with a toy battery and its schedule     make run PORT=5050
 # make test   everything the tests need, then all tests                            make test ARGS="-k battery"
+# make test-timescale   the tests of stored values on the server with TimescaleDB that FLEXMESH_TEST_TIMESCALE_URL names
 # make lint   style, types and the rules of dependency
-# make bench  how long formulating, solving and the API take
+# make bench  how long formulating, solving, the store and the API take
 # make clean  remove what was installed and cached here (your data stays)
 
 PORT ?= $(or $(FLEXMESH_PORT),5000)
@@ -11,7 +12,7 @@ BIN = .venv/bin
 # Some machines tell Python not to keep what it has compiled. In our own .venv it may: everything starts twice as fast.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test lint bench install clean
+.PHONY: run test test-timescale lint bench install clean
 
 run:
 	@sh scripts/install --no-dev
@@ -25,6 +26,12 @@ test: install
 	@[ -n "$$FLEXMESH_TEST_AMQP_URL" ] || bash scripts/rabbitmq >/dev/null
 	@$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
 
+test-timescale: install
+	@[ -n "$$FLEXMESH_TEST_TIMESCALE_URL" ] || { echo "Set FLEXMESH_TEST_TIMESCALE_URL: docs/how-to/timescaledb.md"; exit 2; }
+	@FLEXMESH_TEST_DATABASE_URL=$$FLEXMESH_TEST_TIMESCALE_URL $(BIN)/pytest -n 2 --dist loadscope $(ARGS) \
+		libs/flexstore libs/flexmesh/tests/test_backup.py services/ingest services/api-gateway/tests/test_data.py \
+		services/api-gateway/tests/test_charts.py
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -33,6 +40,7 @@ lint: install
 
 bench: install
 	$(BIN)/python bench/solver.py
+	$(BIN)/python bench/store.py
 	$(BIN)/python bench/rest.py $(ARGS)
 
 clean:

@@ -6,10 +6,12 @@ from typing import Any
 import asyncpg
 import flexstore.tables
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flexmodel.errors import Conflict, Unavailable
 from flexstore import migrate, timescale
+from flexstore.contents import Content, contents
 from flexstore.store import Store
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -44,6 +46,35 @@ async def test_it_can_run_twice_and_by_several_at_once(empty_url: str) -> None:
     assert set(await asyncio.gather(*(migrate.upgrade(empty_url) for _ in range(4)))) == {migrate.head()}
     assert await migrate.upgrade(empty_url) == migrate.head()
     assert await migrate.current(empty_url) == migrate.head()
+
+
+async def test_values_survive_every_step_from_the_first_revision(empty_url: str) -> None:
+    revisions = [script.revision for script in migrate._scripts().walk_revisions()][::-1]
+
+    async def at(revision: str) -> None:
+        async with migrate._session(empty_url) as (_, connection):
+            await connection.run_sync(lambda sync: command.upgrade(migrate._config(sync), revision))
+            await connection.commit()
+
+    async def beliefs() -> Content:
+        con = await asyncpg.connect(empty_url)
+        found = await contents(con)
+        await con.close()
+        return found["belief"]
+
+    await at(revisions[0])
+    con = await asyncpg.connect(empty_url)
+    await con.execute(
+        "insert into belief select n % 3, to_timestamp(900 * n), now(), 1, 0.5, n from generate_series(1, 500) n"
+    )
+    await con.close()
+    before = await beliefs()
+    assert before.rows == 500
+    for revision in revisions[1:]:
+        await at(revision)
+        assert await beliefs() == before, revision
+    await migrate.upgrade(empty_url)
+    assert await beliefs() == before
 
 
 async def test_asset_types_and_roles_are_there(store: Store) -> None:

@@ -21,6 +21,8 @@ UPDATED = {"asset": Type.ASSET_UPDATED, "sensor": Type.SENSOR_UPDATED}
 
 
 async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], name: str, value: Any) -> None:
+    if name == retention.ATTRIBUTE and value is not None:
+        retention.read(value)
     for table, ids in subjects.items():
         for id in ids:
             found = await row(con, table, id, table)
