@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError, from_json
 
 from ingest.data.rules import Values
 
+LONGEST_HORIZON = timedelta(days=400 * 365)
 MANY = 20
 """Wrong values that are named one by one."""
 
@@ -49,9 +50,12 @@ def read_duration(value: Any) -> Duration:
 
 def read_horizon(value: Any) -> timedelta:
     try:
-        return parse_fixed_duration(text(value))
+        horizon = parse_fixed_duration(text(value))
     except TimeError as error:
         raise problem([str(error)]) from error
+    if abs(horizon) > LONGEST_HORIZON:
+        raise problem(["Must not be longer than 400 years."])
+    return horizon
 
 
 def read_values(value: Any) -> Values:

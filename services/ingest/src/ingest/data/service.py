@@ -15,6 +15,9 @@ from ingest.data.schemas import Head, Post
 from ingest.data.units import adds_up, check_unit_of_type, in_unit
 from ingest.storing import Storage
 
+FIRST, LAST = datetime(1000, 1, 1, tzinfo=UTC), datetime(9500, 1, 1, tzinfo=UTC)
+"""Between these, no time zone and no horizon leads beyond the years that there are."""
+
 
 class Posting:
     """Takes posts. When it returns, the values are stored."""
@@ -73,6 +76,8 @@ def window(head: Head) -> timedelta:
         raise Invalid({"duration": ["Ends after the year 9999."]}) from error
     if duration < timedelta(0):
         raise Invalid({"duration": ["Must not be negative."]})
+    if head.start < FIRST or duration > LAST - head.start:
+        raise Invalid({"start": [f"The values must lie between {FIRST.isoformat()} and {LAST.isoformat()}."]})
     return duration
 
 
