@@ -175,7 +175,7 @@ def test_a_mistake_gets_one_sentence_and_exit_code_one(
         (("worker", "nothing"), "'nothing' is not one of: schedule"),
         (("show", "beliefs", "--sensor", "1", "--start", "tomorrow", "--duration", "PT1H"), "'tomorrow' is no moment"),
         (("show", "beliefs", "--sensor", "1", "--start", "2026-01-01T00:00", "--duration", "PT1H"), "is no moment"),
-        (("jobs", "run-worker", "--queue", "ingestion"), "'ingestion' names none of the queues"),
+        (("jobs", "run-worker", "--queue", "forecasting"), "'forecasting' names none of the queues"),
         (("jobs", "run-job", "--job", "nonsense"), "'nonsense' is no ID of a job"),
         (("add", "toy-account", "--kind", "boat"), "'boat' is not one of: battery, process"),
         (("add", "schedule", "--start", "2026-01-01T00:00Z", "--duration", "PT1H"), "Give either --sensor or --asset"),

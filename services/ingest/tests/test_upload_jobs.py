@@ -37,9 +37,13 @@ def minutes(rows: int, *more: str) -> str:
 
 
 @pytest.fixture
-def work(service):
+def uploading() -> Uploading:
+    return Uploading(Storage(), UserSources(), limits_of(IngestSettings()))
+
+
+@pytest.fixture
+def work(service, uploading):
     """Do a job, as a worker does."""
-    uploading = Uploading(Storage(), UserSources(), limits_of(IngestSettings()))
 
     async def run(job: str, lease: float = 15.0) -> jobs.Job:
         await running.run(service.store, UUID(job), make_handler(uploading), on_failure=forget, lease=lease)
@@ -149,6 +153,23 @@ async def test_a_worker_that_is_killed_half_way_loses_and_doubles_nothing(servic
     assert (done.status, done.attempts) == ("FINISHED", 2)
     assert len(await service.rows(sensor)) == 150_000
     assert await left() == 0
+
+
+async def test_a_worker_that_is_stopped_half_way_gives_the_job_back(service, work, left, uploading):
+    sensor = await service.add_sensor("kW", 1)
+    job = await accepted(service, sensor, minutes(150_000))
+    working = asyncio.create_task(running.run(service.store, UUID(job), make_handler(uploading), on_failure=forget))
+    async with asyncio.timeout(30), service.store.connection() as con:
+        while not await con.fetchval("select rows_read from upload"):  # noqa: ASYNC110 - from another transaction
+            await asyncio.sleep(0.01)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    async with service.store.connection() as con:
+        assert (await jobs.get(con, UUID(job))).status == "QUEUED"
+    assert await service.rows(sensor) == []
+    assert await left() > 1
+    assert (await work(job)).result["new"] == 150_000
 
 
 async def test_a_worker_takes_little_memory(service, database_url):

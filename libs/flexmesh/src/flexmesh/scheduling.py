@@ -82,6 +82,10 @@ async def enqueue(con: Connection, message: Mapping[str, Any], *, asset: int | N
 
 async def work_off(store: Store, job_id: UUID) -> Made:
     """Does the job here, unless a worker of a running platform is quicker, and tells what came of it."""
+    async with store.connection() as con:
+        job = await jobs.get(con, job_id)
+    if job is not None and job.queue != QUEUE:
+        raise FlexmeshError(f"This is a job of the queue {job.queue}: `flexmesh worker {job.queue}` does it.")
     await running.run(store, job_id, make_handler(load(SchedulerSettings)))
     while True:
         async with store.connection() as con:

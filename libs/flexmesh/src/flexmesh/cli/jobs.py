@@ -6,6 +6,9 @@ import typer
 
 app = typer.Typer(name="jobs")
 
+QUEUES = {"scheduling": "schedule", "ingestion": "ingest"}
+"""By the names that existing commands use."""
+
 JobId = Annotated[str, typer.Option("--job", help="ID of the job.")]
 
 
@@ -41,10 +44,10 @@ def run_worker(
     """Run a worker, as `flexmesh worker` does."""
     from flexmesh.cli.run import worker
 
-    asked = queue.split("|")
-    if not {"scheduling", "schedule"} & set(asked):
-        raise typer.BadParameter(f"'{queue}' names none of the queues there are: scheduling.")
-    worker("schedule")
+    known = [QUEUES.get(name, name) for name in queue.split("|") if name in (*QUEUES, *QUEUES.values())]
+    if not known:
+        raise typer.BadParameter(f"'{queue}' names none of the queues there are: {', '.join(QUEUES)}.")
+    worker(known[0])
 
 
 @app.command("inspect-job")

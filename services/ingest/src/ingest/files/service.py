@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO
@@ -185,19 +184,19 @@ class _Work:
 
     async def _stage(self, file: File, staging: Staging, report: FileReport) -> None:
         """Read the file, a table at a time and beside the event loop, and lay its rows by."""
-        with closing(tables(file.content, self.limits, self._lay_out, report.problems)) as read_ones:
-            async for reader, table in beside(read_ones):
-                names = reader.layout.named_sensors(table)
-                await self.sensors.find(self.con, names)
-                zone = self.terms.timezone or self.sensors.zone(names)
-                rows = await asyncio.to_thread(reader.rows, table, zone, report.problems)
-                await staging.add(rows.with_columns(sensor=self._sensor_ids()))
-                if staging.count > self.limits.rows:
-                    raise FileError(f"There are more than {self.limits.rows} values. Split the file.")
-                if report.problems.count > ENOUGH_PROBLEMS and not self.terms.partial:
-                    report.stopped = True
-                    break
-                await self.progress.read(table.height, rows.height)
+        read_ones = tables(file.content, self.limits, self._lay_out, report.problems)
+        async for reader, table in beside(read_ones):
+            names = reader.layout.named_sensors(table)
+            await self.sensors.find(self.con, names)
+            zone = self.terms.timezone or self.sensors.zone(names)
+            rows = await asyncio.to_thread(reader.rows, table, zone, report.problems)
+            await staging.add(rows.with_columns(sensor=self._sensor_ids()))
+            if staging.count > self.limits.rows:
+                raise FileError(f"There are more than {self.limits.rows} values. Split the file.")
+            if report.problems.count > ENOUGH_PROBLEMS and not self.terms.partial:
+                report.stopped = True
+                break
+            await self.progress.read(table.height, rows.height)
         report.rows = staging.count
 
     def _sensor_ids(self) -> pl.Expr:

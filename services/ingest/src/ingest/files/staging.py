@@ -93,7 +93,7 @@ class Staging:
         """Decide between the two moments that a time in the night of a clock change can mean."""
         if self._ambiguous and self._first is not None:
             order = "row" if self._first <= self._last else "row desc"
-            await self.con.execute(SETTLE_TWICE.format(order=order))
+            await self.con.execute(SETTLE_TWICE.format(order=order), timeout=PATIENCE)
 
     async def _spacings(self) -> dict[int, Spacing]:
         """How far apart the rows of each sensor are: most of them, and the closest two. Not of those with one event."""
