@@ -11,7 +11,7 @@ from flexserve import logs
 from flexstore import eventlog
 from flexstore.eventlog import Event, Interest
 from flexstore.events import CHANNEL
-from flexstore.store import Store
+from flexstore.store import Connection, Store
 from flexstore.watching import Watch
 from prometheus_client import Gauge
 
@@ -24,6 +24,8 @@ POLL_SECONDS, SOON_SECONDS = 5.0, 0.25
 """How often to look for events that went unheard; and how soon again after there were some."""
 TEND_SECONDS = 20.0
 """How often to ask whether clients may still be told."""
+MOST_ASKING = 3
+"""So many streams use the database at a time."""
 ENDING = "The server is stopping. Please connect again."
 
 type Reach = Callable[[Collection[int]], Awaitable[dict[int, frozenset[int] | None]]]
@@ -42,6 +44,7 @@ class Feed:
         self._by_account: dict[int | None, set[Stream]] = defaultdict(set)
         self._followed: dict[int, tuple[Interest, float]] = {}
         """With the moment (monotonic) from which all writers know."""
+        self._turns = asyncio.Semaphore(MOST_ASKING)
         self._closed = False
 
     def __len__(self) -> int:
@@ -64,6 +67,12 @@ class Feed:
         """How many clients there are that belong to an account."""
         return sum(stream.account_id == account for stream in self._streams)
 
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for a stream. When all clients come back at once, they wait here, in nobody's way."""
+        async with self._turns, self.store.connection() as con:
+            yield con
+
     def check_open(self) -> None:
         if self._closed:
             raise Unavailable("events", ENDING)
@@ -71,14 +80,14 @@ class Feed:
     @asynccontextmanager
     async def joined(self, stream: Stream) -> AsyncIterator[None]:
         """Offer the stream what happens, until the block ends."""
-        if not self._streams:
-            async with self.store.connection() as con:
-                newest = await eventlog.newest(con)
-            self.position = self.position if self._streams else newest
         self.check_open()
+        first = not self._streams
         self._add(stream)
         STREAMS.inc()
         try:
+            if first:  # what happened while nobody listened is for those who come back, and they read it themselves
+                async with self.connection() as con:
+                    self.position = await eventlog.newest(con)
             yield
         finally:
             STREAMS.dec()
@@ -87,16 +96,17 @@ class Feed:
     async def follow(self, accounts: Iterable[int]) -> Interest:
         """See to it that stored data of these accounts are told of: since when they are, and from when on."""
         wanted = frozenset(accounts)
-        known = {account: self._followed[account] for account in wanted & self._followed.keys()}
-        if len(known) < len(wanted):
-            known |= await self._asked(wanted - known.keys())
-            self._followed |= known
-        since = max((interest.since for interest, _ in known.values()), default=0)
-        return Interest(since, max((ready - monotonic() for _, ready in known.values()), default=0.0))
+        while not wanted <= self._followed.keys():
+            async with self.connection() as con:
+                unknown = wanted - self._followed.keys()  # others may have asked while we waited for the connection
+                found = await self._asked(con, unknown) if unknown else {}
+            self._followed = self._followed | found
+        known = [self._followed[account] for account in wanted]
+        since = max((interest.since for interest, _ in known), default=0)
+        return Interest(since, max((ready - monotonic() for _, ready in known), default=0.0))
 
-    async def _asked(self, accounts: Collection[int]) -> dict[int, tuple[Interest, float]]:
-        async with self.store.connection() as con:
-            found = await eventlog.follow(con, accounts)
+    async def _asked(self, con: Connection, accounts: Collection[int]) -> dict[int, tuple[Interest, float]]:
+        found = await eventlog.follow(con, accounts)
         return {account: (interest, monotonic() + interest.seconds) for account, interest in found.items()}
 
     async def _look(self) -> bool:
@@ -142,7 +152,10 @@ class Feed:
                     stream.restrict(reach[stream.token_id])
                     self._add(stream)
         followed: frozenset[int] = frozenset().union(*(stream.follows for stream in self._streams))
-        now = await self._asked(followed) if followed else {}
+        now: dict[int, tuple[Interest, float]] = {}
+        if followed:
+            async with self.connection() as con:
+                now = await self._asked(con, followed)
         before, self._followed = self._followed, now
         for account in now.keys() & before.keys():
             since = now[account][0].since

@@ -33,4 +33,4 @@ async def listen(
     ] = None,
 ) -> EventAnswer:
     stream = await service.requested(here, caller, query, last_event_id or query.last_event_id)
-    return EventAnswer(service.told(stream, here.feed, here.store), stream.ended)
+    return EventAnswer(service.told(stream, here.feed), stream.ended)

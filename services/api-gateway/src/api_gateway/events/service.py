@@ -51,17 +51,17 @@ def position_of(last_id: str) -> int:
     return int(last_id)
 
 
-async def told(stream: Stream, feed: Feed, store: Store) -> AsyncGenerator[bytes]:
+async def told(stream: Stream, feed: Feed) -> AsyncGenerator[bytes]:
     """All that the client gets to read."""
     async with feed.joined(stream):
         yield RETRY + HEARTBEAT
         interest = await feed.follow(stream.follows)
         await asyncio.sleep(interest.seconds)
-        async with store.connection() as con:
+        async with feed.connection() as con:
             await eventlog.number(con)  # nobody has, if nobody listened
             kept = await eventlog.kept(con)
         stream.begin(max(interest.since, kept.last), why_not_resumed(stream, interest.since, kept))
-        async for frame in stream.frames(store, lambda: feed.position):
+        async for frame in stream.frames(feed.connection, lambda: feed.position):
             yield frame
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -13,7 +13,7 @@ import orjson
 from flexstore import eventlog
 from flexstore.eventlog import Event, Wanted
 from flexstore.events import EVERYONE, Type
-from flexstore.store import Store
+from flexstore.store import Connection
 
 HEARTBEAT_SECONDS = 15.0
 BOOKMARK_SECONDS = 300.0
@@ -29,6 +29,8 @@ TOO_OLD = "The events since then are no longer kept."
 UNKNOWN = "There never was such an id."
 UNTOLD = "Stored data were not told of for a while."
 """Why a client cannot go on where it was."""
+
+type Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
 @dataclass(slots=True, eq=False)
@@ -94,12 +96,12 @@ class Stream:
         self.ended.set()
         self._woken.set()
 
-    async def frames(self, store: Store, passed_on: Callable[[], int]) -> AsyncGenerator[bytes]:
+    async def frames(self, connect: Connect, passed_on: Callable[[], int]) -> AsyncGenerator[bytes]:
         """Everything to send, as it happens, until the stream ends. `passed_on`: up to where all events came by."""
         told = monotonic()
         while not self.ended.is_set():
             self._woken.clear()
-            async for frame in self._next(store):
+            async for frame in self._next(connect):
                 told = monotonic()
                 yield frame
             with suppress(TimeoutError):
@@ -112,7 +114,7 @@ class Stream:
             else:
                 yield HEARTBEAT
 
-    async def _next(self, store: Store) -> AsyncGenerator[bytes]:
+    async def _next(self, connect: Connect) -> AsyncGenerator[bytes]:
         """What there is to tell now."""
         while (self._news or self._behind or self._waiting) and not self.ended.is_set():
             if self._news is not None:
@@ -120,7 +122,7 @@ class Stream:
                 yield self._says(*news)
             elif self._behind:
                 self._behind = False  # what happens from now on waits, unless that gets too much meanwhile
-                async for event in self._missed(store):
+                async for event in self._missed(connect):
                     yield frame_of(event)
             else:
                 event = self._waiting.popleft()
@@ -128,11 +130,11 @@ class Stream:
                     self._at = event.position
                     yield frame_of(event)
 
-    async def _missed(self, store: Store) -> AsyncGenerator[Event]:
+    async def _missed(self, connect: Connect) -> AsyncGenerator[Event]:
         """What is in the table, until there is nothing more."""
         more = True
         while more and not self.ended.is_set():
-            async with store.connection() as con:
+            async with connect() as con:
                 page = await eventlog.read(con, self._at, self.wanted, MOST_WAITING)
             for event in page:
                 self._at = event.position
