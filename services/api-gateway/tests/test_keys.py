@@ -109,6 +109,19 @@ async def test_a_key_creates_no_key_that_can_more(house: Any, toy: Any) -> None:
     await made(limited, scopes=["admin"], only_account=toy.account_id)
 
 
+async def test_a_key_can_be_good_for_so_many_requests(house: Any, toy: Any) -> None:
+    limited = house.guest((await made(toy.client, scopes=["admin", "read"], requests_per_minute=3))["key"])
+    other = house.guest((await made(toy.client, requests_per_minute=3))["key"])
+    assert "requests_per_minute to 3" in (await made(limited, 403))["detail"]
+    answers = [await limited.get(path) for path in ("/api/v3_0/assets", "/api/v1/keys", "/api/v3_0/sensors")]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert 1 <= int(answers[2].headers["Retry-After"]) <= 60
+    assert answers[2].headers["X-RateLimit-Limit"] == "3"
+    assert (await other.get("/api/v3_0/assets")).status_code == 200
+    await toy.get("/assets")
+    assert "requests_per_minute" in (await made(toy.client, 422, requests_per_minute=0))["fields"]
+
+
 async def test_a_consultants_key_can_be_for_one_client(house: Any, toy: Any) -> None:
     clients = [await house.account(name, toy.account_id) for name in ("first", "second")]
     consultant = await house.person("advisor", toy.account_id, "consultant")

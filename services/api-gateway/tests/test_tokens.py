@@ -29,8 +29,8 @@ async def test_everything_one_is_known_by_is_listed_without_its_secret(house: An
         ("login", None, False),
     ]
     assert {tuple(one) for one in listed} == {
-        ("id", "kind", "name", "hint", "scopes", "only_account", "user", "created_at", "last_used_at", "expires_at",
-         "current"),
+        ("id", "kind", "name", "hint", "scopes", "only_account", "requests_per_minute", "user",
+         "created_at", "last_used_at", "expires_at", "current"),
     }  # fmt: skip
     assert [one["scopes"] for one in listed] == [[], ["read", "write"], [], []]
     only = (await client.get(TOKENS, params={"kind": "session"})).json()["tokens"]

@@ -130,6 +130,8 @@ class Token(SQLModel, table=True):
     )
     account_id: int | None = Field(default=None, sa_column=reference("account.id", nullable=True))
     """The one account that it is good for; empty: all that its user may see."""
+    requests_per_minute: int | None = None
+    """The most that may be made with it; empty: any number."""
     idle: timedelta | None = Field(default=None, sa_column=Column(Interval, nullable=True))
     """It expires when it was not used for so long; empty: only at `expires_at`."""
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
 from time import time
+from typing import Any
 
 from flexstore.store import Store
 
@@ -74,20 +75,25 @@ class Limiter:
 
     async def count(self, key: str, limit: Limit) -> Verdict:
         """Count one request."""
-        start = self._window(limit)
-        hits = 0
-        if limit.hits:
-            async with self.store.connection() as con:
-                hits = await con.fetchval(COUNT, key, start)
-        return Verdict(limit, hits, start + limit.window.total_seconds())
+        if not limit.hits:
+            return Verdict(limit, 0, _window(limit) + limit.window.total_seconds())
+        async with self.store.connection() as con:
+            return await count(con, key, limit)
 
     async def forget(self, key: str, limit: Limit) -> None:
         """Take back one that was counted."""
         if limit.hits:
             async with self.store.connection() as con:
-                await con.execute(FORGET_ONE, key, self._window(limit))
+                await con.execute(FORGET_ONE, key, _window(limit))
 
-    @staticmethod
-    def _window(limit: Limit) -> float:
-        length = limit.window.total_seconds()
-        return time() // length * length
+
+async def count(con: Any, key: str, limit: Limit) -> Verdict:
+    """Count one request on a connection that is at hand."""
+    start = _window(limit)
+    return Verdict(limit, await con.fetchval(COUNT, key, start), start + limit.window.total_seconds())
+
+
+def _window(limit: Limit) -> float:
+    """When the present window began."""
+    length = limit.window.total_seconds()
+    return time() // length * length

@@ -99,12 +99,18 @@ def api_key(
     name: Annotated[str, typer.Option(help="What it is for.")],
     scopes: Annotated[str, typer.Option(help="read, write, schedule and admin, with commas between them.")],
     only_account: Annotated[int | None, typer.Option(help="ID of the one account whose things it is good for.")] = None,
+    requests_per_minute: Annotated[int | None, typer.Option(help="The most it is good for. Left out: any.")] = None,
     expires: Annotated[Any, arguments.time_option(help="Left out: when it is deleted.")] = None,
 ) -> None:
     """Add an API key, for a gateway or a dashboard. It is printed this once."""
     from flexmesh import database, keys
 
-    wanted = {"name": name, "scopes": arguments.words(scopes), "expires_at": expires and expires.isoformat()}
+    wanted = {
+        "name": name,
+        "scopes": arguments.words(scopes),
+        "requests_per_minute": requests_per_minute,
+        "expires_at": expires and expires.isoformat(),
+    }
     key, listed = database.in_transaction(lambda con: keys.add(con, user=user, only_account=only_account, **wanted))
     done(f"API key '{name}' (ID {listed['id']}) was added. Keep it: it is not shown again.")
     typer.echo(key)

@@ -12,6 +12,7 @@ from api_gateway.auth.credentials import digest_of
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import SCOPES, Action, Owner, Scope, Thing, in_scope, may
 from api_gateway.gateway import Gateway, Here
+from api_gateway.rates import count, per_minute
 
 
 class Requirement:
@@ -133,9 +134,11 @@ async def authenticate(con: Any, request: Request, here: Gateway) -> Identity:
 
 
 async def identity_of(con: Any, row: Any) -> Identity:
-    """The caller, if there is one; that they were seen is noted now and then."""
+    """The caller, if there is one whose key is not used too often. That they were seen is noted now and then."""
     if row is None:
         raise unauthorized()
+    if row["requests_per_minute"] is not None:
+        (await count(con, f"key:{row['token_id']}", per_minute(row["requests_per_minute"]))).enforce()
     if row["seen_long_ago"]:
         await repository.mark_seen(con, row["caller_id"], row["token_id"])
     return Identity(
@@ -148,6 +151,7 @@ async def identity_of(con: Any, row: Any) -> Identity:
         scopes=frozenset(row["scopes"]),
         kind=row["token_kind"],
         only_account=row["only_account"],
+        requests_per_minute=row["requests_per_minute"],
     )
 
 

@@ -46,6 +46,8 @@ class Identity:
     kind: str = Kind.LOGIN
     only_account: int | None = None
     """The one account that the API key is good for; empty: all that the user may see."""
+    requests_per_minute: int | None = None
+    """The most that the API key is good for; empty: any number."""
 
     def has(self, role: Role) -> bool:
         return role.value in self.roles

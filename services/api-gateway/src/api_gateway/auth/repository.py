@@ -14,6 +14,7 @@ and (t.idle is null or coalesce(t.last_used_at, t.created_at) > now() - t.idle)
 IDENTIFY = f"""
 select u.id as caller_id, u.account_id as caller_account, u.username as caller_name, u.email as caller_email,
        t.id as token_id, t.kind as token_kind, t.scopes, t.account_id as only_account,
+       t.requests_per_minute,
        coalesce((select array_agg(r.name) from user_role ur join role r on r.id = ur.role_id where ur.user_id = u.id),
                 '{{}}') as roles,
        coalesce(u.last_seen_at < now() - $2::interval or t.last_used_at < now() - $2::interval, true) as seen_long_ago

@@ -19,12 +19,14 @@ async def insert(
     hint: str,
     scopes: Sequence[str],
     only_account: int | None,
+    requests_per_minute: int | None,
     expires_at: datetime | None,
 ) -> int:
     key: int = await con.fetchval(
-        """insert into token (user_id, kind, token_hash, name, hint, scopes, account_id, expires_at)
-           values ($1, 'key', $2, $3, $4, $5, $6, $7) returning id""",
-        user_id, token_hash, name, hint, list(scopes), only_account, expires_at,
+        """insert into token
+               (user_id, kind, token_hash, name, hint, scopes, account_id, requests_per_minute, expires_at)
+           values ($1, 'key', $2, $3, $4, $5, $6, $7, $8) returning id""",
+        user_id, token_hash, name, hint, list(scopes), only_account, requests_per_minute, expires_at,
     )  # fmt: skip
     return key
 

@@ -36,6 +36,9 @@ class KeyPost(Input):
     scopes: Scopes
     expires_at: Moment | None = Field(None, description="When it ends; left out: when it is revoked.")
     only_account: Id | None = Field(None, description="The one account whose things it is good for.")
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="The most requests that may be made with it; left out: any number."
+    )
 
 
 class KeyPatch(Input):

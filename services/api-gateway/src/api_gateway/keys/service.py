@@ -19,7 +19,7 @@ from api_gateway.tokens import repository as tokens
 PREFIX = "fmk_"
 """By it people, and programs that look for leaked secrets, know an API key when they see one."""
 HINT_LENGTH = 8
-AUDITED = ("name", "scopes", "only_account", "expires_at")
+AUDITED = ("name", "scopes", "only_account", "requests_per_minute", "expires_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,9 @@ async def check_reach(con: Any, actor: Identity, wanted: KeyPost) -> None:
         raise Forbidden(f"A key cannot create a key with the scope '{beyond[0]}', which it does not have itself.")
     if only != actor.only_account and actor.only_account is not None:
         raise Forbidden(f"A key that is limited to account {actor.only_account} can only create such keys.")
+    most, asked = actor.requests_per_minute, wanted.requests_per_minute
+    if most is not None and (asked is None or asked > most):
+        raise Forbidden(f"A key cannot create a key that is good for more: set requests_per_minute to {most} or less.")
     ends = await repository.expiry(con, actor.token_id)
     if ends is not None and (wanted.expires_at is None or wanted.expires_at > ends):
         raise Forbidden(f"A key cannot create a key that outlives it: set expires_at to {ends.isoformat()} or before.")

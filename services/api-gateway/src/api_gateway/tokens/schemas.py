@@ -28,6 +28,7 @@ EXAMPLE: dict[str, Any] = {
     "hint": "fmk_3Xb9",
     "scopes": ["read"],
     "only_account": None,
+    "requests_per_minute": None,
     "user": 1,
     "created_at": "2026-11-21T10:00:00+00:00",
     "last_used_at": "2026-11-21T12:00:00+00:00",
@@ -47,6 +48,7 @@ class Token(Shape):
     hint: str | None = Field(description="How a key begins.")
     scopes: list[str] = Field(description="What a key is good for; empty: for everything.")
     only_account: int | None = Field(description="The one account whose things a key is good for.")
+    requests_per_minute: int | None = Field(description="The most requests that a key is good for.")
     user: int
     created_at: datetime
     last_used_at: datetime | None
@@ -75,6 +77,7 @@ def shown(row: Any, caller: Identity) -> dict[str, Any]:
         "hint": row["hint"],
         "scopes": row["scopes"],
         "only_account": row["account_id"],
+        "requests_per_minute": row["requests_per_minute"],
         "user": row["user_id"],
         "created_at": instant(row["created_at"]),
         "last_used_at": instant(row["last_used_at"]),
