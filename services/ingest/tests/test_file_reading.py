@@ -89,6 +89,7 @@ def test_named_columns_may_come_in_any_order_with_others_between():
         "wall": datetime(2026, 11, 24),  # noqa: DTZ001 - as written
         "start": utc(2026, 11, 24),
         "belief": utc(2026, 11, 25),
+        "probability": 0.5,
         "value": 7.0,
     }
 

@@ -125,6 +125,45 @@ async def test_belief_times_and_sources_of_the_file(service):
     assert {account for _, _, account in names.values()} == {service.account}
 
 
+SPREAD = "event_start,belief_time,source,cumulative_probability,event_value"
+OF_SPREADS = [
+    f"{(MIDNIGHT + event * HOUR).isoformat()},2026-11-22T12:00Z,oracle,{chance},{10 * event + 10 * chance:g}"
+    for event in (0, 1)
+    for chance in (0.9, 0.1, 0.5)
+]
+
+
+async def test_spreads_of_values_are_stored_whole(service):
+    sensor = await service.add_sensor("kW", 30)
+    assert taken(await service.upload(sensor, ("up.csv", csv(*OF_SPREADS, head=SPREAD)))) == (6, 12, 0, 0)
+    rows = await service.rows(sensor)
+    assert len({row["source_id"] for row in rows}) == 1
+    assert [row["event_value"] for row in rows[:3]] == [1, 5, 9]
+    assert await service.values(sensor) == {MIDNIGHT + i * HOUR / 2: [5.0, 5.0, 15.0, 15.0][i] for i in range(4)}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ((",0.9,9", ",90%,9"), ["row 2: '90%' is not a cumulative probability, from 0 to 1."]),
+        ((",0.9,9", ",1.2,9"), ["row 2: '1.2' is not a cumulative probability, from 0 to 1."]),
+        ((",0.9,9", ",0.9,4"), ["row 2: less than in row 4, though the probability is higher."]),
+        ((",0.9,9", ",0.1,9"), ["row 3: another value for the same time as in row 2."]),
+    ],
+)
+async def test_wrong_spreads_are_named(service, change, said):
+    sensor = await service.add_sensor("kW", 60)
+    answer = await service.upload(sensor, ("up.csv", csv(*OF_SPREADS, head=SPREAD).replace(*change, 1)))
+    assert reasons(answer) == said
+    assert await service.rows(sensor) == []
+
+
+async def test_spreads_are_not_averaged(service):
+    sensor = await service.add_sensor("kW", 120)
+    answer = await service.upload(sensor, ("up.csv", csv(*OF_SPREADS, head=SPREAD)))
+    assert "spreads cannot be averaged" in str(reasons(answer))
+
+
 async def test_several_files_are_stored_together_or_not_at_all(service):
     sensor = await service.add_sensor("kW", 15)
     good, bad = ("good.csv", every(QUARTER, [1, 2])), ("bad.csv", csv("2026-11-25T00:00Z,x"))

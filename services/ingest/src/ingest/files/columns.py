@@ -11,12 +11,15 @@ NAMES = {
     "start": ("event_start", "start", "time", "timestamp", "datetime", "date_time", "date", "from", "start_time"),
     "belief": ("belief_time", "believed_at", "recorded_at", "prior"),
     "source": ("source",),
+    "probability": ("cumulative_probability",),
 }
 """What columns may be called, in order of preference."""
 VALUE_NAMES = ("event_value", "value", "values")
 SENSOR_NAMES = ("sensor", "sensor_id", "sensor_name")
-TEXTS = ("start", "belief", "source", "sensor", "value")
+TEXTS = ("start", "belief", "source", "probability", "sensor", "value")
 
+CERTAIN = 0.5
+"""The cumulative probability of a value that is not one of several."""
 EXAMPLE = "2026-03-29T00:15:00+01:00"
 
 
@@ -117,7 +120,7 @@ class Reader:
     """The first row with a number that has a decimal point."""
 
     def rows(self, table: pl.DataFrame, zone: str | None, problems: Problems) -> pl.DataFrame:
-        """The rows that hold a value: `row`, `sensor`, `wall`, `start`, `second`, `belief`, `source` and `value`.
+        """The rows that hold a value: what `staging.COLUMNS` names.
 
         Times without a distance to UTC are read in `zone`; without one they are refused. `wall` is the start as
         written; `second` the other moment it could mean, in the hour that the clock shows twice.
@@ -130,12 +133,17 @@ class Reader:
         self._refuse_times(text, zone, problems)
         text = self._row_per_value(text)
         self._settle_decimals(text)
-        text = text.with_columns(number=cells.numbers("value", decimal_comma=self.comma))
+        text = text.with_columns(
+            number=cells.numbers("value", decimal_comma=self.comma),
+            chance=cells.numbers("probability", decimal_comma=self.comma),
+        )
+        text = text.with_columns(likely=pl.col("probability").is_null() | pl.col("chance").is_between(0, 1))
         self._refuse_values(text, problems)
         sure = pl.col("belief").is_null() | (pl.col("utc_belief").is_not_null() & ~pl.col("unsure"))
-        return text.filter(pl.col("utc_start").is_not_null(), pl.col("number").is_not_null(), sure).select(
+        likely = pl.col("likely").fill_null(False)
+        return text.filter(pl.col("utc_start").is_not_null(), pl.col("number").is_not_null(), sure, likely).select(
             "row", "sensor", "wall", "second", "source",
-            start="utc_start", belief="utc_belief", value="number",
+            start="utc_start", belief="utc_belief", value="number", probability=pl.col("chance").fill_null(CERTAIN),
         )  # fmt: skip
 
     def _row_per_value(self, text: pl.DataFrame) -> pl.DataFrame:
@@ -189,6 +197,10 @@ class Reader:
         problems.add(
             text.filter(pl.col("value").is_not_null() & pl.col("number").is_null()).select("row", "value", *beside),
             lambda cell, *sensor: f"{''.join(f'{name}: ' for name in sensor)}'{cell}' is not a number{point}.",
+        )
+        problems.add(
+            text.filter(~pl.col("likely").fill_null(False)).select("row", "probability"),
+            lambda cell: f"'{cell}' is not a cumulative probability, from 0 to 1.",
         )
         for column, what in (("start", "time"), *([("sensor", "sensor")] if "sensor" in self.layout.roles else [])):
             without = text.filter(pl.col("value").is_not_null() & pl.col(column).is_null()).select("row")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from math import gcd
 
 import polars as pl
@@ -10,14 +11,17 @@ import polars as pl
 from ingest.data.repository import Sensor
 from ingest.data.rules import DAY, MICROSECOND
 from ingest.data.units import adds_up, in_unit
+from ingest.files.columns import CERTAIN
 from ingest.files.problems import FileError, Problems
 
 AT_A_TIME = 200_000
 """Events that are made at a time."""
 MOST_IN_ONE_EVENT = 1_000_000
 
-BELIEF = ["start", "belief", "source"]
+SAID = ["start", "belief", "source"]
 """What makes a belief: the event, and when and by whom it was believed."""
+BELIEF = [*SAID, "probability"]
+"""What makes a value of it: beliefs may be spreads of values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,14 @@ class Events:
         """Each belief once; another value for the same belief is refused."""
         if (rows["start"].diff().drop_nulls() > timedelta(0)).all():
             return rows
-        again = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in BELIEF)
+        said, again = (
+            pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in names)
+            & (pl.int_range(pl.len()) > 0)
+            for names in (SAID, BELIEF)
+        )
         rows = rows.with_columns(
-            again=again & (pl.int_range(pl.len()) > 0),
+            again=again,
+            falling=said & ~again & (pl.col("value") < pl.col("value").shift()),
             other=pl.col("value") != pl.col("value").shift(),
             before=pl.col("row").shift(),
         )
@@ -91,7 +100,11 @@ class Events:
             rows.filter("again", "other").select("row", "before"),
             lambda before: f"another value for the same time as in row {before}.",
         )
-        return rows.filter(~pl.col("again")).drop("again", "other", "before")
+        self.problems.add(
+            rows.filter("falling").select("row", "before"),
+            lambda before: f"less than in row {before}, though the probability is higher.",
+        )
+        return rows.filter(~pl.col("again")).drop("again", "falling", "other", "before")
 
     def _on_the_clock(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows on the sensor's clock, which ticks from midnight in its time zone or as they are written."""
@@ -114,7 +127,7 @@ class Events:
 
     def _fitted(self, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
         if self.length and self.spacing > self.length:
-            for part in rows.iter_slices(max(1, AT_A_TIME // (self.spacing // self.length))):
+            for part in by_events(rows, max(1, AT_A_TIME // (self.spacing // self.length))):
                 yield self._repeated(part)
         elif self.spacing < self.length:
             yield self._merged(rows)
@@ -132,6 +145,12 @@ class Events:
 
     def _merged(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows within each event as one: their mean, or their sum where they are amounts."""
+        spread = pl.col("probability") != CERTAIN
+        self.problems.add_together(
+            rows.filter(spread)["row"],
+            f"spreads cannot be averaged: sensor {self.sensor.id} has events of {self.length}.",
+        )
+        rows = rows.filter(~spread)
         slots = rows.with_columns(start="slot").group_by(*BELIEF, maintain_order=True)
         if not adds_up(self.sensor.unit):
             return slots.agg(pl.col("value").mean())
@@ -147,6 +166,14 @@ class Events:
         """The start of the event that a row belongs to."""
         local = pl.col("start").dt.convert_time_zone(self.sensor.timezone)
         return local.dt.truncate(as_text(self.length)).dt.convert_time_zone("UTC")
+
+
+def by_events(rows: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
+    """Parts of the rows, which are in order, of about this size. Rows of one event stay together."""
+    begins = rows.select((pl.col("start") != pl.col("start").shift()).fill_null(True).arg_true())["start"]
+    cuts = begins.filter((begins // size).diff().fill_null(1) > 0).to_list()
+    for cut, following in pairwise([*cuts, rows.height]):
+        yield rows[cut:following]
 
 
 def as_text(span: timedelta) -> str:

@@ -231,4 +231,5 @@ class _Work:
             belief_time=np.where(np.isnat(said), otherwise, said),
             values=events["value"].to_numpy(),
             source=ids.to_numpy(),
+            probability=events["probability"].to_numpy(),
         )

@@ -14,7 +14,7 @@ from ingest.data.repository import Sensor
 from ingest.files.events import Events, Spacing
 from ingest.files.problems import Problems
 
-COLUMNS = ("row", "sensor", "wall", "start", "second", "belief", "source", "value")
+COLUMNS = ("row", "sensor", "wall", "start", "second", "belief", "source", "probability", "value")
 MOMENTS = ("wall", "start", "second", "belief")
 AT_A_TIME = 50_000
 PATIENCE = 600.0
@@ -22,7 +22,8 @@ PATIENCE = 600.0
 
 CREATE = """
 create temp table staged (
-    row bigint, sensor int, wall bigint, start bigint, second bigint, belief bigint, source text, value float8
+    row bigint, sensor int, wall bigint, start bigint, second bigint, belief bigint, source text,
+    probability float8, value float8
 ) on commit drop
 """
 # Of two rows for one time that the clock shows twice, the later one in the file means the second; the earlier one
@@ -30,7 +31,7 @@ create temp table staged (
 SETTLE_TWICE = """
 update staged set start = second
 from (
-    select ctid, row_number() over (partition by sensor, start, belief, source order by {order}) as place
+    select ctid, row_number() over (partition by sensor, start, belief, source, probability order by {order}) as place
     from staged where second is not null
 ) twin
 where staged.ctid = twin.ctid and twin.place > 1
@@ -48,12 +49,12 @@ from (
 group by sensor
 """
 IN_ORDER = """
-declare in_order no scroll cursor for select row, sensor, wall, start, belief, source, value from staged
-order by sensor, start, belief nulls first, source nulls first, row
+declare in_order no scroll cursor for select row, sensor, wall, start, belief, source, probability, value
+from staged order by sensor, start, belief nulls first, source nulls first, probability, row
 """
 SCHEMA = {
     "row": pl.Int64, "sensor": pl.Int32, "wall": pl.Int64, "start": pl.Int64, "belief": pl.Int64,
-    "source": pl.String, "value": pl.Float64,
+    "source": pl.String, "probability": pl.Float64, "value": pl.Float64,
 }  # fmt: skip
 UTC = pl.Datetime("us", "UTC")
 
