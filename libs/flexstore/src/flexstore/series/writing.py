@@ -234,8 +234,8 @@ select count(*) filter (where verdict = 'new'), count(*) filter (where verdict =
 from compared
 """
 UPSERT_MANY = UPSERT.format(columns=", ".join(COLUMNS), key=", ".join(KEY), incoming="incoming", due="")
-# Arrays that come from a subquery look the same to the planner whatever they hold. So it keeps one plan for all, instead
-# of making a new one each time, which would take longer than all else together.
+# Arrays that come from a subquery look the same to the planner whatever they hold. So it keeps one plan for all, and
+# does not make a new one each time, which would take longer than all else together.
 FEW_ROWS = f"""
 unnest(
     (select $4::int[]), (select $5::timestamptz[]), (select $6::timestamptz[]), (select $7::int[]), (select $8::real[]),
