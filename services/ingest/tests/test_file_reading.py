@@ -188,6 +188,27 @@ def test_files_that_cannot_be_read_say_why(content, said):
         rows_of(content)
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('"2026-11-24T00:00Z",1,"x,y"', "row 4: 3 fields, where the first row has 2"),
+        ('"2026-11-24T00:00Z" ,1', "row 4: quotation marks are not as they should be"),
+        ('2026-11-24T00:00Z,"1', "row 4: a quotation mark is opened and not closed"),
+    ],
+)
+def test_misquoted_rows_are_named(row, said):
+    with pytest.raises(FileError, match=said):
+        rows_of(f'start,value\n"2026-11-23T00:00Z","1"\n\n{row}\n2026-11-25T00:00Z,1\n')
+
+
+def test_lines_are_counted_whatever_ends_them_and_also_within_quotes():
+    rows = rows_of(
+        'start,remark,value\r\n2026-11-24T00:00Z,"a\r\nb\n",1\r2026-11-24T01:00Z,,2\n2026-11-24T02:00Z,c,x\r\n'
+    )
+    assert rows.frame["row"].to_list() == [2, 5]
+    assert rows.problems == ["row 6: 'x' is not a number, such as 12.5."]
+
+
 def test_rows_with_too_many_fields_are_named():
     rows = rows_of("start,value\n2026-11-24T00:00Z,1,2\n2026-11-24T01:00Z,2\n\n2026-11-24T02:00Z,3,,\n")
     assert rows.problems == [
@@ -264,6 +285,22 @@ def test_excel_dates_text_and_formulas():
     assert starts(rows) == [utc(2026, 11, 23, 23, minute) for minute in (0, 15, 30)]
     assert rows.frame["value"].to_list() == [1.5, 0.1, 3.0]
     assert rows.frame["row"].to_list() == [2, 3, 4]
+
+
+def test_formulas_without_a_saved_value_and_errors_are_named():
+    cells = (
+        f'<row r="2">{cell("A2", "start")}{cell("B2", "value")}</row>'
+        '<row r="4"><c r="A4" s="1"><v>46350</v></c><c r="B4"><f>1+1</f><v>2</v></c></row>'
+        '<row r="5"><c r="A5" s="1"><v>46351</v></c><c r="B5"><f t="shared" si="0"/></c></row>'
+        '<row r="6"><c r="A6" s="1"><v>46352</v></c><c r="B6" t="e"><f>1/0</f><v>#DIV/0!</v></c></row>'
+    )
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    rows = rows_of(workbook([], sheet=f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>'))
+    assert rows.frame["row"].to_list() == [4]
+    assert rows.problems == [
+        "row 5: 'a formula whose value was not saved' is not a number, such as 12.5.",
+        "row 6: '#DIV/0!' is not a number, such as 12.5.",
+    ]
 
 
 def test_a_workbook_that_unpacks_to_too_much_is_refused():

@@ -1,11 +1,12 @@
 """The text of a CSV file as tables of cells, a block at a time, each row with the number of its line."""
 
 import codecs
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from io import IncrementalNewlineDecoder
+from io import IncrementalNewlineDecoder, StringIO
 from typing import BinaryIO
 
 import numpy as np
@@ -143,9 +144,9 @@ def cells(body: bytes, line: int, shape: Shape, problems: Problems) -> pl.DataFr
     read = partial(pl.read_csv, separator=shape.separator, infer_schema=False)
     try:
         table = read(names + body)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if quoted:
-            raise FileError(misquoted(body, line)) from error
+            raise FileError(misread(body, line, shape)) from error
         table = read(names + without_long_rows(body, line, shape, problems))
     inside = pl.sum_horizontal(pl.all().str.count_matches("\n").fill_null(0)) if quoted else pl.lit(0, pl.UInt32)
     row = line + pl.int_range(pl.len()) + inside.cum_sum().shift(1, fill_value=0)
@@ -172,9 +173,13 @@ def without_long_rows(body: bytes, line: int, shape: Shape, problems: Problems) 
     return b"\n".join(rows)
 
 
-def misquoted(body: bytes, line: int) -> str:
-    """The first line that Polars cannot have understood."""
-    for number, row in enumerate(body.split(b"\n"), start=line):
-        if row.count(b'"') % 2:
-            return f"row {number}: a quotation mark is opened and not closed, or stands inside a cell."
-    return f"rows {line} and on: quotation marks or fields are not as they should be in a CSV file."
+def misread(body: bytes, line: int, shape: Shape) -> str:
+    """The first row that Polars cannot have understood."""
+    rows = csv.reader(StringIO(body.decode(), newline=""), delimiter=shape.separator, strict=True)
+    try:
+        for fields in rows:
+            if len(fields) > shape.columns:
+                return f"row {line + rows.line_num - 1}: {len(fields)} fields, where the first row has {shape.columns}."
+    except csv.Error as error:
+        return f"row {line + rows.line_num - 1}: quotation marks are not as they should be ({error})."
+    return f"row {line} or one soon after it: a quotation mark stands inside a cell."
