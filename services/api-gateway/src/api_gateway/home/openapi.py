@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from api_gateway.auth.access import Public, Requirement
+from api_gateway.auth.several import OnSensors
 from api_gateway.home import described
 from api_gateway.webhooks import described as webhooks
 
@@ -35,7 +36,7 @@ def completed(document: dict[str, Any], routes: dict[tuple[str, str], Any]) -> d
         hoist(operation, schemas)
         add_permission(operation, route)
         add_idempotency(method, operation)
-        add_errors(path, method, operation)
+        add_errors(path, operation, possible_errors(path, method, operation, route))
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas |= {"Error": described.ERROR, "Problem": described.PROBLEM}
@@ -96,14 +97,14 @@ def add_idempotency(method: str, operation: dict[str, Any]) -> None:
         operation.setdefault("parameters", []).append(described.IDEMPOTENCY_KEY)
 
 
-def add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
-    """Every error that the operation can answer, each where it can happen."""
+def add_errors(path: str, operation: dict[str, Any], possible: set[str]) -> None:
+    """Describe every error that the operation can answer."""
     kind, schema = ("problem+json", "Problem") if path.startswith("/api/v1/") else ("json", "Error")
     content = {f"application/{kind}": {"schema": {"$ref": SCHEMAS + schema}}}
     responses = operation["responses"]
     if "content" in responses.get("422", {}) and "ValidationError" in str(responses["422"]):
         del responses["422"]
-    for status in sorted(possible_errors(path, method, operation) | responses.keys()):
+    for status in possible | responses.keys():
         known = responses.setdefault(status, {})
         if status in described.ERRORS:
             known["description"] = known.get("description") or described.ERRORS[status]
@@ -117,12 +118,14 @@ def add_errors(path: str, method: str, operation: dict[str, Any]) -> None:
     operation["responses"] = dict(sorted(responses.items()))
 
 
-def possible_errors(path: str, method: str, operation: dict[str, Any]) -> set[str]:
+def possible_errors(path: str, method: str, operation: dict[str, Any], route: Any) -> set[str]:
+    """The errors that can happen here, besides those that the route itself names."""
     parameters = {one["name"] for one in operation.get("parameters", [])}
+    many = any(isinstance(one, OnSensors) for one in requirements(route.dependant))
     found = {"503"}
     if operation["security"]:
-        found |= {"401", "403"}
-    if "{" in path or "page" in parameters:
+        found |= {"401", "403", "429"}
+    if "{" in path or "page" in parameters or many:
         found.add("404")
     if parameters or "requestBody" in operation:
         found.add("422")

@@ -1,0 +1,25 @@
+"""Every operation, asked at random by somebody who may not do everything."""
+
+import os
+from typing import Any
+
+import requests
+
+SEED = int(os.environ.get("FLEXMESH_FUZZ_SEED", "2"))
+EXAMPLES = int(os.environ.get("FLEXMESH_FUZZ_EXAMPLES", "4"))
+
+
+def test_operations(new_asker: Any) -> None:
+    asker = new_asker("account-admin")
+    document = requests.get(f"{asker.address}/openapi.json").json()
+    systematically = {"enabled": False}
+    asker.ask(
+        document,
+        seed=SEED,
+        generation={"max-examples": EXAMPLES},
+        phases={"coverage": systematically, "stateful": systematically},
+    )
+    assert not asker.wrong, "\n\n".join(asker.wrong[:10])
+    assert asker.answers.total() > 400
+    refused = {operation for operation, status in asker.answers if status == 403}
+    assert "POST /api/v3_0/accounts" in refused
