@@ -224,7 +224,14 @@ class Belief(SQLModel, table=True):
     """What a source believed, at some time, of the value of one event. No foreign keys: see docs/decisions."""
 
     __table_args__ = (
-        PrimaryKeyConstraint("sensor_id", "event_start", "belief_time", "source_id", "cumulative_probability"),
+        PrimaryKeyConstraint(
+            "sensor_id",
+            "event_start",
+            "belief_time",
+            "source_id",
+            "cumulative_probability",
+            postgresql_include=["event_value"],
+        ),
     )
     sensor_id: int = Field(sa_column=Column(Integer, nullable=False))
     event_start: datetime = Field(sa_column=moment())
