@@ -150,7 +150,7 @@ async def test_a_worker_that_is_killed_half_way_loses_and_doubles_nothing(servic
     assert await service.rows(sensor) == []
     async with asyncio.timeout(30):
         # The database notices at the end of a statement that nobody is there any more.
-        while (done := await work(job, lease=0.0)).status != "FINISHED":
+        while (done := await work(job, lease=0.0)).status != "FINISHED":  # noqa: ASYNC110 - in another process
             await asyncio.sleep(0.05)
     assert (done.status, done.attempts) == ("FINISHED", 2)
     assert len(await service.rows(sensor)) == 150_000
