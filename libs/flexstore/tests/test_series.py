@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flexmodel.errors import Invalid
 from flexstore import sources
-from flexstore.series import Beliefs, SeriesQuery, Written, moment, read, write, writing
+from flexstore.series import Beliefs, SeriesQuery, Written, moment, read, reading, write, writing
 from flexstore.store import Store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -33,10 +33,11 @@ def moments(hours: Any) -> np.ndarray[Any, Any]:
 
 @pytest.fixture(params=["few rows", "many rows", "many known"])
 def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """All ways in: one statement with the rows in it; compared here with what is known; compared by the database."""
+    """All ways in and out: one statement with the rows in it; compared and chosen from here; or by the database."""
     if request.param != "few rows":
         monkeypatch.setattr(writing, "FEW", 0)
     monkeypatch.setattr(writing, "KNOWN_PER_ROW", 0 if request.param == "many known" else 1000)
+    monkeypatch.setattr(reading, "MOST_BELIEFS", 1 if request.param == "many known" else 1000)
     return str(request.param)
 
 

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flexstore.series.wire import Moments, floats, integers, moments
+from flexstore.series.counting import Known, latest, settle
+from flexstore.series.wire import Moments, floats, integers, moments, reals
 from flexstore.store import Connection
 
 MICROSECOND = timedelta(microseconds=1)
+MOST_BELIEFS = 250_000
+"""So many beliefs of one series are read to choose from. Of more, the database chooses, which takes longer."""
 
 RECENCY = "known.belief_time desc, source.version_order desc nulls last, known.source_id desc"
 """Which belief counts: the most recent, then the newest version, then the newest source."""
@@ -37,6 +40,11 @@ class SeriesQuery:
     excluded_types: Sequence[str] | None = None
     accounts: Sequence[int] | None = None
     """Only beliefs of sources that belong to one of these accounts."""
+
+    @property
+    def asks_about_sources(self) -> bool:
+        """Whether more has to be known of the sources than which they are."""
+        return (self.types, self.excluded_types, self.accounts) != (None, None, None)
 
     @property
     def earliest(self) -> datetime:
@@ -76,7 +84,10 @@ async def read(con: Connection, queries: Sequence[SeriesQuery]) -> list[Series]:
     """The series asked for, in the order of the queries."""
     if not queries:
         return []
-    rows = await con.fetch(READ, *asked_of(queries))
+    if not any(query.asks_about_sources for query in queries):
+        found = await _read_all(con, queries)
+        if found is not None:
+            return found
     return [
         Series(
             sensor_id=row["sensor_id"],
@@ -85,8 +96,41 @@ async def read(con: Connection, queries: Sequence[SeriesQuery]) -> list[Series]:
             belief_time=moments(row["belief_time"]),
             source=integers(row["source_id"]),
         )
-        for row in rows
+        for row in await con.fetch(READ, *asked_of(queries))
     ]
+
+
+async def _read_all(con: Connection, queries: Sequence[SeriesQuery]) -> list[Series] | None:
+    """Read every belief, and choose here: quicker than letting the database sort. None if that is too many of them."""
+    known = [
+        Known(
+            event_start=moments(row["event_start"]),
+            belief_time=moments(row["belief_time"]),
+            source=integers(row["source_id"]),
+            probability=reals(row["cumulative_probability"]),
+            values=floats(row["event_value"]),
+        )
+        for row in await con.fetch(READ_ALL, *asked_of(queries), MOST_BELIEFS)
+    ]
+    if any(len(beliefs.values) == MOST_BELIEFS for beliefs in known):
+        return None
+    places = [latest(beliefs) for beliefs in known]
+    contested = {
+        source for beliefs, (_, rivals) in zip(known, places, strict=True) for source in beliefs.source[rivals].tolist()
+    }
+    ranks = {row["id"]: row["rank"] for row in await con.fetch(RANKS, list(contested))} if contested else {}
+    return [
+        _series(query.sensor_id, beliefs, settle(beliefs, last, rivals, ranks) if len(rivals) else last)
+        for query, beliefs, (last, rivals) in zip(queries, known, places, strict=True)
+    ]
+
+
+def _series(sensor_id: int, known: Known, places: NDArray[np.intp]) -> Series:
+    if len(places) == len(known.values):
+        return Series(sensor_id, known.event_start, known.values, known.belief_time, known.source)
+    return Series(
+        sensor_id, known.event_start[places], known.values[places], known.belief_time[places], known.source[places]
+    )
 
 
 async def stretch(
@@ -122,19 +166,44 @@ jsonb_to_recordset($1) as query (
 )
 """
 # The span of time of all queries is said once more as such, so that TimescaleDB knows at once where to look.
-KNOWN = """
-from belief known left join source on source.id = known.source_id
-where known.sensor_id = query.sensor_id
+EVENTS = """
+known.sensor_id = query.sensor_id
     and known.event_start > query.after and known.event_start < query.before
     and known.event_start > $2 and known.event_start < $3
     and known.belief_time <= coalesce(query.prior, 'infinity')
     and (query.lead is null or known.belief_time <= known.event_start + query.lead)
     and (query.sources is null or known.source_id = any(query.sources))
+"""
+KNOWN = f"""
+from belief known left join source on source.id = known.source_id
+where {EVENTS}
     and (query.types is null or source.type = any(query.types))
     and (query.excluded_types is null or source.type <> all(query.excluded_types))
     and (query.accounts is null or source.account_id = any(query.accounts))
 """
 """The beliefs that a query is about."""
+
+READ_ALL = f"""
+select found.*
+from {ASKED}
+cross join lateral (
+    select
+        array_send(array_agg(event_start)) as event_start, array_send(array_agg(belief_time)) as belief_time,
+        array_send(array_agg(source_id)) as source_id,
+        array_send(array_agg(cumulative_probability)) as cumulative_probability,
+        array_send(array_agg(event_value)) as event_value
+    from (
+        select known.* from belief known where {EVENTS}
+        order by known.event_start, known.belief_time, known.source_id, known.cumulative_probability
+        limit $4
+    ) known
+) found
+order by query.number
+"""  # noqa: S608 - put together from constants
+RANKS = """
+select id, row_number() over (order by version_order nulls first, id) as rank
+from unnest($1::int[]) id left join source using (id)
+"""
 
 READ = f"""
 select query.sensor_id, found.*
