@@ -11,7 +11,7 @@ from api_gateway.auth.policy import Thing
 from api_gateway.auth.subjects import find as find_thing
 from api_gateway.sensors import service as sensor_service
 from flexmodel.errors import Conflict, NotFound
-from flexstore import events, series
+from flexstore import events, retention, series
 from flexstore.events import Type
 from flexstore.store import Connection
 
