@@ -9,7 +9,8 @@ from api_gateway.auth.repository import USABLE
 
 COLUMNS = """
   t.id, t.kind, t.name, t.hint, t.scopes, t.account_id, t.requests_per_minute, t.user_id, u.username,
-  u.account_id as home_account_id, t.created_at, t.last_used_at, least(t.expires_at, coalesce(t.last_used_at, t.created_at) + t.idle) as expires_at
+  u.account_id as home_account_id, t.created_at, t.last_used_at,
+  least(t.expires_at, coalesce(t.last_used_at, t.created_at) + t.idle) as expires_at
 """
 TABLES = "token t join users u on u.id = t.user_id"
 
