@@ -125,7 +125,7 @@ class Feed:
         if event.account_id is None:
             hearers = self._streams
         else:
-            hearers = self._by_account[event.account_id] | self._by_account[None]
+            hearers = self._by_account.get(event.account_id, set()) | self._by_account.get(None, set())
         for stream in hearers:
             if event in stream.wanted:
                 stream.offer(event)
