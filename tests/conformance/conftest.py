@@ -1,7 +1,7 @@
 """The services of a platform in this process, with a worker that works when it is told to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +23,7 @@ from flexserve.siblings import Sibling
 from flexstore import running
 from flexstore.store import Store
 from ingest.settings import IngestSettings
+from platforms import Platform, base_environment, eventually, free_port
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import make_handler
 
@@ -113,3 +114,18 @@ async def settle(store: Store) -> dict[str, Any]:
         "account": account, "user": user, "outside": outside, "email": EMAIL, "password": PASSWORD,
         "username": USERNAME, "run": "1",
     }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def served(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A platform with the toy account, served over HTTP, that takes on forecasts."""
+    folder = tmp_path_factory.mktemp("served")
+    settings = {"FLEXMESH_DATABASE_URL": module_database_url, "FLEXMESH_FORECASTS": "true"}
+    platform = Platform(folder, base_environment(folder) | settings, free_port())
+    platform.start("up", "up", "--toy", "--port", str(platform.port))
+    try:
+        platform.until_ready("up", platform.port, 60)
+        eventually(lambda: "Log in as" in platform.log("up"), "the toy account being there", 60)
+        yield platform
+    finally:
+        platform.stop()

@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,7 @@ from flexmeasures_client import FlexMeasuresClient
 from flexmeasures_client.exceptions import InsufficientServerVersionError
 from flexstore import running
 from flexstore.store import Store
-from platforms import EMAIL, PASSWORD, Platform, base_environment, eventually, free_port
+from platforms import EMAIL, PASSWORD, Platform
 
 START = "2025-11-22T00:00:00+01:00"
 DAY_BEFORE = "2025-11-21T00:00:00+01:00"
@@ -67,23 +67,9 @@ def exercises(*methods: str) -> Callable[[Scenario], Scenario]:
     return register
 
 
-@pytest.fixture(scope="module")
-def platform(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    folder = tmp_path_factory.mktemp("client")
-    settings = {"FLEXMESH_DATABASE_URL": module_database_url, "FLEXMESH_FORECASTS": "true"}
-    platform = Platform(folder, base_environment(folder) | settings, free_port())
-    platform.start("up", "up", "--toy", "--port", str(platform.port))
-    try:
-        platform.until_ready("up", platform.port, 60)
-        eventually(lambda: "Log in as" in platform.log("up"), "the toy account being there", 60)
-        yield platform
-    finally:
-        platform.stop()
-
-
 @pytest.fixture
-async def client(platform: Platform) -> AsyncIterator[Client]:
-    client = Client(platform)
+async def client(served: Platform) -> AsyncIterator[Client]:
+    client = Client(served)
     yield client
     await client.real.close()
 
