@@ -59,7 +59,13 @@ async def services(database_url: str) -> AsyncIterator[Services]:
     names = await settle(store)
     back = ingest.app.create_app(IngestSettings(database_url=database_url, service_token=token), store)
     front = create_app(
-        GatewaySettings(database_url=database_url, service_token=token, triggers_per_minute=0, forecasts=True),
+        GatewaySettings(
+            database_url=database_url,
+            service_token=token,
+            triggers_per_minute=0,
+            forecasts=True,
+            patience=timedelta(0),
+        ),
         ingest=Sibling("ingest", back, token),
         scheduler=Sibling("scheduler", "http://nowhere", token),
         store=store,

@@ -130,7 +130,7 @@ def application(max_body_mb: float) -> FastAPI:
 
 @asynccontextmanager
 async def opened(database_url: str, **changes: Any) -> AsyncIterator[House]:
-    settings = GatewaySettings(database_url=database_url, **changes)
+    settings = GatewaySettings(**{"database_url": database_url, "patience": timedelta(0), **changes})
     store = await Store.connect(database_url, max_size=10)
     ingest, scheduler, woken = StandIn(), StandIn(), asyncio.Event()
     app = application(settings.max_body_mb)

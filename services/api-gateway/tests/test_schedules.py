@@ -1,5 +1,6 @@
 """Triggers become jobs, one per question; schedules are read as they were made."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -354,3 +355,19 @@ async def test_forecasts_are_taken_on_where_they_are_computed(house: Any, toy: A
     for wrong, key in (({"foo": 1}, "foo"), ({"config": {"regressors": [999]}}, "config"), ({"start": "x"}, "start")):
         refused = await toy.post(f"/sensors/{power}/forecasts/trigger", wrong, status=422)
         assert list(refused["message"]["combined_sensor_data_description"]) == [key]
+
+
+async def test_who_asks_too_early_waits_a_moment(house: Any, toy: Any, add_site: Any) -> None:
+    _, price, _, power = await add_site()
+    job = (await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202))["job"]
+    house.app.state.gateway.settings.patience = timedelta(seconds=5)
+
+    async def work() -> None:
+        await asyncio.sleep(0.1)
+        await finish(house, job, **{f"s{power}": (15, "kW", True, [1.5] * 96)})
+
+    schedule, status, _ = await asyncio.gather(
+        toy.get(f"/sensors/{power}/schedules/{job}"), toy.get(f"/jobs/{job}"), work()
+    )
+    assert schedule["values"][:2] == [1.5, 1.5]
+    assert status["status"] == "FINISHED"

@@ -45,6 +45,12 @@ class GatewaySettings(ServiceSettings):
     triggers_per_minute: int = Field(
         60, ge=0, description="Schedules and forecasts one account may trigger per minute; 0: no limit."
     )
+    patience: timedelta = Field(
+        timedelta(milliseconds=500),
+        ge=timedelta(0),
+        le=timedelta(seconds=10),
+        description="How long to wait for a job before answering that it is not finished.",
+    )
     forecasts: bool = Field(False, description="Whether workers compute forecasts; without any, none are taken on.")
     failed_logins_per_user: int = Field(10, ge=0, description="Failed logins per minute for one user; 0: no limit.")
     failed_logins_per_address: int = Field(

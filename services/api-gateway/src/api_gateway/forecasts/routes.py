@@ -109,8 +109,10 @@ async def get_forecast(
         job = await access.find(con, uuid)
         if job is None or job.queue != QUEUE or not await access.may_see(con, sensor.caller, job):
             raise unprocessable({"json": f"Job {uuid} not found."})
-        if job.status in ("QUEUED", "DEFERRED", "STARTED"):
-            return Json({"message": wording.message(job), "status": job.status}, 202)
+    job = await access.awaited(here, job)
+    if job.status in access.UNFINISHED:
+        return Json({"message": wording.message(job), "status": job.status}, 202)
+    async with here.store.connection() as con:
         row = await repository.get(con, job.id, sensor["id"])
     if row is None:
         raise unprocessable({"json": wording.message(job)})

@@ -1,5 +1,7 @@
-"""Finding a job and asking whether its caller may see it."""
+"""Finding a job, asking whether its caller may see it, and waiting a moment for it."""
 
+import asyncio
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +11,10 @@ from flexstore.jobs import Job
 from api_gateway.auth import subjects
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Owner, Thing, may
+from api_gateway.gateway import Gateway
+
+UNFINISHED = ("QUEUED", "DEFERRED", "STARTED")
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.2
 
 
 async def find(con: Any, text: str) -> Job | None:
@@ -27,3 +33,17 @@ async def may_see(con: Any, caller: Identity, job: Job) -> bool:
     account = await subjects.find(con, Thing.ACCOUNT, job.account_id)
     owner = subjects.owner_of(account) if account is not None else Owner(job.account_id)
     return may(caller, Action.READ, Thing.JOB, owner)
+
+
+async def awaited(here: Gateway, job: Job) -> Job:
+    """The job when it is done, or as it is when our patience ends.
+
+    Most schedules take less than that, and clients that are told to come back sleep for seconds first.
+    """
+    pause, deadline = FIRST_PAUSE, monotonic() + here.settings.patience.total_seconds()
+    while job.status in UNFINISHED and monotonic() + pause <= deadline:
+        await asyncio.sleep(pause)
+        async with here.store.connection() as con:
+            job = await jobs.get(con, job.id) or job
+        pause = min(2 * pause, LONGEST_PAUSE)
+    return job

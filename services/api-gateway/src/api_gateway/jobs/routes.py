@@ -35,7 +35,9 @@ async def get_job(uuid: str, caller: Caller, here: Here) -> Json:
             raise Rejected(404, {"message": f"Job {uuid} not found.", "status": "ERROR"})
         if not await access.may_see(con, caller, job):
             raise forbidden()
-        status = STATUS_CODES[job.status]
+    job = await access.awaited(here, job)
+    status = STATUS_CODES[job.status]
+    async with here.store.connection() as con:
         progress = await repository.progress_of(con, job.id) if status == 202 else None
     return Json(shown(job) | ({"progress": progress} if progress else {}), status)
 

@@ -116,10 +116,12 @@ async def get_schedule(
         job = await access.find(con, uuid)
         if job is None or job.queue != service.QUEUE or not await access.may_see(con, sensor.caller, job):
             raise unknown_job(uuid)
-        if job.status in ("QUEUED", "DEFERRED", "STARTED"):
-            return Json({"message": wording.message(job), "status": job.status}, 202)
-        if job.status != "FINISHED":
-            raise unknown_schedule(wording.message(job))
+    job = await access.awaited(here, job)
+    if job.status in access.UNFINISHED:
+        return Json({"message": wording.message(job), "status": job.status}, 202)
+    if job.status != "FINISHED":
+        raise unknown_schedule(wording.message(job))
+    async with here.store.connection() as con:
         row = await repository.get(con, job.id, sensor["id"])
     if row is None:
         raise unknown_schedule(f"Job {job.id} scheduled nothing for sensor {sensor['id']}.")
