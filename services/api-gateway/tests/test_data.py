@@ -235,7 +235,12 @@ async def test_staleness(house: Any, toy: Any, add_site: Any, know: Any) -> None
     assert line["stale"]
     assert line["reason"].endswith("old, but should not be more than 2 hours old")
     assert line["staleness_since"] == "2026-03-02T00:15:00+00:00"
-    await house.fetch("update belief set event_start = now() - interval '1 hour' + interval '1 day'")
+    [gone] = await house.fetch("delete from belief returning sensor_id, source_id")
+    await house.fetch(
+        "insert into belief values ($1, now() + interval '23 hours', now(), $2, 0.5, 1)",
+        gone["sensor_id"],
+        gone["source_id"],
+    )
     [line] = (await toy.get(f"/sensors/{power}/status"))["sensors_data"]
     assert not line["stale"]
     assert "in the future" in line["reason"]
