@@ -360,7 +360,8 @@ async def test_forecasts_are_taken_on_where_they_are_computed(house: Any, toy: A
 async def test_who_asks_too_early_waits_a_moment(house: Any, toy: Any, add_site: Any) -> None:
     _, price, _, power = await add_site()
     job = (await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202))["job"]
-    house.app.state.gateway.settings.patience = timedelta(seconds=5)
+    gateway = house.app.state.gateway
+    gateway.settings = gateway.settings.model_copy(update={"patience": timedelta(seconds=5)})
 
     async def work() -> None:
         await asyncio.sleep(0.1)
