@@ -283,7 +283,7 @@ async def test_timescale_is_saved_and_restored_with_all_it_made(
         assert (await backup.restore(url, file, silent)).tables == described.tables
         restored = await Store.connect(url)
         async with restored.connection() as con:
-            assert await timescale.has_aggregates(con)
+            assert await timescale.is_used_in_full(con)
             assert await con.fetchval("select sum(beliefs) from belief_per_day") > 1000
             assert await con.fetchval(
                 "select bool_or(is_compressed) from timescaledb_information.chunks where hypertable_name = 'belief'"

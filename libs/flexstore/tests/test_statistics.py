@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from flexmodel.time import moment_of
-from flexstore import days, sources, timescale
+from flexstore import aggregates, days, sources, timescale
 from flexstore.series import Beliefs, daily, delete, moment, stats, write
 from flexstore.store import Store
 from hypothesis import HealthCheck, given, settings
@@ -184,13 +184,13 @@ async def test_continuous_aggregates_are_used_if_and_only_if_they_may_be(
     either_store: Store, filled: int, request: pytest.FixtureRequest
 ) -> None:
     async with either_store.connection() as con:
-        by_timescale = await timescale.has_aggregates(con)
+        by_timescale = await timescale.is_used_in_full(con)
         ours = await con.fetchval("select count(*) from belief_day")
         assert (ours == 0) == by_timescale
         if "timescale" in request.node.callspec.id:
             assert by_timescale
-            assert {row["view_name"] for row in await con.fetch(timescale.AGGREGATES)} == {
-                timescale.aggregate_name("Europe/Amsterdam")
+            assert {row["view_name"] for row in await con.fetch(aggregates.AGGREGATES)} == {
+                aggregates.name_of("Europe/Amsterdam")
             }
 
 
@@ -226,6 +226,18 @@ async def test_a_sensor_in_another_time_zone_has_other_days(either_store: Store,
             await check(con, filled, timezone)
             await days.refresh(either_store)
             await check(con, filled, timezone)
+
+
+async def test_a_time_zone_that_the_database_does_not_know_stops_nobody_else(either_store: Store, house: Any) -> None:
+    known, unknown = await house("Asia/Tokyo"), await house("Mars/Olympus")
+    async with either_store.connection() as con:
+        source = await sources.ensure(con, "meter", "user")
+        starts = moment(FIRST) + np.arange(48) * HOUR
+        for sensor in (known, unknown):
+            await write(con, Beliefs(sensor, starts, moment(FIRST), np.ones(48), source))
+        await days.refresh(either_store)
+        assert await con.fetchval("select count(*) from belief_per_day where sensor_id = $1", known) >= 2
+        assert [one.count for one in await stats(con, unknown)] == [48]
 
 
 async def test_a_deleted_sensor_leaves_nothing(either_store: Store, filled: int) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import asyncpg
 
-from flexstore import timescale
+from flexstore import aggregates, timescale
 from flexstore.series.beliefs import LATE
 from flexstore.series.statistics import next_midnight
 from flexstore.store import Connection, Store
@@ -40,12 +40,12 @@ async def refresh(store: Store) -> int:
 
 
 async def _refresh(con: Connection) -> int:
-    if await timescale.has_aggregates(con):
-        await timescale.ensure_aggregates(con)
+    if await timescale.is_used_in_full(con):
+        await aggregates.ensure(con)
         await con.execute(ADVANCE, SETTLED)
         due = await con.fetch("select id, sensor_id from belief_day_due")
         if due:
-            await timescale.refresh_aggregates(con, PATIENCE)
+            await aggregates.refresh(con, PATIENCE)
             await con.execute("delete from belief_day_due where id = any($1::bigint[])", [row["id"] for row in due])
         return len({row["sensor_id"] for row in due})
     await con.execute(ADVANCE, SETTLED)
@@ -63,7 +63,7 @@ async def _sum_up(con: Connection, sensor_id: int) -> None:
             await con.execute(FORGET, sensor_id, days, timeout=PATIENCE)
             await con.execute(SUM_UP, sensor_id, days, timeout=PATIENCE)
     except (asyncpg.SerializationError, asyncpg.InvalidParameterValueError) as error:
-        # It was deleted meanwhile, or is in a time zone that the database does not know.
+        # It was deleted meanwhile, or is in a time zone that only a newer database knows.
         log.warning("The days of sensor %d are not summed up now: %s", sensor_id, error)
 
 
@@ -71,7 +71,8 @@ async def _sum_up(con: Connection, sensor_id: int) -> None:
 ADVANCE = """
 with settled as (
     select timezone, made.until as before, date_trunc('day', now() - $1::interval, 'UTC') as until
-    from (select distinct timezone from sensor) zone left join belief_day_until made using (timezone)
+    from (select distinct timezone from sensor) zone join pg_timezone_names known on known.name = timezone
+    left join belief_day_until made using (timezone)
 ), advanced as (
     insert into belief_day_until (timezone, until) select timezone, until from settled
     on conflict (timezone) do update set until = excluded.until where belief_day_until.until < excluded.until

@@ -3,9 +3,7 @@
 Chunks come with any TimescaleDB; compression and continuous aggregates only with its community licence.
 """
 
-import hashlib
 import logging
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -95,12 +93,10 @@ async def describe(con: Connection) -> str:
     return f"TimescaleDB {version} without its community licence: nothing is compressed, and days are summed up by us"
 
 
-async def has_aggregates(con: Connection) -> bool:
-    """Whether the daily statistics are, or can be, continuous aggregates."""
+async def is_used_in_full(con: Connection) -> bool:
+    """Whether beliefs are kept in chunks that may be compressed and aggregated."""
     return await is_used(con) and await has_community_licence(con)
 
-
-# Compression ----------------------------------------------------------------------------------------------------------
 
 COMPRESSES_AFTER = """
 select (config ->> 'compress_after')::interval from timescaledb_information.jobs
@@ -112,7 +108,7 @@ COMPRESS_AFTER = "select add_compression_policy('belief', compress_after => $1::
 
 async def compress_after(con: Connection, age: timedelta) -> bool:
     """Have chunks compressed once all their events are so old; with no age, never. Returns whether they will be."""
-    if not await has_aggregates(con):
+    if not await is_used_in_full(con):
         return False
     wanted = age or None
     if await con.fetchval(COMPRESSES_AFTER) != wanted:
@@ -121,8 +117,6 @@ async def compress_after(con: Connection, age: timedelta) -> bool:
             await con.execute(COMPRESS_AFTER, wanted)
     return wanted is not None
 
-
-# Dropping whole chunks ------------------------------------------------------------------------------------------------
 
 CHUNKS = """
 select format('%I.%I', chunk_schema, chunk_name), range_start, range_end from timescaledb_information.chunks
@@ -162,57 +156,3 @@ DUE_IN_CHUNK = """
 insert into belief_day_due (sensor_id, first_event, last_event)
 select distinct sensor_id, $1::timestamptz, $2::timestamptz from {chunk}
 """
-
-# Daily statistics -----------------------------------------------------------------------------------------------------
-
-ZONES = "select timezone from sensor union select timezone from belief_day_until order by timezone"
-AGGREGATES = """
-select view_name from timescaledb_information.continuous_aggregates where hypertable_name = 'belief'
-"""
-AGGREGATE = """
-create materialized view {name} with (timescaledb.continuous, timescaledb.materialized_only = true) as
-select sensor_id, source_id, time_bucket('1 day', event_start, {timezone}) as day,
-    count(*) as beliefs, count(distinct event_start) as events, min(event_value) as minimum,
-    max(event_value) as maximum, sum(event_value) as total, min(event_start) as first_event,
-    max(event_start) as last_event, max(belief_time) as last_belief
-from belief group by sensor_id, source_id, day
-with no data
-"""
-DAYS_OF_ZONE = """
-select {name}.* from {name} join sensor on sensor.id = {name}.sensor_id and sensor.timezone = {timezone}
-"""
-
-
-def aggregate_name(timezone: str) -> str:
-    """What the continuous aggregate of the days of a time zone is called."""
-    readable = re.sub(r"[^a-z0-9]+", "_", timezone.lower())[:30]
-    return f"belief_day_{readable}_{hashlib.sha256(timezone.encode()).hexdigest()[:8]}"
-
-
-async def ensure_aggregates(con: Connection) -> None:
-    """A continuous aggregate per time zone that sensors are in. TimescaleDB can only sum up days of one time zone."""
-    zones = [row["timezone"] for row in await con.fetch(ZONES)]
-    there = {row["view_name"] for row in await con.fetch(AGGREGATES)}
-    missing = [zone for zone in zones if aggregate_name(zone) not in there]
-    if not missing:
-        return
-    parts = [DAYS_OF_ZONE.format(name=aggregate_name(zone), timezone=await _literal(con, zone)) for zone in zones]
-    async with con.transaction():
-        for zone in missing:
-            await con.execute(AGGREGATE.format(name=aggregate_name(zone), timezone=await _literal(con, zone)))
-            # What was summed up here before TimescaleDB came no longer counts.
-            await con.execute("delete from belief_day_until where timezone = $1", zone)
-        await con.execute(f"create or replace view belief_per_day as {' union all '.join(parts)}")
-        await con.execute("truncate belief_day")
-
-
-async def refresh_aggregates(con: Connection, timeout: float) -> None:  # noqa: ASYNC109 - it is the server's to keep
-    """Sum up what changed. TimescaleDB knows what did, and commits on its way, so this is no part of a transaction."""
-    for row in await con.fetch("select timezone, until from belief_day_until"):
-        name, until = aggregate_name(row["timezone"]), row["until"].isoformat()
-        await con.execute(f"call refresh_continuous_aggregate('{name}', null, '{until}')", timeout=timeout)
-
-
-async def _literal(con: Connection, text: str) -> str:
-    literal: str = await con.fetchval("select quote_literal($1::text)", text)
-    return literal

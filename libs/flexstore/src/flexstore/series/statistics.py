@@ -99,7 +99,7 @@ WHOLE_DAYS = f"""
 asked as materialized (
     select sensor.timezone,
         case when $2::timestamptz > $3::timestamptz then '{{}}' else tstzmultirange(tstzrange($2, $3)) end as span,
-        case when $2 is distinct from date_trunc('day', $2, sensor.timezone)
+        case when made.until is not null and $2 is distinct from date_trunc('day', $2, sensor.timezone)
             then {next_midnight("$2", "sensor.timezone")} else $2 end as first_day,
         case when made.until is not null then date_trunc('day', least($3, made.until), sensor.timezone) end as last_day
     from sensor left join belief_day_until made on made.timezone = sensor.timezone where sensor.id = $1
@@ -108,7 +108,7 @@ due as materialized (
     select coalesce(range_agg(tstzrange(
         date_trunc('day', first_event, timezone), {next_midnight("last_event", "timezone")}
     )), '{{}}') as days
-    from belief_day_due cross join asked where sensor_id = $1
+    from belief_day_due cross join asked where sensor_id = $1 and last_day is not null
 ),
 whole as materialized (
     select case when last_day > coalesce(first_day, '-infinity')
