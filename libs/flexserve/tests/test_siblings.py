@@ -108,6 +108,7 @@ async def test_a_service_that_is_not_there() -> None:
         with pytest.raises(Unavailable, match="The ingest service cannot be reached") as away:
             await call
         assert away.value.part == "ingest"
+    await sibling.close()
 
 
 class Flaky:
