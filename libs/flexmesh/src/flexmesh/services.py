@@ -53,8 +53,6 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, st
             }
             token, timeout = tokens.required(settings), settings.sibling_timeout
             ingest, scheduler = (Sibling(name, back, token, timeout=timeout) for name, back in backs.items())
-            for sibling in (ingest, scheduler):
-                stack.push_async_callback(sibling.close)
             reporting = create_reporting(load(ReportingSettings, **shared(settings)), store)
             await stack.enter_async_context(reporting.router.lifespan_context(reporting))
             gateway = create_gateway(settings, ingest=ingest, scheduler=scheduler, store=store)

@@ -65,7 +65,7 @@ def create_app(
     scheduler: Sibling,
     store: Store | None = None,
 ) -> FastAPI:
-    """The gateway. A platform in one process passes its store; else it has its own."""
+    """The gateway. A platform in one process passes its store; else it has its own. It closes its siblings."""
     publisher = Publisher(celery_app(settings, SERVICE))
 
     @asynccontextmanager
@@ -81,6 +81,8 @@ def create_app(
                 )
                 stack.push_async_callback(opened.close)
             stack.callback(publisher.close)
+            stack.push_async_callback(ingest.close)
+            stack.push_async_callback(scheduler.close)
             wake = await stack.enter_async_context(relaying(publisher, opened, settings))
             gateway = gateway_of(settings, opened, ingest, scheduler, wake)
             await stack.enter_async_context(listening(gateway.feed))

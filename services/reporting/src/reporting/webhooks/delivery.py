@@ -131,9 +131,11 @@ class Delivery:
 
 
 def body_of(message: Message) -> bytes:
+    told = message.payload.get("timestamp")
     content: Mapping[str, Any] = {
         "type": message.payload["type"],
-        "timestamp": message.payload.get("timestamp", message.created_at),
+        # Read, because the database writes moments in other words than everything else here.
+        "timestamp": datetime.fromisoformat(told) if told else message.created_at,
         "data": message.payload["data"],
     }
     return orjson.dumps(content)
