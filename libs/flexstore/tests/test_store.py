@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -145,6 +146,17 @@ async def test_a_server_that_takes_no_more_connections_is_unavailable(mortal: An
         assert await is_away(store)
     assert not await is_away(store)
     await store.close()
+
+
+@pytest.mark.parametrize("broken_off", [asyncpg.InterfaceError("connection is closed"), asyncpg.InternalClientError()])
+async def test_a_connection_that_breaks_off_while_it_opens_is_no_connection(store, monkeypatch, broken_off):
+    async def acquire(timeout):
+        raise broken_off
+
+    monkeypatch.setattr(store, "pool", SimpleNamespace(acquire=acquire, close=store.pool.close))
+    with pytest.raises(Unavailable):
+        async with store.connection():
+            pass
 
 
 async def test_a_connection_found_dying_in_use_is_not_used_again(store):

@@ -27,6 +27,8 @@ AWAY = (
 )
 """What the server says, or asyncpg in its place, when a connection ends or cannot begin."""
 
+NO_CONNECTION = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""How asyncpg fails to open a connection, also when it breaks off half way. A TimeoutError is an OSError."""
 CLOSE_SECONDS = 5.0
 
 
@@ -88,7 +90,7 @@ class Store:
     async def _acquire(self) -> Pooled:
         try:
             return await self.pool.acquire(timeout=self.acquire_timeout)
-        except (asyncpg.PostgresError, OSError) as error:  # a TimeoutError is an OSError
+        except NO_CONNECTION as error:
             log.warning("No connection to the database: %s: %s", type(error).__name__, error)
             raise Unavailable("database") from error
 
@@ -139,7 +141,7 @@ class Store:
         """
         try:
             con: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(self.url, timeout=self.acquire_timeout)
-        except (asyncpg.PostgresError, OSError) as error:
+        except NO_CONNECTION as error:
             raise Unavailable("database") from error
         ended = asyncio.Event()
         try:
