@@ -150,7 +150,7 @@ async def test_a_server_that_takes_no_more_connections_is_unavailable(mortal: An
 
 @pytest.mark.parametrize("broken_off", [asyncpg.InterfaceError("connection is closed"), asyncpg.InternalClientError()])
 async def test_a_connection_that_breaks_off_while_it_opens_is_no_connection(store, monkeypatch, broken_off):
-    async def acquire(timeout):
+    async def acquire(**_):
         raise broken_off
 
     monkeypatch.setattr(store, "pool", SimpleNamespace(acquire=acquire, close=store.pool.close))
