@@ -1,11 +1,14 @@
 """Serving an application over HTTP until SIGTERM or SIGINT, letting running requests finish."""
 
+import asyncio
 import errno
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Literal
 
 import uvicorn
 from flexmodel.errors import FlexmeshError
@@ -37,7 +40,7 @@ def http_server(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Server:
     config = uvicorn.Config(
         _PlainStartupErrors(app),
         loop="auto",
-        http="auto",
+        http=connections(settings),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -47,6 +50,15 @@ def http_server(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Server:
         timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
     )
     return _Server(config)
+
+
+def connections(settings: ServiceSettings) -> type[asyncio.Protocol] | Literal["auto"]:
+    """What talks to clients: it bounds how slow they may be, where it is installed."""
+    if find_spec("httptools") is None:
+        return "auto"
+    from flexserve.slowness import protocol  # noqa: PLC0415
+
+    return protocol(settings)
 
 
 class _Server(uvicorn.Server):

@@ -70,6 +70,17 @@ class ServiceSettings(BaseSettings):
         "`X-Forwarded-Proto` are believed: who asked, and whether over HTTPS. `*`: all that can reach this port.",
     )
     max_body_mb: float = Field(32.0, gt=0, description="The largest request body that is accepted, in megabytes.")
+    slow_client_seconds: float = Field(
+        20.0,
+        gt=0,
+        description="Seconds within which the headers of a request must arrive, its body must get going, and a client "
+        "must go on reading its answer.",
+    )
+    slow_client_kb_per_second: float = Field(
+        10.0,
+        gt=0,
+        description="The speed at which the body of a request must arrive at least, in kilobytes per second.",
+    )
     worker_concurrency: int = Field(2, ge=1, le=256, description="How many jobs one worker process runs at a time.")
     readiness_timeout: float = Field(
         2.0, gt=0, description="Seconds within which the database and the broker must answer to count as ready."

@@ -1,0 +1,180 @@
+"""Clients that dribble: a few of them must not occupy a server, and no other notices them."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from flexserve.app import create_app
+from flexserve.server import http_server, listen
+from flexserve.settings import ServiceSettings
+
+PATIENCE = 0.4
+router = APIRouter()
+
+
+@router.post("/length")
+async def length(request: Request) -> int:
+    return len(await request.body())
+
+
+@router.get("/hello")
+async def hello() -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+@router.get("/slow")
+async def slow() -> PlainTextResponse:
+    await asyncio.sleep(3 * PATIENCE)
+    return PlainTextResponse("done")
+
+
+@router.get("/endless")
+async def endless() -> StreamingResponse:
+    async def chunks() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 1_000_000
+            await asyncio.sleep(0)
+
+    return StreamingResponse(chunks())
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    settings = ServiceSettings(port=0, slow_client_seconds=PATIENCE, slow_client_kb_per_second=100, shutdown_grace=1)
+    listening = listen(settings)
+    server = http_server(create_app(settings, service="testing", title="Testing", routers=[router]), settings)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    while not server.started:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    yield listening.getsockname()[1]
+    server.should_exit = True
+    await serving
+
+
+class Talk:
+    """A client that says what it likes, when it likes, and hears what is answered meanwhile."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.heard = b""
+        self.hearing = asyncio.create_task(self.listen(reader))
+
+    async def listen(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while data := await reader.read(1000):
+                self.heard += data
+        except ConnectionError:
+            pass
+
+    async def say(self, text: str | bytes, *, every: float = 0, piece: int = 0) -> float:
+        """Say it at once or piece by piece, as long as somebody listens; how long that was, in seconds."""
+        data = text.encode() if isinstance(text, str) else text
+        began = asyncio.get_running_loop().time()
+        for at in range(0, len(data), piece or len(data)):
+            if self.hearing.done():
+                break
+            self.writer.write(data[at : at + (piece or len(data))])
+            await asyncio.sleep(every)
+        return asyncio.get_running_loop().time() - began
+
+    async def hear(self) -> tuple[int, bytes]:
+        """The status and the body of what is answered until the connection ends."""
+        await asyncio.wait_for(self.hearing, 10)
+        head, _, body = self.heard.partition(b"\r\n\r\n")
+        return int(head.split()[1]) if head else 0, body
+
+
+@pytest.fixture
+async def talk(port: int) -> AsyncIterator[Any]:
+    writers = []
+
+    async def connect() -> Talk:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writers.append(writer)
+        return Talk(reader, writer)
+
+    yield connect
+    for writer in writers:
+        writer.close()
+
+
+HEAD = "POST /length HTTP/1.1\r\nHost: x\r\n"
+CLOSE = "Connection: close\r\n\r\n"
+
+
+async def test_headers_must_arrive(talk: Any) -> None:
+    client = await talk()
+    lasted = await client.say(HEAD + "X-A: " + "b" * 1000, every=0.05, piece=3)
+    assert lasted < 4 * PATIENCE
+    status, body = await client.hear()
+    assert (status, json.loads(body)) == (408, {"message": "The request took too long to arrive.", "status": 408})
+
+
+async def test_who_says_nothing_is_let_go(talk: Any) -> None:
+    client = await talk()
+    assert await client.hear() == (0, b"")
+
+
+async def test_bodies_must_arrive(talk: Any) -> None:
+    client = await talk()
+    lasted = await client.say(f"{HEAD}Content-Length: 100000\r\n\r\n" + "x" * 100_000, every=0.05, piece=10)
+    assert lasted < 4 * PATIENCE
+    assert (await client.hear())[0] == 408
+
+
+async def test_a_large_body_may_take_its_time(talk: Any) -> None:
+    client = await talk()
+    body = b"x" * 400_000
+    # Four times our patience, but twice as fast as it must be.
+    lasted = await client.say(f"{HEAD}Content-Length: {len(body)}\r\n{CLOSE}".encode() + body, every=0.1, piece=20_000)
+    assert lasted > 3 * PATIENCE
+    assert await client.hear() == (200, b"400000")
+
+
+async def test_we_may_take_our_time(talk: Any) -> None:
+    client = await talk()
+    await client.say(f"GET /slow HTTP/1.1\r\nHost: x\r\n{CLOSE}")
+    assert await client.hear() == (200, b"done")
+
+
+async def test_headers_have_an_end(talk: Any) -> None:
+    client = await talk()
+    await client.say("GET /hello HTTP/1.1\r\nHost: x\r\n" + "".join(f"X-{i}: {'y' * 1000}\r\n" for i in range(200)))
+    assert (await client.hear())[0] in (431, 0)
+
+
+async def test_the_next_request_on_a_connection_is_watched_too(talk: Any) -> None:
+    client = await talk()
+    await client.say("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", every=0.1)
+    assert b"hello" in client.heard
+    await client.say("GET /hello HTTP/1.1\r\nHost: x\r\nX-A: " + "b" * 1000, every=0.05, piece=3)
+    _, answer = await client.hear()
+    assert b"408 Request Timeout" in answer
+
+
+async def test_answers_must_be_read(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(4 * PATIENCE)
+        client.settimeout(5)
+        left = 0
+        with suppress(ConnectionError):
+            while data := await asyncio.to_thread(client.recv, 1_000_000):
+                left += len(data)
+    assert left < 20_000_000, "there was no more than what was on its way"
+
+
+async def test_others_do_not_notice(talk: Any) -> None:
+    slow = [await talk() for _ in range(50)]
+    for client in slow:
+        await client.say(HEAD)
+    client = await talk()
+    await client.say(f"GET /hello HTTP/1.1\r\nHost: x\r\n{CLOSE}")
+    assert await client.hear() == (200, b"hello")
+    assert {(await client.hear())[0] for client in slow} == {408}
