@@ -32,6 +32,11 @@ REFRESHED_EVERY = 50
 """After how many requests new things are made to ask about, in case the old ones are gone."""
 REMEMBERED = 10
 """How many things of a kind are kept in mind."""
+KEPT_WITHIN_LIMITS: dict[str, dict[str, Any]] = {
+    "keys": {"name": "fuzz", "scopes": ["read"]},
+    "webhooks": {"url": "https://example.com/told", "events": ["schedule.finished"]},
+}
+"""Things of which an account may have only so many."""
 HEAL = """
 with healed as (update users set active = true, email = $2, username = $2, password_hash = $3 where id = $1)
 insert into user_role (user_id, role_id) select $1, id from role where name = $4 on conflict do nothing
@@ -113,10 +118,11 @@ class Asker:
         for kind, thing in made.items():
             for version in (f"{V3}/", "/api/v1/") if kind.endswith("/") else ("",):
                 self.things[version + kind].append(thing)
-        key = self.session.post(f"{self.address}/api/v1/keys", json={"name": name, "scopes": ["read"]})
-        if key.ok:  # unless it was asked meanwhile that there be no more of them
-            for kind in ("keys", "tokens"):
-                self.things[f"/api/v1/{kind}/"].append(key.json()["id"])
+        for kind, wanted in KEPT_WITHIN_LIMITS.items():
+            made_one = self.session.post(f"{self.address}/api/v1/{kind}", json=wanted)
+            if made_one.ok:  # unless it was asked meanwhile that there be no more of them
+                self.things[f"/api/v1/{kind}/"].append(made_one.json()["id"])
+        self.things["/api/v1/tokens/"] = self.things["/api/v1/keys/"].copy()
 
     def before_call(self, case: schemathesis.Case) -> None:
         if self.asked % REFRESHED_EVERY == 0:

@@ -1,6 +1,6 @@
 """The kinds of fields that requests are made of."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
@@ -66,6 +66,16 @@ def duration(value: Any) -> Duration:
         return parse_duration(value)
     except TimeError as error:
         raise problem(str(error)) from error
+
+
+def length(value: Duration) -> Duration:
+    """A duration of which something is made: more than nothing, and not more than a century."""
+    days = value.years * 366 + value.months * 31 + value.days + value.rest / timedelta(days=1)
+    if days <= 0:
+        raise problem("Must be longer than nothing.")
+    if days > 100 * 366:
+        raise problem("Must not be longer than 100 years.")
+    return value
 
 
 def timezone(value: str) -> str:
@@ -167,6 +177,7 @@ Span = Annotated[
     PlainValidator(duration),
     WithJsonSchema({"type": "string", "format": "duration", "examples": ["PT1H"]}),
 ]
+Length = Annotated[Span, AfterValidator(length)]
 TimeZone = Annotated[Text, Field(max_length=255), AfterValidator(timezone)]
 Unit = Annotated[Text, Field(max_length=80), AfterValidator(unit)]
 Email = Annotated[Text, Field(max_length=254), AfterValidator(email)]

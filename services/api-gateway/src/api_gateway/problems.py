@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import orjson
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from flexmodel.errors import first_sentence
 from flexserve.direct import Around, Handle
@@ -12,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from api_gateway.answers import Rejected
 from api_gateway.idempotency import once
-from api_gateway.routing import StrictRequest
+from api_gateway.routing import StrictRequest, is_of_another_kind, wrong_type
 
 
 class ProblemRoute(Around, APIRoute):
@@ -25,6 +26,10 @@ class ProblemRoute(Around, APIRoute):
         async def strictly(request: Request) -> Response:
             try:
                 return await once(StrictRequest(request.scope, request.receive), handle)
+            except RequestValidationError as error:
+                if is_of_another_kind(error):
+                    return problem(failure(wrong_type(request)), request.scope)
+                raise
             except orjson.JSONDecodeError as error:
                 raise HTTPException(400, f"The body is not valid JSON: {error.msg}.") from error
             except Rejected as rejected:

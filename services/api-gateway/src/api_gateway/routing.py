@@ -1,5 +1,6 @@
 """How a request becomes the arguments of a route: strict JSON, and where a route's answer names wrong fields."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
@@ -27,11 +28,12 @@ FLAT: dict[str, str | None] = dict.fromkeys(DEFAULT_PLACES, None)
 
 
 class StrictRequest(Request):
-    """A request whose JSON has no NaN, no infinity and no depth that could exhaust anyone."""
+    """A request whose JSON has no NaN, no infinity, no field twice and no depth that could exhaust anyone."""
 
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
             self._json = orjson.loads(await self.body())
+            check_fields_once(self._body)
             if b"\\u0000" in self._body and holds_nul(self._json):
                 raise orjson.JSONDecodeError("the character NUL cannot be stored", "", self._body.find(b"\\u0000"))
         return self._json
@@ -55,6 +57,21 @@ class WireRoute(Around, APIRoute):
                 return await explained(error, request)
 
         return strictly
+
+
+def check_fields_once(body: bytes) -> None:
+    """Refuse valid JSON in which an object has a field twice: nobody could tell which of them counts."""
+
+    def check(fields: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in fields]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise orjson.JSONDecodeError(f"the field '{twice}' is there twice", "", 0)
+
+    try:
+        json.loads(body, object_pairs_hook=check)
+    except RecursionError as error:
+        raise orjson.JSONDecodeError("it is nested too deeply", "", 0) from error
 
 
 async def message_in(request: Request) -> Any:
@@ -118,6 +135,11 @@ def names_fields_under(places: dict[str, str | None]) -> Callable[[Endpoint], En
     return mark
 
 
+def is_of_another_kind(error: RequestValidationError) -> bool:
+    """Whether the body was not even sent as JSON."""
+    return any(one["loc"] == ("body",) and isinstance(one.get("input"), bytes) for one in error.errors())
+
+
 async def explained(error: RequestValidationError, request: Request) -> Response:
     """Invalid input as existing clients know it."""
     errors = error.errors()
@@ -125,8 +147,8 @@ async def explained(error: RequestValidationError, request: Request) -> Response
         if one["type"] == "json_invalid":
             reason = (one.get("ctx") or {}).get("error", one["msg"])
             return broken(reason).answer()
-        if one["loc"] == ("body",) and isinstance(one.get("input"), bytes):
-            return wrong_type(request).answer()
+    if is_of_another_kind(error):
+        return wrong_type(request).answer()
     places = getattr(request.scope.get("endpoint"), "field_places", DEFAULT_PLACES)
     message: dict[str, Any] = {}
     for place in ("path", "query", "body"):

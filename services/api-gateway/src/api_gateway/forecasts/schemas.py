@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api_gateway.fields import Id, Input, Moment, Span, Text, problem
+from api_gateway.fields import Id, Input, Length, Moment, Text, problem
 from api_gateway.shapes import Shape, example
 
 
@@ -39,9 +39,9 @@ class AnnotationRegressor(KebabInput):
 class ForecastConfig(KebabInput):
     model: Text = "CustomLGBM"
     train_start: Moment | None = None
-    train_period: Span | None = None
-    max_training_period: Span | None = None
-    retrain_frequency: Span | None = None
+    train_period: Length | None = None
+    max_training_period: Length | None = None
+    retrain_frequency: Length | None = None
     future_regressors: Annotated[list[Regressor], Field(max_length=50)] = Field(default=[])
     past_regressors: Annotated[list[Regressor], Field(max_length=50)] = Field(default=[])
     regressors: Annotated[list[Regressor], Field(max_length=50)] = Field(default=[])
@@ -58,10 +58,10 @@ class ForecastPost(KebabInput):
 
     start: Moment | None = None
     end: Moment | None = None
-    duration: Span | None = None
+    duration: Length | None = None
     prior: Moment | None = None
-    forecast_frequency: Span | None = None
-    max_forecast_horizon: Span | None = None
+    forecast_frequency: Length | None = None
+    max_forecast_horizon: Length | None = None
     probabilistic: bool = False
     config: ForecastConfig = ForecastConfig()
 

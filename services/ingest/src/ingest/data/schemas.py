@@ -134,6 +134,10 @@ def read_post(body: bytes) -> Post:
         raise Invalid({"_schema": [f"The message is not valid JSON: {error}."]}) from error
     if not isinstance(message, dict):
         raise Invalid({"_schema": ["Send one JSON object with start, duration, values and unit."]})
+    # Values are numbers, so a name that is there twice is a field that is there twice.
+    twice = [name for name in Post.model_fields if body.count(b'"%b"' % name.encode()) > 1]
+    if twice:
+        raise Invalid({name: ["This field is there twice."] for name in twice})
     try:
         return Post.model_validate(message)
     except ValidationError as error:
