@@ -19,7 +19,7 @@ from schemathesis.hooks import unregister
 V3 = "/api/v3_0"
 START = "2026-11-22T00:00:00+01:00"
 HASHED = HASHER.hash(PASSWORD)
-ENDLESS = "listen"
+ENDLESS = "listen_to_events"
 """Its answer is a stream of events that never ends."""
 PROMISES = [
     "not_a_server_error",

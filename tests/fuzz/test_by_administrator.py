@@ -10,7 +10,7 @@ import requests
 
 SEED = int(os.environ.get("FLEXMESH_FUZZ_SEED", "1"))
 EXAMPLES = int(os.environ.get("FLEXMESH_FUZZ_EXAMPLES", "3"))
-DEEP = ["trigger_sensor", "trigger_asset", "optimize"]
+DEEP = ["trigger_sensor_schedule", "trigger_asset_schedule", "optimize"]
 """Going systematically through every field of their configurations takes thousands of requests each."""
 HARD_TO_PLEASE = {
     "POST /api/v3_0/sensors/{id}/data/upload": "needs a file with the right columns",

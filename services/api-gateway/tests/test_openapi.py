@@ -10,7 +10,8 @@ from api_gateway.home.openapi import SCHEMAS, operations
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 PUBLIC = {
-    "versions", "services", "ready", "list_types", "request_token", "log_in", "ask_for_link",
+    "list_versions", "list_services", "get_readiness", "list_asset_types", "request_token", "log_in",
+    "ask_for_password_link",
 }  # fmt: skip
 """Operations for which nobody has to log in."""
 ERRORS = {"400", "401", "403", "404", "408", "409", "413", "415", "422", "429", "503"}

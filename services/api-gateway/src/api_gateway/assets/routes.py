@@ -113,7 +113,7 @@ async def create_asset(
 
 
 @router.get("/types", dependencies=[Anyone], response_model=list[AssetType], summary="List asset types.")
-async def list_types(here: Here) -> Json:
+async def list_asset_types(here: Here) -> Json:
     async with here.store.connection() as con:
         rows = await repository.types(con)
     return Json([{"description": row["description"], "id": row["id"], "name": row["name"]} for row in rows])

@@ -33,7 +33,7 @@ def shown(row: Any) -> dict[str, Any]:
     response_model=list[AccountEvent],
     summary="Get the history of actions for a specific account.",
 )
-async def account_log(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], here: Here) -> Json:
+async def get_account_log(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], here: Here) -> Json:
     async with here.store.connection() as con:
         rows = await repository.of_account(con, account["id"])
     return Json(
@@ -53,7 +53,7 @@ async def account_log(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Ac
     response_model=list[Event] | Paged[Event],
     summary="Get the history of actions for a specific user.",
 )
-async def user_log(
+async def get_user_log(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))],
     here: Here,
     query: Annotated[UserLogQuery, Query()],
@@ -69,7 +69,7 @@ async def user_log(
 @router.get(
     "/assets/{id}/auditlog", response_model=Paged[Event], summary="Get the history of actions for a specific asset."
 )
-async def asset_log(
+async def get_asset_log(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.AUDIT, unknown_asset_in_path))],
     here: Here,
     query: Annotated[AssetLogQuery, Query()],

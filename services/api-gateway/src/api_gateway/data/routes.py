@@ -48,7 +48,7 @@ Feedable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_da
     openapi_extra=parameters_of(DataQuery),
 )
 @names_fields_under(COMBINED)
-async def get_data(
+async def get_sensor_data(
     sensor: ReadableData, here: Here, query: Annotated[DataQuery, Depends(QueryReader(DataQuery))]
 ) -> Json:
     with fields_under(WHERE):
@@ -70,7 +70,7 @@ async def get_data(
 
 @router.post("/data", response_model=Stored, summary="Post sensor data.", openapi_extra=body_of(DataPost))
 @names_fields_under(COMBINED)
-async def post_data(sensor: Feedable, here: Here, request: Request) -> Response:
+async def post_sensor_data(sensor: Feedable, here: Here, request: Request) -> Response:
     return await passed_on(sensor, here, request, f"/internal/sensors/{sensor['id']}/data")
 
 
@@ -101,7 +101,7 @@ def as_told(sensor: Found) -> str:
 
 
 @router.delete("/data", status_code=204, response_class=Empty, summary="Delete sensor data.")
-async def delete_data(
+async def delete_sensor_data(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))], here: Here, body: DataDeletion | None = None
 ) -> Empty:
     which = body or DataDeletion()
@@ -126,7 +126,7 @@ async def delete_data(
 
 
 @router.get("/stats", response_model=Figures, summary="Get sensor statistics per data source.")
-async def get_stats(sensor: Readable, here: Here, query: Annotated[StatsQuery, Query()]) -> Json:
+async def get_sensor_stats(sensor: Readable, here: Here, query: Annotated[StatsQuery, Query()]) -> Json:
     async with here.store.connection() as con:
         found = await series.stats(con, sensor["id"], query.event_start_time, query.event_end_time)
     answer: dict[str, Any] = {"status": 200}
@@ -151,7 +151,7 @@ def shown_stats(stats: Stats, timezone: str) -> dict[str, Any]:
 
 
 @router.get("/status", response_model=SensorStatuses, summary="Get how recent the data of a sensor are.")
-async def get_status(sensor: Readable, here: Here) -> Json:
+async def get_sensor_status(sensor: Readable, here: Here) -> Json:
     async with here.store.connection() as con:
         found = await series.staleness(con, [sensor["id"]])
     now = utc_now()

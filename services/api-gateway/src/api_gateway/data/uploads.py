@@ -42,7 +42,7 @@ def unknown_sensor(id: int) -> Rejected:
     openapi_extra={"requestBody": UPLOAD},
 )
 @names_fields_under(PLACES)
-async def upload_data(
+async def upload_sensor_data(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_sensor))], here: Here, request: Request
 ) -> Response:
     with fields_under(WHERE):
@@ -66,7 +66,7 @@ async def upload_data(
     responses={202: {"model": KeptUpload, "description": "The files are large: a job stores them."}},
     openapi_extra={"requestBody": UPLOAD},
 )
-async def upload_data_of_many(
+async def upload_data_of_many_sensors(
     caller: Annotated[Identity, Depends(LoggedIn(Scope.WRITE))], here: Here, request: Request
 ) -> Response:
     accounts = await feedable(here, caller)

@@ -24,7 +24,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("", status_code=200, summary="Listen to what happens.", response_class=EventAnswer, responses=RESPONSES)
-async def listen(
+async def listen_to_events(
     caller: Caller,
     here: Here,
     query: Annotated[EventQuery, Query()],

@@ -130,8 +130,8 @@ MAKERS: dict[str, tuple[str, dict[str, str], str]] = {
     "create_sensor": ("201", {"id": "$response.body#/id"}, "/api/v3_0/sensors/{id}"),
     "create_user": ("201", {"id": "$response.body#/id"}, "/api/v3_0/users/{id}"),
     "create_account": ("201", {"id": "$response.body#/id"}, "/api/v3_0/accounts/{id}"),
-    "trigger_sensor": ("202", JOB, "/api/v3_0/sensors/{id}/schedules/{uuid}"),
-    "trigger_asset": ("202", {"job": "$response.body#/job"}, "/api/v1/schedules/{job}"),
+    "trigger_sensor_schedule": ("202", JOB, "/api/v3_0/sensors/{id}/schedules/{uuid}"),
+    "trigger_asset_schedule": ("202", {"job": "$response.body#/job"}, "/api/v1/schedules/{job}"),
     "trigger_forecast": ("202", JOB, "/api/v3_0/sensors/{id}/forecasts/{uuid}"),
 }
 """Operations that make something: with which status, how it is called in the answer, and which operations go on."""

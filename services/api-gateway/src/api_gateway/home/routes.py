@@ -43,7 +43,7 @@ async def documentation(request: Request) -> HTMLResponse:
 
 @router.get("/api/", response_model=Versions, summary="List the versions of the API.")
 @router.get("/api", include_in_schema=False)
-async def versions() -> Json:
+async def list_versions() -> Json:
     return Json(
         {
             "flexmeasures_version": COMPATIBLE_VERSION,
@@ -56,7 +56,7 @@ async def versions() -> Json:
 
 
 @router.get(f"/api/{API_VERSION}", response_model=Services, summary="Obtain a service listing for this version.")
-async def services(request: Request) -> Json:
+async def list_services(request: Request) -> Json:
     listed = services_in(request.app.openapi(), str(request.base_url).rstrip("/"))
     return Json(PROCESSED | {"services": listed, "version": "3.0"})
 
@@ -82,7 +82,7 @@ def services_in(document: dict[str, Any], base_url: str) -> list[dict[str, str]]
     summary="Get readiness status.",
     responses={503: {"model": Readiness, "description": "The database is away."}},
 )
-async def ready(here: Here) -> Json:
+async def get_readiness(here: Here) -> Json:
     try:
         await here.store.ping(here.settings.readiness_timeout)
     except Unavailable:

@@ -61,12 +61,14 @@ async def revoke_key(key: Annotated[Found, Depends(Access(Thing.KEY, Action.DELE
 
 
 @router.get("/accounts/{id}/keys", summary="List the API keys of an account's users.", response_model=KeysOfAccount)
-async def list_of_account(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], here: Here) -> Json:
+async def list_account_keys(
+    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], here: Here
+) -> Json:
     return await shown_of_account(here, account)
 
 
 @router.patch("/accounts/{id}/keys", summary="Set how many API keys an account may have.", response_model=KeysOfAccount)
-async def limit_keys(
+async def limit_account_keys(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.LIMIT))], here: Here, body: KeyLimit
 ) -> Json:
     async with here.store.transaction() as con:

@@ -45,7 +45,7 @@ async def optimize(
 
 
 @router.get("/{job}", summary="Get the answer to a problem that took long.", responses=RESPONSES)
-async def get_answer(job: str, caller: Caller, here: Here) -> Json:
+async def get_optimized(job: str, caller: Caller, here: Here) -> Json:
     async with here.store.connection() as con:
         found = await access.find(con, job)
         if found is None or not service.is_problem(found) or not await access.may_see(con, caller, found):

@@ -47,7 +47,7 @@ async def change_password(
     responses={429: {}},
     summary="Ask for a link to choose another password.",
 )
-async def ask_for_link(here: Here, client: Asking, body: ForgottenPassword) -> Json:
+async def ask_for_password_link(here: Here, client: Asking, body: ForgottenPassword) -> Json:
     await service.count_request(here, body.email, client)
     # After the answer, which so takes the same time whether there is such a user.
     answer = Json({"message": MAILED}, 202)

@@ -48,7 +48,7 @@ ACCEPTED = {"message": "Request has been accepted for processing.", "status": "A
     summary="Trigger a schedule for one device.",
     openapi_extra=body_of(SensorTrigger),
 )
-async def trigger_sensor(
+async def trigger_sensor_schedule(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))], here: Here, message: Message
 ) -> Json:
     verdict = await counted(here, sensor.caller)
@@ -66,7 +66,7 @@ async def trigger_sensor(
     openapi_extra=body_of(AssetTrigger),
 )
 @names_fields_under(FLAT)
-async def trigger_asset(
+async def trigger_asset_schedule(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.SCHEDULE, unknown_asset))], here: Here, message: Message
 ) -> Json:
     verdict = await counted(here, asset.caller)

@@ -45,7 +45,7 @@ async def get_series(
 
 
 @router.get("/data", response_model=ManySeries, summary="Read the series of many sensors.", responses=responses())
-async def get_many_series(
+async def get_series_of_many_sensors(
     readers: Readers, here: Here, request: Request, query: Annotated[ManySeriesQuery, Query()]
 ) -> Response:
     sensors = await readers.find(query.sensor)
@@ -68,13 +68,13 @@ async def get_latest(sensor: Readable, here: Here, query: Annotated[LatestQuery,
 
 
 @router.get("/data/latest", response_model=ManyLatest, summary="Read the latest values of many sensors.")
-async def get_many_latest(readers: Readers, here: Here, query: Annotated[ManyLatestQuery, Query()]) -> Json:
+async def get_latest_of_many_sensors(readers: Readers, here: Here, query: Annotated[ManyLatestQuery, Query()]) -> Json:
     sensors = await readers.find(query.sensor)
     return Json({"latest": await latest.read(here.store, sensors.all(query.sensor), query)})
 
 
 @router.post("/data", response_model=BatchStored, summary="Post series of many sensors.", openapi_extra=batch())
-async def post_batch(
+async def post_data_of_many_sensors(
     feeders: Feeders,
     here: Here,
     request: Request,

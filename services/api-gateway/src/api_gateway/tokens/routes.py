@@ -19,33 +19,33 @@ Asked = Annotated[TokenQuery, Query()]
 
 
 @router.get("/tokens", summary="List your login tokens, sessions and API keys.", response_model=Tokens)
-async def list_own(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], here: Here, query: Asked) -> Json:
+async def list_tokens(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], here: Here, query: Asked) -> Json:
     return await listed(here, caller, caller.user_id, query)
 
 
 @router.delete("/tokens", summary="Log out everywhere: revoke all of them, or all of a kind.", response_model=Revoked)
-async def revoke_own(caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, query: Asked) -> Json:
+async def revoke_tokens(caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, query: Asked) -> Json:
     async with here.store.transaction() as con:
         gone = await service.revoke_all(con, caller, caller.user_id, caller.account_id, caller.username, query.kinds)
     return Json({"revoked": gone})
 
 
 @router.delete("/tokens/{id}", status_code=204, response_class=Empty, summary="Revoke a token, session or API key.")
-async def revoke_one(token: Annotated[Found, Depends(Access(Thing.TOKEN, Action.DELETE))], here: Here) -> Empty:
+async def revoke_token(token: Annotated[Found, Depends(Access(Thing.TOKEN, Action.DELETE))], here: Here) -> Empty:
     async with here.store.transaction() as con:
         await service.revoke(con, token.caller, token.row)
     return Empty()
 
 
 @router.get("/users/{id}/tokens", summary="List a user's login tokens, sessions and API keys.", response_model=Tokens)
-async def list_of_user(
+async def list_user_tokens(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))], here: Here, query: Asked
 ) -> Json:
     return await listed(here, user.caller, user["id"], query)
 
 
 @router.delete("/users/{id}/tokens", summary="Log a user out everywhere.", response_model=Revoked)
-async def revoke_of_user(
+async def revoke_user_tokens(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here, query: Asked
 ) -> Json:
     async with here.store.transaction() as con:

@@ -111,7 +111,7 @@ async def update_user(
     response_model=Said,
     summary="Reset a user's password and mail them how to choose another.",
 )
-async def reset_password(user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here) -> Json:
+async def reset_user_password(user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here) -> Json:
     password = await here.passwords.hash(service.unusable_password())
     async with here.store.transaction() as con:
         await service.forget_password(con, user.caller, user["id"], user["account_id"], user["username"], password)

@@ -93,7 +93,7 @@ async def delete_webhook(webhook: Annotated[Found, Depends(Access(Thing.WEBHOOK,
 
 
 @router.post("/{id}/secret", summary="Give a webhook a new secret; it is shown this once.", response_model=Secret)
-async def renew_secret(webhook: Changeable, here: Here, body: SecretPost | None = None) -> Response:
+async def renew_webhook_secret(webhook: Changeable, here: Here, body: SecretPost | None = None) -> Response:
     async with here.store.transaction() as con:
         secret = await service.renew_secret(con, webhook, body or SecretPost())
     return ShownOnce({}, {"secret": secret})
@@ -110,7 +110,7 @@ async def test_webhook(webhook: Changeable, here: Here) -> Json:
     summary="List the attempts to deliver messages to a webhook.",
     response_model=Paged[Delivery],
 )
-async def list_deliveries(webhook: Readable, here: Here, query: Annotated[DeliveryQuery, Query()]) -> Json:
+async def list_webhook_deliveries(webhook: Readable, here: Here, query: Annotated[DeliveryQuery, Query()]) -> Json:
     async with here.store.connection() as con:
         rows, filtered, total = await repository.deliveries(con, webhook["id"], query)
     return Json(paged([shown_delivery(row) for row in rows], total, filtered))
@@ -123,6 +123,8 @@ async def list_deliveries(webhook: Readable, here: Here, query: Annotated[Delive
     response_model=OnItsWay,
     responses={409: {"description": "The webhook is switched off, or what the message said is no longer kept."}},
 )
-async def redeliver(webhook: Changeable, delivery: Annotated[int, Path(ge=1, le=LARGEST_DELIVERY)], here: Here) -> Json:
+async def redeliver_webhook(
+    webhook: Changeable, delivery: Annotated[int, Path(ge=1, le=LARGEST_DELIVERY)], here: Here
+) -> Json:
     async with here.store.transaction() as con:
         return Json({"message_id": await service.redeliver(con, webhook, delivery)}, 202)
