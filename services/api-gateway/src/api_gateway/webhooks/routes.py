@@ -45,7 +45,7 @@ Changeable = Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.UPDATE))]
     status_code=201,
     summary="Create a webhook; its secret is shown this once.",
     response_model=NewWebhook,
-    responses={409: {"description": "The account has as many webhooks as it may have."}},
+    responses={404: {}, 409: {"description": "The account has as many webhooks as it may have."}},
 )
 async def create_webhook(caller: Administrator, here: Here, body: WebhookPost) -> Response:
     async with here.store.transaction() as con:
