@@ -275,6 +275,7 @@ async def test_a_broker_that_hangs_counts_as_away(own_rabbitmq: Any, publisher_f
     publisher = publisher_for(app)
     await publisher.publish("bake", {"job": "j1"})
     os.killpg(own_rabbitmq.pid, signal.SIGSTOP)
+    await asyncio.sleep(0.3)  # until each of its threads has come to a halt
     try:
         before = time.monotonic()
         with pytest.raises(Unavailable):
