@@ -161,8 +161,12 @@ def sequence(value: Any) -> list[Any]:
     return value
 
 
+def text_or(kind: str) -> WithJsonSchema:
+    """How a document is described that may be sent as text too."""
+    return WithJsonSchema({"anyOf": [{"type": kind}, {"type": "string", "description": "The same as JSON text."}]})
+
+
 DOCUMENT = (BeforeValidator(document), AfterValidator(without_nul))
-TEXT_OR_JSON = {"description": "JSON, as text or as it is."}
 
 Text = Annotated[str, BeforeValidator(text)]
 Name = Annotated[Text, Field(min_length=1, max_length=255)]
@@ -182,6 +186,6 @@ TimeZone = Annotated[Text, Field(max_length=255), AfterValidator(timezone)]
 Unit = Annotated[Text, Field(max_length=80), AfterValidator(unit)]
 Email = Annotated[Text, Field(max_length=254), AfterValidator(email)]
 Color = Annotated[Text, AfterValidator(color)]
-JsonObject = Annotated[dict[str, Any], AfterValidator(mapping), *DOCUMENT]
+JsonObject = Annotated[dict[str, Any], AfterValidator(mapping), *DOCUMENT, text_or("object")]
 KeepingAttributes = Annotated[JsonObject, AfterValidator(keeping)]
-JsonList = Annotated[list[Any], AfterValidator(sequence), *DOCUMENT]
+JsonList = Annotated[list[Any], AfterValidator(sequence), *DOCUMENT, text_or("array")]
