@@ -24,8 +24,8 @@ MINUTE, HOUR, LATE = timedelta(minutes=1), timedelta(hours=1), timedelta(days=3)
 
 @pytest.fixture
 def noon() -> datetime:
-    """Noon UTC yesterday or the day before, so that no reading is too late."""
-    return (datetime.now(UTC) - timedelta(hours=13)).replace(hour=12, minute=0, second=0, microsecond=0)
+    """Noon UTC yesterday or the day before: all readings of that day are past, and none comes too late."""
+    return (datetime.now(UTC) - timedelta(hours=25)).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 @dataclass
