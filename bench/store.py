@@ -131,13 +131,13 @@ async def writing(bench: Bench) -> None:
         ("other values of the same beliefs", {"later": 2, "plus": 2.0}, Written(changed=YEAR)),
     ]
     for name, how, expected in cases:
-        await bench.measure(name, lambda number, how=how, expected=expected: must(  # type: ignore[misc]
+        await bench.measure(name, lambda number, how=how, expected=expected: must(
             series.write(con, year(number, **how)), expected))  # fmt: skip
     one, recent = await bench.new_sensor(), moment(datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
     for name, start in (("write 1 value, of today", recent), ("write 1 value, of long ago", moment(START))):
         await bench.measure(
             name,
-            lambda number, start=start: must(  # type: ignore[misc]
+            lambda number, start=start: must(
                 series.write(con, Beliefs(one, np.array([start + number * QUARTER]), start, np.array([1.0]), 1)),
                 Written(new=1),
             ),

@@ -24,7 +24,7 @@ class Links(HTMLParser):
         super().__init__()
         self.found = []  # type: list[str]
 
-    def handle_starttag(self, tag, attrs) -> None:  # type: ignore[no-untyped-def]
+    def handle_starttag(self, tag, attrs) -> None:
         if tag == "a":
             self.found += [value for name, value in attrs if name == "href"]
 

@@ -129,10 +129,10 @@ async def test_a_database_that_is_not_empty_is_left_alone(database_url: str, sav
 
 
 async def test_a_backup_that_exists_is_not_overwritten(database_url: str, saved: Path) -> None:
-    before = saved.read_bytes()  # noqa: ASYNC240
+    before = saved.read_bytes()  # noqa: ASYNC240 - nothing else is to be done
     with pytest.raises(Conflict, match="exists already"):
         await backup.dump(database_url, saved, silent)
-    assert saved.read_bytes() == before  # noqa: ASYNC240
+    assert saved.read_bytes() == before  # noqa: ASYNC240 - nothing else is to be done
 
 
 async def test_a_directory_that_is_not_there(database_url: str, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ async def test_a_directory_that_is_not_there(database_url: str, tmp_path: Path) 
 async def test_an_empty_database_is_not_saved(empty: str, tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="nothing to save"):
         await backup.dump(empty, tmp_path / "it.dump", silent)
-    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - nothing else is to be done
 
 
 def cut(file: Path) -> None:

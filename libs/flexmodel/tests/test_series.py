@@ -78,7 +78,7 @@ def test_without_events_nothing_is_known():
 def test_events_of_a_state_count_at_both_ends(overlap: str, shared: float):
     events = steps(START, 2 * QUARTER, 2)
     same(
-        to_instants(events, np.array([5.0, 3.0]), 2 * QUARTER, quarters(5), overlap),  # type: ignore[arg-type]
+        to_instants(events, np.array([5.0, 3.0]), 2 * QUARTER, quarters(5), overlap),
         [5, shared, 3, 3, NAN],
     )
 
@@ -103,7 +103,7 @@ def test_points_between_ticks_match_nothing():
 @pytest.mark.parametrize(("overlap", "shared"), [("first", 7), ("min", 4), ("max", 7)])
 def test_overlapping_segments(overlap: str, shared: float):
     overlapping = segments((0, 60, 7), (45, 75, 4))
-    same(segments_to_steps(overlapping, quarters(5), overlap), [7, 7, 7, shared, 4])  # type: ignore[arg-type]
+    same(segments_to_steps(overlapping, quarters(5), overlap), [7, 7, 7, shared, 4])
 
 
 def test_segments_around_the_window_are_cut():
@@ -112,7 +112,7 @@ def test_segments_around_the_window_are_cut():
 
 
 def test_ends_of_steps():
-    assert end_instants(quarters(2)).tolist() == [datetime(2026, 3, 2, 0, 15), datetime(2026, 3, 2, 0, 30)]  # noqa: DTZ001
+    assert end_instants(quarters(2)).tolist() == [datetime(2026, 3, 2, 0, 15), datetime(2026, 3, 2, 0, 30)]  # noqa: DTZ001 - in UTC, as arrays hold them
 
 
 def test_the_last_value_is_held_and_named():

@@ -76,7 +76,7 @@ async def test_kinds_become_problems(kind: str, client: httpx.AsyncClient) -> No
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     body = response.json()
-    expected = error.message if isinstance(error, FlexmeshError) else error.detail  # type: ignore[attr-defined]
+    expected = error.message if isinstance(error, FlexmeshError) else error.detail
     assert (body["status"], body["detail"], body["instance"]) == (status, expected, f"/raise/{kind}")
     assert body["type"] == "about:blank" and body["title"]
     assert body["request_id"] == response.headers["x-request-id"]
@@ -170,7 +170,7 @@ async def test_a_problem_can_be_raised_again(kind: str, client: httpx.AsyncClien
         raise_again(response)
     assert str(raised.value) == str(error)
     if isinstance(error, Invalid):
-        assert raised.value.fields == error.fields  # type: ignore[attr-defined]
+        assert raised.value.fields == error.fields
 
 
 async def test_what_is_our_own_fault_becomes_a_bad_gateway(client: httpx.AsyncClient) -> None:

@@ -50,7 +50,7 @@ async def port() -> AsyncIterator[int]:
     listening = listen(settings)
     server = http_server(create_app(settings, service="testing", title="Testing", routers=[router]), settings)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:  # noqa: ASYNC110
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     yield listening.getsockname()[1]
     server.should_exit = True

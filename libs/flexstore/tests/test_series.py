@@ -353,7 +353,7 @@ async def test_a_year_written_by_many_ways_in_is_one_year(con: Any) -> None:
 
 
 async def test_a_time_without_zone_is_refused(con: Any) -> None:
-    naive = datetime(2026, 1, 1)  # noqa: DTZ001
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001 - that is what is wrong with it
     with pytest.raises(ValueError, match="2026-01-01T00:00:00 has no time zone"):
         moment(naive)
     with pytest.raises(ValueError, match="2026-01-01T00:00:00 has no time zone"):

@@ -29,7 +29,7 @@ LISTED: dict[str, dict[str, str]] = {
 async def test_lists_show_only_what_may_be_seen(path: str, world: Any) -> None:
     things = {place: await world.things_of(place) for place in world.accounts}
     kind = path.split("/")[1].split("?")[0].removesuffix("s")
-    ids: Callable[[Any], int | None] = lambda one: one.get(kind)  # noqa: E731
+    ids: Callable[[Any], int | None] = lambda one: one.get(kind)  # noqa: E731 - shorter than its type
     for letter, places in LISTED[path].items():
         listed = {row["id"] for row in await world.people[letter].get(path)}
         seen = {place for place, one in things.items() if ids(one) in listed}

@@ -24,7 +24,7 @@ class Rows:
 def rows_of(content: bytes | str, zone: str = "Europe/Amsterdam", value_name: str = "load") -> Rows:
     file = BytesIO(content.encode() if isinstance(content, str) else content)
     problems = Problems()
-    lay_out = lambda names, table: of_one_sensor(names, table, value_name)  # noqa: E731
+    lay_out = lambda names, table: of_one_sensor(names, table, value_name)  # noqa: E731 - shorter than its type
     parts = [reader.rows(table, zone, problems) for reader, table in tables(file, LIMITS, lay_out, problems)]
     return Rows(pl.concat(parts), problems.sentences())
 

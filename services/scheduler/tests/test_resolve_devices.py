@@ -23,7 +23,7 @@ TWO = Fixed(2.0)
 
 
 def device(**given: object) -> Device:
-    return Device("battery", 1, 2, "electricity", **given)  # type: ignore[arg-type]
+    return Device("battery", 1, 2, "electricity", **given)
 
 
 def trigger(*flexible: Device, **given: object) -> Trigger:
@@ -40,7 +40,7 @@ def trigger(*flexible: Device, **given: object) -> Trigger:
         "contexts": (),
         **given,
     }
-    return Trigger(**whole)  # type: ignore[arg-type]
+    return Trigger(**whole)
 
 
 def power_range(one: Device) -> tuple[float, float]:
@@ -120,7 +120,7 @@ def test_inflexible_devices_follow_what_was_read_with_its_sign_and_zero_where_no
 
 
 def task(**given: object) -> Device:
-    return device(process=Process(ProcessType.SHIFTABLE, timedelta(minutes=90), 0.004, **given))  # type: ignore[arg-type]
+    return device(process=Process(ProcessType.SHIFTABLE, timedelta(minutes=90), 0.004, **given))
 
 
 def test_processes_run_in_whole_steps_outside_their_restrictions():
@@ -156,7 +156,7 @@ def test_operation_modes():
 
 
 def context(**given: object) -> CommodityContext:
-    return CommodityContext("electricity", Fixed(100.0), **given)  # type: ignore[arg-type]
+    return CommodityContext("electricity", Fixed(100.0), **given)
 
 
 def test_site_capacities_without_breach_prices_are_hard():

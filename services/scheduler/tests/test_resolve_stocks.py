@@ -34,7 +34,7 @@ def resolved(stock: Stock, found: dict[Reference, Events] | None = None, profile
 
 def stock(**given: object) -> Stock:
     whole: dict[str, object] = {"label": "battery", "asset_id": 1, "devices": (0,), "initial": Fixed(0.5), **given}
-    return Stock(**whole)  # type: ignore[arg-type]
+    return Stock(**whole)
 
 
 def points(*items: tuple[float, float]) -> Segments:

@@ -42,7 +42,7 @@ def output(**given: object) -> PowerOutput:
         "sensor": 5, "unit": "kW", "resolution": QUARTER, "timezone": "UTC", "devices": (0,), "part": "all",
         "consumption_positive": False, **given,
     }  # fmt: skip
-    return PowerOutput(**whole)  # type: ignore[arg-type]
+    return PowerOutput(**whole)
 
 
 def values(
@@ -164,11 +164,11 @@ def tree(*sensors: TreeSensor) -> AssetTree:
 
 
 def trigger(*devices: Device, **given: object) -> Trigger:
-    return Trigger(1, WINDOW, WINDOW.end, None, False, "EUR", devices, (), (), **{"contexts": (), **given})  # type: ignore[arg-type]
+    return Trigger(1, WINDOW, WINDOW.end, None, False, "EUR", devices, (), (), **{"contexts": (), **given})
 
 
 def device(number: int | None, **given: object) -> Device:
-    return Device("device", 1, number, "electricity", **given)  # type: ignore[arg-type]
+    return Device("device", 1, number, "electricity", **given)
 
 
 def test_every_device_gets_its_schedule_and_sharers_their_sum():

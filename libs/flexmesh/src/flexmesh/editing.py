@@ -27,7 +27,7 @@ async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], 
         for id in ids:
             found = await row(con, table, id, table)
             attributes = {**found["attributes"], name: value}
-            await con.execute(f"update {table} set attributes = $2 where id = $1", id, attributes)  # noqa: S608
+            await con.execute(f"update {table} set attributes = $2 where id = $1", id, attributes)  # noqa: S608 - put together from constants
             event = f"Set attribute '{name}' of {table} '{found['name']}': {id}"
             details = changes_between({name: found["attributes"].get(name)}, {name: value})
             account = (await find_thing(con, Thing(table), id))["account_id"]

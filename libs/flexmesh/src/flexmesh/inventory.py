@@ -46,7 +46,7 @@ async def row(con: Connection, table: str, id: int, called: str) -> Any:
 async def add_named(con: Connection, table: str, name: str, description: str | None) -> int:
     """Adds an account role or an asset type."""
     assert table in NAMED
-    statement = f"insert into {table} (name, description) values ($1, $2) on conflict do nothing returning id"  # noqa: S608
+    statement = f"insert into {table} (name, description) values ($1, $2) on conflict do nothing returning id"  # noqa: S608 - put together from constants
     added: int | None = await con.fetchval(statement, name, description)
     if added is None:
         raise Conflict(f"There is an {table.replace('_', ' ')} named '{name}' already.")

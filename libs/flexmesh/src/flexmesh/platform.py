@@ -32,7 +32,7 @@ def up(steps: Steps, *, with_toy: bool) -> int:
     with closing(listening), database(steps, settings) as starting:
         with steps.step("Program", "loaded"):
             # Takes about as long as starting the database, so both happen at the same time.
-            from flexmesh import services  # noqa: PLC0415
+            from flexmesh import services  # noqa: PLC0415 - see above
         address = os.environ.get("FLEXMESH_PUBLIC_URL") or local_address(settings, listening)
         url = starting.result()
         running = services.run(url, address, listening, steps, stop, with_toy=with_toy)

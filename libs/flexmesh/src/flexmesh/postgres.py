@@ -158,7 +158,7 @@ class Postgres:
             if log.tell() > 5_000_000:
                 log.truncate(0)
             began = log.tell()
-            self.process = subprocess.Popen(  # noqa: S603
+            self.process = subprocess.Popen(  # noqa: S603 - a program of PostgreSQL's
                 [binaries() / "postgres", "-D", self.directory.cluster, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -210,7 +210,7 @@ def identity(account: pwd.struct_passwd | None) -> dict[str, Any]:
 
 def run(program: str, *arguments: str, account: pwd.struct_passwd | None = None) -> str:
     command = [str(binaries() / program), *arguments]
-    done = subprocess.run(command, capture_output=True, check=False, **identity(account))  # noqa: S603
+    done = subprocess.run(command, capture_output=True, check=False, **identity(account))  # noqa: S603 - a program of PostgreSQL's
     if done.returncode != 0:
         raise Unavailable("database", f"PostgreSQL's {program} failed: {done.stderr.decode().strip()}")
     return str(done.stdout.decode())

@@ -1,5 +1,7 @@
 """Each service as a process of its own, as set in the environment."""
 
+# ruff: noqa: PLC0415  a process loads its own service only
+
 from collections.abc import Callable
 
 from flexserve import server
@@ -8,20 +10,20 @@ from flexserve.settings import load
 
 
 def gateway() -> int:
-    from api_gateway.__main__ import main  # noqa: PLC0415 (a process loads its own service only)
+    from api_gateway.__main__ import main
 
     return main()
 
 
 def ingest() -> int:
-    from ingest.__main__ import main  # noqa: PLC0415
+    from ingest.__main__ import main
 
     return main()
 
 
 def scheduler() -> int:
-    from scheduler.app import SERVICE, create_app  # noqa: PLC0415
-    from scheduler.settings import SchedulerSettings  # noqa: PLC0415
+    from scheduler.app import SERVICE, create_app
+    from scheduler.settings import SchedulerSettings
 
     settings = load(SchedulerSettings)
     start_logs(settings, SERVICE)
@@ -29,15 +31,15 @@ def scheduler() -> int:
 
 
 def reporting() -> int:
-    from reporting.__main__ import main  # noqa: PLC0415
+    from reporting.__main__ import main
 
     return main()
 
 
 def schedule_worker() -> int:
-    from scheduler import worker  # noqa: PLC0415
-    from scheduler.app import SERVICE  # noqa: PLC0415
-    from scheduler.settings import SchedulerSettings  # noqa: PLC0415
+    from scheduler import worker
+    from scheduler.app import SERVICE
+    from scheduler.settings import SchedulerSettings
 
     settings = load(SchedulerSettings)
     start_logs(settings, SERVICE)
@@ -45,8 +47,8 @@ def schedule_worker() -> int:
 
 
 def upload_worker() -> int:
-    from ingest.files import worker  # noqa: PLC0415
-    from ingest.settings import IngestSettings  # noqa: PLC0415
+    from ingest.files import worker
+    from ingest.settings import IngestSettings
 
     settings = load(IngestSettings)
     start_logs(settings, worker.SERVICE)
@@ -54,8 +56,8 @@ def upload_worker() -> int:
 
 
 def connector_worker() -> int:
-    from ingest.connectors import worker  # noqa: PLC0415
-    from ingest.settings import IngestSettings  # noqa: PLC0415
+    from ingest.connectors import worker
+    from ingest.settings import IngestSettings
 
     settings = load(IngestSettings)
     start_logs(settings, worker.SERVICE)

@@ -22,7 +22,7 @@ WHOLE = "_schema"
 """The key of problems that concern no single field."""
 
 
-class Refused(ValueError):  # noqa: N818
+class Refused(ValueError):  # noqa: N818 - it says what it is
     """A value that a field does not take: a sentence, or the problems of its parts by key."""
 
     def __init__(self, problem: str | Mapping[str, Any]) -> None:

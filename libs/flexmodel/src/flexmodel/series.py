@@ -24,7 +24,7 @@ FINEST = 60_000_000
 """Microseconds: events that are shifted against the steps by less than a minute count as if they were not."""
 
 
-class MissingData(ValueError):  # noqa: N818
+class MissingData(ValueError):  # noqa: N818 - it says what it is
     """A series has no values over a period for which they are needed."""
 
     def __init__(self, start: datetime, end: datetime) -> None:

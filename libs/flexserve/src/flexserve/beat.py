@@ -64,7 +64,7 @@ class Beat:
             await self._publisher.publish(queue, arguments)
 
 
-class _Scheduler(Scheduler):  # type: ignore[misc]
+class _Scheduler(Scheduler):
     """Celery's scheduler with our own table of what is due, in place of its file."""
 
     def __init__(self, *args: Any, beat: Beat, **options: Any) -> None:

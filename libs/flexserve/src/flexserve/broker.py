@@ -32,7 +32,7 @@ HEARTBEAT_SECONDS = 10
 DURABLE = 2
 
 
-class BrokerApp(Celery):  # type: ignore[misc]
+class BrokerApp(Celery):
     """A Celery application with quorum queues on the default exchange, and tasks named after their queues."""
 
     queue_prefix: str
@@ -48,8 +48,8 @@ class BrokerApp(Celery):  # type: ignore[misc]
         """The queue of the task `name`."""
         name = self.queue_prefix + name
         arguments = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
-        exchange = Exchange("")  # type: ignore[no-untyped-call]
-        return Queue(name, exchange, name, durable=True, queue_arguments=arguments)  # type: ignore[no-untyped-call]
+        exchange = Exchange("")
+        return Queue(name, exchange, name, durable=True, queue_arguments=arguments)
 
 
 def celery_app(settings: ServiceSettings, name: str) -> BrokerApp:
@@ -202,7 +202,7 @@ class _Link:
         # No heartbeat: nobody would send it while the thread waits for work. Timeouts find a dead connection instead.
         connection = self._app.connection_for_write(heartbeat=0)
         connect(connection, self._app.timeout)
-        self._producer = Producer(connection.channel(), auto_declare=False)  # type: ignore[no-untyped-call]
+        self._producer = Producer(connection.channel(), auto_declare=False)
         self._connection = connection
 
     def drop(self) -> None:

@@ -39,11 +39,11 @@ class Channel(memory.Channel):
     do_restore = True
 
     def _put(self, queue: str, message: Any, **options: Any) -> None:
-        super()._put(queue, message, **options)  # type: ignore[no-untyped-call]
+        super()._put(queue, message, **options)
         _bell.ring()
 
     def basic_ack(self, delivery_tag: str, multiple: bool = False) -> None:
-        super().basic_ack(delivery_tag, multiple)  # type: ignore[no-untyped-call]
+        super().basic_ack(delivery_tag, multiple)
         _bell.ring()  # the consumer may now take the next one
 
 

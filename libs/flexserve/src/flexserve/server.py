@@ -56,7 +56,7 @@ def connections(settings: ServiceSettings) -> type[asyncio.Protocol] | Literal["
     """What talks to clients: it bounds how slow they may be, where it is installed."""
     if find_spec("httptools") is None:
         return "auto"
-    from flexserve.slowness import protocol  # noqa: PLC0415
+    from flexserve.slowness import protocol  # noqa: PLC0415 - not everywhere is what it needs
 
     return protocol(settings)
 

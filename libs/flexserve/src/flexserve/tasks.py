@@ -19,7 +19,7 @@ FAILED = "FAILED"
 """The state of a job that was worked on and came to nothing."""
 
 
-class MessageTask(Task):  # type: ignore[misc]
+class MessageTask(Task):
     """A task started by a message that carries the id of a job, as the argument `job`.
 
     The job table is the truth, the message only a nudge: a task that ends, well or badly, acknowledges it. Only what

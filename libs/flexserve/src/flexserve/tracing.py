@@ -1,5 +1,7 @@
 """OpenTelemetry traces: off, and then without cost, unless the standard `OTEL_*` variables ask for them."""
 
+# ruff: noqa: PLC0415  a process without traces does not pay for what makes them
+
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,16 +40,15 @@ def setup(service: str, version: str) -> bool:
     name = exporter_name()
     if name is None or is_on():
         return is_on()
-    # Imported here so that a process without traces pays nothing for them.
-    from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter  # noqa: PLC0415
+    from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 
     exporter: SpanExporter
     if name == "console":
         exporter = ConsoleSpanExporter()
     else:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
         exporter = OTLPSpanExporter()
     names = {SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or f"flexmesh-{service}", SERVICE_VERSION: version}

@@ -153,7 +153,7 @@ class _Serving:
             self._ended.result(LEAVE_SECONDS)
 
 
-class _Controller(WorkController):  # type: ignore[misc]
+class _Controller(WorkController):
     """Celery's worker without its signal handlers and global logging, run in any thread."""
 
     def work(self) -> None:
@@ -161,10 +161,10 @@ class _Controller(WorkController):  # type: ignore[misc]
         self.stop()
 
 
-class _Consumer(Consumer):  # type: ignore[misc]
+class _Consumer(Consumer):
     """Consumes the queues and nothing else: no remote control, no events, no delay queues."""
 
-    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+    class Blueprint(Consumer.Blueprint):
         default_steps = (
             "celery.worker.consumer.connection:Connection",
             "celery.worker.consumer.tasks:Tasks",
@@ -220,7 +220,7 @@ class _Consumer(Consumer):  # type: ignore[misc]
         self._left.set()
 
 
-class _Pool(TaskPool):  # type: ignore[misc]
+class _Pool(TaskPool):
     """Celery's thread pool, which also knows whether it is idle and which application it works for."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

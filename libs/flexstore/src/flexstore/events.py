@@ -48,7 +48,8 @@ def line_of(assets: str) -> str:
 
 def assets_of(asset: str, sensors: str) -> str:
     """SQL for the asset, or where that is null those of the sensors, as an array of ids; `sensors` is one, too."""
-    of_sensors = f"array(select distinct owned.asset_id from sensor owned where owned.id = any({sensors}))"  # noqa: S608
+    owned = f"select distinct owned.asset_id from sensor owned where owned.id = any({sensors})"  # noqa: S608 - put together from constants
+    of_sensors = f"array({owned})"
     return f"case when {asset} is null then {of_sensors} else array[{asset}] end"
 
 

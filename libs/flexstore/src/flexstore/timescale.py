@@ -143,7 +143,7 @@ async def drop_chunk(con: Connection, chunk: Chunk, before: Mapping[int, datetim
     Returns how many beliefs each sensor lost: nothing if it was not dropped. Inside a transaction of the caller's.
     """
     await con.execute(f"lock table {chunk.name} in share mode")  # nobody adds a value that somebody keeps
-    rows = await con.fetch(f"select sensor_id, count(*) from {chunk.name} group by sensor_id")  # noqa: S608
+    rows = await con.fetch(f"select sensor_id, count(*) from {chunk.name} group by sensor_id")  # noqa: S608 - TimescaleDB named it
     if any(row["sensor_id"] not in before or before[row["sensor_id"]] < chunk.end for row in rows):
         return {}
     await con.execute(DUE_IN_CHUNK.format(chunk=chunk.name), chunk.start, chunk.end)

@@ -48,7 +48,7 @@ def make_tasks(app: BrokerApp, store: Store, loop: Loop, settings: SchedulerSett
     """Register the task of the queue. The threads that run it share the store through the loop."""
     handler = make_handler(settings)
 
-    @app.task(name=QUEUE)  # type: ignore[untyped-decorator]
+    @app.task(name=QUEUE)
     def schedule(job: str) -> str | None:
         state = loop.call(running.run(store, UUID(job), handler, on_failure=tell_failure))
         if state is not None:

@@ -21,7 +21,7 @@ class Thing(StrEnum):
     ASSET = "asset"
     SENSOR = "sensor"
     JOB = "job"
-    TOKEN = "token"  # noqa: S105
+    TOKEN = "token"  # noqa: S105 - the name of a thing
     """A login token, a session or an API key: whatever its user is known by."""
     KEY = "API key"
     WEBHOOK = "webhook"

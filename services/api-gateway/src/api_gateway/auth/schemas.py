@@ -14,7 +14,7 @@ class Credentials(Input):
 
 
 class Login(Shape):
-    model_config = example(auth_token="TWrcXZ3Zl7J0bYr5bXvVfO2Q", user_id=1, status=200)  # noqa: S106
+    model_config = example(auth_token="TWrcXZ3Zl7J0bYr5bXvVfO2Q", user_id=1, status=200)  # noqa: S106 - an example
 
     auth_token: str
     user_id: int

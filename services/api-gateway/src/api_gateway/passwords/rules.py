@@ -7,7 +7,7 @@ FEWEST_DIFFERENT = 5
 RUNS = ("abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiopasdfghjklzxcvbnm", "qwertzuiopasdfghjklyxcvbnm")
 GUESSED_FIRST = frozenset(
     """password passwort wachtwoord motdepasse passphrase secret welcome welkom changeme letmein iloveyou admin
-    administrator default qwerty azerty test testing example flexmesh flexmeasures energy battery""".split()  # noqa: SIM905
+    administrator default qwerty azerty test testing example flexmesh flexmeasures energy battery""".split()  # noqa: SIM905 - easier to read
 )
 LOOKALIKES = str.maketrans("0134578@$!|", "oieastbasil")
 

@@ -12,7 +12,7 @@ Password = Annotated[Text, Field(max_length=LONGEST)]
 
 
 class PasswordChange(Input):
-    model_config = example(current_password="toy-password", new_password="correct horse battery")  # noqa: S106
+    model_config = example(current_password="toy-password", new_password="correct horse battery")  # noqa: S106 - an example
 
     current_password: Password
     new_password: Password

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def frame_of(asked: Asked, table: Table) -> "polars.DataFrame":
     """A data frame with moments in the time zone asked for."""
-    import polars as pl  # noqa: PLC0415
+    import polars as pl  # noqa: PLC0415  loaded only when it is asked for
 
     told = pl.col(*[name for name in MOMENTS if name in table]).dt.replace_time_zone("UTC")
     return pl.DataFrame(table).with_columns(told.dt.convert_time_zone(asked.zone_name))

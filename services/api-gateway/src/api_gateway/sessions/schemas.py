@@ -27,7 +27,7 @@ class WhoAmI(Shape):
         kind="session",
         scopes=[],
         only_account=None,
-        csrf_token="Yn3Rk0bO1rNcG1s8Ta0eYI8Q2m2XhVtq2xR6Bc0X5mE",  # noqa: S106
+        csrf_token="Yn3Rk0bO1rNcG1s8Ta0eYI8Q2m2XhVtq2xR6Bc0X5mE",  # noqa: S106 - an example
     )
 
     user: Myself

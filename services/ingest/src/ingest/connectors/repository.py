@@ -119,13 +119,13 @@ order by series, height
 
 
 async def find(con: Connection, number: int) -> Connector | None:
-    row = await con.fetchrow(f"select {COLUMNS} from connector where id = $1", number)  # noqa: S608
+    row = await con.fetchrow(f"select {COLUMNS} from connector where id = $1", number)  # noqa: S608 - put together from constants
     return None if row is None else Connector(*row)
 
 
 async def all_of(con: Connection, account: int | None = None) -> list[Connector]:
     """All connectors, or those of an account."""
-    select = f"select {COLUMNS} from connector where $1::int is null or account_id = $1 order by id"  # noqa: S608
+    select = f"select {COLUMNS} from connector where $1::int is null or account_id = $1 order by id"  # noqa: S608 - put together from constants
     return [Connector(*row) for row in await con.fetch(select, account)]
 
 

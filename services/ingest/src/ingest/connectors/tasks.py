@@ -17,7 +17,7 @@ QUEUE = "connector"
 def make_task(app: BrokerApp, loop: Loop, running: Running) -> None:
     """Register the task of the queue. The threads that run it share the store through the loop."""
 
-    @app.task(name=QUEUE)  # type: ignore[untyped-decorator]
+    @app.task(name=QUEUE)
     def run_connector(connector: int) -> None:
         loop.call(running.run_due(connector))
 

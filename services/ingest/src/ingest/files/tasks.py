@@ -26,7 +26,7 @@ def make_tasks(app: BrokerApp, store: Store, loop: Loop, uploading: Uploading) -
     """Register the task of the queue. The threads that run it share the store through the loop."""
     handler = make_handler(uploading)
 
-    @app.task(name=QUEUE)  # type: ignore[untyped-decorator]
+    @app.task(name=QUEUE)
     def ingest(job: str) -> None:
         loop.call(running.run(store, UUID(job), handler, on_failure=forget))
 
