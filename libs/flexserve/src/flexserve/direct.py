@@ -6,6 +6,7 @@ returns a response. Every other request takes FastAPI's own way, as does one who
 
 import inspect
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, get_type_hints
@@ -25,11 +26,12 @@ _PARAMETERS = ("path_params", "query_params", "header_params", "cookie_params", 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-class Around:
+class Around(ABC):
     """A kind of route that does something around its handler, whichever way requests come to it."""
 
+    @abstractmethod
     def around(self, handle: Handle) -> Handle:
-        raise NotImplementedError
+        """The handler with what is done around it."""
 
 
 @dataclass(frozen=True, slots=True)
