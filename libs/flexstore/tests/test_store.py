@@ -137,6 +137,30 @@ async def test_a_full_pool_is_unavailable_and_recovers(url: str) -> None:
     await store.close()
 
 
+async def test_whoever_waits_for_a_connection_gets_the_next_one_that_is_free(url: str) -> None:
+    store = await Store.connect(url, max_size=2, acquire_timeout=30)
+
+    async def use() -> None:
+        for _ in range(20):
+            async with store.connection() as con:
+                await con.execute("select 1")
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(use() for _ in range(10)))
+    assert store.in_use == 0
+    await store.close()
+
+
+async def test_a_connection_that_ended_at_hand_is_replaced(store: Store) -> None:
+    async with store.connection() as killer:
+        async with store.connection() as con:
+            pid = con.get_server_pid()
+        await killer.execute("select pg_terminate_backend($1)", pid)
+        await asyncio.sleep(0.1)
+        async with store.connection() as con:
+            assert con.get_server_pid() != pid
+
+
 async def test_a_server_that_takes_no_more_connections_is_unavailable(mortal: Any) -> None:
     mortal.psql("create role crowd login connection limit 3")
     store = await Store.connect(mortal.get_uri().replace("postgres:@", "crowd:@"), max_size=20)
@@ -153,10 +177,12 @@ async def test_a_connection_that_breaks_off_while_it_opens_is_no_connection(stor
     async def acquire(**_):
         raise broken_off
 
-    monkeypatch.setattr(store, "pool", SimpleNamespace(acquire=acquire, close=store.pool.close))
-    with pytest.raises(Unavailable):
-        async with store.connection():
-            pass
+    async with store.connection():  # the one at hand
+        monkeypatch.setattr(store, "pool", SimpleNamespace(acquire=acquire, release=store.pool.release))
+        with pytest.raises(Unavailable):
+            async with store.connection():
+                pass
+        monkeypatch.undo()
 
 
 async def test_a_connection_found_dying_in_use_is_not_used_again(store):

@@ -365,7 +365,7 @@ async def test_a_slow_client_holds_no_connection(
         number = 0
         async for _ in parts:
             number += 1
-            assert house.store.pool.get_idle_size() == house.store.pool.get_size()
+            assert house.store.in_use == 0
         assert number > 1, format
 
 

@@ -30,6 +30,9 @@ AWAY = (
 NO_CONNECTION = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """How asyncpg fails to open a connection, also when it breaks off half way. A TimeoutError is an OSError."""
 CLOSE_SECONDS = 5.0
+AT_HAND = 4
+"""So many connections are not given back to the pool while nobody waits for one: its ways of giving and taking back
+cost more than a short statement does."""
 
 
 class Store:
@@ -39,6 +42,9 @@ class Store:
         self.pool = pool
         self.url = url
         self.acquire_timeout = acquire_timeout
+        self._at_hand: list[Pooled] = []
+        self._waiting = 0
+        self._closing = False
 
     @classmethod
     async def connect(
@@ -87,37 +93,36 @@ class Store:
             for _ in range(count):
                 await held.enter_async_context(self.connection())
 
-    async def _acquire(self) -> Pooled:
+    def connection(self) -> "_Use":
+        """A connection on which every statement is its own transaction."""
+        return _Use(self)
+
+    async def _take(self) -> Pooled:
+        while self._at_hand:
+            con = self._at_hand.pop()
+            if not _has_ended(con):
+                return con
+        self._waiting += 1
         try:
             return await self.pool.acquire(timeout=self.acquire_timeout)
         except NO_CONNECTION as error:
             log.warning("No connection to the database: %s: %s", type(error).__name__, error)
             raise Unavailable("database") from error
+        finally:
+            self._waiting -= 1
 
-    async def _release(self, con: Pooled) -> None:
-        """Give a connection back. What was done on it is done, whatever happens to it now."""
+    async def _give_back(self, con: Pooled, *, in_order: bool) -> None:
+        """End the use of a connection. What was done on it is done, whatever happens to it now."""
+        if in_order and not self._waiting and len(self._at_hand) < AT_HAND and not self._closing:
+            self._at_hand.append(con)
+            return
         with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             await self.pool.release(con)
 
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Pooled]:
-        """A connection on which every statement is its own transaction."""
-        con = await self._acquire()
-        try:
-            yield con
-        except AWAY as error:
-            raise Unavailable("database") from error
-        except asyncpg.InternalClientError as error:
-            # The server has just said goodbye, and asyncpg had not noticed when it was asked to use the connection.
-            con.terminate()
-            raise Unavailable("database") from error
-        except (asyncpg.InterfaceError, OSError) as error:
-            # These can also be mistakes of the caller, or trouble with something else: then the connection still lives.
-            if _has_ended(con):
-                raise Unavailable("database") from error
-            raise
-        finally:
-            await self._release(con)
+    @property
+    def in_use(self) -> int:
+        """How many connections somebody uses at the moment."""
+        return self.pool.get_size() - self.pool.get_idle_size() - len(self._at_hand)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Pooled]:
@@ -157,10 +162,44 @@ class Store:
 
     async def close(self) -> None:
         """Close the pool; connections still in use after a while are cut."""
+        self._closing = True
+        while self._at_hand:
+            await self._give_back(self._at_hand.pop(), in_order=False)
         try:
             await asyncio.wait_for(self.pool.close(), CLOSE_SECONDS)
         except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             self.pool.terminate()
+
+
+class _Use:
+    """The use of a connection, from taking it to giving it back."""
+
+    __slots__ = ("_con", "_store")
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._con: Pooled
+
+    async def __aenter__(self) -> Pooled:
+        self._con = await self._store._take()
+        return self._con
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        away = error is not None and _is_away(error, self._con)
+        if isinstance(error, asyncpg.InternalClientError):
+            self._con.terminate()
+        await self._store._give_back(self._con, in_order=error is None)
+        if away:
+            raise Unavailable("database") from error
+
+
+def _is_away(error: BaseException, con: Pooled) -> bool:
+    """Whether what went wrong says that the database is away."""
+    if isinstance(error, (*AWAY, asyncpg.InternalClientError)):
+        # The latter: the server has just said goodbye, and asyncpg had not noticed when it was to use the connection.
+        return True
+    # These can also be mistakes of the caller, or trouble with something else: then the connection still lives.
+    return isinstance(error, (asyncpg.InterfaceError, OSError)) and _has_ended(con)
 
 
 def _has_ended(con: Pooled) -> bool:
