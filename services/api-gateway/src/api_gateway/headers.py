@@ -1,9 +1,12 @@
 """The headers of every answer: by them existing clients decide what they may ask for."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_gateway.home.versions import API_VERSION, COMPATIBLE_VERSION, OWN_VERSION
+
+ALWAYS = [(b"flexmeasures-version", COMPATIBLE_VERSION.encode()), (b"flexmesh-version", OWN_VERSION.encode())]
+OF_THE_API = [(b"api-version", API_VERSION.encode())]
+UNLESS_SAID = [(b"cache-control", b"private, no-store"), (b"vary", b"Authorization, Cookie")]
 
 
 class VersionHeaders:
@@ -19,13 +22,10 @@ class VersionHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["FlexMeasures-Version"] = COMPATIBLE_VERSION
-                headers["Flexmesh-Version"] = OWN_VERSION
+                message["headers"] = [*message.get("headers", ()), *ALWAYS]
                 if scope["path"].startswith("/api/"):
-                    headers["API-Version"] = API_VERSION
-                    headers.setdefault("Cache-Control", "private, no-store")
-                    headers.setdefault("Vary", "Authorization, Cookie")
+                    said = {name for name, _ in message["headers"]}
+                    message["headers"] += OF_THE_API + [header for header in UNLESS_SAID if header[0] not in said]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

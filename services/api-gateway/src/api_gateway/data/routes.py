@@ -1,6 +1,8 @@
 """`/sensors/{id}/data` and what is derived from it: values, statistics, status."""
 
 import json
+from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -88,16 +90,15 @@ async def passed_on(sensor: Found, here: Gateway, request: Request, path: str) -
 
 
 def as_told(sensor: Found) -> str:
-    """The sensor as other services are told of it, in ASCII because it travels in a header."""
-    return json.dumps(
-        {
-            "name": sensor["name"],
-            "unit": sensor["unit"],
-            "resolution": sensor["event_resolution"].total_seconds(),
-            "timezone": sensor["timezone"],
-            "account": sensor["account_id"],
-        }
-    )
+    """The sensor as other services are told of it."""
+    return _told(*(sensor[name] for name in ("name", "unit", "event_resolution", "timezone", "account_id")))
+
+
+@lru_cache(maxsize=2_000)
+def _told(name: str, unit: str, resolution: timedelta, timezone: str, account: int | None) -> str:
+    """In ASCII, because it travels in a header. Whoever posts to a sensor does so again and again."""
+    seconds = resolution.total_seconds()
+    return json.dumps({"name": name, "unit": unit, "resolution": seconds, "timezone": timezone, "account": account})
 
 
 @router.delete("/data", status_code=204, response_class=Empty, summary="Delete sensor data.")
@@ -106,7 +107,7 @@ async def delete_sensor_data(
 ) -> Empty:
     which = body or DataDeletion()
     with fields_under("json"):
-        async with here.store.transaction() as con:
+        async with here.transaction() as con:
             if which.source is not None and not await repository.source_exists(con, which.source):
                 raise Invalid({"source": [f"No data source found with id {which.source}."]})
             number = await series.delete(con, sensor["id"], which.start, which.until, which.source)

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
+from functools import lru_cache
 from time import monotonic
 
 import orjson
@@ -36,6 +37,7 @@ class Sensor:
         return zone(self.timezone)
 
 
+@lru_cache(maxsize=2_000)
 def told_sensor(sensor_id: int, told: str) -> Sensor:
     """A sensor as another of our services has just read it: the rest of what `Sensor` has, with seconds for lengths."""
     known = orjson.loads(told)
