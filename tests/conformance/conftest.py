@@ -23,9 +23,10 @@ from flexserve.siblings import Sibling
 from flexstore import running
 from flexstore.store import Store
 from ingest.settings import IngestSettings
-from platforms import Platform, base_environment, eventually, free_port
+from platforms import Platform, base_environment, free_port
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import make_handler
+from waiting import eventually
 
 EMAIL, PASSWORD, USERNAME = "toy-user@flexmeasures.io", "toy-password", "toy-user"
 

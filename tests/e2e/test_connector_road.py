@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
-from platforms import Platform, eventually, free_port, one_process, separate_processes
+from platforms import Platform, free_port, one_process, separate_processes
+from waiting import eventually
 
 OPEN = {"FLEXMESH_CONNECTOR_PRIVATE_ADDRESSES": "true"}
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

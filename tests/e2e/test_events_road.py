@@ -10,8 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from platforms import Platform, eventually, free_port, one_process, separate_processes
+from platforms import Platform, free_port, one_process, separate_processes
 from standardwebhooks.webhooks import Webhook as Verifier
+from waiting import eventually
 
 PRIVATE = {"FLEXMESH_WEBHOOK_PRIVATE_ADDRESSES": "true"}
 ENDS = ("job.finished", "schedule.finished")

@@ -13,7 +13,8 @@ import asyncpg
 import httpx
 import polars as pl
 import pytest
-from platforms import Platform, eventually, separate_processes
+from platforms import Platform, separate_processes
+from waiting import eventually
 
 MB = 2**20
 MOST_MEMORY = 300 * MB

@@ -9,8 +9,9 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
-from platforms import Platform, eventually, separate_processes
+from platforms import Platform, separate_processes
 from rabbitmq import RabbitBroker
+from waiting import eventually
 
 START = datetime.fromisoformat("2026-11-22T00:00:00+01:00")
 DAY = timedelta(days=1)

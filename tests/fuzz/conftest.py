@@ -12,9 +12,10 @@ import pytest
 import requests
 import schemathesis
 from api_gateway.auth.passwords import HASHER
-from platforms import EMAIL, PASSWORD, Platform, base_environment, eventually, free_port
+from platforms import EMAIL, PASSWORD, Platform, base_environment, free_port
 from schemathesis.engine import Status, events, from_schema
 from schemathesis.hooks import unregister
+from waiting import eventually
 
 V3 = "/api/v3_0"
 START = "2026-11-22T00:00:00+01:00"

@@ -12,6 +12,7 @@ from flexserve.broker import BrokerApp, Publisher, celery_app
 from flexserve.loop import Loop
 from flexserve.settings import ServiceSettings
 from flexserve.worker import Worker
+from waiting import Seen
 
 LogLines = Callable[[], list[dict[str, Any]]]
 
@@ -95,3 +96,15 @@ def broker_app(request: pytest.FixtureRequest, settings: ServiceSettings) -> Bro
         return celery_app(settings, "testing")
     url = request.getfixturevalue("fresh_amqp_url")
     return celery_app(ServiceSettings(broker_url=url), "testing")
+
+
+@pytest.fixture
+def seen(broker_app: BrokerApp) -> Seen:
+    """With a task `bake` that reports its argument."""
+    seen = Seen()
+
+    @broker_app.task(name="bake")
+    def bake(job: Any) -> None:
+        seen.add(job)
+
+    return seen

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,55 +14,16 @@ from flexserve.loop import Loop
 from flexserve.settings import ServiceSettings
 from flexserve.worker import Worker
 from prometheus_client import REGISTRY
+from waiting import Seen, until
 
 PublisherFor = Callable[[BrokerApp], Publisher]
 
 
-class Seen:
-    """What tasks saw, to be waited for."""
-
-    def __init__(self) -> None:
-        self.items: list[Any] = []
-        self._changed = threading.Condition()
-
-    def add(self, item: Any) -> None:
-        with self._changed:
-            self.items.append(item)
-            self._changed.notify_all()
-
-    async def wait(self, count: int, seconds: float = 15) -> list[Any]:
-        def wait() -> bool:
-            with self._changed:
-                return self._changed.wait_for(lambda: len(self.items) >= count, seconds)
-
-        assert await asyncio.to_thread(wait), f"{len(self.items)} of {count} after {seconds} s: {self.items}"
-        return self.items
-
-
-@pytest.fixture
-def seen(broker_app: BrokerApp) -> Seen:
-    """With a task `bake` that reports its argument."""
-    seen = Seen()
-
-    @broker_app.task(name="bake")
-    def bake(job: Any) -> None:
-        seen.add(job)
-
-    return seen
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        await asyncio.sleep(0.02)
-
-
 async def length_becomes(publisher: Publisher, queue: str, length: int) -> None:
-    deadline = time.monotonic() + 10
-    while (found := await publisher.length(queue)) != length:
-        assert time.monotonic() < deadline, f"{found} messages wait in {queue}, not {length}"
-        await asyncio.sleep(0.05)
+    async def is_right() -> bool:
+        return await publisher.length(queue) == length
+
+    await until(is_right)
 
 
 async def test_a_task_published_before_the_worker_exists_runs_once(
@@ -73,13 +33,12 @@ async def test_a_task_published_before_the_worker_exists_runs_once(
     assert await publisher.length("bake") == 0
     await publisher.publish("bake", {"job": "early"})
     assert await publisher.length("bake") == 1
-    worker_for(broker_app, "bake")
-    await seen.wait(1)
+    worker = worker_for(broker_app, "bake")
+    await seen.until(1)
     await publisher.publish("bake", {"job": "late"})
-    assert await seen.wait(2) == ["early", "late"]
-    await length_becomes(publisher, "bake", 0)
-    await asyncio.sleep(0.2)
-    assert seen.items == ["early", "late"]
+    assert await seen.until(2) == ["early", "late"]
+    assert await asyncio.to_thread(worker.stop, 5)
+    assert seen.items == ["early", "late"] and await publisher.length("bake") == 0
 
 
 async def test_many_messages_from_many_tasks_all_run(
@@ -88,30 +47,32 @@ async def test_many_messages_from_many_tasks_all_run(
     publisher = publisher_for(broker_app)
     worker_for(broker_app, "bake", concurrency=4)
     await asyncio.gather(*(publisher.publish("bake", {"job": number}) for number in range(200)))
-    assert sorted(await seen.wait(200)) == list(range(200))
+    assert sorted(await seen.until(200)) == list(range(200))
 
 
 async def test_tasks_run_side_by_side_and_no_more_than_allowed(
     broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any
 ) -> None:
-    started, go = Seen(), threading.Event()
+    started, go, hands = Seen(), threading.Event(), threading.Semaphore(2)
+    idle: list[bool] = []
 
     @broker_app.task(name="knead")
     def knead(job: int) -> None:
+        idle.append(hands.acquire(blocking=False))
         started.add(job)
-        go.wait(10)
+        go.wait(30)
+        hands.release()
 
     publisher = publisher_for(broker_app)
     worker_for(broker_app, "knead", concurrency=2)
     for number in range(5):
         await publisher.publish("knead", {"job": number})
-    await started.wait(2)
-    await asyncio.sleep(0.3)
-    assert len(started.items) == 2
+    await started.until(2)
     # Each thread holds one message, none has a second one in advance.
     await length_becomes(publisher, "knead", 3)
     go.set()
-    await started.wait(5)
+    await started.until(5)
+    assert all(idle)
 
 
 async def test_a_task_that_fails_is_logged_and_not_repeated(
@@ -127,8 +88,7 @@ async def test_a_task_that_fails_is_logged_and_not_repeated(
     publisher = publisher_for(broker_app)
     worker = worker_for(broker_app, "burn")
     await publisher.publish("burn", {"job": "j7"})
-    await tried.wait(1)
-    await asyncio.sleep(0.3)
+    await tried.until(1)
     assert worker.stop(grace=5)
     assert tried.items == ["j7"] and await publisher.length("burn") == 0
     [line] = [line for line in log_lines() if line["event"] == "the task failed"]
@@ -156,7 +116,7 @@ async def test_a_task_that_tells_of_a_failed_job_counts_as_failed(
     worker = worker_for(broker_app, "taste")
     for state in ("FAILED", "FINISHED"):
         await publisher.publish("taste", {"job": state})
-    await tried.wait(2)
+    await tried.until(2)
     assert worker.stop(grace=5)
     assert {outcome: counted(outcome) - before[outcome] for outcome in before} == {"failed": 1, "done": 1}
 
@@ -175,32 +135,43 @@ async def test_a_task_whose_part_is_away_is_tried_again(
     publisher = publisher_for(broker_app)
     worker_for(broker_app, "fetch")
     await publisher.publish("fetch", {"job": "j1"})
-    assert await tried.wait(3) == ["j1"] * 3
+    assert await tried.until(3) == ["j1"] * 3
     await length_becomes(publisher, "fetch", 0)
+
+
+async def is_away(worker: Worker) -> bool:
+    try:
+        await worker.check()
+    except Unavailable:
+        return True
+    return False
 
 
 async def test_stopping_lets_running_tasks_finish_and_takes_no_more(
     broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any
 ) -> None:
-    started, finished = Seen(), Seen()
+    started, finished, go = Seen(), Seen(), threading.Event()
 
     @broker_app.task(name="rise")
     def rise(job: int) -> None:
         started.add(job)
-        time.sleep(0.5)
+        go.wait(30)
         finished.add(job)
 
     publisher = publisher_for(broker_app)
     worker = worker_for(broker_app, "rise", concurrency=1)
     for number in range(3):
         await publisher.publish("rise", {"job": number})
-    await started.wait(1)
-    assert await asyncio.to_thread(worker.stop, 10)
+    await started.until(1)
+    stopping = asyncio.create_task(asyncio.to_thread(worker.stop, 30))
+    await until(lambda: is_away(worker))
+    go.set()
+    assert await stopping
     assert started.items == finished.items == [0]
     await length_becomes(publisher, "rise", 2)
 
     worker_for(broker_app, "rise", concurrency=1)
-    assert await finished.wait(3) == [0, 1, 2]
+    assert await finished.until(3) == [0, 1, 2]
     await length_becomes(publisher, "rise", 0)
 
 
@@ -225,15 +196,13 @@ async def test_stopping_gives_back_what_does_not_finish_in_time(
     publisher = publisher_for(broker_app)
     worker = worker_for(broker_app, "wait")
     await publisher.publish("wait", {"job": "j1"})
-    await started.wait(1)
-    before = time.monotonic()
+    await started.until(1)
     assert await asyncio.to_thread(worker.stop, 0.2)
-    assert time.monotonic() - before < 3
     assert released.items == ["j1"]
     await length_becomes(publisher, "wait", 1)
 
     worker_for(broker_app, "wait")
-    assert await started.wait(2) == ["j1", "j1"]
+    assert await started.until(2) == ["j1", "j1"]
     await length_becomes(publisher, "wait", 0)
 
 
@@ -277,7 +246,7 @@ async def test_workers_of_two_applications_share_a_process(
     await publisher_for(broker_app).publish("bake", {"job": "mine"})
     if other_app.queue_prefix != broker_app.queue_prefix:
         await publisher_for(other_app).publish("bake", {"job": "yours"})
-        assert (await seen.wait(1), await other_seen.wait(1)) == (["mine"], ["yours"])
+        assert (await seen.until(1), await other_seen.until(1)) == (["mine"], ["yours"])
     assert second.stop(grace=5)
     assert first.stop(grace=5)
 

@@ -13,6 +13,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from flexserve.app import create_app
 from flexserve.server import http_server, listen
 from flexserve.settings import ServiceSettings
+from waiting import until
 
 PATIENCE = 0.4
 router = APIRouter()
@@ -50,8 +51,7 @@ async def port() -> AsyncIterator[int]:
     listening = listen(settings)
     server = http_server(create_app(settings, service="testing", title="Testing", routers=[router]), settings)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
+    await until(lambda: server.started)
     yield listening.getsockname()[1]
     server.should_exit = True
     await serving

@@ -1,7 +1,5 @@
 """What the tests of the store share: databases with and without tables, and something in them."""
 
-import asyncio
-import inspect
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -73,21 +71,6 @@ def house(either_store: Store, add_house: Any) -> Callable[..., Awaitable[int]]:
     """Add a sensor in a house of its own to `either_store`; returns the id of the sensor."""
     add: Callable[..., Awaitable[int]] = add_house(either_store)
     return add
-
-
-@pytest.fixture
-def until() -> Callable[..., Awaitable[None]]:
-    """Wait for something that is about to become true; the condition may be a coroutine function."""
-
-    async def wait(condition: Callable[[], Any], seconds: float = 15.0) -> None:
-        async with asyncio.timeout(seconds):
-            for pause in itertools.repeat(0.01):
-                true = condition()
-                if await true if inspect.isawaitable(true) else true:
-                    return
-                await asyncio.sleep(pause)
-
-    return wait
 
 
 @pytest.fixture

