@@ -3,6 +3,11 @@
 import asyncio
 from typing import Any
 
+import pytest
+from api_gateway import attempts
+from flexmodel.errors import Conflict, Unavailable
+
+LONG_AGO = "update idempotency_key set created_at = created_at - interval '31 seconds'"
 ASSET = {"name": "once", "generic_asset_type_id": 5}
 
 
@@ -64,3 +69,85 @@ async def test_keys_are_forgotten(house: Any, toy: Any) -> None:
     await housekeeping.tidy(house.store, house.settings)
     assert await house.fetch("select key from idempotency_key") == await house.fetch("select key from rate_limit") == []
     await toy.get("/assets")
+
+
+async def test_what_was_done_without_an_answer_is_not_done_again(house: Any, toy: Any, monkeypatch: Any) -> None:
+    async def away(*_: Any) -> None:
+        raise Unavailable("database")
+
+    monkeypatch.setattr(attempts.Attempt, "keep", away)
+    assert (await create(toy, "a")).status_code == 201
+    soon = await create(toy, "a")
+    assert (soon.status_code, soon.headers["Retry-After"]) == (409, "1")
+    await house.fetch(LONG_AGO)
+    late = await create(toy, "a")
+    assert late.status_code == 409
+    assert "was carried out, but its answer was lost" in late.json()["message"]
+    assert "Retry-After" not in late.headers
+    assert len(await house.fetch("select id from asset")) == 1
+
+
+async def test_whoever_is_overtaken_changes_nothing(house: Any, toy: Any) -> None:
+    async with house.store.connection() as con:
+        slow = await attempts.begin(con, toy.user_id, "a", b"1")
+    await house.fetch(LONG_AGO)
+    async with house.store.connection() as con:
+        fast = await attempts.begin(con, toy.user_id, "a", b"1")
+        assert await attempts.begin(con, toy.user_id, "a", b"1") is None
+        with pytest.raises(Conflict, match="sent again meanwhile"):
+            await slow.seal(con)
+        await fast.seal(con)
+        await slow.undo(con)
+        await fast.undo(con)
+    [kept] = await house.fetch("select status from idempotency_key")
+    assert kept["status"] == attempts.SEALED
+
+
+async def test_an_answer_is_for_tokens_that_may_as_much(house: Any, toy: Any) -> None:
+    keys = [
+        (await toy.client.post("/api/v1/keys", json={"name": "k", "scopes": scopes, "requests_per_minute": 2})).json()
+        for scopes in (["admin"], ["read"])
+    ]
+    writer, reader = (house.guest(key["key"]) for key in keys)
+    headers = {"Idempotency-Key": "a"}
+    answers = [await one.post("/api/v3_0/assets", json=ASSET, headers=headers) for one in (writer, reader, writer)]
+    assert [answer.status_code for answer in answers] == [201, 422, 201]
+    assert (await writer.post("/api/v3_0/assets", json=ASSET, headers=headers)).status_code == 429
+
+
+@pytest.mark.parametrize("key", ["", "é", "a\x7f", "x" * 256])
+async def test_keys_that_are_none(house: Any, toy: Any, key: str) -> None:
+    headers = {"Idempotency-Key": key.encode("latin-1")}
+    answer = await toy.client.post("/api/v3_0/assets", json=ASSET, headers=headers)
+    assert answer.status_code == 422
+    assert "printable" in answer.json()["message"]["headers"]["Idempotency-Key"][0]
+    assert await house.fetch("select id from asset") == []
+
+
+def form(content: bytes, border: bytes) -> dict[str, Any]:
+    """A file in a form, in pieces that are cut anywhere."""
+    head = b'Content-Disposition: form-data; name="uploaded-files"; filename="v.csv"\r\nContent-Type: text/csv\r\n\r\n'
+    body = b"--%b\r\n%b%b\r\n--%b--\r\n" % (border, head, content, border)
+
+    async def pieces() -> Any:
+        for at in range(0, len(body), 7):
+            yield body[at : at + 7]
+
+    return {"content": pieces(), "headers": {"Content-Type": f"multipart/form-data; boundary={border.decode()}"}}
+
+
+async def test_files_are_told_apart_by_what_is_in_them(house: Any, toy: Any, add_site: Any) -> None:
+    *_, power = await add_site()
+
+    async def upload(content: bytes, border: bytes) -> Any:
+        sent = form(content, border)
+        headers = sent["headers"] | {"Idempotency-Key": "a"}
+        path = f"/api/v3_0/sensors/{power}/data/upload"
+        return await toy.client.post(path, content=sent["content"], headers=headers)
+
+    content = b"event_start,event_value\n2026-03-02T00:00:00Z,1\n"
+    assert (await upload(content, b"one")).status_code == 200
+    assert (await upload(content, b"other")).headers["Idempotent-Replayed"] == "true"
+    changed = await upload(content.replace(b",1", b",2"), b"one")
+    assert changed.status_code == 422
+    assert "another request" in changed.text

@@ -116,6 +116,8 @@ async def test_the_same_question_is_answered_once(house: Any, toy: Any, add_site
         assert again not in seen, change
         assert await ask() == again
         seen.add(again)
+    await toy.post("/sensors", {"name": "other", "unit": "kW", "generic_asset_id": battery, "event_resolution": "PT1H"})
+    assert await ask() == again
     assert await ask(duration="PT6H") not in seen
     # Data of another time have no say.
     latest = await ask()
@@ -123,6 +125,55 @@ async def test_the_same_question_is_answered_once(house: Any, toy: Any, add_site
     after = await ask()
     await house.fetch("update belief set event_value = 7 where event_value = 4")
     assert await ask() == after != latest
+
+
+async def test_the_same_question_at_once_is_one_job(house: Any, toy: Any, add_site: Any) -> None:
+    _, price, battery, power = await add_site()
+    await house.fetch("update asset set account_id = null where id = $1", battery)
+    admin = await house.person("admin", toy.account_id, "admin")
+    path = f"/sensors/{power}/schedules/trigger"
+    answers = await asyncio.gather(*(admin.post(path, question(price), status=202) for _ in range(6)))
+    assert len({answer["job"] for answer in answers}) == 1
+    assert len(await house.fetch("select id from job")) == 1
+
+
+async def test_a_schedule_that_begins_in_another_one_depends_on_it(house: Any, toy: Any, add_site: Any) -> None:
+    _, price, battery, power = await add_site()
+    soc = {"name": "soc", "unit": "kWh", "event_resolution": "PT0H", "generic_asset_id": battery}
+    soc_sensor = (await toy.post("/sensors", soc))["id"]
+    model = {"soc-max": "90 kWh", "power-capacity": "20 kW", "state-of-charge": {"sensor": soc_sensor}}
+
+    async def ask() -> str:
+        asked = question(price, **{"flex-model": model})
+        answer = await toy.post(f"/sensors/{power}/schedules/trigger", asked, status=202)
+        job: str = answer["job"]
+        return job
+
+    unknown = await ask()
+    await store_values(house, soc_sensor, [20, 25], "scheduler")
+    known = await ask()
+    assert known != unknown
+    # The schedule itself says the same of its start, and something else of what follows.
+    await house.fetch("update belief set event_value = 30 where event_value = 25")
+    assert await ask() == known
+    await house.fetch("update belief set event_value = 21 where event_value = 20")
+    assert await ask() != known
+
+
+async def test_a_schedule_whose_values_are_gone_is_computed_again(house: Any, toy: Any, add_site: Any) -> None:
+    _, price, _, power = await add_site()
+
+    async def ask() -> str:
+        answer = await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202)
+        job: str = answer["job"]
+        return job
+
+    first = await ask()
+    await finish(house, first, **{f"s{power}": (60, "kW", True, [1.0, None, 2.0])})
+    await store_values(house, power, [1, 5, 2], "scheduler")
+    assert await ask() == first
+    await toy.call("DELETE", f"/sensors/{power}/data", status=204, json={"start": START.isoformat()})
+    assert await ask() != first
 
 
 async def test_a_failed_answer_is_not_given_again(house: Any, toy: Any, add_site: Any) -> None:

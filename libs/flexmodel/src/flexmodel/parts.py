@@ -10,7 +10,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
-from flexmodel.problem import Window
+import numpy as np
+
+from flexmodel.problem import Array, Window
+from flexmodel.time import Instants, instant
 from flexmodel.values import Fixed, SensorReference, VariableQuantity
 
 ELECTRICITY = "electricity"
@@ -23,6 +26,13 @@ class StateReading:
 
     sensor: int
     within: timedelta
+
+    def nearest(self, starts: Instants, values: Array, moment: datetime) -> int | None:
+        """Which of a sensor's values it is, if any is near enough."""
+        distance = np.abs((starts - instant(moment)).astype("timedelta64[us]").astype(np.int64))
+        near = np.flatnonzero((distance <= self.within.total_seconds() * 1e6) & ~np.isnan(values))
+        # Of two that are equally near the later one is taken.
+        return int(near[::-1][np.argmin(distance[near][::-1])]) if len(near) else None
 
 
 class ProcessType(StrEnum):
@@ -239,6 +249,10 @@ class Trigger:
     def referenced_sensors(self) -> set[int]:
         """The sensors whose values must be read."""
         return {reading.sensor for reading in _readings(self)}
+
+    def state_readings(self) -> set[StateReading]:
+        """The states of charge that must be read."""
+        return {stock.initial for stock in self.stocks if isinstance(stock.initial, StateReading)}
 
     def output_sensors(self) -> set[int]:
         """The sensors that receive results."""

@@ -119,6 +119,7 @@ where request_hash = $1 and account_id is not distinct from $2 and status = any(
 order by created_at desc
 limit 1
 """  # noqa: S608 - put together from constants
+ONE_BY_ONE = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
 STALE = f"""
 with changed as (
     update job
@@ -234,7 +235,11 @@ async def find_same(
     within: timedelta,
     statuses: Sequence[str] = ("QUEUED", "STARTED", "FINISHED"),
 ) -> Job | None:
-    """The newest job of the account with the same request, in one of these states, created within this time."""
+    """The newest job of the account with the same request, in one of these states, created within this time.
+
+    To be called in the transaction that creates the job if there is none: who asks for the same waits for its end.
+    """
+    await con.execute(ONE_BY_ONE, request_hash)
     row = await con.fetchrow(FIND_SAME, request_hash, account_id, list(statuses), within)
     return None if row is None else Job(*row)
 

@@ -1,13 +1,15 @@
 """What every route may use: the store, the settings and the other services."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 from flexserve.siblings import Sibling
-from flexstore.store import Store
+from flexstore.store import Pooled, Store
 
+from api_gateway import attempts
 from api_gateway.auth.passwords import Passwords
 from api_gateway.events.feed import Feed
 from api_gateway.mail import Mailer
@@ -27,6 +29,15 @@ class Gateway:
     """Tell the relay that a transaction left something in the outbox."""
     feed: Feed
     passwords: Passwords = field(default_factory=Passwords)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Pooled]:
+        """A transaction in which a request changes something, and by which it is known to be carried out."""
+        attempt = attempts.CURRENT.get()
+        async with self.store.transaction() as con:
+            yield con
+            if attempt is not None:
+                await attempt.seal(con)
 
 
 async def here(request: Request) -> Gateway:

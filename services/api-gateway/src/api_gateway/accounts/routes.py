@@ -65,7 +65,7 @@ async def create_account(
     caller: Annotated[Identity, Depends(OnPlatform(Action.CREATE))], here: Here, body: AccountPost
 ) -> Json:
     with fields_under("json"):
-        async with here.store.transaction() as con:
+        async with here.transaction() as con:
             account_id = await service.create(con, caller, body.name, body.consultancy_account_id)
             row = await repository.get(con, account_id)
     return Json(shown(row), 201)
@@ -83,7 +83,7 @@ async def update_account(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.UPDATE))], here: Here, body: AccountPatch
 ) -> Json:
     with fields_under("json"):
-        async with here.store.transaction() as con:
+        async with here.transaction() as con:
             await service.change(con, account.caller, account["id"], body.sent())
             row = await repository.get(con, account["id"])
     return Json(shown(row) | {"status": 200})

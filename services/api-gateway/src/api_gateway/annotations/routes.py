@@ -50,7 +50,7 @@ async def annotate_sensor(
 async def annotate(here: Gateway, subject: Found, thing: Thing, body: AnnotationPost) -> Json:
     """201 when the annotation is new, 200 when the same was there already."""
     caller = subject.caller
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         source_id = await sources.ensure(
             con, caller.username, "user", user_id=caller.user_id, account_id=caller.account_id
         )

@@ -104,7 +104,7 @@ async def create_asset(
     values = {"account_id": caller.works_for} | body.sent()
     try:
         with fields_under("json"):
-            async with here.store.transaction() as con:
+            async with here.transaction() as con:
                 asset_id = await service.create(con, caller, values)
                 row = await repository.get(con, asset_id)
     except Forbidden as refused:
@@ -131,7 +131,7 @@ async def choose_default_view(
     caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, body: DefaultView
 ) -> Json:
     view = body.default_asset_view if body.use_as_default else None
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         await users.prefer(con, caller, "default_asset_view", view)
     return Json({"message": "Default asset view updated successfully.", "status": 200})
 
@@ -140,7 +140,7 @@ async def choose_default_view(
 async def choose_legend_place(
     caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, body: LegendPlace
 ) -> Json:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         await users.prefer(con, caller, "keep_legends_below_graphs", body.keep_legends_below_graphs)
     return Json({"message": "Default legend position updated successfully.", "status": 200})
 
@@ -158,7 +158,7 @@ async def update_asset(
 ) -> Json:
     try:
         with fields_under("json"):
-            async with here.store.transaction() as con:
+            async with here.transaction() as con:
                 await service.change(con, asset.caller, asset["id"], body.sent())
                 row = await repository.get(con, asset["id"])
     except Forbidden as refused:
@@ -168,7 +168,7 @@ async def update_asset(
 
 @router.delete("/{id}", status_code=204, response_class=Empty, summary="Delete an asset and everything below it.")
 async def delete_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.DELETE))], here: Here) -> Empty:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         await service.remove(con, asset.caller, asset["id"])
     return Empty()
 
@@ -186,7 +186,7 @@ async def copy_asset(
 ) -> Json:
     try:
         with fields_under("query"):
-            async with here.store.transaction() as con:
+            async with here.transaction() as con:
                 copy = await copying.copy(con, asset.caller, asset["id"], **query.model_dump(exclude_unset=True))
     except Forbidden as refused:
         raise forbidden() from refused

@@ -49,7 +49,7 @@ async def trigger_forecast(
     verdict = await here.limiter.count(f"trigger:{caller.account_id}", limit)
     verdict.enforce()
     with fields_under("combined_sensor_data_description"):
-        async with here.store.transaction() as con:
+        async with here.transaction() as con:
             await check_regressors(con, sensor, body.config)
             if not here.settings.forecasts:
                 raise plain(503, "This platform computes no forecasts. Nothing was taken on.")

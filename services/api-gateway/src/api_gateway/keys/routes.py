@@ -32,7 +32,7 @@ async def create_key(
     caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, body: KeyPost
 ) -> Response:
     holder = Holder(caller.user_id, caller.account_id, caller.username)
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         key, row = await service.create(con, caller, holder, body, here.settings.keys_per_account)
     return ShownOnce(shown(row, caller), {"key": key}, 201)
 
@@ -48,14 +48,14 @@ async def list_keys(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], 
 async def rename_key(
     key: Annotated[Found, Depends(Access(Thing.KEY, Action.UPDATE))], here: Here, body: KeyPatch
 ) -> Json:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         row = await service.rename(con, key, body.name)
     return Json(shown(row, key.caller))
 
 
 @router.delete("/keys/{id}", status_code=204, response_class=Empty, summary="Revoke an API key.")
 async def revoke_key(key: Annotated[Found, Depends(Access(Thing.KEY, Action.DELETE))], here: Here) -> Empty:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         await revoking.revoke(con, key.caller, key.row)
     return Empty()
 
@@ -71,13 +71,13 @@ async def list_account_keys(
 async def limit_account_keys(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.LIMIT))], here: Here, body: KeyLimit
 ) -> Json:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         await service.set_limit(con, account, body.limit)
     return await shown_of_account(here, account)
 
 
 async def shown_of_account(here: Gateway, account: Found) -> Json:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         limit = await repository.limit_of(con, account["id"])
         rows = await repository.of_account(con, account["id"])
     most = here.settings.keys_per_account if limit is None else limit

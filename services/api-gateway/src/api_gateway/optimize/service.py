@@ -27,7 +27,7 @@ async def answered(here: Gateway, caller: Identity, body: bytes) -> Answer:
 
 async def handed_over(here: Gateway, caller: Identity, message: Any) -> UUID:
     """The job that solves a problem."""
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         job_id = await jobs.create(
             con,
             queue=QUEUE,

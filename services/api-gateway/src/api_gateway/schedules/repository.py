@@ -33,3 +33,19 @@ async def fingerprint(
         list(sensor_ids), list(outputs), start, end,
     )  # fmt: skip
     return [list(row) for row in rows]
+
+
+async def is_still_there(con: Any, job_id: UUID) -> bool:
+    """Whether sensors still have what the job scheduled for them, as far as it did: data may have been deleted."""
+    gone = await con.fetchval(
+        """select exists (
+               select from schedule made, unnest(made.event_values) with ordinality as step (value, number)
+               where made.job_id = $1 and step.value is not null and step.value <> 'NaN' and not exists (
+                   select from belief b join source s on s.id = b.source_id and s.type = 'scheduler'
+                   where b.sensor_id = made.sensor_id
+                     and b.event_start = made.start + (step.number - 1) * made.resolution
+               )
+           )""",
+        job_id,
+    )
+    return not gone

@@ -13,7 +13,8 @@ from flexmodel.references import sensors_in
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import read_trigger
 from flexserve import tracing
-from flexstore import jobs, trees
+from flexstore import jobs, series, trees
+from flexstore.series import SeriesQuery
 
 from api_gateway.accounts import repository as accounts
 from api_gateway.auth.identity import Identity
@@ -61,22 +62,23 @@ async def trigger(here: Gateway, caller: Identity, asked: Asked) -> UUID:
         await check_filters(con, asked.message)
         await check_feedable(con, caller, outputs_of(trigger))
         request_hash = await state_of(con, asked, tree, trigger)
+    account_id = asked.account_id or caller.account_id
+    async with here.transaction() as con:
         if not asked.forced:
-            same = await jobs.find_same(con, request_hash, asked.account_id, within=REMEMBERED)
-            if same is not None:
+            same = await jobs.find_same(con, request_hash, account_id, within=REMEMBERED)
+            if same is not None and await repository.is_still_there(con, same.id):
                 return same.id
-        async with con.transaction():
-            job_id = await jobs.create(
-                con,
-                queue=QUEUE,
-                request=asked.request,
-                account_id=asked.account_id or caller.account_id,
-                user_id=caller.user_id,
-                asset_id=asked.asset_id,
-                sensor_id=asked.sensor_id,
-                request_hash=request_hash,
-                trace_context=tracing.carrier(),
-            )
+        job_id = await jobs.create(
+            con,
+            queue=QUEUE,
+            request=asked.request,
+            account_id=account_id,
+            user_id=caller.user_id,
+            asset_id=asked.asset_id,
+            sensor_id=asked.sensor_id,
+            request_hash=request_hash,
+            trace_context=tracing.carrier(),
+        )
     here.work_waits()
     return job_id
 
@@ -111,19 +113,41 @@ def outputs_of(trigger: Trigger) -> list[int]:
 
 async def state_of(con: Any, asked: Asked, tree: AssetTree, trigger: Trigger) -> str:
     """A hash of everything the schedule depends on: the message, the configuration, and the data it will read."""
-    inputs = sorted(trigger.referenced_sensors())
+    inputs, outputs = sorted(trigger.referenced_sensors()), outputs_of(trigger)
     longest = max((tree.sensors[sensor].resolution for sensor in inputs), default=timedelta(0))
     window = trigger.window
     data = await repository.fingerprint(
-        con, inputs, outputs_of(trigger), window.start - LOOKED_BACK - longest, window.end + longest
+        con, inputs, outputs, window.start - LOOKED_BACK - longest, window.end + longest
     )
     configuration = [
         [asset.id, asset.parent_id, asset.attributes, asset.flex_model, asset.flex_context]
         for asset in tree.assets.values()
     ]
     known = [
-        [sensor.id, sensor.unit, sensor.resolution.total_seconds(), sensor.attributes]
-        for sensor in tree.sensors.values()
+        [sensor.id, sensor.unit, sensor.resolution.total_seconds(), sensor.timezone, sensor.attributes]
+        for sensor in (tree.sensors[id] for id in sorted({*inputs, *outputs}))
     ]
-    state = [asked.request, configuration, known, data]
+    state = [asked.request, configuration, known, data, await states(con, trigger)]
     return hashlib.sha256(orjson.dumps(state, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)).hexdigest()
+
+
+async def states(con: Any, trigger: Trigger) -> list[str | None]:
+    """The states of charge at the start. Unlike other data they count even if an earlier schedule foresaw them."""
+    readings, window = sorted(trigger.state_readings(), key=lambda reading: reading.sensor), trigger.window
+    found = await series.read(
+        con,
+        [
+            SeriesQuery(
+                reading.sensor,
+                window.start - reading.within,
+                window.start + reading.within + window.resolution,
+                prior=trigger.prior,
+            )
+            for reading in readings
+        ],
+    )
+    nearest = [
+        reading.nearest(one.event_start, one.values, window.start) for reading, one in zip(readings, found, strict=True)
+    ]
+    # Rounded, because the schedule itself stores them too, after a conversion of units.
+    return [None if at is None else f"{one.values[at]:.9g}" for at, one in zip(nearest, found, strict=True)]

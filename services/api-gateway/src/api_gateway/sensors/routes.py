@@ -85,7 +85,7 @@ async def create_sensor(
     values = {"timezone": here.settings.timezone} | body.sent()
     try:
         with fields_under("json"):
-            async with here.store.transaction() as con:
+            async with here.transaction() as con:
                 sensor_id = await service.create(con, caller, values)
                 row = await repository.get(con, sensor_id)
     except Forbidden as refused:
@@ -105,7 +105,7 @@ async def update_sensor(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.UPDATE))], here: Here, body: SensorPatch
 ) -> Json:
     with fields_under("json"):
-        async with here.store.transaction() as con:
+        async with here.transaction() as con:
             await service.change(con, sensor.caller, sensor.row, body.sent())
             row = await repository.get(con, sensor["id"])
     return Json(shown(row, here.settings) | {"status": 200})
@@ -113,7 +113,7 @@ async def update_sensor(
 
 @router.delete("/sensors/{id}", status_code=204, response_class=Empty, summary="Delete a sensor and its data.")
 async def delete_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))], here: Here) -> Empty:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         await service.remove(con, sensor.caller, sensor.row)
     return Empty()
 

@@ -25,14 +25,14 @@ async def list_tokens(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))]
 
 @router.delete("/tokens", summary="Log out everywhere: revoke all of them, or all of a kind.", response_model=Revoked)
 async def revoke_tokens(caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, query: Asked) -> Json:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         gone = await service.revoke_all(con, caller, caller.user_id, caller.account_id, caller.username, query.kinds)
     return Json({"revoked": gone})
 
 
 @router.delete("/tokens/{id}", status_code=204, response_class=Empty, summary="Revoke a token, session or API key.")
 async def revoke_token(token: Annotated[Found, Depends(Access(Thing.TOKEN, Action.DELETE))], here: Here) -> Empty:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         await service.revoke(con, token.caller, token.row)
     return Empty()
 
@@ -48,7 +48,7 @@ async def list_user_tokens(
 async def revoke_user_tokens(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here, query: Asked
 ) -> Json:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         gone = await service.revoke_all(con, user.caller, user["id"], user["account_id"], user["username"], query.kinds)
     return Json({"revoked": gone})
 

@@ -48,7 +48,7 @@ Changeable = Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.UPDATE))]
     responses={404: {}, 409: {"description": "The account has as many webhooks as it may have."}},
 )
 async def create_webhook(caller: Administrator, here: Here, body: WebhookPost) -> Response:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         account = await account_for(con, caller, body.account, Action.CREATE, Thing.ACCOUNT)
         row, secret = await service.create(con, caller, account, body, here.settings.webhooks_per_account)
     return ShownOnce(shown(row), {"secret": secret}, 201)
@@ -81,27 +81,27 @@ async def get_webhook(webhook: Readable, here: Here) -> Json:
 
 @router.patch("/{id}", summary="Change a webhook, or switch it off or on.", response_model=Webhook)
 async def update_webhook(webhook: Changeable, here: Here, body: WebhookPatch) -> Json:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         return Json(shown(await service.change(con, webhook, body.sent())))
 
 
 @router.delete("/{id}", status_code=204, response_class=Empty, summary="Delete a webhook.")
 async def delete_webhook(webhook: Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.DELETE))], here: Here) -> Empty:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         await service.remove(con, webhook.caller, webhook)
     return Empty()
 
 
 @router.post("/{id}/secret", summary="Give a webhook a new secret; it is shown this once.", response_model=Secret)
 async def renew_webhook_secret(webhook: Changeable, here: Here, body: SecretPost | None = None) -> Response:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         secret = await service.renew_secret(con, webhook, body or SecretPost())
     return ShownOnce({}, {"secret": secret})
 
 
 @router.post("/{id}/test", status_code=202, summary="Send a webhook a message to try it.", response_model=OnItsWay)
 async def test_webhook(webhook: Changeable, here: Here) -> Json:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         return Json({"message_id": await service.test(con, webhook)}, 202)
 
 
@@ -126,5 +126,5 @@ async def list_webhook_deliveries(webhook: Readable, here: Here, query: Annotate
 async def redeliver_webhook(
     webhook: Changeable, delivery: Annotated[int, Path(ge=1, le=LARGEST_DELIVERY)], here: Here
 ) -> Json:
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         return Json({"message_id": await service.redeliver(con, webhook, delivery)}, 202)

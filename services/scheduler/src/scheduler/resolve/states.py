@@ -5,7 +5,7 @@ from flexmodel.errors import Invalid
 from flexmodel.parts import StateReading, Stock
 from flexmodel.problem import Window
 from flexmodel.quantities import convert, is_ratio
-from flexmodel.time import format_duration, instant, moment_of
+from flexmodel.time import format_duration, moment_of
 from flexmodel.values import Fixed
 
 from scheduler.resolve.readings import Events, Readings, State, UnknownStateError
@@ -16,12 +16,9 @@ def initial_state(stock: Stock, window: Window, readings: Readings) -> State:
     if isinstance(stock.initial, Fixed):
         return State(window.start, stock.initial.value)
     events = readings.of(stock.initial)
-    distance = np.abs((events.starts - instant(window.start)).astype("timedelta64[us]").astype(np.int64))
-    near = np.flatnonzero((distance <= stock.initial.within.total_seconds() * 1e6) & ~np.isnan(events.values))
-    if not len(near):
+    nearest = stock.initial.nearest(events.starts, events.values, window.start)
+    if nearest is None:
         raise _unknown(stock, stock.initial, window)
-    # Of two that are equally near the later one is taken.
-    nearest = near[::-1][np.argmin(distance[near][::-1])]
     return State(moment_of(events.starts[nearest]), float(in_energy(events, stock)[nearest]))
 
 
