@@ -53,6 +53,7 @@ def test_text_becomes_a_number(text: str, unit: str, number: float):
         ("nan kW", "MW", "to a valid quantity."),
         ("1e99 kW * 1e99 * 1e99 * 1e99", "MW", "to a valid quantity."),
         ("12:30", "MW", "to a valid quantity."),
+        ("20 dBm", "MW", "to a valid quantity."),
     ],
 )
 def test_what_is_no_such_quantity_is_refused(text: str, unit: str, sentence: str):
@@ -78,7 +79,7 @@ def test_units_that_are_known(unit: str):
     assert quantities.check_unit(unit) == unit
 
 
-@pytest.mark.parametrize("unit", ["bogusunit", "3 kW", "EURO/MWh", "m**999999999", "k" * 300])
+@pytest.mark.parametrize("unit", ["bogusunit", "3 kW", "EURO/MWh", "m**999999999", "k" * 300, "dB", "dBm"])
 def test_units_that_are_not_known(unit: str):
     assert not quantities.is_valid_unit(unit)
     with pytest.raises(QuantityError, match="cannot be handled"):
@@ -119,6 +120,20 @@ def test_units_with_another_zero_have_no_factor():
     assert convert([70.0, 32.0], "degF", "degC").tolist() == [21.111111111111, 0.0]
     with pytest.raises(QuantityError, match="another zero"):
         factor("degF", "degC")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("delta_degC", "degC"), ("degF", "delta_degC"), ("degC/h", "degC"), ("degC", "K*h"), ("K/h", "degC")],
+)
+def test_a_temperature_is_no_difference_of_temperatures(one: str, other: str):
+    with pytest.raises(QuantityError, match="got incompatible unit"):
+        convert([20.0], one, other, QUARTER)
+
+
+def test_differences_of_temperatures_convert():
+    assert convert([9.0], "delta_degF", "delta_degC").tolist() == [5.0]
+    assert convert([4.0], "degC/h", "delta_degC", QUARTER).tolist() == [1.0]
 
 
 def test_converted_values_carry_no_dust():

@@ -75,7 +75,7 @@ def _quantity(text: str) -> Any:
         raise QuantityError(f"{failed} Use a decimal point, and no commas.")
     try:
         quantity = _registry().Quantity(_registry().parse_expression(text))
-        finite = math.isfinite(quantity.magnitude)
+        finite = math.isfinite(quantity.to_base_units().magnitude)
     except AttributeError as error:  # pint's way of saying that a word is no unit, with a sentence
         raise QuantityError(f"{failed} {error}") from error
     except Exception as error:  # whatever pint's tokenizer and arithmetic raise, with a sentence for programmers
@@ -93,7 +93,9 @@ def _unit(unit: str) -> Any:
     try:
         if len(unit) > LONGEST or _COSTLY.search(unit):
             raise ValueError("too complicated")
-        return _registry().Quantity(Fraction(1), _registry().parse_units(unit))
+        one = _registry().Quantity(Fraction(1), _registry().parse_units(unit))
+        one.to_base_units()  # which decibels have none of: they can be neither added nor averaged
+        return one
     except Exception as error:
         raise QuantityError(f"Unit '{unit[:LONGEST]}' cannot be handled.") from error
 
@@ -201,18 +203,25 @@ def _line(from_unit: str, to_unit: str, resolution: timedelta | None) -> tuple[f
     """The factor and the offset that turn numbers of `from_unit` into numbers of `to_unit`."""
     source, target = _unit(from_unit), _unit(to_unit)
     per_step = _unit("")
-    if source.dimensionality != target.dimensionality and resolution:
+    if source.dimensionality != target.dimensionality and resolution and _starts_at_zero(source, target):
         hours = Fraction(resolution // timedelta(microseconds=1), 3_600_000_000)
         quantity = _registry().Quantity
         for candidate in (quantity(hours, "hour"), quantity(1 / hours, "1/hour")):
             if (source * candidate).dimensionality == target.dimensionality:
                 per_step = candidate
-    if (source * per_step).dimensionality != target.dimensionality:
-        raise QuantityError(f"Required unit for this sensor is {to_unit}, got incompatible unit: {from_unit}")
-    if per_step.unitless:
-        zero = _registry().Quantity(Fraction(0), source.units).to(target.units).magnitude
-        return float(source.to(target.units).magnitude - zero), float(zero)
-    return float((source * per_step).to(target.units).magnitude), 0.0
+    try:
+        if per_step.unitless:
+            zero = _registry().Quantity(Fraction(0), source.units).to(target.units).magnitude
+            return float(source.to(target.units).magnitude - zero), float(zero)
+        return float((source * per_step).to(target.units).magnitude), 0.0
+    except TypeError as error:  # other dimensions; or a temperature and a difference of temperatures
+        sentence = f"Required unit for this sensor is {to_unit}, got incompatible unit: {from_unit}"
+        raise QuantityError(sentence) from error
+
+
+def _starts_at_zero(*units: Any) -> bool:
+    """Whether none of something is 0 in all of the units: not so of degrees Celsius, which cannot be multiplied."""
+    return not any(_registry().Quantity(Fraction(0), one.units).to_base_units().magnitude for one in units)
 
 
 def is_convertible(from_unit: str, to_unit: str, resolution: timedelta | None = None) -> bool:
