@@ -3,7 +3,6 @@
 import json
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -120,9 +119,7 @@ def restart(platform: Platform) -> None:
     if "up" in platform.processes:
         process = platform.processes.pop("up")
         process.send_signal(signal.SIGINT)
-        begun = time.monotonic()
-        assert process.wait(20) == 0
-        assert time.monotonic() - begun < 8
+        assert process.wait(20) == 0  # sooner than running requests are broken off
         platform.start("up", "up", "--port", str(platform.port))
         platform.until_ready("up", platform.port, 60)
     else:

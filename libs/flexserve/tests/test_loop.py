@@ -7,6 +7,7 @@ from concurrent.futures import CancelledError
 import pytest
 from flexserve import logs
 from flexserve.loop import Loop
+from waiting import eventually
 
 
 async def test_call_returns_the_result_or_raises(loop: Loop) -> None:
@@ -48,8 +49,7 @@ def test_cancel_lets_the_work_clean_up_before_call_ends(loop: Loop) -> None:
 
     thread = threading.Thread(target=call)
     thread.start()
-    while not events:
-        pass
+    eventually(lambda: events, "the work being started")
     loop.cancel()
     thread.join(5)
     assert events == ["started", "cleaned up", "returned"]

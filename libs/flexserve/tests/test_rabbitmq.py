@@ -110,7 +110,7 @@ class Process:
         return (await self.get("/health/ready")).status_code == 200
 
     async def takes_no_more(self) -> bool:
-        return not await self.is_ready()
+        return self.popen.poll() is not None or not await self.is_ready()
 
     async def exit_code(self, seconds: float = 30) -> int:
         return await asyncio.to_thread(self.popen.wait, seconds)

@@ -1,6 +1,7 @@
 """A job that is run is done once: finished, failed or given back, whatever happens meanwhile."""
 
 import asyncio
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from flexstore import jobs
 from flexstore.jobs import Job
 from flexstore.running import Announcement, Outcome, run
 from flexstore.store import Store
+from waiting import until
 
 
 @pytest.fixture
@@ -135,14 +137,19 @@ async def test_a_worker_that_is_stopped_gives_its_job_back(store: Store, job_id:
 
 
 async def test_a_long_job_shows_signs_of_life(store: Store, job_id: UUID) -> None:
+    signs: set[datetime | None] = set()
+
+    async def is_well() -> bool:
+        signs.add((await get(store, job_id)).heartbeat_at)
+        return len(signs) == 4
+
     async def long(job: Job, store: Store) -> Outcome:
-        for _ in range(5):
-            await asyncio.sleep(0.2)
-            async with store.connection() as con:
-                assert await jobs.claim(con, job.id, lease=0.3) is None
+        await until(is_well)
+        async with store.connection() as con:
+            assert await jobs.claim(con, job.id, lease=30) is None
         return Outcome({"done": True})
 
-    assert await run(store, job_id, long, lease=0.3, heartbeat=0.05) == "FINISHED"
+    assert await run(store, job_id, long, lease=30, heartbeat=0.05) == "FINISHED"
 
 
 async def test_who_loses_the_claim_meanwhile_stops_and_stores_nothing(store: Store, job_id: UUID) -> None:

@@ -15,6 +15,7 @@ from ingest.connectors.listening import Ears
 from ingest.connectors.service import Changes
 from ingest.connectors.web import NotFetched
 from ingest.storing import Storage
+from waiting import until
 
 START = datetime(2026, 2, 3, tzinfo=UTC)
 
@@ -82,12 +83,6 @@ async def ears(service: Any) -> AsyncIterator[list["asyncio.Task[None]"]]:
 async def row(service: Any, number: int) -> Any:
     async with service.store.connection() as con:
         return await con.fetchrow("select * from connector where id = $1", number)
-
-
-async def until(look: Any, seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not await look():  # noqa: ASYNC110 - the database has no event for it
-            await asyncio.sleep(0.02)
 
 
 async def test_one_process_listens_and_what_it_hears_is_stored(service, whisper, number, ears):

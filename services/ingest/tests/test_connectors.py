@@ -18,6 +18,7 @@ from ingest.connectors.service import Changes
 from ingest.connectors.web import Limits, NotFetched, Passing, opened
 from ingest.storing import Storage
 from prometheus_client import REGISTRY
+from waiting import until
 
 START = datetime(2026, 2, 3, tzinfo=UTC)
 SECRET = "hush-hush-hush"
@@ -143,14 +144,15 @@ async def test_failures_never_wait_longer_than_usual_unless_the_server_says_so(b
 
 async def test_one_run_at_a_time_however_many_begin(bench):
     bench.provider.answer(answer_of(1), delay=0.3)
+    bench.provider.answer(delay=60)
     number = await bench.add()
     await asyncio.gather(*(bench.running.run_due(number) for _ in range(5)))
     assert len(bench.provider.asked) == 1
     going = asyncio.create_task(bench.running.run_now(number))
-    await asyncio.sleep(0.1)
+    await until(lambda: len(bench.provider.asked) == 2)
     with pytest.raises(Conflict, match="running right now"):
         await bench.running.run_now(number)
-    await going
+    going.cancel()
 
 
 async def test_what_is_due_is_told_to_one_and_again_if_nothing_came_of_it(bench):
@@ -178,10 +180,10 @@ async def test_a_run_that_died_is_taken_over_when_its_lease_is_over(bench):
 
 
 async def test_a_run_that_is_cut_off_begins_anew(bench):
-    bench.provider.answer(answer_of(1), delay=0.5)
+    bench.provider.answer(delay=60)
     number = await bench.add()
     going = asyncio.create_task(bench.running.run_due(number))
-    await asyncio.sleep(0.2)
+    await until(lambda: bench.provider.asked)
     going.cancel()
     with pytest.raises(asyncio.CancelledError):
         await going
