@@ -1,11 +1,13 @@
 """The OpenAPI document: valid, complete, and true about who must log in."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from api_gateway.home.openapi import SCHEMAS, operations
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -27,15 +29,16 @@ def operations_of(document: Any) -> Iterator[tuple[str, Any]]:
         yield f"{method.upper()} {path}", operation
 
 
-def references(node: Any) -> Iterator[str]:
+def nodes(node: Any) -> Iterator[Any]:
+    """Every object in the document, however deep."""
     if isinstance(node, dict):
-        if isinstance(node.get("$ref"), str):
-            yield node["$ref"]
-        for value in node.values():
-            yield from references(value)
-    elif isinstance(node, list):
-        for item in node:
-            yield from references(item)
+        yield node
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from nodes(inner)
+
+
+def references(document: Any) -> Iterator[str]:
+    return (node["$ref"] for node in nodes(document) if isinstance(node.get("$ref"), str))
 
 
 def contents(operation: Any) -> Iterator[tuple[str, str, Any]]:
@@ -123,3 +126,16 @@ async def test_the_documentation_needs_nothing_from_elsewhere(house: Any) -> Non
     for name, operation in operations_of(house.app.openapi()):
         assert name.split()[1] in page
         assert operation["operationId"] in page
+
+
+def test_programs_can_write_clients(document: Any) -> None:
+    yaml.reader.Reader(json.dumps(document, ensure_ascii=False))  # some read it as YAML, which has fewer characters
+    schemas = document["components"]["schemas"]
+    assert {reference.removeprefix(SCHEMAS) for reference in references(document)} == schemas.keys()
+    titles = [schema["title"] for schema in schemas.values() if "title" in schema]
+    assert len(set(titles)) == len(titles), "classes are called by titles"
+    assert not [node for node in nodes(document) if node.get("type") == "array" and "items" not in node]
+    for name, operation in operations_of(document):
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            schema = content["schema"]
+            assert "$ref" in schema or schema["type"] != "object" or name.endswith("/upload"), name

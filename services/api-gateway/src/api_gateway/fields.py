@@ -1,5 +1,6 @@
 """The kinds of fields that requests are made of."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -12,6 +13,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 LARGEST_ID = 2**31 - 1
+_PLAIN = r"[^\s\x00-\x1f\x7f@,;:<>()\[\]\"\\]+"
+EMAIL = re.compile(rf"{_PLAIN}@[\w-]+(\.[\w-]+)+")
+"""One address: what mail programs would take for several, or for a name beside one, is none."""
 LONGEST_DOCUMENT = 1_000_000
 """Characters of one JSON field, such as the attributes of an asset."""
 
@@ -52,7 +56,8 @@ def moment(value: Any) -> datetime:
     if not isinstance(value, str):
         raise problem("Not a valid datetime.")
     try:
-        return parse_moment(value)
+        # In a query that nobody encoded, the plus before the offset has become a space.
+        return parse_moment(value.replace(" ", "+") if "T" in value else value)
     except TimeError as error:
         raise problem(str(error)) from error
 
@@ -94,10 +99,15 @@ def unit(value: str) -> str:
 
 
 def email(value: str) -> str:
-    local, at, domain = value.strip().rpartition("@")
-    if not (at and local and "." in domain.strip(".") and not any(c.isspace() for c in value.strip())):
+    if not EMAIL.fullmatch(value.strip()):
         raise problem("Not a valid email address.")
     return value.strip()
+
+
+def one_line(value: str) -> str:
+    if not value.isprintable():
+        raise problem("Must not contain line breaks or other control characters.")
+    return value
 
 
 def color(value: str) -> str:
@@ -163,7 +173,9 @@ def sequence(value: Any) -> list[Any]:
 
 def text_or(kind: str) -> WithJsonSchema:
     """How a document is described that may be sent as text too."""
-    return WithJsonSchema({"anyOf": [{"type": kind}, {"type": "string", "description": "The same as JSON text."}]})
+    values = {"additionalProperties": True} if kind == "object" else {"items": {}}
+    as_text = {"type": "string", "description": "The same as JSON text."}
+    return WithJsonSchema({"anyOf": [{"type": kind, **values}, as_text]})
 
 
 DOCUMENT = (BeforeValidator(document), AfterValidator(without_nul))

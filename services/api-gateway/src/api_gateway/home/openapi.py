@@ -34,16 +34,16 @@ def completed(document: dict[str, Any], routes: dict[tuple[str, str], Any]) -> d
         route = routes[path, method]
         operation["operationId"] = route.name
         hoist(operation, schemas)
+        name_bodies(operation, schemas)
         add_permission(operation, route)
         add_idempotency(method, operation)
         add_errors(path, operation, possible_errors(path, method, operation, route))
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
     schemas |= {"Error": described.ERROR, "Problem": described.PROBLEM}
     components["securitySchemes"] = described.SECURITY
     add_examples(document, schemas)
     add_links(document)
     document["webhooks"] = webhooks.described()
+    drop_unused(document, schemas)
     document["info"] |= described.INFO
     used = {tag for _, _, operation in operations(document) for tag in operation["tags"]}
     document["tags"] = [{"name": name, "description": text} for name, text in described.TAGS.items() if name in used]
@@ -84,6 +84,37 @@ def hoist(node: Any, schemas: dict[str, Any]) -> None:
     elif isinstance(node, list):
         for item in node:
             hoist(item, schemas)
+
+
+def name_bodies(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Move the schemas of bodies that a route passes on unread there too, under their titles."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        title = content["schema"].get("title")
+        if title is not None:
+            schemas[title] = content["schema"]
+            content["schema"] = {"$ref": SCHEMAS + title}
+
+
+def drop_unused(document: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Drop schemas that nothing refers to: programs that write clients would make something of them."""
+    used: set[str] = set()
+    found = names_in({key: part for key, part in document.items() if key != "components"})
+    while found:
+        used |= found
+        found = names_in([schemas[name] for name in found]) - used
+    for name in schemas.keys() - used:
+        del schemas[name]
+
+
+def names_in(node: Any) -> set[str]:
+    """The names of the schemas that a part of the document refers to."""
+    if isinstance(node, list):
+        return {name for item in node for name in names_in(item)}
+    if not isinstance(node, dict):
+        return set()
+    reference = node.get("$ref")
+    own = {reference.removeprefix(SCHEMAS)} if isinstance(reference, str) else set()
+    return own | names_in(list(node.values()))
 
 
 def add_permission(operation: dict[str, Any], route: Any) -> None:

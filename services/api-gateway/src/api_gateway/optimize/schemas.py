@@ -73,7 +73,7 @@ def problem_schema() -> dict[str, Any]:
     name = {"type": "string", "description": "What the entry is called in the answer; default: `device 0` and so on."}
     entry |= {"title": "NamedEntry", "properties": {"name": name, **entry["properties"]}}
     return {
-        "title": "Problem",
+        "title": "OptimizeProblem",
         "type": "object",
         "required": ["start", "flex-model"],
         "additionalProperties": False,
@@ -88,7 +88,7 @@ def problem_schema() -> dict[str, Any]:
             "series": {"type": "object", "additionalProperties": SERIES, "description": "Values over time, by name."},
         },
         "examples": [EXAMPLE],
-        "$defs": {f"Named{name}": definition for name, definition in inner.items()},
+        "$defs": {f"Named{name}": definition | {"title": f"Named{name}"} for name, definition in inner.items()},
     }
 
 

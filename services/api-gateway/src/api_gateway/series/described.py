@@ -12,7 +12,7 @@ BINARY = {"type": "string", "format": "binary"}
 TABLES = {
     "text/csv": {"schema": {"type": "string"}, "example": CSV},
     "application/vnd.apache.parquet": {"schema": BINARY, "example": "PAR1…PAR1"},
-    "application/vnd.apache.arrow.stream": {"schema": BINARY, "example": "\uffff…"},
+    "application/vnd.apache.arrow.stream": {"schema": BINARY, "example": "…"},
 }
 WORDS = (
     "The series, in the format that `Accept` names: JSON, or a table with one row per known event (CSV, Parquet, "
