@@ -181,6 +181,27 @@ async def test_before_and_after_are_told_to_who_may_audit(house: Any, toy: Any, 
     assert next_one == before
 
 
+async def test_it_is_told_with_what_somebody_was_logged_in(world: Any) -> None:
+    person, house = world.people["M"], world.house
+    path = f"/api/v1/accounts/{person.account_id}/auditlog"
+    session = await world.session("M")
+    for kind in ("login", "key", "session"):
+        token = None if kind == "session" else await world.token("M", kind=kind, scopes=["admin"] * (kind == "key"))
+        async with house.guest(token) as client:
+            if kind == "session":
+                client.cookies.update(session.cookies)
+            body = {"description": kind, "name": kind, "generic_asset_type_id": 5}
+            made = await client.post("/api/v3_0/assets", json=body, headers=session.headers)
+            assert made.status_code == 201, made.text
+        [newest] = (await person.client.get(path, params={"limit": 1})).json()["changes"]
+        [row] = await house.fetch("select max(id) as id from token where kind = $1", kind)
+        assert newest["token"] == {"id": row["id"], "kind": kind}
+    await house.account("made on the command line", person.account_id)
+    [client_account] = await house.fetch("select max(id) as id from account")
+    changes = (await world.people["A"].client.get(f"/api/v1/accounts/{client_account['id']}/auditlog")).json()
+    assert changes["changes"][0]["token"] is None
+
+
 async def test_what_changes_nothing_is_not_in_the_log(house: Any, toy: Any) -> None:
     await house.fetch("delete from audit_log")
     for path, body in ((f"/accounts/{toy.account_id}", {"name": "Toy Account"}), (f"/users/{toy.user_id}", {})):

@@ -14,6 +14,7 @@ from api_gateway.auth.repository import revoke
 from api_gateway.events import answer, stream, vocabulary
 from flexstore import eventlog, events, jobs
 from flexstore.events import Type
+from waiting import until
 
 PATH = "/api/v1/events"
 NO_DATA = {"type": ["job.queued", "job.failed", "schedule.finished", "asset.updated"]}
@@ -277,13 +278,46 @@ async def test_who_may_no_longer_read_is_told_no_more(
         async with house.store.connection() as con:
             await revoke(con, member.user_id, ("login",))
             await con.execute("delete from user_role where user_id = $1", consultant.user_id)
-        await feed.check()
         await gone.until(lambda: gone.ended)
+        await feed.check()  # what follows should not wait for word of the role
         await tell(world.accounts["client"], 1)
         await tell(world.accounts["own"], 2)
         await less.until(lambda: less.numbers == [2])
         assert gone.numbers == []
     assert (await member.client.get(PATH)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update token set revoked_at = now()",
+        "update users set active = false",
+        "delete from users",
+        "delete from user_role",
+        "update account set consultancy_account_id = null where consultancy_account_id is not null",
+    ],
+)
+async def test_what_is_taken_away_is_known_at_once(house: Any, world: Any, feed: Any, listen: Any, change: str) -> None:
+    async with listen(world.people["C"]) as consultant:
+        await consultant.hears("stream.open")
+        [one] = feed._streams
+        await house.fetch(change)
+        await until(lambda: one.ended.is_set() or one.wanted.accounts == {world.accounts["own"]}, 10.0)
+
+
+async def test_who_comes_while_others_are_checked_stays(house: Any, toy: Any) -> None:
+    feed = house.app.state.gateway.feed
+    late = stream.Stream(toy.account_id, 2, eventlog.Wanted(frozenset({toy.account_id})))
+
+    async def reach(tokens: Any) -> dict[int, Any]:
+        feed._add(late)
+        return {}
+
+    feed.reach = reach
+    early = stream.Stream(toy.account_id, 1, eventlog.Wanted(frozenset({toy.account_id})))
+    feed._add(early)
+    await feed.check()
+    assert (early.ended.is_set(), late.ended.is_set()) == (True, False)
 
 
 async def test_a_slow_client_gets_everything_when_it_takes_it(

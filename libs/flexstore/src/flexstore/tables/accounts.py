@@ -104,6 +104,8 @@ class Token(SQLModel, table=True):
     """The most that may be made with it; empty: any number."""
     idle: timedelta | None = Field(default=None, sa_column=Column(Interval, nullable=True))
     """It expires when it was not used for so long; empty: only at `expires_at`."""
+    network: str | None = Field(default=None, sa_column=Column(Text))
+    """From where its user logged in: there the user is known, and others who guess at the password do not count."""
     created_at: datetime = Field(default_factory=now, sa_column=moment(server_default=text("now()")))
     expires_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))
     revoked_at: datetime | None = Field(default=None, sa_column=moment(nullable=True))

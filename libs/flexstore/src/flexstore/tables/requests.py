@@ -26,6 +26,9 @@ class AuditLog(SQLModel, table=True):
     event: str = Field(sa_column=Column(Text, nullable=False))
     active_user_id: int | None = None
     active_user_name: str | None = None
+    token_id: int | None = None
+    """The login token, session, API key or mailed link with which they asked."""
+    token_kind: str | None = Field(default=None, sa_column=Column(Text))
     account_id: int | None = Field(default=None, index=True)
     affected_user_id: int | None = Field(default=None, index=True)
     asset_id: int | None = Field(default=None, index=True)

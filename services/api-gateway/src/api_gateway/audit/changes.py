@@ -1,7 +1,7 @@
 """`/api/v1/accounts/{id}/auditlog`: everything that was changed in an account, with what it was before and is now."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field
@@ -24,6 +24,13 @@ class ChangeQuery(Parameters):
     limit: int = Field(100, ge=1, le=1000, description="The most changes to list.")
 
 
+class Credential(Shape):
+    """With what somebody was logged in: as `GET /api/v1/tokens` lists it, as long as it can be used."""
+
+    id: int
+    kind: Literal["login", "session", "key", "reset"]
+
+
 class Change(Shape):
     model_config = example(
         id=12,
@@ -31,6 +38,7 @@ class Change(Shape):
         event="Updated sensor 'power': 3. Updated fields: Field name: unit, Old value: kW, New value: MW",
         user=1,
         username="toy-user",
+        token={"id": 7, "kind": "key"},
         affected_user=None,
         asset=2,
         sensor=3,
@@ -42,6 +50,9 @@ class Change(Shape):
     event: str
     user: int | None = Field(description="Who did it; none: it was done on the command line.")
     username: str | None
+    token: Credential | None = Field(
+        description="The login token, session, API key or mailed link with which they did it; none: as above."
+    )
     affected_user: int | None
     asset: int | None
     sensor: int | None
@@ -70,6 +81,7 @@ def shown(row: Any) -> dict[str, Any]:
         "event": row["event"],
         "user": row["active_user_id"],
         "username": row["active_user_name"],
+        "token": None if row["token_id"] is None else {"id": row["token_id"], "kind": row["token_kind"]},
         "affected_user": row["affected_user_id"],
         "asset": row["asset_id"],
         "sensor": row["sensor_id"],

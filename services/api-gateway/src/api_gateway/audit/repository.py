@@ -51,7 +51,7 @@ async def count_of_user(con: Any, user_id: int) -> int:
 async def changes_in(con: Any, account_id: int, before: int | None, limit: int) -> list[Any]:
     """What was changed in an account, its assets included, the newest first."""
     rows: list[Any] = await con.fetch(
-        f"""select {COLUMNS}, affected_user_id, asset_id, sensor_id, details from audit_log
+        f"""select {COLUMNS}, token_id, token_kind, affected_user_id, asset_id, sensor_id, details from audit_log
             where account_id = $1 and ($2::bigint is null or id < $2) order by id desc limit $3""",
         account_id,
         before,

@@ -35,6 +35,8 @@ async def note(
         asset_id=asset_id,
         sensor_id=sensor_id,
         details=mask(None, "", dict(details or {})),
+        token_id=actor.token_id if actor else None,
+        token_kind=actor.kind if actor else None,
     )
 
 

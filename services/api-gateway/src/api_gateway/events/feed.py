@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
 
@@ -22,8 +22,10 @@ log = logs.get(__name__)
 STREAMS = Gauge("flexmesh_event_streams", "Clients that are being told of events now.")
 POLL_SECONDS, SOON_SECONDS = 5.0, 0.25
 """How often to look for events that went unheard; and how soon again after there were some."""
+RIGHTS = "flexmesh_rights"
+"""Notified by the database when something may have been taken from somebody: a token, a role, a client."""
 TEND_SECONDS = 20.0
-"""How often to ask whether clients may still be told."""
+"""How often to ask besides whether clients may still be told: tokens expire without a word."""
 MOST_ASKING = 3
 """So many streams use the database at a time."""
 ENDING = "The server is stopping. Please connect again."
@@ -45,6 +47,8 @@ class Feed:
         self._followed: dict[int, tuple[Interest, float]] = {}
         """With the moment (monotonic) from which all writers know."""
         self._turns = asyncio.Semaphore(MOST_ASKING)
+        self._checking = asyncio.Lock()
+        """What was asked first must not be heeded last."""
         self._closed = False
 
     def __len__(self) -> int:
@@ -55,7 +59,7 @@ class Feed:
         watch = Watch(self.store, CHANNEL, self._look, poll=POLL_SECONDS, soon=SOON_SECONDS)
         async with asyncio.TaskGroup() as both:
             both.create_task(watch.run())
-            both.create_task(self._tend())
+            both.create_task(Watch(self.store, RIGHTS, self._tend, poll=TEND_SECONDS).run())
 
     def close(self) -> None:
         """End all streams, and take no more."""
@@ -130,27 +134,28 @@ class Feed:
             if event in stream.wanted:
                 stream.offer(event)
 
-    async def _tend(self) -> None:
-        while True:
-            await asyncio.sleep(TEND_SECONDS)
-            try:
-                await self.check()
-            except Unavailable as error:
-                log.warning("streams of events cannot be checked", reason=error.message)
-            except Exception:
-                log.exception("streams of events cannot be checked")
+    async def _tend(self) -> bool:
+        await self.check()
+        return False
 
     async def check(self) -> None:
         """End the streams of those who may no longer listen, and go on following what others are told of."""
-        if self._streams:
-            reach = await self.reach({stream.token_id for stream in self._streams})
-            for stream in list(self._streams):
-                if stream.token_id not in reach:
-                    stream.end()
-                elif reach[stream.token_id] != stream.wanted.accounts:
-                    self._remove(stream)
-                    stream.restrict(reach[stream.token_id])
-                    self._add(stream)
+        async with self._checking:
+            asked = list(self._streams)  # who comes while the answer is awaited was let in just now
+            if asked:
+                self._heed(asked, await self.reach({stream.token_id for stream in asked}))
+            await self._go_on_following()
+
+    def _heed(self, streams: Iterable[Stream], reach: Mapping[int, frozenset[int] | None]) -> None:
+        for stream in self._streams.intersection(streams):
+            if stream.token_id not in reach:
+                stream.end()
+            elif reach[stream.token_id] != stream.wanted.accounts:
+                self._remove(stream)
+                stream.restrict(reach[stream.token_id])
+                self._add(stream)
+
+    async def _go_on_following(self) -> None:
         followed: frozenset[int] = frozenset().union(*(stream.follows for stream in self._streams))
         now: dict[int, tuple[Interest, float]] = {}
         if followed:
