@@ -3,16 +3,22 @@
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 from api_gateway.auth import passwords
+from api_gateway.auth.passwords import HASHER
 from argon2 import extract_parameters
 
 PASSWORD = "correct horse"
 """As in conftest."""
 
 
-async def log_in(house: Any, email: str = "toy-user@example.com", password: str = PASSWORD, **body: Any) -> Any:
-    return await house.guest().post("/api/requestAuthToken", json={"email": email, "password": password, **body})
+async def log_in(
+    house: Any, email: str = "toy-user@example.com", password: str = PASSWORD, address: str = "127.0.0.1"
+) -> Any:
+    transport = httpx.ASGITransport(house.app, client=(address, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        return await client.post("/api/requestAuthToken", json={"email": email, "password": password})
 
 
 async def test_login_gives_a_token_that_works(house: Any, toy: Any) -> None:
@@ -89,6 +95,56 @@ async def test_many_guesses_at_once_are_as_many_as_one_after_the_other(open_hous
         await house.person("toy-user", await house.account("Toy Account"))
         answers = await asyncio.gather(*(log_in(house, password=f"guess {number}") for number in range(12)))
         assert sorted(answer.status_code for answer in answers) == [401] * 3 + [429] * 9
+
+
+async def test_many_who_know_the_password_come_in_at_once(open_house: Any) -> None:
+    """A fleet that shares a user logs in together after a power cut."""
+    async with open_house(failed_logins_per_user=3, failed_logins_per_address=3) as house:
+        await house.person("toy-user", await house.account("Toy Account"))
+        answers = await asyncio.gather(*(log_in(house) for _ in range(12)))
+        assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_guessing_locks_nobody_out_where_they_logged_in_before(open_house: Any) -> None:
+    async with open_house(failed_logins_per_user=3) as house:
+        await house.person("toy-user", await house.account("Toy Account"))
+        assert (await log_in(house)).status_code == 200
+        guesses = [await log_in(house, password="guess", address="203.0.113.9") for _ in range(4)]
+        assert [answer.status_code for answer in guesses] == [401, 401, 401, 429]
+        assert (await log_in(house, address="198.51.100.1")).status_code == 429
+        assert (await log_in(house)).status_code == 200
+        at_home = [await log_in(house, password="guess") for _ in range(4)]
+        assert [answer.status_code for answer in at_home] == [401, 401, 401, 429]
+
+
+async def test_other_letters_do_not_make_other_users(open_house: Any) -> None:
+    """The database takes some letters for the same that Python does not."""
+    async with open_house(failed_logins_per_user=3) as house:
+        await house.person("victim", await house.account("Toy Account"))
+        spelled = [
+            "victim@example.com",
+            "v\u0130ctim@example.com",
+            "victi\u004d@example.com",
+            "v\u0130ct\u0130m@example.com",
+        ]
+        statuses = [(await log_in(house, email, "guess")).status_code for email in spelled]
+        assert statuses == [401, 401, 401, 429]
+
+
+@pytest.mark.parametrize("path", ["/api/requestAuthToken", "/api/v1/session"])
+async def test_a_password_that_changes_while_it_is_looked_at_lets_nobody_in(
+    house: Any, toy: Any, monkeypatch: Any, path: str
+) -> None:
+    changed = HASHER.hash("another horse")
+
+    async def matches(password: str, hashed: str | None) -> bool:
+        await house.fetch("update users set password_hash = $1", changed)
+        return True
+
+    monkeypatch.setattr(house.app.state.gateway.passwords, "matches", matches)
+    answer = await house.guest().post(path, json={"email": "toy-user@example.com", "password": PASSWORD})
+    assert answer.status_code == 401
+    assert len(await house.fetch("select * from token")) == 1
 
 
 async def test_right_passwords_are_not_counted(open_house: Any) -> None:

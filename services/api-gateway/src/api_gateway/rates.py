@@ -1,5 +1,6 @@
 """Rate limits, counted in the database so that all replicas of the gateway share them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
@@ -17,6 +18,7 @@ set hits = case when r.window_start = excluded.window_start then r.hits + 1 else
     window_start = excluded.window_start
 returning hits
 """
+PEEK = "select hits from rate_limit where key = $1 and window_start = to_timestamp($2)"
 FORGET_ONE = "update rate_limit set hits = hits - 1 where key = $1 and window_start = to_timestamp($2) and hits > 0"
 FORGET = "delete from rate_limit where window_start < now() - interval '1 hour'"
 
@@ -80,11 +82,19 @@ class Limiter:
         async with self.store.connection() as con:
             return await count(con, key, limit)
 
-    async def forget(self, key: str, limit: Limit) -> None:
+    async def check(self, limits: Mapping[str, Limit]) -> None:
+        """Refuse a request that would be one too many, without counting it."""
+        async with self.store.connection() as con:
+            for key, limit in limits.items():
+                start = _window(limit)
+                hits = await con.fetchval(PEEK, key, start) or 0
+                Verdict(limit, hits + 1, start + limit.window.total_seconds()).enforce()
+
+    async def forget(self, key: str, verdict: Verdict) -> None:
         """Take back one that was counted."""
-        if limit.hits:
+        if verdict.limit.hits:
             async with self.store.connection() as con:
-                await con.execute(FORGET_ONE, key, _window(limit))
+                await con.execute(FORGET_ONE, key, verdict.reset - verdict.limit.window.total_seconds())
 
 
 async def count(con: Any, key: str, limit: Limit) -> Verdict:

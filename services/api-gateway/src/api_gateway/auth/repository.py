@@ -34,10 +34,16 @@ async def mark_seen(con: Any, user_id: int, token_id: int) -> None:
     await con.execute("update token set last_used_at = now() where id = $1", token_id)
 
 
-async def login_candidate(con: Any, email: str) -> Any:
+async def login_candidate(con: Any, email: str, network: str | None = None) -> Any:
+    """The user with this address, if there is one; else a row without an id. `spelled` is the address as the database
+    compares it, and `known_here` says whether the user has logged in from that network lately."""
     return await con.fetchrow(
-        "select id, account_id, username, email, password_hash, active from users where lower(email) = lower($1)", email
-    )
+        """select asked.email as spelled, u.id, u.account_id, u.username, u.email, u.password_hash, u.active,
+                  exists (select from token t where t.user_id = u.id and t.network = $2
+                          and t.revoked_at is null and t.expires_at > now()) as known_here
+           from (select lower($1::text) as email) asked left join users u on lower(u.email) = asked.email""",
+        email, network,
+    )  # fmt: skip
 
 
 async def add_token(
@@ -49,19 +55,35 @@ async def add_token(
     kind: str = "login",
     name: str | None = None,
     idle: timedelta | None = None,
+    network: str | None = None,
 ) -> int:
     token: int = await con.fetchval(
-        """insert into token (user_id, kind, token_hash, name, idle, expires_at)
-           values ($1, $2, $3, $4, $5, now() + $6::interval) returning id""",
-        user_id, kind, token_hash, name, idle, lifetime,
+        """insert into token (user_id, kind, token_hash, name, idle, network, expires_at)
+           values ($1, $2, $3, $4, $5, $6, now() + $7::interval) returning id""",
+        user_id, kind, token_hash, name, idle, network, lifetime,
     )  # fmt: skip
     return token
 
 
-async def mark_login(con: Any, user_id: int) -> None:
-    """Note the login and forget the user's tokens that can no longer be used."""
-    await con.execute("update users set last_login_at = now() where id = $1", user_id)
+async def mark_login(con: Any, user_id: int, password_hash: str) -> bool:
+    """Note the login, if this is still the user's password, and forget the user's tokens that can no longer be used.
+
+    Until the transaction ends the password stays what it is: its change ends this login too.
+    """
+    noted = await con.fetchval(
+        "update users set last_login_at = now() where id = $1 and password_hash = $2 and active returning true",
+        user_id,
+        password_hash,
+    )
     await con.execute("delete from token where user_id = $1 and expires_at < now()", user_id)
+    return noted is True
+
+
+async def renew_hash(con: Any, user_id: int, before: str, after: str) -> None:
+    """Another hash of the same password."""
+    await con.execute(
+        "update users set password_hash = $3 where id = $1 and password_hash = $2", user_id, before, after
+    )
 
 
 async def replace_password(con: Any, user_id: int, password_hash: str) -> None:
@@ -89,7 +111,8 @@ async def count_keys(con: Any, user_id: int) -> int:
 async def holder_of_link(con: Any, token_hash: bytes) -> Any:
     """The user to whom the link with this token was mailed, if it still works."""
     return await con.fetchrow(
-        """select u.id, u.account_id, u.username, u.email from token t join users u on u.id = t.user_id
+        """select u.id, u.account_id, u.username, u.email, t.id as token_id
+           from token t join users u on u.id = t.user_id
            where t.token_hash = $1 and t.kind = 'reset' and t.revoked_at is null and t.expires_at > now() and u.active
            for update of t""",
         token_hash,

@@ -24,9 +24,16 @@ async def log_in(here: Gateway, email: str, password: str, client: Client) -> Lo
     """A token for the user with this password."""
     user = await known(here, email, password, client)
     token = new_token()
-    async with here.store.transaction() as con:
-        await repository.add_token(con, user["id"], digest(token), here.settings.token_lifetime, name=client.program)
-        await repository.mark_login(con, user["id"])
+    async with here.transaction() as con:
+        await admit(con, user)
+        await repository.add_token(
+            con,
+            user["id"],
+            digest(token),
+            here.settings.token_lifetime,
+            name=client.program,
+            network=client.network,
+        )
     return Login(user["id"], token)
 
 
@@ -34,35 +41,56 @@ async def known(here: Gateway, email: str, password: str, client: Client) -> Any
     """The active user with this password. Nobody can tell a wrong password from an unknown user."""
     user = await identified(here, email, password, client)
     if user is None:
-        raise Rejected(401, {"errors": [WRONG], "status": 401})
-    if outdated(user["password_hash"]):
-        fresh = await here.passwords.hash(password)
-        async with here.store.connection() as con:
-            await repository.replace_password(con, user["id"], fresh)
-    return user
+        raise wrong()
+    if not outdated(user["password_hash"]):
+        return user
+    fresh = await here.passwords.hash(password)
+    async with here.store.connection() as con:
+        await repository.renew_hash(con, user["id"], user["password_hash"], fresh)
+    return {**user, "password_hash": fresh}
+
+
+async def admit(con: Any, user: Any) -> None:
+    """Note the login in its transaction, unless the password was changed or the user deactivated meanwhile."""
+    if not await repository.mark_login(con, user["id"], user["password_hash"]):
+        raise wrong()
+
+
+def wrong() -> Rejected:
+    return Rejected(401, {"errors": [WRONG], "status": 401})
 
 
 async def identified(here: Gateway, email: str, password: str, client: Client) -> Any:
     """The active user with this password, or none. Whoever guesses too often has to wait.
 
     An attempt is counted before the password is looked at, and taken back if it was right: of many attempts at the same
-    time, not one more is let through than of as many after each other.
+    time, not one more is let through than of as many after each other. Right ones do not stand in each other's way:
+    those of one user wait for their turn before they are counted.
     """
-    limits = limits_of(here, email, client)
-    for key, limit in limits.items():
-        (await here.limiter.count(key, limit)).enforce()
     async with here.store.connection() as con:
-        user = await repository.login_candidate(con, email)
-    matches = await here.passwords.matches(password, user["password_hash"] if user else None)
-    if not (matches and user["active"]):
-        return None
-    for key, limit in limits.items():
-        await here.limiter.forget(key, limit)
+        user = await repository.login_candidate(con, email, client.network)
+    limits = limits_of(here, user, client)
+    await here.limiter.check(limits)
+    async with here.passwords.turn(user["spelled"]):
+        counted = {key: await here.limiter.count(key, limit) for key, limit in limits.items()}
+        for verdict in counted.values():
+            verdict.enforce()
+        if not (await here.passwords.matches(password, user["password_hash"]) and user["active"]):
+            return None
+        for key, verdict in counted.items():
+            await here.limiter.forget(key, verdict)
     return user
 
 
-def limits_of(here: Gateway, email: str, client: Client) -> dict[str, Limit]:
+def limits_of(here: Gateway, user: Any, client: Client) -> dict[str, Limit]:
+    """What counts: guesses from the address, and guesses at the user.
+
+    Where the user has logged in before, only guesses from there count. So nobody else can lock them out.
+    """
+    at_user = (
+        f"login:home:{client.network} {user['spelled']}" if user["known_here"] else f"login:user:{user['spelled']}"
+    )
     return {
         f"login:address:{client.network}": per_minute(here.settings.failed_logins_per_address),
-        f"login:user:{email.lower()}": per_minute(here.settings.failed_logins_per_user),
+        at_user: per_minute(here.settings.failed_logins_per_user),
     }

@@ -30,7 +30,7 @@ router = APIRouter(prefix="/session", tags=["Auth"], route_class=ProblemRoute)
 async def log_in(request: Request, here: Here, client: Asking, body: Credentials) -> Json:
     credentials.refuse_other_sites(request)
     user = await service.known(here, body.email, body.password, client)
-    session, caller = await sessions.begin(here, user["id"], client, before=credentials.session_in(request))
+    session, caller = await sessions.begin(here, user, client, before=credentials.session_in(request))
     answer = Json(shown(caller, session))
     set_cookie(answer, request, session, round(here.settings.session_lifetime.total_seconds()))
     return answer

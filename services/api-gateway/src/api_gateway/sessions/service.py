@@ -1,31 +1,35 @@
 """Beginning and ending sessions."""
 
+from typing import Any
+
 from api_gateway.auth import repository
 from api_gateway.auth.access import identity_of
 from api_gateway.auth.client import Client
 from api_gateway.auth.credentials import session_digest
 from api_gateway.auth.identity import Identity, Kind
+from api_gateway.auth.service import admit
 from api_gateway.auth.tokens import new_token
 from api_gateway.gateway import Gateway
 from api_gateway.tokens import repository as tokens
 
 
-async def begin(here: Gateway, user_id: int, client: Client, before: str | None) -> tuple[str, Identity]:
+async def begin(here: Gateway, user: Any, client: Client, before: str | None) -> tuple[str, Identity]:
     """The cookie of a new session and whose it is; the session that the browser had before is over."""
     session, settings = new_token(), here.settings
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
+        await admit(con, user)
         if before:
             await tokens.revoke_hash(con, session_digest(before))
         await repository.add_token(
             con,
-            user_id,
+            user["id"],
             session_digest(session),
             settings.session_lifetime,
             kind=Kind.SESSION,
             name=client.program,
             idle=settings.session_idle,
+            network=client.network,
         )
-        await repository.mark_login(con, user_id)
         caller = await identity_of(con, await repository.identify(con, session_digest(session), settings.seen_every))
     return session, caller
 
