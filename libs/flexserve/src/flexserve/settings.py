@@ -65,9 +65,10 @@ class ServiceSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on; `0.0.0.0` for all of IPv4.")
     port: int = Field(5000, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
     trusted_proxies: str = Field(
-        "127.0.0.1,::1",
+        "",
         description="Addresses and networks of proxies, with commas between them, whose `X-Forwarded-For` and "
-        "`X-Forwarded-Proto` are believed: who asked, and whether over HTTPS. `*`: all that can reach this port.",
+        "`X-Forwarded-Proto` are believed: who asked, and whether over HTTPS. Empty: nobody's; `*`: all that can "
+        "reach this port.",
     )
     max_body_mb: float = Field(32.0, gt=0, description="The largest request body that is accepted, in megabytes.")
     slow_client_seconds: float = Field(
