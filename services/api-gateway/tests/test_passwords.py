@@ -90,6 +90,35 @@ async def test_only_so_many_links_are_mailed(open_house: Any, email: str) -> Non
         assert 0 < int(answers[2].headers["Retry-After"]) <= 3600
 
 
+async def test_the_own_address_is_changed_with_the_password_only(house: Any, toy: Any) -> None:
+    """Or whoever finds an open browser, or a key, could have the user's password replaced."""
+    key = (await toy.client.post("/api/v1/keys", json={"name": "n", "scopes": ["admin"]})).json()["key"]
+    path, moved = f"/api/v3_0/users/{toy.user_id}", {"email": "thief@example.com"}
+    for client in (toy.client, house.guest(key)):
+        answer = await client.patch(path, json=moved)
+        assert (answer.status_code, list(answer.json()["message"]["json"])) == (422, ["current_password"])
+    wrong = await toy.client.patch(path, json=moved | {"current_password": "wrong"})
+    assert wrong.json()["message"]["json"] == {"current_password": ["This is not your password."]}
+    assert (await toy.get(f"/users/{toy.user_id}"))["email"] == "toy-user@example.com"
+    await toy.patch(f"/users/{toy.user_id}", {"email": "toy-user@example.com", "timezone": "Europe/Amsterdam"})
+    await toy.patch(f"/users/{toy.user_id}", moved | {"current_password": PASSWORD})
+    assert await log_in(house, PASSWORD, "thief@example.com") == 200
+
+
+async def test_after_a_change_of_address_the_old_one_is_told_and_opens_nothing(
+    laptop: Any, tenant: Any, capsys: Any
+) -> None:
+    member = await laptop.person("member", tenant.account_id)
+    await laptop.guest().post("/api/v1/password-reset", json={"email": "member@example.com"})
+    token = link_in(capsys).split("token=")[1]
+    await tenant.patch(f"/users/{member.user_id}", {"email": "moved@example.com"})
+    answer = await laptop.guest().post("/password", data={"token": token, "password": NEW})
+    assert (answer.status_code, "used before" in answer.text) == (422, True)
+    [mail] = await laptop.fetch("select payload from outbox where topic = 'mail'")
+    assert mail["payload"]["to"] == "member@example.com"
+    assert "from member@example.com to moved@example.com, by user toy-user" in mail["payload"]["text"]
+
+
 async def test_links_of_a_user_who_was_deactivated_are_worth_nothing(laptop: Any, tenant: Any, capsys: Any) -> None:
     await laptop.guest().post("/api/v1/password-reset", json={"email": "toy-user@example.com"})
     await laptop.fetch("update users set active = false")

@@ -110,6 +110,28 @@ async def test_users_cannot_raise_themselves(world: Any) -> None:
     await manager.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": []}, status=403)
 
 
+@pytest.mark.parametrize("role", ["²", "-1", "admin "])
+async def test_roles_that_there_are_not_are_named(world: Any, role: str) -> None:
+    body = {"flexmeasures_roles": [role]}
+    answer = await world.people["M"].patch(f"/users/{world.people['P'].user_id}", body, status=422)
+    assert answer["message"]["json"]["flexmeasures_roles"] == [f"No role found with ID or name {role}."]
+
+
+@pytest.mark.parametrize(
+    "email", ["a@b.c,evil@example.com", "<a@b.c>", "a@b.c\r\nBcc: evil@example.com", 'a"@b.c', "a\x01@b.c"]
+)
+async def test_a_user_has_one_address(world: Any, email: str) -> None:
+    body = {"email": email, "username": "new"}
+    answer = await world.people["M"].post("/users", body, status=422)
+    assert answer["message"]["json"] == {"email": ["Not a valid email address."]}
+
+
+async def test_names_of_users_stay_on_their_line(world: Any) -> None:
+    body = {"username": "me\n2026-01-01 root logged in"}
+    answer = await world.people["P"].patch(f"/users/{world.people['P'].user_id}", body, status=422)
+    assert answer["message"]["json"] == {"username": ["Must not contain line breaks or other control characters."]}
+
+
 async def test_schedules_are_stored_only_where_the_caller_may_store(world: Any) -> None:
     own, public = await world.things_of("own"), await world.things_of("public")
     window = {"start": "2026-01-01T00:00:00Z", "flex-context": {"consumption-price": "1 EUR/MWh"}}

@@ -35,9 +35,9 @@ async def invite(here: Gateway, email: str, link: str) -> None:
 
 async def mail_link(here: Gateway, email: str) -> None:
     """Mail a link to the user with this address, if there is one."""
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         user = await repository.login_candidate(con, email)
-        link = await new_link(con, here, user["id"]) if user and user["active"] else None
+        link = await new_link(con, here, user["id"]) if user["active"] else None
     if link:
         await invite(here, user["email"], link)
 
@@ -49,7 +49,7 @@ async def choose(here: Gateway, token: str, password: str) -> int:
         user = await usable(con, token_hash)
     rules.check("password", password, here.settings.shortest_password, user["username"], user["email"])
     password_hash = await here.passwords.hash(password)
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         user = await usable(con, token_hash)
         await repository.replace_password(con, user["id"], password_hash)
         await repository.revoke(con, user["id"], BY_PASSWORD)
@@ -60,6 +60,8 @@ async def choose(here: Gateway, token: str, password: str) -> int:
             active_user_name=user["username"],
             account_id=user["account_id"],
             affected_user_id=user["id"],
+            token_id=user["token_id"],
+            token_kind=Kind.RESET,
         )
         return await repository.count_keys(con, user["id"])
 

@@ -18,19 +18,24 @@ async def change(
     here: Gateway, caller: Identity, current: str, new: str, client: Client, *, revoke_keys: bool
 ) -> dict[str, int]:
     """Set the caller's password, and log them out everywhere but here; how many of which kind were revoked."""
-    if await identified(here, caller.email, current, client) is None:
-        raise Invalid({"current_password": ["This is not your password."]})
+    await check_password(here, caller, current, client)
     rules.check("new_password", new, here.settings.shortest_password, caller.username, caller.email)
     if new == current:
         raise Invalid({"new_password": ["This is the password that you have."]})
     password_hash = await here.passwords.hash(new)
     kinds = (*BY_PASSWORD, Kind.KEY) if revoke_keys else BY_PASSWORD
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         await repository.replace_password(con, caller.user_id, password_hash)
         revoked = await repository.revoke(con, caller.user_id, kinds, but=caller.token_id)
         event = f"Password of user {caller.username} changed"
         await note(con, caller, event, account_id=caller.account_id, affected_user_id=caller.user_id)
     return revoked
+
+
+async def check_password(here: Gateway, caller: Identity, password: str, client: Client) -> None:
+    """Refuse who is logged in but does not know the password."""
+    if await identified(here, caller.email, password, client) is None:
+        raise Invalid({"current_password": ["This is not your password."]})
 
 
 async def count_request(here: Gateway, email: str, client: Client) -> None:

@@ -3,18 +3,20 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from flexmodel.errors import Forbidden
+from flexmodel.errors import Forbidden, Invalid
 
 from api_gateway.accounts import repository as accounts
 from api_gateway.accounts.routes import shown as shown_account
-from api_gateway.answers import Json, fields_under, forbidden, unprocessable_field
+from api_gateway.answers import Json, fields_under, forbidden, not_found, unprocessable_field
 from api_gateway.auth import subjects
 from api_gateway.auth.access import Access, Caller, Found, LoggedIn
+from api_gateway.auth.client import Asking
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Owner, Scope, Thing, may
 from api_gateway.gateway import Here
 from api_gateway.paging import paged
 from api_gateway.passwords.links import invite, new_link
+from api_gateway.passwords.service import check_password
 from api_gateway.routing import WireRoute
 from api_gateway.shapes import Paged, Said
 from api_gateway.times import naive
@@ -53,7 +55,7 @@ async def list_users(caller: Caller, here: Here, query: Annotated[UserQuery, Que
         if query.account_id is not None:
             account = await subjects.find(con, Thing.ACCOUNT, query.account_id)
             if account is None:
-                raise unprocessable_field("query", "account_id", f"Account with Id {query.account_id} doesn't exist.")
+                raise not_found(f"Account {query.account_id} not found")
             if not may(caller, Action.READ, Thing.ACCOUNT, subjects.owner_of(account)):
                 raise forbidden()
             within = [query.account_id]
@@ -70,7 +72,7 @@ async def create_user(caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))
     password = await here.passwords.hash(service.unusable_password())
     account_id = caller.works_for if body.account_id is None else body.account_id
     with fields_under("json"):
-        async with here.store.transaction() as con:
+        async with here.transaction() as con:
             account = await subjects.find(con, Thing.ACCOUNT, account_id)
             if account is None:
                 raise unprocessable_field("json", "account_id", f"Account with Id {account_id} doesn't exist.")
@@ -92,14 +94,20 @@ async def get_user(user: Annotated[Found, Depends(Access(Thing.USER, Action.READ
 
 @router.patch("/{id}", response_model=UserAnswer, summary="Update a user.")
 async def update_user(
-    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here, body: UserPatch
+    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here, client: Asking, body: UserPatch
 ) -> Json:
+    changes = body.sent()
+    password = changes.pop("current_password", None)
     account = Owner(user["account_id"], user["consultancy_account_id"])
     manages = may(user.caller, Action.UPDATE, Thing.ACCOUNT, account)
     try:
         with fields_under("json"):
-            async with here.store.transaction() as con:
-                await service.change(con, user.caller, user["id"], body.sent(), manages=manages)
+            if user["id"] == user.caller.user_id and changes.get("email", user["email"]) != user["email"]:
+                if password is None:
+                    raise Invalid({"current_password": [service.SAY_PASSWORD]})
+                await check_password(here, user.caller, password, client)
+            async with here.transaction() as con:
+                await service.change(con, user.caller, user["id"], changes, manages=manages)
                 row = await repository.get(con, user["id"])
     except Forbidden as refused:
         raise forbidden(refused.message) from refused
@@ -113,7 +121,7 @@ async def update_user(
 )
 async def reset_user_password(user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here) -> Json:
     password = await here.passwords.hash(service.unusable_password())
-    async with here.store.transaction() as con:
+    async with here.transaction() as con:
         await service.forget_password(con, user.caller, user["id"], user["account_id"], user["username"], password)
         link = await new_link(con, here, user["id"])
     await invite(here, user["email"], link)

@@ -2,15 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 
 from api_gateway.accounts.schemas import EXAMPLE as ACCOUNT
 from api_gateway.accounts.schemas import Account
-from api_gateway.fields import Email, Id, Input, Text, TimeZone, absent
+from api_gateway.fields import Email, Id, Input, Text, TimeZone, absent, one_line
 from api_gateway.paging import Page
+from api_gateway.passwords.rules import LONGEST
 from api_gateway.shapes import Shape, example
 
-Username = Annotated[Text, Field(min_length=1, max_length=255)]
+Username = Annotated[Text, Field(min_length=1, max_length=255), AfterValidator(one_line)]
 
 
 class UserPost(Input):
@@ -30,6 +31,8 @@ class UserPatch(Input):
     timezone: TimeZone = absent()
     flexmeasures_roles: Annotated[list[int | str], Field(max_length=20)] = absent()
     """Roles by id, or by name."""
+    current_password: Annotated[Text, Field(max_length=LONGEST)] = absent()
+    """Who changes their own email address has to say it: with the address goes the right to choose a password."""
 
 
 class UserQuery(Page):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flexmodel.errors import Forbidden, Invalid
+from flexstore import outbox
 
 from api_gateway.audit.service import Actor, changes_between, note, told
 from api_gateway.auth import repository as tokens
@@ -12,6 +13,7 @@ from api_gateway.auth.identity import BY_PASSWORD, Identity, Kind, Role
 from api_gateway.users import repository
 
 AUDITED = (*repository.CHANGEABLE, "role_names")
+SAY_PASSWORD = "Say your password: your own email address is not changed without."  # noqa: S105 - a sentence
 PLATFORM_ROLES = frozenset({Role.ADMIN.value, Role.ADMIN_READER.value})
 
 
@@ -37,21 +39,41 @@ async def create(
 
 
 async def change(con: Any, caller: Identity, user_id: int, changes: Mapping[str, Any], *, manages: bool) -> None:
-    """Change what was sent. Only who manages the account may change the state and the roles of its users."""
-    if not manages and changes.keys() & {"active", "flexmeasures_roles"}:
-        raise Forbidden("Only administrators may activate users and change their roles.")
+    """Change what was sent. State and roles are changed by who manages the account, and never one's own.
+
+    Else the only administrator of an account could lock everybody out of it by mistake.
+    """
+    if changes.keys() & {"active", "flexmeasures_roles"}:
+        if not manages:
+            raise Forbidden("Only administrators may activate users and change their roles.")
+        if user_id == caller.user_id:
+            raise Forbidden("Nobody may change their own roles, or activate or deactivate themselves.")
     await check_unique(con, user_id, changes)
     before = await repository.get(con, user_id)
     if "flexmeasures_roles" in changes:
         await repository.set_roles(con, user_id, await chosen_roles(con, caller, before, changes["flexmeasures_roles"]))
     await repository.update(con, user_id, changes)
-    if changes.get("active") is False:
-        await tokens.revoke(con, user_id, tuple(Kind))
     after = await repository.get(con, user_id)
+    if not after["active"]:
+        await tokens.revoke(con, user_id, tuple(Kind))
+    if after["email"].lower() != before["email"].lower():
+        await move(con, caller, before, after)
     details = changes_between(before, after, AUDITED)
     if details:
         event = f"Updated user {after['username']}. {told(details)}"
         await note(con, caller, event, account_id=after["account_id"], affected_user_id=user_id, details=details)
+
+
+async def move(con: Any, caller: Identity, before: Any, after: Any) -> None:
+    """What was mailed to the old address opens nothing any more; and there they learn what happened."""
+    await tokens.revoke(con, after["id"], (Kind.RESET,))
+    text = (
+        f"The email address of user {after['username']} was changed from {before['email']} to {after['email']}, "
+        f"by user {caller.username}.\n\nIf that was not you or in your name, tell who administers your account.\n"
+    )
+    await outbox.put(
+        con, outbox.MAIL, {"to": before["email"], "subject": "Your email address was changed", "text": text}
+    )
 
 
 async def prefer(con: Any, caller: Identity, name: str, value: Any) -> None:
@@ -69,7 +91,7 @@ async def chosen_roles(con: Any, caller: Identity, user: Any, wanted: Sequence[i
     by_name = {name: role for role, name in known.items()}
     chosen = []
     for role in wanted:
-        number = by_name.get(str(role)) or (int(role) if str(role).isdigit() else 0)
+        number = by_name.get(str(role)) or (int(role) if str(role).isdecimal() else 0)
         if number not in known:
             raise Invalid({"flexmeasures_roles": [f"No role found with ID or name {role}."]})
         chosen.append(number)
