@@ -113,7 +113,7 @@ def expected_days(rows: list[Any], timezone: str, by_source: bool) -> dict[Any, 
     found = defaultdict(list)
     for (start, source), row in best.items():
         local = start.astimezone(ZoneInfo(timezone))
-        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
         found[midnight.astimezone(UTC), source].append(row)
     return {
         day: (
@@ -221,11 +221,29 @@ async def test_a_value_that_a_spread_takes_back_no_longer_counts(either_store: S
 
 async def test_a_sensor_in_another_time_zone_has_other_days(either_store: Store, filled: int) -> None:
     async with either_store.connection() as con:
-        for timezone in ("Asia/Tokyo", "Europe/Amsterdam"):
+        for timezone in ("Asia/Tokyo", "Atlantic/Azores", "Europe/Amsterdam"):
             await con.execute("update sensor set timezone = $2 where id = $1", filled, timezone)
             await check(con, filled, timezone)
             await days.refresh(either_store)
             await check(con, filled, timezone)
+
+
+@pytest.mark.parametrize(("timezone", "day"), [("Atlantic/Azores", (2025, 10, 26)), ("America/Havana", (2025, 11, 2))])
+async def test_a_day_whose_midnight_comes_twice_keeps_its_first_hour(
+    either_store: Store, house: Any, timezone: str, day: tuple[int, int, int]
+) -> None:
+    first = datetime(*day, tzinfo=UTC) - timedelta(days=3)
+    sensor = await house(timezone)
+    async with either_store.connection() as con:
+        source = await sources.ensure(con, "meter", "user")
+        await write(con, Beliefs(sensor, moment(first) + np.arange(150) * HOUR, moment(first), np.ones(150), source))
+        await days.refresh(either_store)
+        at = np.array([moment(first) + 80 * HOUR])
+        await write(con, Beliefs(sensor, at, moment(first) + HOUR, np.array([2.0]), source))
+        await check(con, sensor, timezone)
+        await days.refresh(either_store)
+        await check(con, sensor, timezone)
+        assert await con.fetchval("select sum(beliefs) from belief_per_day where sensor_id = $1", sensor) == 151
 
 
 async def test_a_time_zone_that_the_database_does_not_know_stops_nobody_else(either_store: Store, house: Any) -> None:

@@ -1,13 +1,24 @@
-"""Daily statistics as continuous aggregates of TimescaleDB, one per time zone: it sums up days of one zone only."""
+"""Daily statistics as continuous aggregates of TimescaleDB, one per time zone: it sums up days of one zone only.
+
+A day that begins twice (in the Azores each autumn, when 1:00 becomes 0:00) loses its first hour when TimescaleDB sums
+it up again. Zones that have such days are left to `flexstore.days`.
+"""
 
 import hashlib
 import re
+from collections.abc import Sequence
 
 from flexstore.store import Connection
 
 ZONES = """
-select timezone from sensor join pg_timezone_names known on known.name = sensor.timezone
-union select timezone from belief_day_until
+select timezone from (
+    select timezone from sensor join pg_timezone_names known on known.name = sensor.timezone
+    union select timezone from belief_day_until
+) zone
+where not exists (
+    select from generate_series(timestamp '2000-01-01', localtimestamp, '1 day') midnight
+    where (midnight at time zone timezone - interval '1 hour') at time zone timezone = midnight
+)
 order by timezone
 """
 AGGREGATES = """
@@ -25,6 +36,12 @@ with no data
 DAYS_OF_ZONE = """
 select {name}.* from {name} join sensor on sensor.id = {name}.sensor_id and sensor.timezone = {timezone}
 """
+DAYS_OF_OTHER_ZONES = """
+select belief_day.* from belief_day join sensor on sensor.id = sensor_id and sensor.timezone not in ({timezones})
+"""
+SUMMED_UP_BEFORE = """
+delete from belief_day using sensor where sensor.id = sensor_id and sensor.timezone = any($1::text[])
+"""
 
 
 def name_of(timezone: str) -> str:
@@ -33,26 +50,32 @@ def name_of(timezone: str) -> str:
     return f"belief_day_{readable}_{hashlib.sha256(timezone.encode()).hexdigest()[:8]}"
 
 
-async def ensure(con: Connection) -> None:
-    """An aggregate for every time zone that sensors are in, and the view that shows each sensor the days of its own."""
+async def ensure(con: Connection) -> list[str]:
+    """An aggregate for every time zone that can have one, and the view that shows each sensor the days of its own.
+
+    Returns these time zones.
+    """
     zones = [row["timezone"] for row in await con.fetch(ZONES)]
     there = {row["view_name"] for row in await con.fetch(AGGREGATES)}
     missing = [zone for zone in zones if name_of(zone) not in there]
     if not missing:
-        return
-    parts = [DAYS_OF_ZONE.format(name=name_of(zone), timezone=await _literal(con, zone)) for zone in zones]
+        return zones
+    literals = {zone: await _literal(con, zone) for zone in zones}
+    parts = [DAYS_OF_ZONE.format(name=name_of(zone), timezone=literal) for zone, literal in literals.items()]
+    parts.append(DAYS_OF_OTHER_ZONES.format(timezones=", ".join(literals.values())))
     async with con.transaction():
         for zone in missing:
-            await con.execute(AGGREGATE.format(name=name_of(zone), timezone=await _literal(con, zone)))
-            # What was summed up here before TimescaleDB came no longer counts.
-            await con.execute("delete from belief_day_until where timezone = $1", zone)
+            await con.execute(AGGREGATE.format(name=name_of(zone), timezone=literals[zone]))
+        # What was summed up here before TimescaleDB came no longer counts.
+        await con.execute("delete from belief_day_until where timezone = any($1::text[])", missing)
+        await con.execute(SUMMED_UP_BEFORE, missing)
         await con.execute(f"create or replace view belief_per_day as {' union all '.join(parts)}")
-        await con.execute("truncate belief_day")
+    return zones
 
 
-async def refresh(con: Connection, timeout: float) -> None:  # noqa: ASYNC109 - it is the server's to keep
+async def refresh(con: Connection, zones: Sequence[str], timeout: float) -> None:  # noqa: ASYNC109 - it is the server's to keep
     """Sum up what changed. TimescaleDB knows what did, and commits on its way, so this is no part of a transaction."""
-    for row in await con.fetch("select timezone, until from belief_day_until"):
+    for row in await con.fetch("select timezone, until from belief_day_until where timezone = any($1::text[])", zones):
         name, until = name_of(row["timezone"]), row["until"].isoformat()
         await con.execute(f"call refresh_continuous_aggregate('{name}', null, '{until}')", timeout=timeout)
 

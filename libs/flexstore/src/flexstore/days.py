@@ -2,7 +2,8 @@
 
 A day is summed up once it is settled. What changes later about such a day is noted in `belief_day_due` by the statement
 that changes it, and read belief by belief until the day has been summed up again: `refresh` does it every now and then.
-TimescaleDB sums up with continuous aggregates where its licence has them; elsewhere it is done here, with plain SQL.
+TimescaleDB sums up with continuous aggregates where its licence has them and it can; all else is done here, with plain
+SQL.
 """
 
 import logging
@@ -12,7 +13,7 @@ import asyncpg
 
 from flexstore import aggregates, timescale
 from flexstore.series.beliefs import LATE
-from flexstore.series.statistics import next_midnight
+from flexstore.series.statistics import midnight
 from flexstore.store import Connection, Store
 
 log = logging.getLogger(__name__)
@@ -40,19 +41,16 @@ async def refresh(store: Store) -> int:
 
 
 async def _refresh(con: Connection) -> int:
-    if await timescale.is_used_in_full(con):
-        await aggregates.ensure(con)
-        await con.execute(ADVANCE, SETTLED)
-        due = await con.fetch("select id, sensor_id from belief_day_due")
-        if due:
-            await aggregates.refresh(con, PATIENCE)
-            await con.execute("delete from belief_day_due where id = any($1::bigint[])", [row["id"] for row in due])
-        return len({row["sensor_id"] for row in due})
+    zones = await aggregates.ensure(con) if await timescale.is_used_in_full(con) else []
     await con.execute(ADVANCE, SETTLED)
-    sensors = await con.fetch("select distinct sensor_id from belief_day_due order by sensor_id")
+    sensors = await con.fetch(OURS, zones)
     for row in sensors:
         await _sum_up(con, row["sensor_id"])
-    return len(sensors)
+    due = await con.fetch(TIMESCALES, zones)
+    if due:
+        await aggregates.refresh(con, zones, PATIENCE)
+        await con.execute("delete from belief_day_due where id = any($1::bigint[])", [row["id"] for row in due])
+    return len(sensors) + len({row["sensor_id"] for row in due})
 
 
 async def _sum_up(con: Connection, sensor_id: int) -> None:
@@ -66,6 +64,11 @@ async def _sum_up(con: Connection, sensor_id: int) -> None:
         # It was deleted meanwhile, or is in a time zone that only a newer database knows.
         log.warning("The days of sensor %d are not summed up now: %s", sensor_id, error)
 
+
+# What is due, by who sums it up: days of the given time zones are TimescaleDB's.
+DUE = "from belief_day_due left join sensor on sensor.id = sensor_id where coalesce(timezone = any($1::text[]), false)"
+OURS = f"select distinct sensor_id {DUE} = false order by sensor_id"
+TIMESCALES = f"select belief_day_due.id, sensor_id {DUE}"
 
 # Of time zones that were never summed up, all is due; of the others, the days that have settled since.
 ADVANCE = """
@@ -90,7 +93,7 @@ TAKE = f"""
 with taken as (delete from belief_day_due where sensor_id = $1 returning first_event, last_event)
 select coalesce(array_agg(days), '{{}}') from (
     select unnest(range_agg(tstzrange(
-        date_trunc('day', first_event, timezone), {next_midnight("last_event", "timezone")}
+        {midnight("first_event", "timezone")}, {midnight("last_event", "timezone", 1)}
     ))) as days
     from taken join sensor on sensor.id = $1
 ) due

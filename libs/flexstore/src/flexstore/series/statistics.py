@@ -89,9 +89,16 @@ async def daily(
     )
 
 
-def next_midnight(moment: str, timezone: str) -> str:
-    """SQL for the first midnight after a moment. A day may have 23 or 25 hours."""
-    return f"((date_trunc('day', {moment} at time zone {timezone}) + interval '1 day') at time zone {timezone})"
+def midnight(moment: str, timezone: str, days: int = 0) -> str:
+    """SQL for the moment at which the day of a moment begins, or one so many days later. A day may have 23 or 25 hours.
+
+    Of a midnight that comes twice (in the Azores each autumn, when 1:00 becomes 0:00) it is the first, and PostgreSQL
+    takes the second.
+    """
+    local = f"(date_trunc('day', {moment} at time zone {timezone}) + interval '{days} days')"
+    second = f"({local} at time zone {timezone})"
+    first = f"({second} - interval '1 hour')"
+    return f"(case when {first} at time zone {timezone} = {local} then {first} else {second} end)"
 
 
 # The days within [$2, $3) that can be read as they were summed up. A bound that is NULL is none.
@@ -99,14 +106,14 @@ WHOLE_DAYS = f"""
 asked as materialized (
     select sensor.timezone,
         case when $2::timestamptz > $3::timestamptz then '{{}}' else tstzmultirange(tstzrange($2, $3)) end as span,
-        case when made.until is not null and $2 is distinct from date_trunc('day', $2, sensor.timezone)
-            then {next_midnight("$2", "sensor.timezone")} else $2 end as first_day,
-        case when made.until is not null then date_trunc('day', least($3, made.until), sensor.timezone) end as last_day
+        case when made.until is not null and $2 is distinct from {midnight("$2", "sensor.timezone")}
+            then {midnight("$2", "sensor.timezone", 1)} else $2 end as first_day,
+        case when made.until is not null then {midnight("least($3, made.until)", "sensor.timezone")} end as last_day
     from sensor left join belief_day_until made on made.timezone = sensor.timezone where sensor.id = $1
 ),
 due as materialized (
     select coalesce(range_agg(tstzrange(
-        date_trunc('day', first_event, timezone), {next_midnight("last_event", "timezone")}
+        {midnight("first_event", "timezone")}, {midnight("last_event", "timezone", 1)}
     )), '{{}}') as days
     from belief_day_due cross join asked where sensor_id = $1 and last_day is not null
 ),
@@ -161,7 +168,9 @@ def _daily(apart: str, plain: str) -> str:
         ),
         rest as materialized (
             select unnest(asked.span - coalesce((
-                select range_agg(tstzrange(day, {next_midnight("day", "asked.timezone")})) from plain
+                select range_agg(tstzrange(
+                    {midnight("day", "asked.timezone")}, {midnight("day", "asked.timezone", 1)}
+                )) from plain
             ), '{{}}')) as span, asked.timezone from asked
         ),
         parts as (
@@ -179,11 +188,12 @@ def _daily(apart: str, plain: str) -> str:
             group by day{apart}
         )
         select
-            array_send(array_agg(day)) as day, array_send(array_agg(source_id)) as source_id,
+            array_send(array_agg({midnight("day", "asked.timezone")})) as day,
+            array_send(array_agg(source_id)) as source_id,
             array_send(array_agg(events)) as events, array_send(array_agg(minimum)) as minimum,
             array_send(array_agg(maximum)) as maximum, array_send(array_agg(total)) as total,
             array_send(array_agg(last_belief)) as last_belief
-        from (select * from parts order by day, source_id) ordered
+        from (select * from parts order by day, source_id) ordered cross join asked
     """  # noqa: S608 - put together from constants
 
 
