@@ -230,6 +230,17 @@ async def test_what_came_is_not_lost_when_something_else_is_missing():
     assert (fetched.series, fetched.unit, fetched.origin.type) == ("load-forecast", "MW", "forecaster")
 
 
+async def test_a_series_that_is_refused_does_not_keep_the_others_out():
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.params["documentType"] == "A69":
+            return httpx.Response(400, content=acknowledgement("Not for this area."))
+        return httpx.Response(200, content=publication(series(period(*FEBRUARY_4, "PT60M", {1: 50}))))
+
+    with pytest.raises(NotFetched, match="Not for this area") as caught:
+        await fetch(answer, "solar-forecast", "day-ahead-price")
+    assert [each.series for each in caught.value.fetched] == ["day-ahead-price"]
+
+
 async def test_generation_is_told_from_what_pumps_consume():
     unit = {"quantity_Measure_Unit__name": "MAW", "currency_Unit__name": ""}
     made = series(period(*FEBRUARY_4, "PT60M", {1: 9000}, "quantity"), inBiddingZone_Domain__mRID="x", **unit)
@@ -281,7 +292,7 @@ async def test_xml_that_is_bad_or_none(body):
         (series(period("2026-02-03T23:00Z", "9999-02-03T23:00Z", "PT1M", {1: 5})), "more than 500000 values"),
         (series(period("soon", "later", "PT60M", {1: 5})), "says no start"),
         (series(period(*FEBRUARY_4, "PT60M", {1: "much"})), "no position or no value"),
-        (series(period(*FEBRUARY_4, "PT60M", {1: "1e999"})), "not a finite number"),
+        (series(period(*FEBRUARY_4, "PT60M", {1: "1e999"})), "not between -1e100 and 1e100"),
         (series(period(*FEBRUARY_4, "PT60M", {1: 5}), price_Measure_Unit__name="BTU"), "unit 'BTU'"),
     ],
 )

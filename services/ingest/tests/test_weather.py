@@ -132,9 +132,41 @@ class TestOpenMeteo:
             OpenMeteoSettings(latitude=3)
 
     async def test_a_series_that_is_missing_does_not_keep_the_others_out(self):
-        server = Server(open_meteo(temperature_2m=[1, 2, 3, 4]))
-        found = await fetched(OpenMeteo(), self.settings, asking(server, "temperature_2m", "wind_speed_120m"))
-        assert list(found) == ["temperature_2m"]
+        answer = open_meteo(temperature_2m=[1, 2, 3, 4], shortwave_radiation=[None] * 4)
+        asked = asking(Server(answer), "temperature_2m", "wind_speed_120m", "shortwave_radiation")
+        refused = await refusal(OpenMeteo(), self.settings, asked)
+        assert "no wind_speed_120m and no shortwave_radiation from 2026-03-29T10" in refused.message
+        [kept] = [each for each in refused.fetched if not np.isnan(each.values).all()]
+        assert kept.series == "temperature_2m"
+
+    async def test_a_place_that_is_refused_does_not_keep_the_others_out(self):
+        def answer(request: httpx.Request) -> httpx.Response:
+            if request.url.params["latitude"] == "1":
+                return httpx.Response(400, json={"error": True, "reason": "No data is available for this location"})
+            return httpx.Response(200, json=open_meteo(temperature_2m=[1, 2, 3, 4]))
+
+        places = {"shortwave_radiation": Place(1, 2), "temperature_2m": AMSTERDAM}
+        refused = await refusal(OpenMeteo(), self.settings, asking(answer, *places, places=places))
+        assert "No data is available" in refused.message
+        assert [each.series for each in refused.fetched] == ["temperature_2m"]
+
+    async def test_who_wants_to_be_left_alone_is_not_asked_about_the_next_place(self):
+        places = {"temperature_2m": Place(1, 2), "wind_speed_120m": AMSTERDAM}
+        asked: list[str] = []
+
+        def limited(request: httpx.Request) -> httpx.Response:
+            asked.append(request.url.params["hourly"])
+            return httpx.Response(429, headers={"Retry-After": "1800"})
+
+        refused = await refusal(OpenMeteo(), self.settings, asking(limited, *places, places=places))
+        assert (asked, refused.retry_after) == (["temperature_2m"], 1800)
+
+    @pytest.mark.parametrize("hour", [0, 10, 23])
+    def test_it_asks_for_no_day_that_has_no_forecast(self, hour):
+        now = NOW.replace(hour=hour)
+        _, end = OpenMeteo().window(OpenMeteoSettings(days=16), now, None)
+        assert end == datetime(2026, 4, 13, 23, tzinfo=UTC)
+        assert OpenMeteo().window(OpenMeteoSettings(days=2), now, None)[1] == now.replace(minute=0) + timedelta(days=2)
 
     async def test_its_reason_stands_in_ours(self):
         server = Server({"error": True, "reason": "Data corrupted at path ''.\n Bad variable"}, status=400)

@@ -8,6 +8,7 @@ import numpy as np
 from flexmodel.time import ceil, floor, instant
 from pydantic import Field, model_validator
 
+from ingest.connectors.asking import expect_values, gathered
 from ingest.connectors.json_answers import parse, read_times, read_values
 from ingest.connectors.kinds import Ask, Fetched, Offer, Origin, Puller, Settings
 from ingest.connectors.weather import UTC_SECONDS, said_in, understanding
@@ -62,17 +63,18 @@ class CarbonIntensity(Puller[CarbonIntensitySettings]):
         return floor(missed, HALF_HOUR), floor(now, HALF_HOUR) + AHEAD
 
     async def fetch(self, settings: CarbonIntensitySettings, ask: Ask) -> Sequence[Fetched]:
-        fetched = []
+        paths = {}
         if "actual" in ask.sensors and ask.start < ask.now:
-            path = f"/intensity/{written(ask.start)}/{written(min(ask.end, ceil(ask.now, HALF_HOUR)))}"
-            fetched.append(read(await self._periods(settings, ask, path), "actual", ask))
+            paths["actual"] = f"/intensity/{written(ask.start)}/{written(min(ask.end, ceil(ask.now, HALF_HOUR)))}"
         if "forecast" in ask.sensors and ask.end > ask.now:
-            fetched.append(read(await self._periods(settings, ask, forecast_path(settings, ask)), "forecast", ask))
-        return fetched
+            paths["forecast"] = forecast_path(settings, ask)
+        return await gathered(self._ask(settings, series, path, ask) for series, path in paths.items())
 
-    async def _periods(self, settings: CarbonIntensitySettings, ask: Ask, path: str) -> Any:
+    async def _ask(self, settings: CarbonIntensitySettings, series: str, path: str, ask: Ask) -> Sequence[Fetched]:
         answer = await ask.web.ask(settings.url.rstrip("/") + path, reason=said_in("error", "message"))
-        return parse(answer.expect_success().body)
+        fetched = [read(parse(answer.expect_success().body), series, ask)]
+        expect_values(NAME, fetched, [series], ask)
+        return fetched
 
 
 def forecast_path(settings: CarbonIntensitySettings, ask: Ask) -> str:

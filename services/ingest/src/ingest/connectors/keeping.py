@@ -1,4 +1,4 @@
-"""Storing what was fetched: through the ordinary storing code, all series of one answer or none."""
+"""Storing what was fetched: through the ordinary storing code, all series that fit their sensors at once."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from flexstore.store import Store
 from ingest.connectors.equipment import Equipped
 from ingest.connectors.fitting import beliefs_of
 from ingest.connectors.kinds import Fetched
+from ingest.connectors.web import NotFetched
 from ingest.data.repository import Sensor
 from ingest.storing import Storage
 
@@ -21,27 +22,36 @@ type Kept = tuple[Written, datetime | None]
 
 
 async def keep(store: Store, storage: Storage, equipped: Equipped, fetched: Sequence[Fetched]) -> Kept:
+    """Store it. Raises `NotFetched` when a series does not fit its sensor; then the others are stored."""
     usual = equipped.kind.origin(equipped.settings, equipped.row.name, equipped.row.id)
     origins = {each.origin or usual for each in fetched}
     async with store.connection() as con:
         ids = {origin: await sources.ensure(con, origin.name, origin.type, origin.model) for origin in origins}
     numbers = [ids[each.origin or usual] for each in fetched]
-    beliefs = await asyncio.to_thread(by_series, equipped, fetched, numbers)
+    beliefs, misfits = await asyncio.to_thread(by_series, equipped, fetched, numbers)
     async with store.connection() as con:
         written = await storage.store_together(con, together(equipped, beliefs))
+    for misfit in misfits:
+        raise misfit
     ends = [end_of(beliefs[series], equipped, series) for series in equipped.sensors if series in beliefs]
     return written, min(ends) if len(ends) == len(equipped.sensors) else None
 
 
-def by_series(equipped: Equipped, fetched: Sequence[Fetched], numbers: Sequence[int]) -> dict[str, Beliefs]:
-    """The beliefs about each sensor of which something is known; `numbers` are the sources."""
-    found = {}
+def by_series(
+    equipped: Equipped, fetched: Sequence[Fetched], numbers: Sequence[int]
+) -> tuple[dict[str, Beliefs], list[NotFetched]]:
+    """The beliefs about each sensor of which something is known, and what does not fit; `numbers` are the sources."""
+    found, misfits = {}, []
     for series, sensor in equipped.sensors.items():
         own = [(each, source) for each, source in zip(fetched, numbers, strict=True) if each.series == series]
-        beliefs = beliefs_of(own, sensor) if own else None
+        try:
+            beliefs = beliefs_of(own, sensor) if own else None
+        except NotFetched as error:
+            misfits.append(error)
+            continue
         if beliefs is not None and len(beliefs.values):
             found[series] = beliefs
-    return found
+    return found, misfits
 
 
 def together(equipped: Equipped, beliefs: Mapping[str, Beliefs]) -> list[tuple[list[Sensor], Beliefs]]:

@@ -8,6 +8,7 @@ import numpy as np
 from flexmodel.time import ceil, floor, instant
 from pydantic import Field, SecretStr
 
+from ingest.connectors.asking import expect_values, gathered
 from ingest.connectors.json_answers import parse, read_times, read_values
 from ingest.connectors.kinds import Ask, Fetched, Offer, Origin, Place, Puller
 from ingest.connectors.weather import UTC_SECONDS, PlaceSettings, by_place, said_in, understanding
@@ -15,6 +16,9 @@ from ingest.connectors.weather import UTC_SECONDS, PlaceSettings, by_place, said
 NAME = "Open-Meteo"
 HOUR, QUARTER = timedelta(hours=1), timedelta(minutes=15)
 MOST_MISSED = timedelta(days=7)
+DAY = timedelta(days=1)
+MOST_DAYS = 16
+"""So many days have forecasts, today included."""
 FREE = "https://api.open-meteo.com/v1/forecast"
 FOR_CUSTOMERS = "https://customer-api.open-meteo.com/v1/forecast"
 
@@ -63,7 +67,7 @@ VARIABLES = {
 
 
 class OpenMeteoSettings(PlaceSettings):
-    days: int = Field(7, ge=1, le=16, description="How many days ahead to ask for.")
+    days: int = Field(7, ge=1, le=MOST_DAYS, description="How many days ahead to ask for.")
     resolution: Literal["PT1H", "PT15M"] = Field(
         "PT1H", description="PT15M asks for quarters of an hour, which are real ones in Europe and North America only."
     )
@@ -103,15 +107,20 @@ class OpenMeteo(Puller[OpenMeteoSettings]):
         self, settings: OpenMeteoSettings, now: datetime, last_success: datetime | None
     ) -> tuple[datetime, datetime]:
         missed = max(last_success or now, now - MOST_MISSED)
-        return floor(missed, HOUR), floor(now, HOUR) + timedelta(days=settings.days)
+        last = floor(now, DAY) + MOST_DAYS * DAY - HOUR  # who asks for more is refused
+        return floor(missed, HOUR), min(floor(now, HOUR) + timedelta(days=settings.days), last)
 
     async def fetch(self, settings: OpenMeteoSettings, ask: Ask) -> Sequence[Fetched]:
-        fetched: list[Fetched] = []
-        for place, wanted in by_place(settings, ask).items():
-            answer = await ask.web.ask(
-                settings.address, params=parameters(settings, place, wanted, ask), reason=said_in("reason")
-            )
-            fetched += read(parse(answer.expect_success().body), wanted, settings.step, ask)
+        return await gathered(self._at(settings, *each, ask) for each in by_place(settings, ask).items())
+
+    async def _at(
+        self, settings: OpenMeteoSettings, place: Place, wanted: Sequence[str], ask: Ask
+    ) -> Sequence[Fetched]:
+        answer = await ask.web.ask(
+            settings.address, params=parameters(settings, place, wanted, ask), reason=said_in("reason")
+        )
+        fetched = read(parse(answer.expect_success().body), wanted, settings.step, ask)
+        expect_values(NAME, fetched, wanted, ask)
         return fetched
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from flexmodel.time import floor, instant
 from pydantic import Field, SecretStr
 
+from ingest.connectors.asking import expect_values, gathered
 from ingest.connectors.json_answers import parse, read_times, read_values
-from ingest.connectors.kinds import Ask, Fetched, Offer, Origin, Puller
+from ingest.connectors.kinds import Ask, Fetched, Offer, Origin, Place, Puller
 from ingest.connectors.weather import UTC_SECONDS, PlaceSettings, by_place, said_in, understanding
 
 NAME = "OpenWeatherMap"
@@ -116,19 +117,22 @@ class OpenWeatherMap(Puller[OpenWeatherMapSettings]):
         return start, start + settings.bought.reach
 
     async def fetch(self, settings: OpenWeatherMapSettings, ask: Ask) -> Sequence[Fetched]:
-        key = settings.api_key.get_secret_value()
-        fetched: list[Fetched] = []
-        for place, wanted in by_place(settings, ask).items():
-            asked: dict[str, str | float] = {
-                "lat": place.latitude,
-                "lon": place.longitude,
-                "units": "metric",
-                "appid": key,
-            }
-            if settings.bought is ONE_CALL:
-                asked["exclude"] = "current,minutely,daily,alerts"
-            answer = await ask.web.ask(settings.url or settings.bought.url, params=asked, reason=said_in("message"))
-            fetched += read(parse(answer.expect_success().body), wanted, settings.bought, ask)
+        return await gathered(self._at(settings, *each, ask) for each in by_place(settings, ask).items())
+
+    async def _at(
+        self, settings: OpenWeatherMapSettings, place: Place, wanted: Sequence[str], ask: Ask
+    ) -> Sequence[Fetched]:
+        asked: dict[str, str | float] = {
+            "lat": place.latitude,
+            "lon": place.longitude,
+            "units": "metric",
+            "appid": settings.api_key.get_secret_value(),
+        }
+        if settings.bought is ONE_CALL:
+            asked["exclude"] = "current,minutely,daily,alerts"
+        answer = await ask.web.ask(settings.url or settings.bought.url, params=asked, reason=said_in("message"))
+        fetched = read(parse(answer.expect_success().body), wanted, settings.bought, ask)
+        expect_values(NAME, fetched, wanted, ask)
         return fetched
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from flexmodel.time import Instants, instant
 from pydantic import AfterValidator, Field, SecretStr
 
+from ingest.connectors.asking import gathered
 from ingest.connectors.entsoe import document
 from ingest.connectors.entsoe.document import Part
 from ingest.connectors.entsoe.zones import eic_of
@@ -90,22 +91,18 @@ class Entsoe(Puller[EntsoeSettings]):
         return start, market_day(now, 2)
 
     async def fetch(self, settings: EntsoeSettings, ask: Ask) -> Sequence[Fetched]:
-        fetched: list[Fetched] = []
-        missing: list[str] = []
-        for name in ask.sensors:
-            found = await self._fetch_one(settings, name, ask)
-            fetched += found
-            if not found and is_due(ask):
-                missing.append(name)
-        if missing:
-            raise NotFetched(
-                f"ENTSO-E has no {' and no '.join(missing)} of {settings.zone} from {ask.start.isoformat()} to "
-                f"{ask.end.isoformat()}, although it should be out.",
-                fetched=fetched,
-            )
-        return fetched
+        return await gathered(self._fetch_one(settings, name, ask) for name in ask.sensors)
 
     async def _fetch_one(self, settings: EntsoeSettings, name: str, ask: Ask) -> list[Fetched]:
+        found = await self._find(settings, name, ask)
+        if not found and is_due(ask):
+            raise NotFetched(
+                f"ENTSO-E has no {name} of {settings.zone} from {ask.start.isoformat()} to {ask.end.isoformat()}, "
+                "although it should be out."
+            )
+        return found
+
+    async def _find(self, settings: EntsoeSettings, name: str, ask: Ask) -> list[Fetched]:
         data = SERIES[name]
         zone = eic_of(settings.zone)
         form = "%Y%m%d%H%M"
