@@ -116,11 +116,18 @@ class Provider:
             body, more = body + message.get("body", b""), message.get("more_body", False)
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         query = dict(httpx.QueryParams(scope["query_string"].decode()))
-        self.asked.append({"path": scope["path"], "query": query, "headers": headers, "body": body})
+        sent = {
+            "path": scope["path"],
+            "query": query,
+            "headers": headers,
+            "body": body,
+            "client": tuple(scope["client"]),
+        }
+        self.asked.append(sent)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         await asyncio.sleep(reply.delay)
-        sent = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
-        await send({"type": "http.response.start", "status": reply.status, "headers": sent})
+        told = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
+        await send({"type": "http.response.start", "status": reply.status, "headers": told})
         while reply.endless:
             await send({"type": "http.response.body", "body": reply.body, "more_body": True})
             await asyncio.sleep(0)

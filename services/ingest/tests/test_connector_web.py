@@ -73,6 +73,15 @@ async def test_retry_after_is_waited_for(web, provider):
     assert datetime.now(UTC) - start >= timedelta(seconds=1)
 
 
+async def test_who_says_at_once_is_given_a_moment_all_the_same(web, provider, monkeypatch):
+    monkeypatch.setattr(web_module, "FIRST_WAIT", 0.1)
+    provider.answer(status=503, headers={"Retry-After": "0"})
+    provider.answer("fine")
+    start = datetime.now(UTC)
+    assert (await web.ask(provider.url)).body == b"fine"
+    assert datetime.now(UTC) - start >= timedelta(seconds=0.1)
+
+
 def test_retry_after_may_be_a_moment():
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
     assert retry_after(httpx.Headers({"retry-after": later})) == pytest.approx(90, abs=2)
@@ -201,3 +210,18 @@ async def test_private_addresses_are_not_asked(provider):
         with pytest.raises(NotFetched, match="private address"):
             await web.ask(provider.url)
     assert provider.asked == []
+
+
+async def test_two_names_at_one_address_never_share_a_connection(monkeypatch, provider):
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(addresses, "resolve", resolve)
+    monkeypatch.setattr(addresses, "is_public", lambda address: True)
+    provider.answer("fine")
+    port = provider.url.rpartition(":")[2]
+    async with opened(LIMITS, private_addresses=False) as web:
+        for name in ("one.example", "another.example"):
+            await web.ask(f"http://{name}:{port}")
+    assert [asked["headers"]["host"] for asked in provider.asked] == [f"one.example:{port}", f"another.example:{port}"]
+    assert len({asked["client"] for asked in provider.asked}) == 2

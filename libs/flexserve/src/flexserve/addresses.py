@@ -39,7 +39,9 @@ async def resolve(host: str, port: int) -> list[str]:
 class PublicOnly(httpx.AsyncBaseTransport):
     """Sends requests to public addresses only.
 
-    It connects to the very address it has checked: asked again, the name could lead somewhere else.
+    It connects to the very address it has checked: asked again, the name could lead somewhere else. And it connects
+    anew each time: a connection that stays open is known by its address, so that one to another name at that address
+    would do, whose certificate was never checked for this one.
     """
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
@@ -53,6 +55,7 @@ class PublicOnly(httpx.AsyncBaseTransport):
             raise PrivateAddress(f"{host} is at a private address, where nothing is sent.")
         # The header `Host` was set from the name already; certificates are checked against it too.
         request.extensions = {**request.extensions, "sni_hostname": host}
+        request.headers["Connection"] = "close"
         request.url = request.url.copy_with(host=addresses[0])
         return await self.inner.handle_async_request(request)
 

@@ -107,7 +107,7 @@ class Web:
             try:
                 return await self._attempt(request, reason)
             except Passing as error:
-                wait = FIRST_WAIT * 2 ** (attempt - 1) if error.retry_after is None else error.retry_after
+                wait = max(FIRST_WAIT * 2 ** (attempt - 1), error.retry_after or 0.0)
                 if attempt == ATTEMPTS or wait > LONGEST_WAIT:
                     raise
                 await asyncio.sleep(wait)
