@@ -86,6 +86,17 @@ async def test_local_times_on_the_day_that_has_an_hour_twice():
     assert list(found) == ["2026-10-24T23:30", "2026-10-25T00:30", "2026-10-25T01:30", "2026-10-25T02:30"]
 
 
+async def test_the_same_with_the_latest_first():
+    clock = [f"2026-10-25T{hour:02}:30" for hour in (3, 2, 2, 1)]
+    found = await values(settings(LISTS, timezone="Europe/Amsterdam"), {"times": clock, "values": [4, 3, 2, 1]})
+    assert {time: found[time] for time in sorted(found)} == {
+        "2026-10-24T23:30": 1,
+        "2026-10-25T00:30": 2,
+        "2026-10-25T01:30": 3,
+        "2026-10-25T02:30": 4,
+    }
+
+
 async def test_when_they_were_known():
     body = {"data": [{"t": "2026-02-03T00:00Z", "p": 1}], "meta": {"made": "2026-02-03T06:00Z"}}
     [fetched] = await fetch(settings(ITEMS, believed="meta.made"), body)
@@ -188,6 +199,7 @@ async def test_an_endless_row_of_even_values_is_refused():
         ({"url": "https://example.org/?api_key=123"}, "url", "looks like a secret"),
         ({"url": "https://example.org/?key={token}"}, "config", "no token"),
         ({"headers": {"X-Api-Key": "123"}}, "headers", "looks like a secret"),
+        ({"body": {"login": [{"user": "me", "password": "123"}]}}, "body", "looks like a secret"),
         ({"headers": {"A b": "c"}}, "headers", "cannot be a header"),
         ({"headers": {"Accept": "a\r\nHost: b"}}, "headers", "cannot be a header"),
         ({"times": "data[*"}, "times", "no JMESPath"),

@@ -242,7 +242,7 @@ async def test_retained_messages_are_taken_if_they_tell_when(meter, noon):
     assert await wanted.values(noon) == {0: 1.0}
 
 
-@pytest.mark.parametrize("minutes", [-5 * 24 * 60, 26 * 60])
+@pytest.mark.parametrize("minutes", [-5 * 24 * 60, 48 * 60])
 async def test_readings_of_impossible_times_are_refused(meter, noon, minutes):
     found = await meter()
     await found.read(noon, {minutes: 1})

@@ -56,6 +56,17 @@ def test_times(time, more):
     assert readings(payload, value="ENERGY.Power", time="Time", **more) == [(NOON, 230.0)]
 
 
+@pytest.mark.parametrize(
+    ("arrived", "read_at"),
+    [("2026-10-25T00:30:02Z", "2026-10-25T00:30:00Z"), ("2026-10-25T01:29:58Z", "2026-10-25T01:30:00Z")],
+)
+def test_a_time_that_the_clock_shows_twice_is_the_one_that_is_new(arrived, read_at):
+    payload = json.dumps({"t": "2026-10-25T02:30:00", "v": 1}).encode()
+    sent = Message("meters/1/power", payload, 1, 1, False, datetime.fromisoformat(arrived))
+    found = read(sent, series(value="v", time="t", timezone="Europe/Amsterdam"))
+    assert found.times.tolist() == [datetime.fromisoformat(read_at).replace(tzinfo=None)]
+
+
 def test_several_readings_in_one_message():
     minute = timedelta(minutes=1)
     rows = [{"t": (NOON + i * minute).isoformat(), "v": i} for i in range(3)]
@@ -123,7 +134,8 @@ def settings(**more: Any) -> MqttSettings:
 
 
 def test_settings_that_do_not_go_together():
-    for wrong in ({"ca": "..."}, {"password": "x"}, {"client_id": ""}, {"qos": 2}, {"host": "mqtt://broker"}):
+    of_ours = {"certificate": "...", "key": "..."}
+    for wrong in ({"ca": "..."}, {"password": "x"}, {"client_id": ""}, {"qos": 2}, {"host": "mqtt://broker"}, of_ours):
         with pytest.raises(ValidationError):
             settings(**wrong)
 

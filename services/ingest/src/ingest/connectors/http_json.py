@@ -20,7 +20,10 @@ from ingest.connectors.placeholders import Placeholders, check_placeholders
 from ingest.connectors.web import Answer
 
 LONGEST_PATH = 500
-SECRET_NAME = re.compile(r"(?i)^key$|api[-_]?key|access[-_]?key|token|secret|passw|auth|appid|subscription-key|cookie")
+SECRET_NAME = re.compile(
+    r"(?i)^key$|api[-_]?key|access[-_]?key|token|secret|passw|auth(?!or(?!i[sz]))|appid|subscription-key|cookie"
+)
+"""Authors and authorities are none."""
 HEADER_NAME = re.compile(r"[A-Za-z0-9-_]+")
 CATCHES_UP = timedelta(days=7)
 
@@ -62,7 +65,7 @@ def check_url(text: str) -> str:
 
 
 def check_secret_is_apart(name: str, value: str) -> None:
-    """Addresses and headers are shown to people, and written into the audit log. The token is not."""
+    """Addresses, headers and messages are shown to people, and written into the audit log. The token is not."""
     if SECRET_NAME.search(name) and "{token}" not in value:
         raise ValueError(f"'{name}' looks like a secret: write {{token}} for it here, and give it as the token")
 
@@ -73,6 +76,18 @@ def check_headers(headers: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"'{name}' and what it says cannot be a header: only plain letters, figures and signs can")
         check_secret_is_apart(name, value)
     return headers
+
+
+def check_body(body: JsonValue) -> JsonValue:
+    if isinstance(body, dict):
+        for name, value in body.items():
+            if isinstance(value, str):
+                check_secret_is_apart(name, value)
+            check_body(value)
+    elif isinstance(body, list):
+        for part in body:
+            check_body(part)
+    return body
 
 
 Path = Annotated[str, AfterValidator(check_path)]
@@ -100,7 +115,9 @@ class HttpJsonSettings(Settings):
     headers: Annotated[dict[str, Text], AfterValidator(check_headers)] = Field(
         {}, description="Headers, with the same placeholders."
     )
-    body: JsonValue = Field(None, description="JSON to send, with the same placeholders in its texts.")
+    body: Annotated[JsonValue, AfterValidator(check_body)] = Field(
+        None, description="JSON to send, with the same placeholders in its texts."
+    )
     token: SecretStr | None = Field(None, description="A key or password, put where {token} stands.")
     series: dict[str, Wanted] = Field(min_length=1, description="By name: where its values are, and their unit.")
     items: Path | None = Field(None, description="The list of items that hold a time and a value each.")

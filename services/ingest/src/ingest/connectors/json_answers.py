@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import gt, lt
 from typing import Any, Literal
 
 import jmespath
@@ -112,8 +113,11 @@ def read_times(found: list[Any], clock: Clock) -> Instants:
 def read_texts(found: list[str], name: str) -> Instants:
     """Times in ISO 8601; those without a distance to UTC are read in the time zone.
 
-    An hour that the clock there shows twice is read in order: a time that comes back is the second one.
+    An hour that the clock there shows twice is read in order: a time that comes back is the second one. Where the
+    latest stands first, that is the first one to come.
     """
+    if sum(map(gt, found, found[1:])) > sum(map(lt, found, found[1:])):
+        return read_texts(found[::-1], name)[::-1]
     local, seen = zone(name), set()
     moments = []
     for text in found:

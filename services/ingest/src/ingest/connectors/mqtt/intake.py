@@ -20,13 +20,11 @@ from ingest.connectors.mqtt import repository
 from ingest.connectors.mqtt.complaints import MESSAGES, Complaints
 from ingest.connectors.mqtt.inbox import Message
 from ingest.connectors.mqtt.mapping import Mapped
-from ingest.connectors.mqtt.payloads import Readings, read
+from ingest.connectors.mqtt.payloads import AHEAD, Readings, read
 from ingest.connectors.mqtt.repository import Key
 from ingest.connectors.web import NotFetched
 from ingest.data.units import in_unit
 
-AHEAD = timedelta(minutes=5)
-"""A reading of a later time than this from now comes from a clock that is wrong."""
 SHOWN_SECONDS = 10.0
 
 

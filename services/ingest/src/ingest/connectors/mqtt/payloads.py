@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from flexmodel.time import Instants, TimeError, instant, parse_moment
+from flexmodel.time import Instants, TimeError, instant, moment_of, parse_moment, zone
 from pydantic_core import from_json
 
 from ingest.connectors import json_answers
@@ -15,6 +16,8 @@ from ingest.connectors.mqtt.settings import Series
 from ingest.connectors.web import NotFetched
 from ingest.data.rules import Values
 
+AHEAD = timedelta(minutes=5)
+"""A reading of a later time than this from now comes from a clock that is wrong."""
 SHOWN = 40
 MOST_READINGS = 10_000
 """In one message."""
@@ -37,7 +40,7 @@ def read(message: Message, series: Series) -> Readings:
     if series.time is None:
         times: Instants = np.full(len(values), instant(message.arrived))
     else:
-        times = read_times(flat(found(items, series.time)), series.clock)
+        times = read_times(flat(found(items, series.time)), series.clock, message.arrived)
     if len(times) != len(values):
         raise NotFetched(f"There are {len(times)} times and {len(values)} values.")
     known = ~np.isnan(values)
@@ -70,12 +73,21 @@ def flat(found: list[Any]) -> list[Any]:
     return many
 
 
-def read_times(found: list[Any], clock: Clock) -> Instants:
+def read_times(found: list[Any], clock: Clock, arrived: datetime) -> Instants:
     """Most messages say one time, with its offset, which must not take long to read."""
     try:
         return np.array([instant(parse_moment(time)) for time in found], dtype="datetime64[us]")
     except (TimeError, TypeError):
-        return json_answers.read_times(found, clock)
+        times = json_answers.read_times(found, clock)
+    if len(found) == 1 and isinstance(found[0], str) and datetime.fromisoformat(found[0]).tzinfo is None:
+        return np.array([instant(latest(moment_of(times[0]), clock, arrived + AHEAD))])
+    return times
+
+
+def latest(moment: datetime, clock: Clock, end: datetime) -> datetime:
+    """Of a time that the clock shows twice the second, unless that is to come: readings are sent when they are new."""
+    second = moment.astimezone(zone(clock.zone)).replace(fold=1).astimezone(UTC)
+    return second if moment < second <= end else moment
 
 
 def unit_of(content: Any, series: Series) -> str:
