@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from flexmodel.time import steps
-from ingest.connectors import listening, registry
+from ingest.connectors import listening, registry, repository
 from ingest.connectors import service as connectors
 from ingest.connectors.kinds import Fetched, Listener, Listening, Offer, Origin, Settings
 from ingest.connectors.listening import Ears
 from ingest.connectors.service import Changes
-from ingest.connectors.web import NotFetched
+from ingest.connectors.web import NotFetched, Passing
 from ingest.storing import Storage
 from waiting import until
 
@@ -154,3 +154,12 @@ async def test_it_is_tried_again_later_when_it_breaks_off(service, whisper, numb
         return whisper.began > began
 
     await until(tried)
+
+
+@pytest.mark.parametrize(("error", "minutes"), [(Passing("It is away."), 1), (NotFetched("It does not want us."), 5)])
+async def test_who_is_only_away_is_looked_for_every_minute(service, number, error, minutes):
+    async with service.store.connection() as con:
+        await con.execute("update connector set failures = 9, every = '5 minutes' where id = $1", number)
+        connector = await repository.find(con, number)
+    rest = listening.rest_after(connector, error)
+    assert timedelta(minutes=minutes) <= rest <= timedelta(minutes=1.1 * minutes)

@@ -19,7 +19,7 @@ from ingest.connectors.mqtt import listener as listener_module
 from ingest.connectors.mqtt import subscription as subscription_module
 from ingest.connectors.mqtt.listener import Mqtt
 from ingest.connectors.mqtt.settings import MqttSettings
-from ingest.connectors.mqtt.subscription import Lost, Subscription, subscribed
+from ingest.connectors.mqtt.subscription import Lost, Subscription, secured, subscribed
 from ingest.connectors.web import NotFetched
 from ingest.data.repository import Sensor
 from ingest.storing import Storage
@@ -308,12 +308,14 @@ def certificate(tmp_path) -> tuple[Path, Path]:
     return cert, key
 
 
-@pytest.fixture
-def encrypted_broker(certificate):
+@pytest.fixture(params=[ssl.CERT_NONE])
+def encrypted_broker(certificate, request):
     """Says yes to whoever connects over TLS and subscribes; the port it listens on."""
     cert, key = certificate
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
+    context.load_verify_locations(cert)
+    context.verify_mode = request.param
     loop = asyncio.new_event_loop()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -336,8 +338,8 @@ def encrypted_broker(certificate):
     server.close()
 
 
-def encrypted(port: int, host: str, ca: str | None) -> MqttSettings:
-    return MqttSettings(host=host, port=port, tls=True, ca=ca, series={"power": {"topic": "a", "unit": "W"}})
+def encrypted(port: int, host: str, ca: str | None, **more: Any) -> MqttSettings:
+    return MqttSettings(host=host, port=port, tls=True, ca=ca, series={"power": {"topic": "a", "unit": "W"}}, **more)
 
 
 async def test_an_encrypted_connection_to_a_broker_that_is_who_it_says(encrypted_broker, certificate):
@@ -349,6 +351,26 @@ async def test_a_broker_that_nobody_vouches_for_is_not_told_the_password(encrypt
     ca = certificate[0].read_text() if host == "127.0.0.1" else None  # vouched for, but as another
     with pytest.raises(NotFetched, match="cannot be trusted"):
         await open_session(encrypted(encrypted_broker, host, ca))
+
+
+@pytest.mark.parametrize("encrypted_broker", [ssl.CERT_REQUIRED], indirect=True)
+async def test_a_broker_that_knows_us_by_a_certificate(encrypted_broker, certificate):
+    cert, key = (path.read_text() for path in certificate)
+    await open_session(encrypted(encrypted_broker, "localhost", cert, certificate=cert, key=key))
+    with pytest.raises(NotFetched):
+        await open_session(encrypted(encrypted_broker, "localhost", cert))
+
+
+def test_keys_that_do_not_open(certificate, tmp_path):
+    cert, key = certificate
+    locked, other = tmp_path / "locked.pem", tmp_path / "other.pem"
+    command = ["openssl", "rsa", "-in", str(key), "-aes128", "-passout", "pass:hush", "-out", str(locked)]
+    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(["openssl", "genrsa", "-out", str(other), "2048"], check=True, capture_output=True)
+    for path in (locked, other, cert):
+        settings = encrypted(1, "localhost", None, certificate=cert.read_text(), key=path.read_text())
+        with pytest.raises(NotFetched, match="are no certificate in PEM and its unlocked key"):
+            secured(settings)
 
 
 async def test_certificates_that_are_none():

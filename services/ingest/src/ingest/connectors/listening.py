@@ -16,8 +16,8 @@ from ingest.connectors.keeping import keep
 from ingest.connectors.kinds import Fetched, Listener, Listening
 from ingest.connectors.registry import LISTENING
 from ingest.connectors.repository import Connector
-from ingest.connectors.running import in_words, wait_after
-from ingest.connectors.web import NotFetched
+from ingest.connectors.running import FIRST_WAIT, in_words, wait_after
+from ingest.connectors.web import NotFetched, Passing
 from ingest.storing import Storage
 
 log = logs.get(__name__)
@@ -96,7 +96,7 @@ class Ears:
             except FlexmeshError as error:
                 log.warning("a connector stops listening", reason=error.message)
                 async with self.store.connection() as con:
-                    await repository.fail(con, connector, error.message, wait_after(connector, error))
+                    await repository.fail(con, connector, error.message, rest_after(connector, error))
             finally:
                 async with self.store.connection() as con:
                     await repository.free(con, connector)
@@ -117,3 +117,8 @@ class Ears:
         listening = Listening(connector.id, equipped.sensors, deliver, self.store, self.private_addresses)
         await equipped.kind.listen(equipped.settings, listening)
         raise NotFetched("The other side ended the connection.")
+
+
+def rest_after(connector: Connector, error: FlexmeshError) -> timedelta:
+    """How long to leave the other side alone: longer and longer if it does not want us, not if it is only away."""
+    return FIRST_WAIT if isinstance(error, Passing) else wait_after(connector, error)

@@ -55,6 +55,8 @@ class MqttSettings(Settings):
     port: int | None = Field(None, ge=1, le=65535, description="Default: 8883 with TLS, 1883 without.")
     tls: bool = Field(False, description="Whether to encrypt, and to check that the broker is who it says it is.")
     ca: str | None = Field(None, description="Certificates to trust instead of the usual ones, in PEM.")
+    certificate: str | None = Field(None, description="What the broker knows us by, in PEM; with `key`.")
+    key: SecretStr | None = Field(None, description="The key of `certificate`, in PEM, without a password.")
     username: str | None = Field(None, max_length=500)
     password: SecretStr | None = None
     client_id: str = Field(
@@ -72,6 +74,10 @@ class MqttSettings(Settings):
     def _fits_together(self) -> Self:
         if self.ca is not None and not self.tls:
             raise ValueError("`ca` is of use with `tls` only: set `tls` to true.")
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("Give both `certificate` and `key`, or neither.")
+        if self.certificate is not None and not self.tls:
+            raise ValueError("`certificate` is of use with `tls` only: set `tls` to true.")
         if self.password is not None and self.username is None:
             raise ValueError("Give a `username` with the `password`.")
         return self

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import httpx
@@ -16,7 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.connectors.mqtt.inbox import Inbox, Message
 from ingest.connectors.mqtt.settings import MqttSettings
-from ingest.connectors.web import NotFetched
+from ingest.connectors.web import NotFetched, Passing
 
 ANSWER_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 30
@@ -26,7 +27,7 @@ LARGEST = 1_000_000
 """Bytes of a message; a larger one is not kept."""
 
 
-class Lost(NotFetched):
+class Lost(Passing):
     """The connection ended, or there is none to be had. It may well be back in a moment."""
 
 
@@ -93,7 +94,7 @@ class Subscription:
             password = settings.password.get_secret_value() if settings.password else None
             client.username_pw_set(settings.username, password)
         if settings.tls:
-            client.tls_set_context(trusting(settings.ca))
+            client.tls_set_context(secured(settings))
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -170,9 +171,23 @@ async def check_public(host: str, port: int) -> None:
         )
 
 
-def trusting(certificates: str | None) -> ssl.SSLContext:
-    """What brokers are checked against."""
+def secured(settings: MqttSettings) -> ssl.SSLContext:
+    """What brokers are checked against, and what they are shown of us."""
     try:
-        return ssl.create_default_context(cadata=certificates)
+        context = ssl.create_default_context(cadata=settings.ca)
     except (ssl.SSLError, ValueError) as error:
         raise NotFetched(f"`ca` holds no certificate in PEM: {error}.") from None
+    if settings.certificate is None or settings.key is None:
+        return context
+    # The library reads this from files only; one of this kind is nobody else's to read, and gone in a moment.
+    with NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(f"{settings.certificate}\n{settings.key.get_secret_value()}\n")
+        file.flush()
+        try:
+            context.load_cert_chain(
+                file.name, password=""
+            )  # else it would ask at the terminal for that of a locked key
+        except (ssl.SSLError, ValueError) as error:
+            sentence = "`certificate` and `key` are no certificate in PEM and its unlocked key"
+            raise NotFetched(f"{sentence}: {getattr(error, 'reason', None) or error}.") from None
+    return context
