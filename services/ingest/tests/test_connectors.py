@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from flexmodel.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from flexserve import logs
 from ingest.connectors import configuration, gauges, repository
+from ingest.connectors import running as running_module
 from ingest.connectors import service as connectors
 from ingest.connectors import web as web_module
 from ingest.connectors.registry import PULLED, kind_of
@@ -177,6 +179,19 @@ async def test_a_run_that_died_is_taken_over_when_its_lease_is_over(bench):
         assert not await repository.keep(con, dead, LEASE)
         await repository.fail(con, dead, "I am back", timedelta(0))
     assert await bench.row(number) == after
+
+
+async def test_a_run_is_not_taken_over_however_long_it_takes(bench, monkeypatch):
+    monkeypatch.setattr(running_module, "LEASE", timedelta(seconds=0.3))
+    monkeypatch.setattr(running_module, "SIGN_SECONDS", 0.1)
+    bench.provider.answer(answer_of(1), delay=0.8)
+    number = await bench.add()
+    going = asyncio.create_task(bench.running.run_due(number))
+    await asyncio.sleep(0.6)
+    await bench.running.run_due(number)
+    await going
+    assert len(bench.provider.asked) == 1
+    assert (await bench.row(number))["last_error"] is None
 
 
 async def test_a_run_that_is_cut_off_begins_anew(bench):
@@ -388,6 +403,56 @@ async def test_the_metrics_tell_how_connectors_do(bench):
         await bench.set(number, enabled=False)
         await asyncio.gather(*(look() for look in metrics.samplers))
         assert metric("failures") is None
+
+
+async def test_what_has_never_had_data_is_no_better_than_what_has_none_any_more(bench):
+    number = await bench.add()
+    await bench.set(number, created_at=datetime.now(UTC) - timedelta(hours=3))
+
+    from flexserve import metrics
+
+    with gauges.shown(bench.store):
+        await asyncio.gather(*(look() for look in metrics.samplers))
+        labels = {"connector": str(number), "kind": "http-json"}
+        ahead = REGISTRY.get_sample_value("flexmesh_connector_data_ahead_seconds", labels)
+    assert ahead == pytest.approx(-3 * 3600, abs=30)
+
+
+async def test_the_log_says_which_connector_ran(bench, monkeypatch):
+    said: list[Any] = []
+
+    class Log:
+        def info(self, event: str, **_: Any) -> None:
+            said.append((event, logs.current("connector"), logs.current("kind")))
+
+    monkeypatch.setattr(running_module, "log", Log())
+    bench.provider.answer(answer_of(1))
+    number = await bench.add()
+    await bench.running.run_due(number)
+    assert said == [("a connector ran", number, "http-json")]
+
+
+async def test_a_series_that_does_not_fit_its_sensor_does_not_keep_the_others_out(bench, service):
+    bench.provider.answer(json.dumps({"data": [{"t": "2026-02-03T00:00Z", "p": 1, "q": 2}]}))
+    number = await bench.add()
+    power = await service.add_sensor("kW", 60)
+    price = {"values": "p", "unit": "EUR/MWh"}
+    given = {"series": {"price": price, "power": {"values": "q", "unit": "kW"}}}
+    async with bench.store.transaction() as con:
+        await connectors.edit(con, number, Changes(given=given, sensors={"price": bench.sensor, "power": power}))
+        await con.execute("update sensor set unit = 'm/s' where id = $1", power)
+    await bench.running.run_due(number)
+    assert f"does not fit sensor {power}" in (await bench.row(number))["last_error"]
+    assert await service.values(bench.sensor) == {START: 1}
+
+
+async def test_a_sensor_holds_one_series(bench):
+    number = await bench.add()
+    series = {name: {"values": "p", "unit": "EUR/MWh"} for name in ("price", "other")}
+    changes = Changes(given={"series": series}, sensors=dict.fromkeys(series, bench.sensor))
+    async with bench.store.transaction() as con:
+        with pytest.raises(Invalid, match="cannot hold both price and other"):
+            await connectors.edit(con, number, changes)
 
 
 async def test_places_are_those_of_the_nearest_asset_above(bench, service):

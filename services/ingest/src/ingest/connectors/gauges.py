@@ -15,14 +15,14 @@ AGE = Gauge(
 INTERVAL = Gauge("flexmesh_connector_interval_seconds", "Time between two runs of a connector.", LABELS)
 AHEAD = Gauge(
     "flexmesh_connector_data_ahead_seconds",
-    "How far into the future a connector's data reach; negative: the past.",
+    "How far into the future a connector's data reach; negative: the past. Before the first ones: since it began.",
     LABELS,
 )
 FAILURES = Gauge("flexmesh_connector_failures", "Runs of a connector that failed since its last good one.", LABELS)
 
 STATES = """
 select id::text, kind, extract(epoch from now() - coalesce(last_success_at, created_at))::float8,
-    extract(epoch from every)::float8, extract(epoch from data_until - now())::float8, failures
+    extract(epoch from every)::float8, extract(epoch from coalesce(data_until, created_at) - now())::float8, failures
 from connector where enabled
 """
 
@@ -40,8 +40,7 @@ def shown(store: Store) -> Iterator[None]:
             AGE.labels(number, kind).set(age)
             INTERVAL.labels(number, kind).set(interval)
             FAILURES.labels(number, kind).set(failures)
-            if ahead is not None:
-                AHEAD.labels(number, kind).set(ahead)
+            AHEAD.labels(number, kind).set(ahead)
 
     metrics.samplers.add(look)
     try:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from traceback import format_exc
@@ -29,8 +29,10 @@ log = logs.get(__name__)
 
 RUNS = Counter("flexmesh_connector_runs", "Runs of connectors that were due, by kind and outcome.", ("kind", "outcome"))
 
-LEASE = timedelta(minutes=5)
+LEASE = timedelta(seconds=30)
 """A run that has shown no sign of life for so long is thought dead."""
+SIGN_SECONDS = 10.0
+"""From one sign of life to the next."""
 PART_SECONDS = 240.0
 """For fetching one part, attempts included."""
 FIRST_WAIT = timedelta(minutes=1)
@@ -76,8 +78,8 @@ class Running:
                 RUNS.labels(connector.kind, "failed").inc()
                 log.warning("a connector failed", reason=error.message, failures=connector.failures + 1)
                 return
-        RUNS.labels(connector.kind, "done").inc()
-        log.info("a connector ran", new=ran.written.new, changed=ran.written.changed)
+            RUNS.labels(connector.kind, "done").inc()
+            log.info("a connector ran", new=ran.written.new, changed=ran.written.changed)
 
     async def run_now(self, number: int, window: Window | None = None, tell: Tell | None = None) -> Ran:
         """A run that somebody asked for. One over a window of its own says nothing about how the connector does."""
@@ -103,15 +105,33 @@ class Running:
         assert isinstance(kind, Puller)
         start, end = window or kind.window(equipped.settings, now, connector.last_success_at)
         ran = Ran()
-        for part in parts(start, end, kind.longest):
-            async with self.store.connection() as con:
-                if not await repository.keep(con, connector, LEASE):
-                    raise Conflict("Another run of this connector has taken over.")
-            written, data_until = await self._fetch(equipped, kind, part, now)
-            ran = Ran(ran.written + written, data_until)
-            if tell is not None:
-                tell(part[1], ran.written)
+        async with self._alive(connector):
+            for part in parts(start, end, kind.longest):
+                async with self.store.connection() as con:
+                    if not await repository.keep(con, connector, LEASE):
+                        raise Conflict("Another run of this connector has taken over.")
+                written, data_until = await self._fetch(equipped, kind, part, now)
+                ran = Ran(ran.written + written, data_until)
+                if tell is not None:
+                    tell(part[1], ran.written)
         return ran
+
+    @asynccontextmanager
+    async def _alive(self, connector: Connector) -> AsyncIterator[None]:
+        """Show signs of life for as long as it takes, so that nobody else takes over."""
+        showing = asyncio.create_task(self._show_signs(connector))
+        try:
+            yield
+        finally:
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+
+    async def _show_signs(self, connector: Connector) -> None:
+        while True:
+            await asyncio.sleep(SIGN_SECONDS)
+            with suppress(Unavailable):
+                async with self.store.connection() as con:
+                    await repository.keep(con, connector, LEASE)
 
     async def _fetch(self, equipped: Equipped, kind: Puller[Any], window: Window, now: datetime) -> Kept:
         ask = Ask(equipped.sensors, *window, now, self.web, equipped.places)

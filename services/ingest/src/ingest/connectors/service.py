@@ -99,11 +99,15 @@ async def check_sensors(
     offers = {offer.name: offer for offer in kind.series(settings)}
     if not wanted:
         raise Invalid({"sensor": [f"Name at least one, as series=id. The series are: {', '.join(offers)}."]})
-    sensors = {}
+    sensors: dict[str, Sensor] = {}
     for series, number in wanted.items():
         if series not in offers:
             raise Invalid({"sensor": [f"There is no series '{series}'. The series are: {', '.join(offers)}."]})
-        sensor = sensors[series] = await find_sensor(con, number)
+        sensor = await find_sensor(con, number)
+        for other, taken in sensors.items():
+            if taken.id == number:
+                raise Invalid({"sensor": [f"Sensor {number} cannot hold both {other} and {series}: name another one."]})
+        sensors[series] = sensor
         unit = offers[series].unit
         if unit is not None and not accepts(sensor.unit, unit):
             sentence = f"Sensor {number} is in {sensor.unit}, which {series} in {unit} cannot be."
