@@ -92,7 +92,7 @@ def with_secrets(
 ) -> dict[str, Any]:
     """The settings of a new connector with its secrets, of which needed ones are asked for if they are nowhere else."""
     known, fields = configuration.secret_fields(kind_of(kind)), kind_of(kind).settings.model_fields
-    in_environment = {name: os.environ[variable(f"connector_{name}")] for name in known if is_set(name)}
+    in_environment = {name: value for name in known if (value := from_environment(name))}
     all_given = {**in_environment, **given, **asked_secrets(kind, named, ask)}
     needed = [name for name in known if fields[name].is_required() and name not in all_given]
     return {**all_given, **{name: ask(name) for name in needed}}
@@ -105,17 +105,17 @@ def check_typed(kind: str, names: Iterable[str]) -> None:
             raise Invalid({"set": [f"{name} is a secret: give it with --secret {name}, which asks for it."]})
 
 
-def is_set(secret: str) -> bool:
-    return bool(os.environ.get(variable(f"connector_{secret}")))
+def from_environment(secret: str) -> str | None:
+    return os.environ.get(variable(f"connector_{secret}"))
 
 
 def asked_secrets(kind: str, named: Sequence[str], ask: Callable[[str], str]) -> dict[str, str]:
-    """What is answered when asked for these secrets."""
+    """These secrets: from the environment, else what is answered when asked for them."""
     known = configuration.secret_fields(kind_of(kind))
     for name in named:
         if name not in known:
             raise NotFound(f"'{name}' is no secret of {kind}. Its secrets: {', '.join(known) or 'none'}.")
-    return {name: ask(name) for name in named}
+    return {name: from_environment(name) or ask(name) for name in named}
 
 
 async def run(store: Store, number: int, start: Day | None, end: Day | None, tell: Tell) -> Ran:
