@@ -13,7 +13,7 @@ from flexserve.app import start_logs
 from flexserve.loop import loop_factory
 from flexserve.settings import ServiceSettings, load
 
-from flexmesh import schema
+from flexmesh import allocating, schema
 from flexmesh.datadir import DataDirectory, Lock, default_directory
 from flexmesh.postgres import Postgres
 from flexmesh.steps import Steps
@@ -24,6 +24,7 @@ SERVICE = "platform"
 
 def up(steps: Steps, *, with_toy: bool) -> int:
     """Runs until SIGTERM or Ctrl-C; returns the exit code."""
+    allocating.give_back()
     os.environ.setdefault("FLEXMESH_LOG_LEVEL", "warning")  # what happens is told in steps
     settings = load(ServiceSettings)
     start_logs(settings, SERVICE)

@@ -15,8 +15,8 @@ from ingest.files.service import File, Progress, Terms, Uploading
 
 VALUES_AT_ONCE = 300_000
 """More rows or values than these become a job, however small the file that holds them."""
-UPLOADS_AT_ONCE = 4
-"""While so many are being stored, others become jobs: each of them keeps a connection to the database."""
+UPLOADS_AT_ONCE = 2
+"""While so many are being stored, others become jobs: each takes 30 MB of memory and a connection to the database."""
 
 
 @dataclass(frozen=True, slots=True)

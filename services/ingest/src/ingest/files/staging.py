@@ -16,7 +16,7 @@ from ingest.files.problems import Problems
 
 COLUMNS = ("row", "sensor", "wall", "start", "second", "belief", "source", "probability", "value")
 MOMENTS = ("wall", "start", "second", "belief")
-AT_A_TIME = 50_000
+AT_A_TIME = 10_000
 PATIENCE = 600.0
 """Seconds that putting millions of rows in order may take."""
 

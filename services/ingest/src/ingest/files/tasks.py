@@ -1,7 +1,7 @@
 """The work of the queue `ingest`: store what is in the files of an upload, in the transaction that finishes its job."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -15,20 +15,31 @@ from flexstore.jobs import Job
 from flexstore.running import Outcome
 from flexstore.store import Connection, Store
 
+from ingest.data.repository import UserSources
 from ingest.files import repository
 from ingest.files.repository import QUEUE
-from ingest.files.service import File, Progress, Uploading
+from ingest.files.service import File, Progress, Uploading, limits_of
+from ingest.settings import IngestSettings
+from ingest.storing import Storage
 
 TELL_SECONDS = 0.5
 
+type Work = Callable[[UUID], Coroutine[Any, Any, object]]
+"""Does the job with this id."""
 
-def make_tasks(app: BrokerApp, store: Store, loop: Loop, uploading: Uploading) -> None:
-    """Register the task of the queue. The threads that run it share the store through the loop."""
-    handler = make_handler(uploading)
+
+def make_tasks(app: BrokerApp, loop: Loop, work: Work) -> None:
+    """Register the task of the queue, which does a job by awaiting `work`. The threads that run it share the loop."""
 
     @app.task(name=QUEUE)
     def ingest(job: str) -> None:
-        loop.call(running.run(store, UUID(job), handler, on_failure=forget))
+        loop.call(work(UUID(job)))
+
+
+def work_of(store: Store, settings: IngestSettings) -> Work:
+    """Does a job in this process."""
+    handler = make_handler(Uploading(Storage(), UserSources(), limits_of(settings)))
+    return partial(running.run, store, handler=handler, on_failure=forget)
 
 
 def make_handler(uploading: Uploading) -> running.Handler:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from flexserve.app import create_app
 from flexserve.broker import celery_app
@@ -10,38 +11,28 @@ from flexserve.loop import Loop
 from flexserve.worker import Worker
 from flexstore.store import Store
 
-from ingest.data.repository import UserSources
+from ingest.files.apart import store_apart
 from ingest.files.repository import QUEUE
-from ingest.files.service import Uploading, limits_of
-from ingest.files.tasks import make_tasks
+from ingest.files.tasks import Work, make_tasks, work_of
 from ingest.settings import IngestSettings
-from ingest.storing import Storage
 
 SERVICE = "uploads"
 
 
-def connect(settings: IngestSettings, loop: Loop, *, wait: bool) -> Store:
-    return loop.call(
-        Store.connect(
-            settings.database_url,
-            max_size=settings.database_connections,
-            application=f"flexmesh {SERVICE}",
-            wait=wait,
-        )
-    )
-
-
-def worker_of(settings: IngestSettings, loop: Loop, store: Store) -> Worker:
+def worker_of(settings: IngestSettings, loop: Loop, work: Work) -> Worker:
     app = celery_app(settings, SERVICE)
-    make_tasks(app, store, loop, Uploading(Storage(), UserSources(), limits_of(settings)))
+    make_tasks(app, loop, work)
     return Worker(app, queues=[QUEUE], concurrency=settings.upload_concurrency, loop=loop)
 
 
 def run(settings: IngestSettings) -> int:
     """Be a process of its own until SIGTERM or SIGINT; returns the exit code. Health and metrics are served."""
     loop = Loop().start()
-    store = connect(settings, loop, wait=False)
-    worker = worker_of(settings, loop, store)
+    connecting = Store.connect(
+        settings.database_url, max_size=settings.database_connections, application=f"flexmesh {SERVICE}", wait=False
+    )
+    store = loop.call(connecting)
+    worker = worker_of(settings, loop, work_of(store, settings))
     checks = [
         Check("database", lambda: store.ping(settings.readiness_timeout)),
         Check("broker", worker.check),
@@ -52,13 +43,11 @@ def run(settings: IngestSettings) -> int:
 
 @contextmanager
 def at_work(settings: IngestSettings) -> Iterator[Worker]:
-    """In threads of this process, until the block ends."""
+    """In threads of this process, until the block ends; what a job takes of memory is that of a process of its own."""
     with Loop() as loop:
-        store = connect(settings, loop, wait=True)
-        worker = worker_of(settings, loop, store)
+        worker = worker_of(settings, loop, partial(store_apart, settings))
         worker.start()
         try:
             yield worker
         finally:
             worker.stop(settings.shutdown_grace)
-            loop.call(store.close())
