@@ -49,7 +49,7 @@ async def fill(url: str) -> None:
             asset,
         )
         source = await sources.ensure(con, "meter", "user", version="1.10")
-        values = np.array([1e-300, 1e300, 0.1, -7.0] * 350)
+        values = np.array([1e-300, 1e100, 0.1, -7.0] * 350)
         await write(con, Beliefs(sensor, moment(FIRST) + np.arange(1400) * HOUR, moment(FIRST), values, source))
     await store.close()
 

@@ -1,6 +1,6 @@
 """Time series: what was believed, by whom and when, of the values of a sensor. Arrays in, arrays out."""
 
-from flexstore.series.beliefs import Beliefs, moment
+from flexstore.series.beliefs import LARGEST, Beliefs, moment
 from flexstore.series.believed import Believed, read_beliefs
 from flexstore.series.points import Point, Staleness, delete, latest, nearest, staleness
 from flexstore.series.reading import Series, SeriesQuery, read, stretch
@@ -8,6 +8,7 @@ from flexstore.series.statistics import Daily, Stats, daily, stats
 from flexstore.series.writing import Written, write
 
 __all__ = [
+    "LARGEST",
     "Beliefs",
     "Believed",
     "Daily",

@@ -13,6 +13,8 @@ from flexstore.timescale import CHUNK
 KEY = ("sensor_id", "event_start", "belief_time", "source_id", "cumulative_probability")
 CERTAIN = np.float32(0.5)
 """The cumulative probability of a belief that is a single value."""
+LARGEST = 1e100
+"""The largest number that is a value. No measure is larger, and sums of millions of these can still be counted."""
 
 LATE = timedelta(days=7)
 """What changes about events longer ago may change a day that is already summed up, see `flexstore.days`."""
@@ -56,10 +58,10 @@ def rows_of(beliefs: Beliefs) -> Rows:
     rows["source_id"] = beliefs.source
     rows["cumulative_probability"] = beliefs.probability
     rows["event_value"] = np.add(beliefs.values, 0.0)  # there is no minus zero here
-    infinite = np.isinf(rows["event_value"])
-    if infinite.any():
-        position = int(infinite.argmax())
-        raise Invalid({"values": {position: [f"{rows['event_value'][position]} is not a finite number."]}})
+    too_large = np.abs(rows["event_value"]) > LARGEST
+    if too_large.any():
+        position = int(too_large.argmax())
+        raise Invalid({"values": {position: [f"{rows['event_value'][position]} is not between -1e100 and 1e100."]}})
     rows = rows[~np.isnan(rows["event_value"])]
     return rows if _in_order(rows) else _put_in_order(rows)
 

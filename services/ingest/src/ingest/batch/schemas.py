@@ -11,11 +11,12 @@ from typing import Annotated, Any
 import numpy as np
 import orjson
 from flexmodel.errors import Invalid
+from flexstore.series import LARGEST
 from pydantic import PlainValidator, ValidationError
 from pydantic_core import PydanticCustomError
 
 from ingest.data.rules import Values, refuse
-from ingest.data.schemas import MANY, SENTENCES, Head, problem, read_values, wrong_fields, wrong_items
+from ingest.data.schemas import MANY, SENTENCES, TOO_LARGE, Head, problem, read_values, wrong_fields, wrong_items
 
 MOST_ITEMS = 10_000
 MOST_PROBABILITIES = 100
@@ -156,7 +157,8 @@ def read_alike(listed: list[Any], probabilities: tuple[float, ...]) -> Values | 
     except OverflowError:
         return None
     holes = np.isnan(array)
-    if np.isinf(array).any() or (holes.any(axis=-1) != holes.all(axis=-1)).any() or (np.diff(array, axis=-1) < 0).any():
+    too_large = np.abs(array) > LARGEST
+    if too_large.any() or (holes.any(axis=-1) != holes.all(axis=-1)).any() or (np.diff(array, axis=-1) < 0).any():
         return None
     return array.transpose(0, 2, 1)
 
@@ -185,7 +187,7 @@ def read_one(values: Any, probabilities: tuple[float, ...]) -> Values:
         raise problem(wrong)
     read = read_alike([values], probabilities)
     if read is None:
-        raise problem(["Numbers must be smaller than 1e308."])
+        raise problem([TOO_LARGE])
     return read
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from flexmodel.errors import Invalid
 from flexmodel.time import Instants
-from flexstore.series import Beliefs, Written
+from flexstore.series import LARGEST, Beliefs, Written
 from flexstore.store import Store
 from numpy.typing import NDArray
 
@@ -79,8 +79,8 @@ def rows_of(groups: list[Alike], sensors: Mapping[int, Sensor], max_events: int,
         except Invalid as invalid:
             problems |= {number: dict(invalid.fields) for number in group.numbers}
     rows = Rows(*(np.concatenate(parts) for parts in zip(*map(columns, found), strict=True)))
-    infinite = rows[np.isinf(rows.value)]
-    for number, sensor in zip(infinite.number.tolist(), infinite.sensor.tolist(), strict=True):
+    too_large = rows[np.abs(rows.value) > LARGEST]
+    for number, sensor in zip(too_large.number.tolist(), too_large.sensor.tolist(), strict=True):
         problems[number] = {"values": [f"Too large a number in {sensors[sensor].unit}, the unit of the sensor."]}
     rows = rows.without(problems)
     problems |= contradictions(rows)

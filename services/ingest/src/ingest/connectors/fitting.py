@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from flexmodel.errors import Invalid
 from flexmodel.time import Instants, instant
-from flexstore.series import Beliefs
+from flexstore.series import LARGEST, Beliefs
 
 from ingest.connectors.kinds import Fetched
 from ingest.connectors.web import NotFetched
@@ -46,8 +46,8 @@ def events_of(fetched: Fetched, sensor: Sensor) -> pl.DataFrame:
 
 def rows_of(fetched: Fetched) -> pl.DataFrame:
     """The known values in order of time."""
-    if np.isinf(fetched.values).any():
-        raise NotFetched(f"A value of the {fetched.series} that came is not a finite number.")
+    if (np.abs(fetched.values) > LARGEST).any():
+        raise NotFetched(f"A value of the {fetched.series} that came is not between -1e100 and 1e100.")
     believed = instant(fetched.believed) if isinstance(fetched.believed, datetime) else fetched.believed
     rows = pl.DataFrame(
         {

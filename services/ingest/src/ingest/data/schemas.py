@@ -6,12 +6,14 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from flexmodel.errors import Invalid
 from flexmodel.time import Duration, TimeError, parse_duration, parse_fixed_duration, parse_moment
+from flexstore.series import LARGEST
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 from pydantic_core import PydanticCustomError, from_json
 
 from ingest.data.rules import Values
 
 LONGEST_HORIZON = timedelta(days=400 * 365)
+TOO_LARGE = "Numbers must be between -1e100 and 1e100."
 MANY = 20
 """Wrong values that are named one by one."""
 
@@ -70,8 +72,8 @@ def read_values(value: Any) -> Values:
     try:
         array = np.array(listed, dtype=np.float64)
     except OverflowError as error:
-        raise problem(["Numbers must be smaller than 1e308."]) from error
-    if any(listed[i] is not None for i in np.flatnonzero(~np.isfinite(array))):
+        raise problem(wrong_items(listed)) from error
+    if any(listed[i] is not None for i in np.flatnonzero(~(np.abs(array) <= LARGEST))):
         raise problem(wrong_items(listed))
     return array
 
@@ -90,11 +92,15 @@ def wrong_items(listed: list[Any]) -> dict[str, list[str]]:
 
 def wrong_item(item: Any) -> str | None:
     try:
-        finite = bool(np.isfinite(float(item)))
-    except (TypeError, ValueError, OverflowError):
+        number = float(item)
+    except OverflowError:
+        return TOO_LARGE
+    except (TypeError, ValueError):
         return None if item is None else "Not a valid number."
-    if not finite:
+    if not np.isfinite(number):
         return "Special numeric values (nan or infinity) are not permitted."
+    if abs(number) > LARGEST:
+        return TOO_LARGE
     return None if type(item) in (int, float) else "Not a valid number."
 
 

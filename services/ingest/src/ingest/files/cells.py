@@ -3,6 +3,7 @@
 from typing import Literal
 
 import polars as pl
+from flexstore.series import LARGEST
 
 SUFFIX = r"(?:[Zz]|[Uu][Tt][Cc]|[+-]\d\d(?::?\d\d)?)$"
 """The distance to UTC, after a time of day."""
@@ -75,4 +76,4 @@ def numbers(column: str, *, decimal_comma: bool) -> pl.Expr:
     if decimal_comma:
         text = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(",", ".", literal=True))
     value = pl.when(text.str.contains(NUMBER)).then(text).cast(pl.Float64, strict=False)
-    return pl.when(value.is_finite()).then(value)
+    return pl.when(value.abs() <= LARGEST).then(value)
