@@ -392,6 +392,12 @@ async def test_an_account_may_have_so_many_streams(open_house: Any) -> None:
         feed = house.app.state.gateway.feed
         async with feed.joined(stream.Stream(person.account_id, 1, eventlog.Wanted(None))):
             refused = await person.client.get(PATH)
+        one = stream.Stream(person.account_id, 1, eventlog.Wanted(None))
+        feed.expect(one)  # of many that are asked for at once, too
+        assert (await person.client.get(PATH)).status_code == 429
+        async with feed.joined(one):
+            assert feed.streams_of(person.account_id) == 1
+        assert feed.streams_of(person.account_id) == 0
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "15")
         assert "1 event streams" in refused.json()["detail"]
 

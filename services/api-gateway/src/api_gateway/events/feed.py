@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from time import monotonic
+from weakref import WeakSet
 
 from flexmodel.errors import Unavailable
 from flexserve import logs
@@ -43,6 +44,8 @@ class Feed:
         self.position = 0
         """Up to where everything has been passed on."""
         self._streams: set[Stream] = set()
+        self._expected: WeakSet[Stream] = WeakSet()
+        """Those about to join; weak, because a client may leave before."""
         self._by_account: dict[int | None, set[Stream]] = defaultdict(set)
         self._followed: dict[int, tuple[Interest, float]] = {}
         """With the moment (monotonic) from which all writers know."""
@@ -69,7 +72,11 @@ class Feed:
 
     def streams_of(self, account: int) -> int:
         """How many clients there are that belong to an account."""
-        return sum(stream.account_id == account for stream in self._streams)
+        return sum(stream.account_id == account for stream in self._streams.union(self._expected))
+
+    def expect(self, stream: Stream) -> None:
+        """Count a stream that will join: many may be asked for at the same moment."""
+        self._expected.add(stream)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -87,6 +94,7 @@ class Feed:
         self.check_open()
         first = not self._streams
         self._add(stream)
+        self._expected.discard(stream)
         STREAMS.inc()
         try:
             if first:  # what happened while nobody listened is for those who come back, and they read it themselves

@@ -33,7 +33,7 @@ UNTOLD = "Stored data were not told of for a while."
 type Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Stream:
     """Events come from the feed as they happen, and from the table when that is where the client left off.
 
