@@ -346,6 +346,32 @@ async def test_an_encrypted_connection_to_a_broker_that_is_who_it_says(encrypted
     await open_session(encrypted(encrypted_broker, "localhost", certificate[0].read_text()))
 
 
+@pytest.fixture
+def plain_certificate(tmp_path) -> tuple[Path, Path]:
+    """One for localhost from an authority of one's own, both made as the manual of Mosquitto says; and its key."""
+    key, cert, asked = tmp_path / "key.pem", tmp_path / "cert.pem", tmp_path / "asked.pem"
+    authority, authority_key = tmp_path / "ca.pem", tmp_path / "ca_key.pem"
+    for command in (
+        f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout {authority_key} -out {authority}",
+        f"req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout {key} -out {asked}",
+        f"x509 -req -in {asked} -CA {authority} -CAkey {authority_key} -CAcreateserial -days 2 -out {cert}",
+    ):
+        subprocess.run(["openssl", *command.split()], check=True, capture_output=True)
+    return cert, key
+
+
+class TestACertificateWithoutExtensions:
+    @pytest.fixture
+    def certificate(self, plain_certificate) -> tuple[Path, Path]:
+        return plain_certificate
+
+    async def test_it_is_as_good_as_another_for_an_authority_of_ones_own(self, encrypted_broker, certificate, tmp_path):
+        authority = (tmp_path / "ca.pem").read_text()
+        await open_session(encrypted(encrypted_broker, "localhost", authority))
+        with pytest.raises(NotFetched, match="cannot be trusted"):
+            await open_session(encrypted(encrypted_broker, "127.0.0.1", authority))
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 async def test_a_broker_that_nobody_vouches_for_is_not_told_the_password(encrypted_broker, certificate, host):
     ca = certificate[0].read_text() if host == "127.0.0.1" else None  # vouched for, but as another
