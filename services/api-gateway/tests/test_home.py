@@ -16,6 +16,7 @@ async def test_versions_satisfy_clients(house: Any) -> None:
     assert answer.headers["Flexmesh-Version"] == body["flexmesh_version"]
     assert answer.headers["API-Version"] == "v3_0"
     assert answer.headers["Cache-Control"] == "private, no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 async def test_the_listing_names_every_operation(house: Any) -> None:
@@ -33,6 +34,7 @@ async def test_pages_need_nothing_from_elsewhere(house: Any) -> None:
     for path in ("/", "/docs"):
         answer = await house.guest().get(path)
         assert answer.status_code == 200
+        assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
         assert answer.headers["content-type"].startswith("text/html")
         assert not re.search(r'(?:src|href)="(?:https?:)?//', answer.text)
     assert "/api/v3_0/sensors/{id}/schedules/trigger" in answer.text

@@ -45,6 +45,7 @@ async def test_password_reset_works_once(laptop: Any, tenant: Any, capsys: Any) 
     form = {"token": token, "password": NEW}
     short = await laptop.guest().post("/password", data=form | {"password": "short"})
     assert (short.status_code, "at least 10 characters" in short.text, token in short.text) == (422, True, True)
+    assert page.headers["Cache-Control"] == short.headers["Cache-Control"] == "no-store"
     assert (await laptop.guest().post("/password", data=form)).status_code == 200
     assert await log_in(laptop, NEW) == 200
     again = await laptop.guest().post("/password", data=form | {"password": "a third password"})

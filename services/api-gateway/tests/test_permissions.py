@@ -110,6 +110,13 @@ async def test_users_cannot_raise_themselves(world: Any) -> None:
     await manager.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": []}, status=403)
 
 
+async def test_administrators_cannot_lock_themselves_out(world: Any) -> None:
+    manager = world.people["M"]
+    for change in ({"active": False}, {"flexmeasures_roles": []}):
+        await manager.patch(f"/users/{manager.user_id}", change, status=403)
+    assert (await manager.get(f"/users/{manager.user_id}"))["active"]
+
+
 @pytest.mark.parametrize("role", ["²", "-1", "admin "])
 async def test_roles_that_there_are_not_are_named(world: Any, role: str) -> None:
     body = {"flexmeasures_roles": [role]}
@@ -199,3 +206,10 @@ async def test_what_is_forbidden_looks_the_same_everywhere(world: Any) -> None:
     }
     for path in (f"/assets/{foreign['asset']}", f"/sensors/{foreign['sensor']}", f"/users/{foreign['user']}"):
         assert await world.people["M"].get(path, 403) == body
+
+
+async def test_what_only_administrators_change_is_refused_in_the_same_way(world: Any) -> None:
+    for field, value in (("consultancy_account_id", None), ("plan_id", 1), ("account_roles", [])):
+        answer = await world.people["M"].patch(f"/accounts/{world.accounts['own']}", {field: value}, status=403)
+        told = f"Only administrators may change {field}."
+        assert answer == {"message": told, "result": "Rejected", "status": "INVALID_SENDER"}

@@ -6,7 +6,7 @@ from flexserve.errors import Failure
 from starlette.responses import Response
 from starlette.types import Scope
 
-from api_gateway.answers import Json, problem_lists
+from api_gateway.answers import Json, forbidden, problem_lists
 
 UNKNOWN_PATH = (
     "The requested URL was not found on the server. If you entered the URL manually please check your spelling and try "
@@ -19,6 +19,8 @@ def envelope(failure: Failure, scope: Scope) -> Response:
     """A failure as existing clients know it."""
     if failure.status == 404 and "endpoint" not in scope:
         return Json({"message": UNKNOWN_PATH, "status": 404}, 404)
+    if failure.status == 403:
+        return forbidden(failure.detail).answer()
     if failure.status == 405:
         return Json({"message": WRONG_METHOD, "status": 405}, 405, failure.headers)
     if failure.status == 422:

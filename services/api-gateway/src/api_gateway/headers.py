@@ -4,13 +4,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_gateway.home.versions import API_VERSION, COMPATIBLE_VERSION, OWN_VERSION
 
-ALWAYS = [(b"flexmeasures-version", COMPATIBLE_VERSION.encode()), (b"flexmesh-version", OWN_VERSION.encode())]
+ALWAYS = [
+    (b"flexmeasures-version", COMPATIBLE_VERSION.encode()),
+    (b"flexmesh-version", OWN_VERSION.encode()),
+    (b"x-content-type-options", b"nosniff"),  # what somebody stored is no script, whatever it looks like
+]
+OF_PAGES = [(b"x-frame-options", b"SAMEORIGIN")]
 OF_THE_API = [(b"api-version", API_VERSION.encode())]
 UNLESS_SAID = [(b"cache-control", b"private, no-store"), (b"vary", b"Authorization, Cookie")]
 
 
 class VersionHeaders:
-    """Adds the versions, and keeps answers about someone's data out of caches."""
+    """Adds the versions, keeps answers about someone's data out of caches, and pages out of those of other sites."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -26,6 +31,8 @@ class VersionHeaders:
                 if scope["path"].startswith("/api/"):
                     said = {name for name, _ in message["headers"]}
                     message["headers"] += OF_THE_API + [header for header in UNLESS_SAID if header[0] not in said]
+                else:
+                    message["headers"] += OF_PAGES
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

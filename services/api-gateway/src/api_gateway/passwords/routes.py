@@ -23,6 +23,9 @@ from api_gateway.tokens.schemas import LISTED, Revoked
 router = APIRouter(tags=["Passwords"], route_class=ProblemRoute)
 page = APIRouter(route_class=WireRoute)
 
+KEPT_NOWHERE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+"""Of pages with the token of a link in them."""
+
 
 @router.put(
     "/password",
@@ -57,8 +60,7 @@ async def ask_for_password_link(here: Here, client: Asking, body: ForgottenPassw
 
 @page.get("/password", dependencies=[Anyone], response_class=HTMLResponse, include_in_schema=False)
 async def password_page(here: Here, token: str = "") -> HTMLResponse:
-    form = pages.choose_password(token, here.settings.shortest_password)
-    return HTMLResponse(form, headers={"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})
+    return HTMLResponse(pages.choose_password(token, here.settings.shortest_password), headers=KEPT_NOWHERE)
 
 
 @page.post("/password", dependencies=[Anyone], response_class=HTMLResponse, include_in_schema=False)
@@ -70,7 +72,8 @@ async def choose_password(
     except Invalid as invalid:
         again = "" if "token" in invalid.fields else token
         problem = " ".join(sentences(invalid.fields))
-        return HTMLResponse(pages.choose_password(again, here.settings.shortest_password, problem), 422)
+        form = pages.choose_password(again, here.settings.shortest_password, problem)
+        return HTMLResponse(form, 422, headers=KEPT_NOWHERE)
     said = f" Your API keys ({keys}) go on working: revoke those that somebody else may know." if keys else ""
     told = f"<h1>Done</h1><p>You can log in with your new password. You were logged out everywhere.{said}</p>"
     return HTMLResponse(pages.page("Password chosen", told))
