@@ -42,7 +42,7 @@ async def test_nothing_is_recorded_when_nothing_changes(house: Any, toy: Any, ad
     building, *_ = await add_site()
     before = await house.fetch("select count(*) from audit_log")
     await toy.patch(f"/assets/{building}", {"name": "site"})
-    await toy.patch(f"/assets/{building}", {})
+    await toy.patch(f"/assets/{building}", {}, status=422)
     assert await house.fetch("select count(*) from audit_log") == before
 
 
@@ -74,6 +74,40 @@ async def test_an_asset_cannot_be_below_itself(toy: Any, add_site: Any) -> None:
         assert refused["message"]["json"] == {"parent_asset_id": ["An asset cannot be below itself."]}
     moved = await toy.patch(f"/assets/{battery}", {"parent_asset_id": None})
     assert moved["parent_asset_id"] is None
+
+
+async def test_a_tree_is_given_to_another_account_as_a_whole(house: Any, toy: Any, add_site: Any) -> None:
+    building, _, battery, power = await add_site()
+    other = await house.account("other")
+    await toy.patch(f"/assets/{building}", {"account_id": toy.account_id, "name": "the same account"})
+    refused = await toy.patch(f"/assets/{building}", {"account_id": other}, status=422)
+    assert refused["message"]["json"]["account_id"] == ["User is not allowed to create assets for this account."]
+    admin = await house.person("admin", await house.account("operator"), "admin")
+    refused = await admin.patch(f"/assets/{battery}", {"account_id": other}, status=422)
+    assert refused["message"]["json"] == {"parent_asset_id": [f"Asset {building} belongs to another account."]}
+    given = await admin.patch(f"/assets/{building}", {"account_id": other})
+    assert given["owner"] == {"id": other, "name": "other"}
+    assert given["child_assets"][0]["account_id"] == other
+    await toy.get(f"/sensors/{power}", 403)
+    public = await admin.patch(f"/assets/{building}", {"account_id": None})
+    assert (public["owner"], public["child_assets"][0]["account_id"]) == (None, None)
+
+
+async def test_what_stands_in_an_asset_is_of_its_account(house: Any, toy: Any, add_site: Any) -> None:
+    building, *_ = await add_site()
+    admin = await house.person("admin", await house.account("operator"), "admin")
+    stranger = await house.person("stranger", await house.account("other"), "account-admin")
+    child = {"name": "new", "generic_asset_type_id": 5, "parent_asset_id": building}
+    made = await admin.post("/assets", child)
+    assert made["account_id"] == toy.account_id
+    for account in ({}, {"account_id": stranger.account_id}):
+        await stranger.post("/assets", child | account, status=403)
+
+
+async def test_trees_show_what_may_be_seen(house: Any, toy: Any, add_site: Any) -> None:
+    building, *_ = await add_site()
+    stranger = await house.person("stranger", await house.account("other"), "account-admin")
+    assert await stranger.get("/assets", root=building) == []
 
 
 async def test_trees_and_fields(toy: Any, add_site: Any) -> None:
@@ -132,7 +166,10 @@ async def test_a_copy_refers_to_its_own_sensors(toy: Any, add_site: Any) -> None
     building, price, battery, power = await add_site()
     outside = (await add_site("outside"))[1]
     context = {"consumption-price": {"sensor": price}, "production-price": {"sensor": outside}}
-    shown = [{"title": "Power", "plots": [{"sensors": [power, price]}, {"asset": battery, "flex-model": "x"}]}, price]
+    shown = [
+        {"title": "Power", "plots": [{"sensors": [power, price]}, {"asset": battery, "flex-model": "soc-max"}]},
+        price,
+    ]
     await toy.patch(f"/assets/{building}", {"flex_context": context, "sensors_to_show": shown})
     copied = await toy.post(f"/assets/{building}/copy")
     copy = await toy.get(f"/assets/{copied['asset']}")
@@ -142,7 +179,10 @@ async def test_a_copy_refers_to_its_own_sensors(toy: Any, add_site: Any) -> None
     [new_power] = [sensor["id"] for sensor in (await toy.get(f"/assets/{child['id']}"))["sensors"]]
     assert json.loads(copy["flex_context"]) == context | {"consumption-price": {"sensor": new_price}}
     assert json.loads(copy["sensors_to_show"]) == [
-        {"title": "Power", "plots": [{"sensors": [new_power, new_price]}, {"asset": child["id"], "flex-model": "x"}]},
+        {
+            "title": "Power",
+            "plots": [{"sensors": [new_power, new_price]}, {"asset": child["id"], "flex-model": "soc-max"}],
+        },
         new_price,
     ]
     assert (await toy.get(f"/assets/{(await toy.post(f'/assets/{building}/copy'))['asset']}"))[

@@ -83,6 +83,13 @@ WRONG_ASSETS: list[tuple[Any, ...]] = [
     ({"flex_context": {"consumption-price": {"sensor": 999}}}, "consumption-price", "No sensor found with ID 999."),
     ({"sensors_to_show": [{"title": "x", "sensors": [999]}]}, "sensors_to_show", "No sensor found with ID 999."),
     ({"sensors_to_show": {}}, "sensors_to_show", "Not a valid list."),
+    (
+        {"sensors_to_show": [{"plots": [{"asset": 999, "flex-model": "soc-max"}]}]},
+        "sensors_to_show",
+        "No asset found with ID 999.",
+    ),
+    ({"generic_asset_type_id": True}, "generic_asset_type_id", "Not a valid integer."),
+    ({"latitude": False}, "latitude", "Not a valid number."),
     ({"owner": 1}, "owner", "Unknown field."),
 ]
 
@@ -93,6 +100,49 @@ async def test_wrong_assets(house: Any, toy: Any, subtests: Any) -> None:
             refused = await toy.post("/assets", ASSET | change, status=422)
             assert refused["message"] == {"json": {field: [problem]}}
     assert not await house.fetch("select id from asset")
+
+
+WRONG_GRAPHS: list[tuple[Any, str]] = [
+    ("5", "Give the id of a sensor, a list of ids, or an object"),
+    (True, "Give the id of a sensor"),
+    (None, "Give the id of a sensor"),
+    ([[1]], "Give the id of a sensor"),
+    ({"title": "Power"}, "Say what to draw"),
+    ({"title": 5, "sensors": []}, "`title` must be a string."),
+    ({"sensor": "5"}, "`sensor` must be the id of a sensor."),
+    ({"sensors": 5}, "`sensors` must be a list of ids of sensors."),
+    ({"plots": {"sensor": 5}}, "`plots` must be a list."),
+    ({"plots": [{}]}, "Each plot must be an object"),
+    ({"plots": [{"sensor": None}]}, "`sensor` must be the id of a sensor."),
+    ({"plots": [{"asset": 1}]}, "With `asset`, say which field"),
+    ({"plots": [{"asset": "1", "flex-model": "soc-max"}]}, "`asset` must be the id of an asset."),
+    ({"plots": [{"asset": 1, "flex-model": "soc-mix"}]}, "There is no field 'soc-mix' in a flex-model."),
+    ({"plots": [{"asset": 1, "flex-context": ["x"]}]}, "There is no field ['x'] in a flex-context."),
+]
+WRONG_FIGURES: list[tuple[Any, str]] = [
+    (5, "Give an object"),
+    ({"title": "Energy"}, "Give an object"),
+    ({"sensor": "x"}, "`sensor` must be the id of a sensor."),
+    ({"sensor": 1, "title": 5}, "`title` must be a string."),
+    ({"sensor": 1, "function": "average"}, "`function` must be one of: sum, mean, median, min, max."),
+]
+
+
+async def test_wrong_graphs_and_figures(house: Any, toy: Any, subtests: Any) -> None:
+    wrong = [("sensors_to_show", *one) for one in WRONG_GRAPHS]
+    wrong += [("sensors_to_show_as_kpis", *one) for one in WRONG_FIGURES]
+    for field, entry, problem in wrong:
+        with subtests.test(field, entry=entry):
+            refused = await toy.post("/assets", ASSET | {field: [[], entry][field == "sensors_to_show_as_kpis" :]}, 422)
+            [sentence] = refused["message"]["json"][field]
+            assert sentence.partition(": ")[2].startswith(problem)
+    assert not await house.fetch("select id from asset")
+
+
+async def test_no_body_is_told_what_it_lacks(toy: Any) -> None:
+    refused = await toy.post("/assets", status=422)
+    missing = ["Missing data for required field."]
+    assert refused["message"]["json"] == {"generic_asset_type_id": missing, "name": missing}
 
 
 WRONG_SENSORS: list[tuple[Any, ...]] = [
@@ -133,10 +183,11 @@ WRONG_QUESTIONS: list[tuple[Any, ...]] = [
     ("/assets", {"root": 999}, "root"),
     ("/assets", {"depth": -1}, "depth"),
     ("/assets", {"account_id": 999}, "account_id"),
+    ("/assets", {"asset_type": 999}, "asset_type"),
     ("/assets", {"nonsense": 1}, "nonsense"),
     ("/sensors", {"asset_id": "one"}, "asset_id"),
     ("/users", {"page": "x"}, "page"),
-    ("/users", {"account_id": 10**20}, "account_id"),
+    ("/sensors", {"unit": "florps"}, "unit"),
     ("/accounts", {"sort_by": "plan"}, "sort_by"),
     ("/sources", {"only_latest": "perhaps"}, "only_latest"),
 ]

@@ -110,6 +110,11 @@ async def test_users_cannot_raise_themselves(world: Any) -> None:
     await manager.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": []}, status=403)
 
 
+async def test_users_of_an_account_that_is_not_there(world: Any) -> None:
+    refused = await world.people["M"].get("/users", 404, account_id=99_999)
+    assert refused == {"message": "Account 99999 not found", "status": 404}
+
+
 async def test_administrators_cannot_lock_themselves_out(world: Any) -> None:
     manager = world.people["M"]
     for change in ({"active": False}, {"flexmeasures_roles": []}):

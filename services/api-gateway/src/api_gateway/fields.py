@@ -116,6 +116,17 @@ def color(value: str) -> str:
     return value
 
 
+def not_boolean(kind: str) -> BeforeValidator:
+    """JSON has numbers and booleans; Python takes one for the other."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise problem(f"Not a valid {kind}.")
+        return value
+
+    return BeforeValidator(check)
+
+
 def identifier(value: int) -> int:
     """Ids are small; what is out of their range is answered like any id that nothing has."""
     return max(-LARGEST_ID, min(value, LARGEST_ID))
@@ -182,7 +193,7 @@ DOCUMENT = (BeforeValidator(document), AfterValidator(without_nul))
 
 Text = Annotated[str, BeforeValidator(text)]
 Name = Annotated[Text, Field(min_length=1, max_length=255)]
-Id = Annotated[int, AfterValidator(identifier)]
+Id = Annotated[int, not_boolean("integer"), AfterValidator(identifier)]
 Moment = Annotated[
     datetime,
     PlainValidator(moment),

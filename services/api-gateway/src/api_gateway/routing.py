@@ -140,6 +140,15 @@ def is_of_another_kind(error: RequestValidationError) -> bool:
     return any(one["loc"] == ("body",) and isinstance(one.get("input"), bytes) for one in error.errors())
 
 
+def missing_fields(request: Request) -> list[Any]:
+    """What a route needs that got no body at all: the same as if it had got an empty object."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    if body is None:
+        return []
+    _value, errors = body.validate({}, loc=("body",))
+    return list(errors)
+
+
 async def explained(error: RequestValidationError, request: Request) -> Response:
     """Invalid input as existing clients know it."""
     errors = error.errors()
@@ -149,6 +158,8 @@ async def explained(error: RequestValidationError, request: Request) -> Response
             return broken(reason).answer()
     if is_of_another_kind(error):
         return wrong_type(request).answer()
+    if any(one["loc"] == ("body",) and one["type"] == "missing" for one in errors):
+        errors = missing_fields(request) or errors
     places = getattr(request.scope.get("endpoint"), "field_places", DEFAULT_PLACES)
     message: dict[str, Any] = {}
     for place in ("path", "query", "body"):

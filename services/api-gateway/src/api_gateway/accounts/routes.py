@@ -60,7 +60,7 @@ async def list_accounts(caller: Caller, here: Here, query: Annotated[AccountQuer
     return Json(paged([shown(row, counts=True) for row in rows], total, filtered))
 
 
-@router.post("", status_code=201, response_model=Account, summary="Create an account.")
+@router.post("", status_code=201, response_model=AccountAnswer, summary="Create an account.")
 async def create_account(
     caller: Annotated[Identity, Depends(OnPlatform(Action.CREATE))], here: Here, body: AccountPost
 ) -> Json:
@@ -68,7 +68,7 @@ async def create_account(
         async with here.transaction() as con:
             account_id = await service.create(con, caller, body.name, body.consultancy_account_id)
             row = await repository.get(con, account_id)
-    return Json(shown(row), 201)
+    return Json(shown(row) | {"status": 201}, 201)
 
 
 @router.get("/{id}", response_model=AccountAnswer, summary="Fetch a given account.")

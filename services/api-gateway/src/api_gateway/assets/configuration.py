@@ -27,25 +27,30 @@ from asset join asset_type on asset_type.id = asset_type_id where asset.id = any
 
 async def check(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> None:
     """Whether all it refers to is there and may be read, and every field holds what it should."""
-    graphs = {field: set(sensors_shown(values[field])) for field in GRAPHS if values.get(field)}
+    graphs = {field: values[field] for field in GRAPHS if values.get(field)}
     configured = [values.get("flex_model"), values.get("flex_context")]
-    wanted = sensors_in(configured).union(*graphs.values())
-    if not (any(configured) or wanted):
+    if not any((*configured, *graphs.values())):
         return
-    tree = AssetTree(0, await known_assets(con, assets_in(configured)), await known(con, wanted))
+    wanted = sensors_in(configured).union(*map(sensors_shown, graphs.values()))
+    named = assets_in([*configured, *graphs.values()])
+    tree = AssetTree(0, await known_assets(con, named), await known(con, wanted))
     await check_readable(con, actor, tree)
     if actor is not None:
         await check_feedable(con, actor, sorted(set(outputs_in(configured))))
-    for graph, ids in graphs.items():
-        missing = sorted(ids - tree.sensors.keys())
-        if missing:
-            raise Invalid({graph: [f"No sensor found with ID {missing[0]}."]})
+    for field, shown in graphs.items():
+        check_there(field, "sensor", set(sensors_shown(shown)) - tree.sensors.keys())
+        check_there(field, "asset", assets_in(shown) - tree.assets.keys())
     if values.get("flex_model"):
         check_flex_model(values["flex_model"], tree)
     if values.get("flex_context"):
         check_flex_context(values["flex_context"], tree)
     for config in configured:
         await check_filters(con, config)
+
+
+def check_there(field: str, kind: str, missing: set[int]) -> None:
+    if missing:
+        raise Invalid({field: [f"No {kind} found with ID {min(missing)}."]})
 
 
 async def known_assets(con: Any, asset_ids: set[int]) -> dict[int, TreeAsset]:

@@ -113,6 +113,13 @@ async def update(con: Any, asset_id: int, values: Mapping[str, Any]) -> None:
         await con.execute(f"update asset set {sets} where id = $1", asset_id, *values.values())
 
 
+async def give(con: Any, asset_id: int, account_id: int | None) -> None:
+    """Let the asset and everything below it belong to this account."""
+    await con.execute(
+        f"{SUBTREE} update asset set account_id = $2 from below where asset.id = below.id", asset_id, account_id
+    )
+
+
 async def is_below(con: Any, asset_id: int, root_id: int) -> bool:
     """Whether the asset is the root or anywhere below it."""
     return bool(await con.fetchval(f"{SUBTREE} select true from below where id = $2", root_id, asset_id))

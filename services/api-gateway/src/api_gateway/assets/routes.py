@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from flexmodel.errors import Forbidden
 
 from api_gateway.accounts import repository as accounts
-from api_gateway.answers import Empty, Json, fields_under, forbidden, unprocessable_field
+from api_gateway.answers import Empty, Json, fields_under, forbidden, unprocessable, unprocessable_field
 from api_gateway.assets import copying, repository, service
 from api_gateway.assets.schemas import (
     Asset,
@@ -66,6 +66,8 @@ def shown(row: Any, fields: Sequence[str] | None = None) -> dict[str, Any]:
 @router.get("", response_model=list[Asset] | Paged[Asset], summary="List assets accessible by the user.")
 async def list_assets(caller: Caller, here: Here, query: Annotated[AssetQuery, Query()]) -> Json:
     async with here.store.connection() as con:
+        if query.asset_type is not None and not await repository.type_exists(con, query.asset_type):
+            raise unprocessable_field("query", "asset_type", service.no_type(query.asset_type))
         within = await listed_accounts(con, caller, query)
         public = query.all_accessible or query.include_public or query.root is not None
         order = repository.SORT[query.sort_by or "id"]
@@ -86,12 +88,8 @@ async def listed_accounts(con: Any, caller: Identity, query: AssetQuery) -> list
         if not may(caller, Action.READ, Thing.ACCOUNT, subjects.owner_of(account)):
             raise forbidden()
         return [query.account_id]
-    if query.root is not None:
-        root = await subjects.find(con, Thing.ASSET, query.root)
-        if root is None:
-            raise unprocessable_field("query", "root", f"No asset found with ID {query.root}.")
-        if not may(caller, Action.READ, Thing.ASSET, subjects.owner_of(root)):
-            raise forbidden()
+    if query.root is not None and await subjects.find(con, Thing.ASSET, query.root) is None:
+        raise unprocessable_field("query", "root", f"No asset found with ID {query.root}.")
     if query.all_accessible or query.root is not None or caller.only_account is not None:
         return await accounts.visible(con, caller)
     return [caller.account_id]
@@ -101,10 +99,12 @@ async def listed_accounts(con: Any, caller: Identity, query: AssetQuery) -> list
 async def create_asset(
     caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], here: Here, body: AssetPost
 ) -> Json:
-    values = {"account_id": caller.works_for} | body.sent()
+    values = body.sent()
     try:
         with fields_under("json"):
             async with here.transaction() as con:
+                if "account_id" not in values:
+                    values["account_id"] = await service.default_account(con, caller, values)
                 asset_id = await service.create(con, caller, values)
                 row = await repository.get(con, asset_id)
     except Forbidden as refused:
@@ -156,6 +156,8 @@ async def get_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.R
 async def update_asset(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.UPDATE))], here: Here, body: AssetPatch
 ) -> Json:
+    if not body.sent():
+        raise unprocessable({"json": ["There is nothing to change."]})
     try:
         with fields_under("json"):
             async with here.transaction() as con:

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, field_validator
 
-from api_gateway.fields import Id, Input, JsonList, JsonObject, Name, Text, absent, problem
+from api_gateway.assets.shown import figures, graphs
+from api_gateway.fields import Id, Input, JsonList, JsonObject, Name, Text, absent, not_boolean, problem
 from api_gateway.paging import Page, Query
 from api_gateway.shapes import Shape, example
 
@@ -27,8 +28,8 @@ def within(name: str, degrees: float) -> Any:
     return AfterValidator(check)
 
 
-Latitude = Annotated[float, Field(allow_inf_nan=False), within("Latitude", 90)]
-Longitude = Annotated[float, Field(allow_inf_nan=False), within("Longitude", 180)]
+Latitude = Annotated[float, not_boolean("number"), Field(allow_inf_nan=False), within("Latitude", 90)]
+Longitude = Annotated[float, not_boolean("number"), Field(allow_inf_nan=False), within("Longitude", 180)]
 Description = Annotated[Text, Field(max_length=10_000)]
 ExternalId = Annotated[Text, Field(max_length=255)]
 
@@ -39,6 +40,8 @@ class AssetPatch(Input):
     name: Name = absent()
     description: Description | None = None
     generic_asset_type_id: Id = absent()
+    account_id: Id | None = None
+    """The account it belongs to, with everything below it. Null: a public asset, which only administrators make."""
     parent_asset_id: Id | None = None
     latitude: Latitude | None = None
     longitude: Longitude | None = None
@@ -46,8 +49,8 @@ class AssetPatch(Input):
     attributes: JsonObject = absent()
     flex_model: JsonObject = absent()
     flex_context: JsonObject = absent()
-    sensors_to_show: JsonList = absent()
-    sensors_to_show_as_kpis: JsonList = absent()
+    sensors_to_show: Annotated[JsonList, AfterValidator(graphs)] = absent()
+    sensors_to_show_as_kpis: Annotated[JsonList, AfterValidator(figures)] = absent()
 
 
 class AssetPost(AssetPatch):
@@ -56,7 +59,7 @@ class AssetPost(AssetPatch):
     name: Name
     generic_asset_type_id: Id
     account_id: Id | None = None
-    """Left out: the account of the caller. Null: a public asset, which only administrators create."""
+    """Left out: that of the parent, else that of the caller. Null: a public asset, which only administrators make."""
 
 
 class FieldsQuery(Query):

@@ -23,6 +23,9 @@ NOT_ALLOWED = "User is not allowed to create assets for this account."
 
 async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> int:
     """A new asset with these fields of the API; its id. On the command line there is no actor, and nothing to ask."""
+    parent = await parent_of(con, values)
+    if actor and parent and not may(actor, Action.CREATE, Thing.ASSET, subjects.owner_of(parent)):
+        raise Forbidden(NOT_ALLOWED)
     await check_owner(con, actor, values)
     await check(con, actor, values)
     try:
@@ -34,6 +37,18 @@ async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> in
     await note(con, actor, event, account_id=values["account_id"], asset_id=asset_id, details=details)
     await events.tell(con, values["account_id"], Type.ASSET_CREATED, {"asset": asset_id}, tracing.carrier())
     return asset_id
+
+
+async def parent_of(con: Any, values: Mapping[str, Any]) -> Any:
+    """Whom the asset in which a new one is to stand belongs to."""
+    parent_id = values.get("parent_asset_id")
+    return None if parent_id is None else await subjects.find(con, Thing.ASSET, parent_id)
+
+
+async def default_account(con: Any, caller: Identity, values: Mapping[str, Any]) -> int | None:
+    """The account of a new asset that names none: that of the asset in which it stands, else the caller's."""
+    parent = await parent_of(con, values)
+    return caller.works_for if parent is None else parent["account_id"]
 
 
 async def check_owner(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> None:
@@ -62,11 +77,15 @@ async def check(con: Any, actor: Actor | None, values: Mapping[str, Any], asset_
     """Whether the values fit what is already there. `values` hold the name, the parent and the account."""
     type_id = values.get("generic_asset_type_id")
     if type_id is not None and not await repository.type_exists(con, type_id):
-        raise Invalid({"generic_asset_type_id": [f"GenericAssetType with id {type_id} doesn't exist."]})
+        raise Invalid({"generic_asset_type_id": [no_type(type_id)]})
     same = await repository.with_name(con, values["name"], values.get("parent_asset_id"), values["account_id"])
     if same not in (None, asset_id):
         raise Invalid({"name": [taken(values)]})
     await configuration.check(con, actor, values)
+
+
+def no_type(type_id: int) -> str:
+    return f"GenericAssetType with id {type_id} doesn't exist."
 
 
 def written(row: Any) -> dict[str, Any]:
@@ -85,17 +104,23 @@ def taken(values: Mapping[str, Any]) -> str:
 
 
 async def change(con: Any, caller: Identity, asset_id: int, changes: Mapping[str, Any]) -> None:
-    """Change what was sent."""
+    """Change what was sent. What is below an asset goes with it, to another place in a tree or another account."""
     before = await repository.get(con, asset_id)
     after = {name: before[name] for name in ("name", "parent_asset_id", "account_id")} | dict(changes)
-    if after["parent_asset_id"] != before["parent_asset_id"]:
+    goes = after["account_id"] != before["account_id"]
+    if goes or after["parent_asset_id"] != before["parent_asset_id"]:
         await con.execute("select pg_advisory_xact_lock($1)", TREES_LOCK)
         await check_owner(con, caller, after)
+        owner = subjects.owner_of(await subjects.find(con, Thing.ASSET, asset_id))
+        if goes and not may(caller, Action.DELETE, Thing.ASSET, owner):
+            raise Forbidden("Who may not delete an asset may not give it away either.")
         if after["parent_asset_id"] and await repository.is_below(con, after["parent_asset_id"], asset_id):
             raise Invalid({"parent_asset_id": ["An asset cannot be below itself."]})
     await check(con, caller, after, asset_id)
     try:
         await repository.update(con, asset_id, changes)
+        if goes:
+            await repository.give(con, asset_id, after["account_id"])
     except asyncpg.UniqueViolationError as error:
         raise Invalid({"name": [taken(after)]}) from error
     now = await repository.get(con, asset_id)
@@ -104,7 +129,8 @@ async def change(con: Any, caller: Identity, asset_id: int, changes: Mapping[str
         event = f"Updated asset '{now['name']}': {asset_id}. {told(details)}"
         await note(con, caller, event, account_id=now["account_id"], asset_id=asset_id, details=details)
         data = {"asset": asset_id, "fields": list(details)}
-        await events.tell(con, now["account_id"], Type.ASSET_UPDATED, data, tracing.carrier())
+        for account_id in {before["account_id"], now["account_id"]}:
+            await events.tell(con, account_id, Type.ASSET_UPDATED, data, tracing.carrier())
 
 
 async def remove(con: Any, actor: Actor | None, asset_id: int) -> None:

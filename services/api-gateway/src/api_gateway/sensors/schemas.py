@@ -67,7 +67,7 @@ class SensorListQuery(Page):
     asset_id: Id | None = Field(default=None, validation_alias=AliasChoices("asset_id", "asset"))
     include_consultancy_clients: bool = False
     include_public_assets: bool = False
-    unit: Text | None = None
+    unit: Unit | None = None
 
 
 EXAMPLE: dict[str, Any] = {
