@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flexstore.series.reading import ASKED, KNOWN, RECENCY, SeriesQuery, asked_of
+from flexstore.series.reading import ASKED, COLUMNS, KNOWN, RECENCY, SeriesQuery, asked_of
 from flexstore.series.wire import Moments, floats, integers, moments, reals
 from flexstore.store import Connection
 
@@ -63,11 +63,7 @@ SELECT = f"""
 select query.sensor_id, found.*
 from {ASKED}
 cross join lateral (
-    select
-        array_send(array_agg(event_start)) as event_start, array_send(array_agg(belief_time)) as belief_time,
-        array_send(array_agg(source_id)) as source_id,
-        array_send(array_agg(cumulative_probability)) as cumulative_probability,
-        array_send(array_agg(event_value)) as event_value
+    select {COLUMNS}
     from (
         select * from (
             select known.*, {{rank}} as rank {KNOWN}

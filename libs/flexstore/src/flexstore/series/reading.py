@@ -182,16 +182,19 @@ where {EVENTS}
     and (query.accounts is null or source.account_id = any(query.accounts))
 """
 """The beliefs that a query is about."""
+COLUMNS = """
+array_send(array_agg(event_start)) as event_start, array_send(array_agg(belief_time)) as belief_time,
+array_send(array_agg(source_id)) as source_id,
+array_send(array_agg(cumulative_probability)) as cumulative_probability,
+array_send(array_agg(event_value)) as event_value
+"""
+"""All that is known of a belief, as arrays."""
 
 READ_ALL = f"""
 select found.*
 from {ASKED}
 cross join lateral (
-    select
-        array_send(array_agg(event_start)) as event_start, array_send(array_agg(belief_time)) as belief_time,
-        array_send(array_agg(source_id)) as source_id,
-        array_send(array_agg(cumulative_probability)) as cumulative_probability,
-        array_send(array_agg(event_value)) as event_value
+    select {COLUMNS}
     from (
         select known.* from belief known where {EVENTS}
         order by known.event_start, known.belief_time, known.source_id, known.cumulative_probability
