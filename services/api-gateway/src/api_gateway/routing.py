@@ -159,7 +159,8 @@ async def explained(error: RequestValidationError, request: Request) -> Response
     if is_of_another_kind(error):
         return wrong_type(request).answer()
     if any(one["loc"] == ("body",) and one["type"] == "missing" for one in errors):
-        errors = missing_fields(request) or errors
+        rest = [one for one in errors if one["loc"] != ("body",)]
+        errors = rest + missing_fields(request) or errors
     places = getattr(request.scope.get("endpoint"), "field_places", DEFAULT_PLACES)
     message: dict[str, Any] = {}
     for place in ("path", "query", "body"):
