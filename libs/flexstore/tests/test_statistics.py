@@ -258,6 +258,18 @@ async def test_a_time_zone_that_the_database_does_not_know_stops_nobody_else(eit
         assert [one.count for one in await stats(con, unknown)] == [48]
 
 
+async def test_a_sensor_whose_values_cannot_be_summed_up_stops_nobody_else(store: Store, add_house: Any) -> None:
+    large, known = await add_house(store)("Asia/Tokyo"), await add_house(store)("Asia/Tokyo")
+    async with store.connection() as con:
+        source = await sources.ensure(con, "meter", "user")
+        starts = moment(FIRST) + np.arange(48) * HOUR
+        for sensor in (large, known):
+            await write(con, Beliefs(sensor, starts, moment(FIRST), np.ones(48), source))
+        await con.execute("update belief set event_value = 1.7e308 where sensor_id = $1", large)
+        await days.refresh(store)
+        assert await con.fetchval("select count(*) from belief_per_day where sensor_id = $1", known) >= 2
+
+
 async def test_a_deleted_sensor_leaves_nothing(either_store: Store, filled: int) -> None:
     async with either_store.connection() as con:
         await con.execute("delete from sensor where id = $1", filled)

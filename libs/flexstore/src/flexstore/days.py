@@ -60,8 +60,8 @@ async def _sum_up(con: Connection, sensor_id: int) -> None:
             days = await con.fetchval(TAKE, sensor_id)
             await con.execute(FORGET, sensor_id, days, timeout=PATIENCE)
             await con.execute(SUM_UP, sensor_id, days, timeout=PATIENCE)
-    except (asyncpg.SerializationError, asyncpg.InvalidParameterValueError) as error:
-        # It was deleted meanwhile, or is in a time zone that only a newer database knows.
+    except (asyncpg.SerializationError, asyncpg.DataError) as error:
+        # It was deleted meanwhile, is in a time zone that only a newer database knows, or has values beyond counting.
         log.warning("The days of sensor %d are not summed up now: %s", sensor_id, error)
 
 
