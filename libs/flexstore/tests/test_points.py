@@ -68,11 +68,12 @@ async def test_stats_count_every_belief_per_source(con: Any, sensor: int) -> Non
 
 
 async def test_staleness_says_how_far_the_data_reach_per_type_of_source(con: Any, sensor: int) -> None:
-    found = await staleness(con, [sensor, 999])
-    assert [(one.sensor_id, one.source_type, one.last_event_end, one.last_recorded) for one in found] == [
-        (sensor, "forecaster", at(3), at(3)),
-        (sensor, "user", at(6), at(0)),
+    found = await staleness(con, sensor)
+    assert [(one.source_type, one.last_event_start, one.last_event_end, one.last_recorded) for one in found] == [
+        ("forecaster", at(2), at(3), at(3)),
+        ("user", at(5), at(6), at(0)),
     ]
+    assert await staleness(con, 999) == []
 
 
 @pytest.mark.parametrize(

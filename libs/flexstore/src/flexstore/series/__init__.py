@@ -2,9 +2,9 @@
 
 from flexstore.series.beliefs import LARGEST, Beliefs, moment
 from flexstore.series.believed import Believed, read_beliefs
-from flexstore.series.points import Point, Staleness, delete, latest, nearest, staleness
+from flexstore.series.points import Point, delete, latest, nearest
 from flexstore.series.reading import Series, SeriesQuery, read, stretch
-from flexstore.series.statistics import Daily, Stats, daily, stats
+from flexstore.series.statistics import Daily, Staleness, Stats, daily, staleness, stats
 from flexstore.series.writing import Written, write
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Single beliefs: the latest, the nearest, how old it all is; and deleting."""
+"""Single beliefs: the latest, the nearest; and deleting."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,17 +20,6 @@ class Point:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class Staleness:
-    """How far the data of a sensor reach that came from one type of source."""
-
-    sensor_id: int
-    source_type: str
-    last_event_start: datetime
-    last_event_end: datetime
-    last_recorded: datetime
-
-
 async def latest(
     con: Connection, sensor_ids: Sequence[int], at: datetime | None = None, prior: datetime | None = None
 ) -> dict[int, Point]:
@@ -45,11 +34,6 @@ async def nearest(
     """The known event that starts nearest to a moment, at most `radius` away. Of two as near, the later."""
     row = await con.fetchrow(NEAREST, sensor_id, at, radius, prior)
     return None if row is None else Point(*row)
-
-
-async def staleness(con: Connection, sensor_ids: Sequence[int]) -> list[Staleness]:
-    """How far the data of sensors reach, per type of source. A sensor without data is left out."""
-    return [Staleness(*row) for row in await con.fetch(STALENESS, list(sensor_ids))]
 
 
 async def delete(
@@ -94,14 +78,6 @@ select * from (
 order by greatest(event_start - $2, $2 - event_start), event_start desc
 limit 1
 """  # noqa: S608 - put together from constants
-
-STALENESS = """
-select sensor.id, source.type, max(event_start), max(event_start) + sensor.event_resolution, max(belief_time)
-from belief join sensor on sensor.id = belief.sensor_id join source on source.id = belief.source_id
-where belief.sensor_id = any($1::int[])
-group by sensor.id, source.type
-order by sensor.id, source.type
-"""
 
 DELETE = f"""
 with gone as (

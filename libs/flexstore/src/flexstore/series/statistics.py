@@ -1,4 +1,4 @@
-"""Statistics of a sensor: what each source said, and per day what counts.
+"""Statistics of a sensor: what each source said, how far it reaches, and per day what counts.
 
 Days long past are read as they were summed up. A day is one of the sensor's time zone. Which days are summed up, and
 how, is `flexstore.days`'s business. What it has not summed up (yet, or again after a change) is read belief by belief,
@@ -33,6 +33,16 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Staleness:
+    """How far the data of a sensor reach that came from one type of source."""
+
+    source_type: str
+    last_event_start: datetime
+    last_event_end: datetime
+    last_recorded: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Daily:
     """Per day the events of a sensor, each with the belief that counts. Days of which nothing is known are not here."""
 
@@ -60,6 +70,11 @@ async def stats(
 ) -> list[Stats]:
     """Figures per source about the events of a sensor that start in [start, end)."""
     return [Stats(*row) for row in await con.fetch(STATS, sensor_id, start, end)]
+
+
+async def staleness(con: Connection, sensor_id: int) -> list[Staleness]:
+    """How far the data of a sensor reach, per type of source."""
+    return [Staleness(*row) for row in await con.fetch(STALENESS, sensor_id, None, None)]
 
 
 async def daily(
@@ -135,8 +150,9 @@ known.sensor_id = $1 and known.event_start >= coalesce(lower(span), '-infinity')
     and known.event_start < coalesce(upper(span), 'infinity')
 """
 
-STATS = f"""
-with {WHOLE_DAYS},
+# What each source said, of the days that are summed up and of the rest.
+PARTS = f"""
+{WHOLE_DAYS},
 parts as (
     select source_id, first_event, last_event, last_belief, minimum, maximum, total, beliefs from summed
     union all
@@ -146,11 +162,23 @@ parts as (
     cross join lateral (select * from belief known where {IN_SPAN} offset 0) rest
     group by source_id
 )
+"""  # noqa: S608 - put together from constants
+
+STATS = f"""
+with {PARTS}
 select source.id, source.name, min(first_event), max(last_event) + sensor.event_resolution, max(last_belief),
     min(minimum), max(maximum), sum(total) / sum(beliefs), sum(total), sum(beliefs)::bigint
 from parts join source on source.id = parts.source_id join sensor on sensor.id = $1
 group by source.id, sensor.id
 order by source.id
+"""  # noqa: S608 - put together from constants
+
+STALENESS = f"""
+with {PARTS}
+select source.type, max(last_event), max(last_event) + sensor.event_resolution, max(last_belief)
+from parts join source on source.id = parts.source_id join sensor on sensor.id = $1
+group by source.type, sensor.id
+order by source.type
 """  # noqa: S608 - put together from constants
 
 

@@ -154,7 +154,7 @@ def shown_stats(stats: Stats, timezone: str) -> dict[str, Any]:
 @router.get("/status", response_model=SensorStatuses, summary="Get how recent the data of a sensor are.")
 async def get_sensor_status(sensor: Readable, here: Here) -> Json:
     async with here.store.connection() as con:
-        found = await series.staleness(con, [sensor["id"]])
+        found = await series.staleness(con, sensor["id"])
     now = utc_now()
     lines = [status_of(sensor.row, one, now) for one in found] or [status_of(sensor.row, None, now)]
     return Json({"sensors_data": lines, "status": 200})
