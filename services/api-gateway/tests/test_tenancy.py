@@ -51,13 +51,9 @@ async def test_rights(world: Any, table: Any) -> None:
         for place, allowed in row.may.items():
             for letter in world.people:
                 answer = await world.ask(row, place, await world.token(letter))
-                if answer.status_code == 500 or refused(row, answer) == (letter in allowed):
+                if answer.status_code == 500 or row.refuses(answer) == (letter in allowed):
                     wrong.append(f"{letter} {row} {place}: {answer.status_code} {answer.text}")
     assert not wrong
-
-
-def refused(row: Any, answer: Any) -> bool:
-    return answer.status_code in (401, row.refusal)
 
 
 async def test_nobody_comes_in_without_a_token(world: Any, table: Any) -> None:
@@ -86,7 +82,7 @@ async def test_keys_are_good_for_their_account_only(world: Any, table: Any) -> N
             token = await world.token("A", kind="key", scopes=SCOPES, account_id=world.accounts["client"])
             answer = await world.ask(row, place, token)
             reads_public = place == "public" and row.scope == "read"
-            if refused(row, answer) == ("A" in row.may[place] and (place == "client" or reads_public)):
+            if row.refuses(answer) == ("A" in row.may[place] and (place == "client" or reads_public)):
                 wrong.append(f"{row} {place}: {answer.status_code} {answer.text}")
     assert not wrong
 
@@ -102,6 +98,6 @@ async def test_cookies_open_what_tokens_open(world: Any, table: Any) -> None:
                 if (forged.status_code, "X-CSRF-Token" in forged.text) != (403, True):
                     wrong.append(f"forged {row} {place}: {forged.status_code} {forged.text}")
             answer = await world.ask(row, place, None, cookies=session.cookies, headers=session.headers)
-            if answer.status_code == 500 or refused(row, answer) == ("M" in allowed):
+            if answer.status_code == 500 or row.refuses(answer) == ("M" in allowed):
                 wrong.append(f"{row} {place}: {answer.status_code} {answer.text}")
     assert not wrong
