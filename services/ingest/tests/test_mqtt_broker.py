@@ -383,7 +383,7 @@ async def test_a_broker_that_nobody_vouches_for_is_not_told_the_password(encrypt
 async def test_a_broker_that_knows_us_by_a_certificate(encrypted_broker, certificate):
     cert, key = (path.read_text() for path in certificate)
     await open_session(encrypted(encrypted_broker, "localhost", cert, certificate=cert, key=key))
-    with pytest.raises(NotFetched):
+    with pytest.raises(NotFetched, match="a `certificate`"):
         await open_session(encrypted(encrypted_broker, "localhost", cert))
 
 

@@ -127,7 +127,9 @@ class Subscription:
         self._inbox.put(Message(topic, payload, message.qos, message.mid, message.retain, datetime.now(UTC)))
 
     def _on_disconnect(self, _client: Client, _user: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
-        self._fail(Lost(f"The connection to {self._settings.host} was lost: {reason}."))
+        wanted = self._settings.tls and self._settings.certificate is None and not self._ready.done()
+        hint = " It may want to know us by a `certificate`." if wanted else ""
+        self._fail(Lost(f"The connection to {self._settings.host} was lost: {reason}.{hint}"))
 
     def _fail(self, reason: NotFetched) -> None:
         self._inbox.end(reason)
