@@ -156,6 +156,9 @@ async def test_spreads_are_stored_whole(service: Any) -> None:
     again = item(sensor, [7, 8], probabilities=[0.25, 0.75], **prior)
     assert await stored(service, again, item(sensor, 3, start="2026-03-02T05:00:00+01:00")) == (2, 3, 0, 0, {})
     assert [row["event_value"] for row in await service.rows(sensor) if row["event_start"] == MIDNIGHT] == [7, 8]
+    # A spread of nothing but its middle is written like any other.
+    middle = item(sensor, [6], [6], start="2026-03-02T06:00:00+01:00", probabilities=[0.5])
+    assert await stored(service, middle) == (1, 2, 0, 0, {})
 
 
 async def test_wrong_spreads_are_named(service: Any, subtests: Any) -> None:

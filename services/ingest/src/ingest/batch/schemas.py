@@ -21,8 +21,8 @@ from ingest.data.schemas import MANY, SENTENCES, TOO_LARGE, Head, problem, read_
 MOST_ITEMS = 10_000
 MOST_PROBABILITIES = 100
 LARGEST_ID = 2**31 - 1
-ONE_VALUE = (0.5,)
-"""The probability of a value that is not one of a spread."""
+Probabilities = tuple[float, ...] | None
+"""Those of a spread of values; none: of each event one value."""
 
 Problems = dict[int, dict[str, Any]]
 """What is wrong, by the position of the item and by field."""
@@ -43,7 +43,7 @@ def read_probabilities(value: Any) -> tuple[float, ...]:
 class BatchHead(Head):
     """What an item says of its values."""
 
-    probabilities: Annotated[tuple[float, ...], PlainValidator(read_probabilities)] = ONE_VALUE
+    probabilities: Annotated[tuple[float, ...], PlainValidator(read_probabilities)] | None = None
 
 
 @dataclass(slots=True)
@@ -138,13 +138,14 @@ def by_count(message: list[Any], numbers: list[int]) -> Iterator[list[int]]:
     yield from alike.values()
 
 
-def read_alike(listed: list[Any], probabilities: tuple[float, ...]) -> Values | None:
+def read_alike(listed: list[Any], probabilities: Probabilities) -> Values | None:
     """The values of items that have as many; nothing if something is wrong with any of them."""
     rows = [one if isinstance(one, list) else [one] for one in listed]
     if not rows[0]:
         return None
-    spread = len(probabilities)
-    if probabilities != ONE_VALUE:
+    spread = 1
+    if probabilities is not None:
+        spread = len(probabilities)
         hole = [None] * spread
         events = [hole if event is None else event for event in chain.from_iterable(rows)]
         if any(not isinstance(event, list) or len(event) != spread for event in events):
@@ -164,7 +165,7 @@ def read_alike(listed: list[Any], probabilities: tuple[float, ...]) -> Values | 
 
 
 def one_by_one(
-    message: list[Any], numbers: list[int], probabilities: tuple[float, ...], problems: Problems
+    message: list[Any], numbers: list[int], probabilities: Probabilities, problems: Problems
 ) -> tuple[list[int], Values]:
     """The items whose values can be read, and these; the others are problems."""
     good: dict[int, Values] = {}
@@ -176,8 +177,8 @@ def one_by_one(
     return list(good), np.concatenate(list(good.values())) if good else np.empty((0, 1, 0))
 
 
-def read_one(values: Any, probabilities: tuple[float, ...]) -> Values:
-    if probabilities == ONE_VALUE:
+def read_one(values: Any, probabilities: Probabilities) -> Values:
+    if probabilities is None:
         return read_values(values).reshape(1, 1, -1)
     if not isinstance(values, list) or not values:
         raise problem(["Send a list with one item per event: a list of values, one per probability, or null."])

@@ -12,12 +12,16 @@ from flexstore.series import LARGEST, Beliefs, Written
 from flexstore.store import Store
 from numpy.typing import NDArray
 
-from ingest.batch.schemas import ONE_VALUE, Alike, Batch, Problems, too_much
+from ingest.batch.schemas import Alike, Batch, Problems, too_much
 from ingest.data import rules
 from ingest.data.repository import Sensor, UserSources, find_sensors
 from ingest.data.schemas import Post
 from ingest.data.service import check_type, events_of, window
 from ingest.storing import Storage
+
+
+ONE_VALUE = (0.5,)
+"""The probability of a value that is not one of a spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,7 @@ def beliefs_of(group: Alike, sensor: Sensor, now: datetime, max_events: int) -> 
     """The known events of all items, as if each had been posted to this sensor."""
     head, (items, probabilities, count) = group.head, group.values.shape
     said = {name: getattr(head, name) for name in type(head).model_fields if name != "probabilities"}
+    chances = head.probabilities or ONE_VALUE
     events = events_of(Post.model_construct(**said, values=group.values), sensor, max_events)
     slots = events.values.shape[-1]
     if slots < count and probabilities > 1:
@@ -137,8 +142,8 @@ def beliefs_of(group: Alike, sensor: Sensor, now: datetime, max_events: int) -> 
         sensor=np.repeat(np.array(group.sensors), probabilities * slots),
         start=np.broadcast_to(events.starts, shape).reshape(-1),
         believed=np.broadcast_to(believed, shape).reshape(-1),
-        probability=np.broadcast_to(np.array(head.probabilities)[:, None], shape).reshape(-1),
-        spread=np.full(items * probabilities * slots, head.probabilities != ONE_VALUE),
+        probability=np.broadcast_to(np.array(chances)[:, None], shape).reshape(-1),
+        spread=np.full(items * probabilities * slots, chances != ONE_VALUE),
         value=events.values.reshape(-1),
     )
     return rows[~np.isnan(rows.value)]
