@@ -1,8 +1,11 @@
 """The documentation says what is so: the reference of the commands, and the tutorial, run word for word."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from flexmesh import reference
 
 ROOT = Path(__file__).parents[3]
 TUTORIAL = ROOT / "docs" / "tutorials" / "first-schedule.md"
+HOW_TO = ROOT / "docs" / "how-to"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
@@ -26,8 +30,8 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TUTORIAL.read_text(), flags=re.DOTALL)
+def blocks(language: str, page: Path = TUTORIAL) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
 def test_the_python_of_the_tutorial(toy_platform: Any, tmp_path: Path) -> None:
@@ -48,16 +52,59 @@ def test_the_commands_of_the_tutorial(toy_platform: Any, environment: Any) -> No
     assert "500 kW" in done.stdout
 
 
+def token_for(platform: Any, login: str) -> str:
+    url = f"http://127.0.0.1:{platform.port}/api/requestAuthToken"
+    answer = httpx.post(url, content=login, headers={"Content-Type": "application/json"})
+    return str(answer.json()["auth_token"])
+
+
 def test_the_requests_of_the_tutorial(toy_platform: Any) -> None:
     """The bodies that the tutorial sends with curl, sent without it."""
     sent = re.findall(r"-d '(\{.*?\})'(?:\s|$)", "\n".join(blocks("sh")), flags=re.DOTALL)
     login, trigger = sent
-    url = f"http://127.0.0.1:{toy_platform.port}"
-    json_header = {"Content-Type": "application/json"}
-    token = httpx.post(f"{url}/api/requestAuthToken", content=login, headers=json_header).json()["auth_token"]
+    token = token_for(toy_platform, login)
     body = trigger.replace("'$TOMORROW'", "2026-11-22")
     answer = httpx.post(
-        f"{url}/api/v3_0/sensors/2/schedules/trigger", content=body, headers={**json_header, "Authorization": token}
+        f"http://127.0.0.1:{toy_platform.port}/api/v3_0/sensors/2/schedules/trigger",
+        content=body,
+        headers={"Content-Type": "application/json", "Authorization": token},
     )
     assert answer.status_code == 202, answer.text
     assert answer.json()["job"]
+
+
+@pytest.fixture
+def typed(toy_platform: Any, tmp_path: Path) -> Callable[[str], str]:
+    """What commands print that are typed into a shell which knows $TOKEN."""
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl, as who follows these pages does")
+    login = re.findall(r"-d '(\{.*?\})'", blocks("sh", HOW_TO / "log-in-and-keys.md")[0])[0]
+    token = token_for(toy_platform, login)
+
+    def run(commands: str) -> str:
+        here = f"TOKEN={token}\n{commands}".replace("localhost:5000", f"localhost:{toy_platform.port}")
+        done = subprocess.run(["sh", "-ec", here], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_the_requests_about_data_answer_what_the_page_says(typed: Callable[[str], str]) -> None:
+    for commands in blocks("sh", HOW_TO / "post-and-read-data.md"):
+        printed = typed(commands)
+        for answer in re.findall(r"^# (\{.*\})$", commands, flags=re.MULTILINE):
+            assert answer in printed
+
+
+def test_the_file_of_the_page_on_uploads_is_taken(typed: Callable[[str], str], tmp_path: Path) -> None:
+    page = HOW_TO / "upload-files.md"
+    (upload,) = blocks("sh", page)
+    (file,) = re.findall(r"```\n(event_start,event_value\n.*?)```", page.read_text(), flags=re.DOTALL)
+    (tmp_path / "meter.csv").write_text(file)
+    assert json.loads(typed(upload))["rows"] == 2
+
+
+def test_the_webhook_of_the_page_on_events_can_be_made(typed: Callable[[str], str]) -> None:
+    (make,) = (block for block in blocks("sh", HOW_TO / "events-and-webhooks.md") if "/webhooks" in block)
+    assert json.loads(typed(make))["secret"].startswith("whsec_")

@@ -13,9 +13,13 @@ The verbs and flags of the `flexmeasures` command work with the name changed, an
 one sentence on standard error and an exit code that is not zero: 2 for a wrong option or setting, 1 for all else.
 
 Commands that need the database use the one in `FLEXMESH_DATABASE_URL`; without it, that of the running `flexmesh up`;
-and if none runs, they start the database in the data directory for the moment.
+and if none runs, they start the database in the data directory for the moment. That directory is
+`~/.local/share/flexmesh`, or what `FLEXMESH_DATA_DIR` says.
 
-This page is generated from the commands: `python -m flexmesh.reference` writes it.
+Secrets are asked for, or read from the environment: the password of a new user from `FLEXMESH_USER_PASSWORD`, the token
+of a connector from `FLEXMESH_CONNECTOR_TOKEN`, and its other secrets likewise.
+
+This page is generated from the commands: `python -m flexmesh.reference` prints it.
 """
 
 
