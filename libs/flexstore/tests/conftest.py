@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import pytest
-from database import scratch_database
+from database import in_thread, run, scratch_database, with_database
 from flexstore.store import Store
 
 
@@ -20,6 +22,23 @@ def empty_url(database_server: str) -> Iterator[str]:
     """A database without tables."""
     with scratch_database(database_server) as url:
         yield url
+
+
+@pytest.fixture
+def somebody() -> Iterator[Callable[[str], str]]:
+    """The URL of a database for somebody who may do nothing yet."""
+    name = f"somebody_{uuid4().hex[:12]}"
+    servers = []
+
+    def with_somebody(url: str) -> str:
+        servers.append(with_database(url, "postgres"))
+        in_thread(run(servers[-1], f"create role {name} login"))
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(netloc=f"{name}@{parts.netloc.rpartition('@')[2]}"))
+
+    yield with_somebody
+    for server in servers:
+        in_thread(run(server, f"drop role {name}"))
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """Migrations make the tables that are declared, once, however often and by however many they are run."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import flexstore.tables
@@ -9,7 +11,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from flexmodel.errors import Conflict, Unavailable
+from flexmodel.errors import Conflict, Forbidden, Unavailable
 from flexstore import migrate, timescale
 from flexstore.contents import Content, contents
 from flexstore.store import Store
@@ -103,6 +105,18 @@ async def test_a_database_that_is_away_is_said_to_be(url: str) -> None:
         await migrate.upgrade(url)
 
 
+async def test_who_may_not_is_told_so(url: str, somebody: Callable[[str], str]) -> None:
+    with pytest.raises(Forbidden, match="may not do that: permission denied for table alembic_version"):
+        await migrate.upgrade(somebody(url))
+
+
+async def test_an_upgrade_takes_as_long_as_it_takes(empty_url: str) -> None:
+    con = await asyncpg.connect(empty_url)
+    await con.execute(f'alter database "{urlsplit(empty_url).path[1:]}" set statement_timeout = 1')
+    await con.close()
+    assert await migrate.upgrade(empty_url) == migrate.head()
+
+
 async def test_a_migration_that_loses_the_database_says_so_and_leaves_nothing_half_done(empty_url: str) -> None:
     blocker = await asyncpg.connect(empty_url)
     await blocker.execute("select pg_advisory_lock($1)", migrate.LOCK)
@@ -121,7 +135,7 @@ async def test_a_migration_that_loses_the_database_says_so_and_leaves_nothing_ha
 
 async def test_timescale_is_used_if_and_only_if_the_server_has_it(url: str) -> None:
     con = await asyncpg.connect(url)
-    offered = await con.fetchval(timescale.AVAILABLE) and await con.fetchval(timescale.PRELOADED)
+    offered = await con.fetchval(timescale.VERSION) is not None and await con.fetchval(timescale.PRELOADED)
     assert await timescale.use(con) == offered
     await con.close()
 

@@ -1,9 +1,10 @@
 """With the real TimescaleDB: upgrading a database that is in use, and what comes into compressed chunks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import numpy as np
@@ -30,7 +31,7 @@ def empty_timescale(timescale_server: str) -> Iterator[str]:
 async def plain(empty_timescale: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The tables as they are without TimescaleDB, on a server that has it."""
     with monkeypatch.context() as patch:
-        patch.setattr(timescale, "AVAILABLE", "select false")
+        patch.setattr(timescale, "VERSION", "select null")
         await migrate.upgrade(empty_timescale)
     return empty_timescale
 
@@ -74,6 +75,31 @@ async def test_a_plain_database_with_values_becomes_timescale_and_stays_it(plain
         assert await belief_content(plain) == before
         assert await chunk_count(plain) >= 4
     await store.close()
+
+
+async def test_who_owns_the_database_needs_nobody_to_install_the_extension(
+    timescale_server: str, somebody: Callable[[str], str]
+) -> None:
+    with scratch_database(timescale_server) as url:
+        owner = somebody(url)
+        con = await asyncpg.connect(url)
+        await con.execute(f'alter database "{urlsplit(url).path[1:]}" owner to "{urlsplit(owner).username}"')
+        await con.close()
+        await migrate.upgrade(owner)
+        con = await asyncpg.connect(owner)
+        assert await timescale.is_used_in_full(con)
+        await con.close()
+
+
+async def test_a_version_that_is_too_old_is_left_alone_and_named(
+    empty_timescale: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(timescale, "VERSION", "select '2.17.2'")
+    await migrate.upgrade(empty_timescale)
+    con = await asyncpg.connect(empty_timescale)
+    assert not await timescale.is_used(con)
+    await con.close()
+    assert "TimescaleDB 2.17.2 is too old" in caplog.text
 
 
 async def test_writers_do_not_notice_the_upgrade(plain: str) -> None:

@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flexmodel.errors import Conflict, Unavailable
+from flexmodel.errors import Conflict, Forbidden, Unavailable
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -18,6 +18,8 @@ from flexstore.store import AWAY
 
 LOCK = 0x666C6578_6D657368  # "flexmesh"
 MIGRATIONS = "flexstore:migrations"
+PATIENT = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+"""An upgrade takes as long as it takes, also where sessions are otherwise cut short."""
 
 
 async def upgrade(url: str) -> str:
@@ -74,7 +76,7 @@ def _upgrade(connection: Connection) -> None:
 async def _session(url: str) -> AsyncIterator[tuple["asyncpg.Connection[asyncpg.Record]", AsyncConnection]]:
     """One session on the database, both as asyncpg and as SQLAlchemy know it."""
     try:
-        raw: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url)
+        raw: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url, server_settings=PATIENT)
     except (asyncpg.PostgresError, OSError) as error:
         raise Unavailable("database", f"Cannot connect to the database: {error}") from error
 
@@ -87,10 +89,22 @@ async def _session(url: str) -> AsyncIterator[tuple["asyncpg.Connection[asyncpg.
             yield raw, connection
     except AWAY as error:
         raise Unavailable("database") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise _forbidden(error) from error
     except DBAPIError as error:
         if raw.is_closed():
             raise Unavailable("database") from error
+        reason = error.orig and error.orig.__cause__
+        if isinstance(reason, asyncpg.InsufficientPrivilegeError):
+            raise _forbidden(reason) from error
         raise
     finally:
         await engine.dispose()
         await raw.close()
+
+
+def _forbidden(error: asyncpg.InsufficientPrivilegeError) -> Forbidden:
+    return Forbidden(
+        f"The database's user may not do that: {error}. Connect as who owns the tables, or let an administrator "
+        "make this one the owner of the database and of its tables."
+    )

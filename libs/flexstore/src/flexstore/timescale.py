@@ -4,6 +4,7 @@ Chunks come with any TimescaleDB; compression and continuous aggregates only wit
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,8 +19,12 @@ CHUNK = timedelta(days=30)
 """The stretch of time that lies together."""
 
 INSTALLED = "select exists (select from pg_extension where extname = 'timescaledb')"
-AVAILABLE = "select exists (select from pg_available_extensions where name = 'timescaledb')"
-PRELOADED = "select 'timescaledb' = any(regexp_split_to_array(current_setting('shared_preload_libraries'), '[, ]+'))"
+VERSION = """
+select coalesce(installed_version, default_version) from pg_available_extensions where name = 'timescaledb'
+"""
+OLDEST = (2, 18)
+PRELOADED = "select exists (select from pg_settings where name = 'timescaledb.max_background_workers')"
+"""`shared_preload_libraries` would say so, too, but not to everybody."""
 LICENCE = "select current_setting('timescaledb.license', true)"
 COMMUNITY = "timescale"
 IS_HYPERTABLE = "select exists (select from timescaledb_information.hypertables where hypertable_name = 'belief')"
@@ -49,26 +54,30 @@ async def use(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
     if await has_community_licence(con):
         if not await con.fetchval(IS_COMPRESSIBLE):
             await con.execute(ALLOW_COMPRESSION)
-        database = await con.fetchval("select quote_ident(current_database())")
+        allow = ALLOW_LATE_VALUES.format(database=await con.fetchval("select quote_ident(current_database())"))
         try:
-            await con.execute(ALLOW_LATE_VALUES.format(database=database))
+            await con.execute(allow)
         except asyncpg.InsufficientPrivilegeError as error:
-            log.warning("Late values may be refused: %s. Let the owner say: %s", error, ALLOW_LATE_VALUES)
+            log.warning("Very many late values at once may be refused: %s. Let the owner say: %s;", error, allow)
     return True
 
 
 async def _installed(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
-    if await con.fetchval(INSTALLED):
-        return True
-    if not await con.fetchval(AVAILABLE):
+    # A server that has not preloaded the library would end the session at `create extension`.
+    version = await con.fetchval(VERSION) if await con.fetchval(PRELOADED) else None
+    if version is None:
+        return False
+    if tuple(int(number) for number in re.findall(r"\d+", version)) < OLDEST:
+        log.warning("TimescaleDB %s is too old, so we do without it. Update it to 2.18 or newer.", version)
         return False
     try:
-        # A server that has not preloaded the library would end the session at `create extension`.
-        if not await con.fetchval(PRELOADED):
-            return False
         await con.execute("create extension if not exists timescaledb")
     except asyncpg.PostgresError as error:
-        log.warning("TimescaleDB is available but cannot be installed, so we do without it: %s", error)
+        log.warning(
+            "TimescaleDB is available but cannot be installed, so we do without it: %s. To use it, let an administrator"
+            " say in this database: create extension timescaledb; and upgrade again.",
+            error.args[0],
+        )
         return False
     return True
 
