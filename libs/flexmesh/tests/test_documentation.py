@@ -97,6 +97,13 @@ def test_the_requests_about_data_answer_what_the_page_says(typed: Callable[[str]
             assert answer in printed
 
 
+def test_a_schedule_is_asked_for_as_the_page_says(typed: Callable[[str], str]) -> None:
+    (ask,) = blocks("sh", HOW_TO / "ask-for-schedules.md")
+    (answer,) = re.findall(r"^# (\{.*\})$", ask, flags=re.MULTILINE)
+    told = json.loads(typed(ask))
+    assert json.dumps(told, separators=(",", ":")).replace(told["job"], "…") == answer
+
+
 def test_the_file_of_the_page_on_uploads_is_taken(typed: Callable[[str], str], tmp_path: Path) -> None:
     page = HOW_TO / "upload-files.md"
     (upload,) = blocks("sh", page)
