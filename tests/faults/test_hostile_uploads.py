@@ -118,8 +118,8 @@ HARM: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
     "another encoding": (lambda: iter([HEAD, ROW, "\u00e4,1\n".encode("latin-1")]), "row 3: this is not UTF-8"),
     "a packed file": (lambda: iter([b"\x1f\x8b\x08", bytes(MB)]), "packed with gzip"),
     "a workbook that unpacks to gigabytes": (
-        lambda: iter([packed("xl/worksheets/sheet1.xml", (b"<row>" + b" " * MB) * 200)]),
-        "unpacks to more than 100 MB",
+        lambda: iter([packed("xl/worksheets/sheet1.xml", (b"<row>" + b" " * MB) * 300)]),
+        "unpacks to more than 200 MB",
     ),
     "a workbook with two distant cells": (
         lambda: iter([packed("xl/worksheets/sheet1.xml", b"<row r='1'><c r='A1'/><c r='XFD1048576'/></row>")]),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest.files.columns import of_one_sensor
-from ingest.files.formats import Limits
+from ingest.files.formats import Limits, as_csv
 from ingest.files.problems import FileError, Problems
 from ingest.files.reading import tables
 
@@ -287,6 +287,17 @@ def test_excel_dates_text_and_formulas():
     assert rows.frame["row"].to_list() == [2, 3, 4]
 
 
+def test_numbers_of_a_workbook_are_those_in_it():
+    """What reads workbooks would write nine decimals of them."""
+    numbers = [1 / 7, 1.5e-10, -123456.123456789, 0.30000000000000004, 0, 7, 0.1]
+    rows = rows_of(workbook([("start", "value"), *((46350 + n, x) for n, x in enumerate(numbers))]))
+    assert rows.problems == []
+    assert rows.frame["value"].to_list() == numbers
+    named = workbook([("sensor", "value"), ("1.10", 1.25), ("007", 1.1), ("0", 2)])
+    with as_csv(BytesIO(named), LIMITS) as csv:
+        assert csv.file.read() == b"sensor,value\n1.10,1.25\n007,1.1\n0,2\n"
+
+
 def test_formulas_without_a_saved_value_and_errors_are_named():
     cells = (
         f'<row r="2">{cell("A2", "start")}{cell("B2", "value")}</row>'
@@ -350,6 +361,13 @@ def test_parquet_with_zones_and_numbers():
     rows = rows_of(packed.getvalue(), zone="Asia/Seoul")
     assert starts(rows) == [utc(2026, 11, 23, 23)]
     assert rows.frame["value"].to_list() == [0.1]
+
+
+def test_what_cannot_be_a_value_in_parquet_is_named():
+    frame = pl.DataFrame({"event_start": ["2026-11-24", "2026-11-25"], "event_value": [[1.5], None]})
+    packed = BytesIO()
+    frame.write_parquet(packed)
+    assert rows_of(packed.getvalue()).problems == ["row 1: 'a List' is not a number, such as 12.5."]
 
 
 def test_parquet_with_too_many_rows_is_refused_before_they_are_read():

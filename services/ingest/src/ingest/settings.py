@@ -23,7 +23,7 @@ class IngestSettings(ServiceSettings):
     )
     upload_max_rows: int = Field(10_000_000, gt=0, description="The most rows, and the most values, in one file.")
     upload_max_unpacked_mb: float = Field(
-        100.0, gt=0, description="How large an Excel file may be once it is unpacked, in megabytes."
+        200.0, gt=0, description="How large an Excel file may be once it is unpacked, in megabytes."
     )
     upload_concurrency: int = Field(1, ge=1, le=16, description="How many uploads one worker process stores at a time.")
     worker_concurrency: int = Field(

@@ -4,6 +4,7 @@ A small file can claim, or unpack to, gigabytes. Who reads it here ends at the l
 """
 
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import fastexcel
@@ -14,10 +15,12 @@ from ingest.files.workbooks import Sheet, unpacked
 
 REFUSED = 3
 """The exit code when the reason is on standard output."""
-MEMORY_BYTES = 230 * 2**20
+MEMORY_BYTES = 200 * 2**20
 SECONDS = 60
 AT_A_TIME = 100_000
 """Rows that are written at a time."""
+MAY_BE_ROUNDED = r"^-?(?:0|(?:0|[1-9]\d*)\.\d*[1-9])$"
+"""Numbers as they are written for cells; `7` is exact, and `1.10` is a text, such as the name of a sensor."""
 
 
 def main() -> int:
@@ -26,9 +29,9 @@ def main() -> int:
     limit_means(max(text_bytes, workbook_bytes))
     try:
         if kind == "excel":
-            excel(Path(given), workbook_bytes, rows, columns).write_csv(made, include_header=False)
+            write(excel(Path(given), workbook_bytes, rows, columns), Path(made), names=False)
         else:
-            write(parquet(Path(given), rows, columns), Path(made))
+            write(parquet(Path(given), rows, columns), Path(made), names=True)
     except FileError as error:
         print(error, end="")
         return REFUSED
@@ -57,49 +60,69 @@ def limit_means(file_bytes: int) -> None:
         resource.setrlimit(what, (most, most))
 
 
-def excel(given: Path, most_bytes: int, most_rows: int, most_columns: int) -> pl.DataFrame:
+def write(parts: Iterable[pl.DataFrame], made: Path, *, names: bool) -> None:
+    """As CSV, with a first row of names or without."""
+    with made.open("wb") as file:
+        for place, part in enumerate(parts):
+            part.write_csv(file, include_header=names and place == 0)
+
+
+def excel(given: Path, most_bytes: int, most_rows: int, most_columns: int) -> Iterator[pl.DataFrame]:
     """The first sheet of a workbook, row by row as in the sheet."""
     plain = given.with_suffix(".xlsx")
     sheet = unpacked(given, plain, Sheet(most_rows, most_columns), most_bytes)
     given.unlink()
     try:
-        # Without `skip_rows`, blank rows at the top would not count.
-        table = fastexcel.read_excel(plain).load_sheet(0, header_row=None, skip_rows=0, dtypes="string").to_polars()
+        workbook = fastexcel.read_excel(plain)
+        # Without `skip_rows`, blank rows at the top would not count. Numbers come first: they take less room.
+        numbers, texts = (
+            workbook.load_sheet(0, header_row=None, skip_rows=0, dtypes=kind).to_polars()
+            for kind in ("float", "string")
+        )
     except fastexcel.FastExcelError as error:
         raise FileError(f"This Excel file cannot be read: {str(error).partition('\n')[0]}.") from error
-    table = table.select(on_one_line(pl.all()))
-    for column, cells in sheet.wrong.items():
-        if column < table.width:
-            rows = [row for row in cells if row < table.height]
-            texts = [cells[row] for row in rows]
-            table = table.with_columns(table.to_series(column).scatter(rows, texts))
-    return table
+    for first in range(0, texts.height, AT_A_TIME):
+        part = unrounded(texts.slice(first, AT_A_TIME), numbers.slice(first, AT_A_TIME)).select(on_one_line(pl.all()))
+        for column, cells in sheet.wrong.items():
+            rows = [row - first for row in cells if first <= row < first + part.height]
+            if column < part.width:
+                said = [cells[row + first] for row in rows]
+                part = part.with_columns(part.to_series(column).scatter(rows, said))
+        yield part
 
 
-def parquet(given: Path, most_rows: int, most_columns: int) -> pl.LazyFrame:
+def unrounded(texts: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
+    """The texts with numbers as they are in the sheet: what reads it writes at most nine decimals of them."""
+    exact = numbers.select(pl.all().cast(pl.String).name.prefix("exact "))
+    return texts.hstack(exact).select(
+        pl.when(pl.col(name).str.contains(MAY_BE_ROUNDED))
+        .then(pl.coalesce(pl.col(f"exact {name}"), name))
+        .otherwise(name)
+        .alias(name)
+        for name in texts.columns
+    )
+
+
+def parquet(given: Path, most_rows: int, most_columns: int) -> Iterator[pl.DataFrame]:
+    """The rows of a Parquet file, some at a time: all of them together can take much memory."""
     lazy = pl.scan_parquet(given)
     schema = lazy.collect_schema()
     if len(schema) > most_columns:
         raise FileError(f"There are {len(schema)} columns; at most {most_columns} are read.")
-    if lazy.select(pl.len()).collect().item() > most_rows:
+    count = lazy.select(pl.len()).collect().item()
+    if count > most_rows:
         raise FileError(f"There are more than {most_rows} rows. Split the file.")
     plain = {name: " ".join(name.split()) for name in schema}
-    return lazy.select(as_text(name, kind) for name, kind in schema.items()).rename(plain)
-
-
-def write(lazy: pl.LazyFrame, made: Path) -> None:
-    """Some rows at a time: all of them together can take much memory."""
-    count = lazy.select(pl.len()).collect().item()
-    with made.open("wb") as file:
-        for first in range(0, max(count, 1), AT_A_TIME):
-            lazy.slice(first, AT_A_TIME).collect().write_csv(file, include_header=first == 0)
+    lazy = lazy.select(as_text(name, kind) for name, kind in schema.items()).rename(plain)
+    for first in range(0, max(count, 1), AT_A_TIME):
+        yield lazy.slice(first, AT_A_TIME).collect()
 
 
 def as_text(name: str, kind: pl.DataType) -> pl.Expr:
     if isinstance(kind, pl.Datetime) and kind.time_zone:
         return pl.col(name).dt.convert_time_zone("UTC").dt.strftime("%Y-%m-%d %H:%M:%S%.fZ")
-    if kind.is_nested() or kind == pl.Binary:
-        return pl.lit(None, pl.String).alias(name)
+    if kind.is_nested():  # so that it is named where a value is looked for
+        return pl.when(pl.col(name).is_not_null()).then(pl.lit(f"a {kind.base_type()}")).alias(name)
     return on_one_line(pl.col(name).cast(pl.String))
 
 

@@ -52,10 +52,11 @@ class Intake:
     async def _store(self, feeder: Feeder, terms: Terms, files: Sequence[File]) -> Report | None:
         """Store the files now; None if that takes long."""
         source = await self.uploading.source_of(self.store, feeder.user)
+        progress = _Impatient(self.bytes_at_once)
         try:
             async with self.store.transaction() as con:
                 return await self.uploading.take(
-                    con, feeder, terms, files, source=source, progress=_Impatient(), sent_at=datetime.now(UTC)
+                    con, feeder, terms, files, source=source, progress=progress, sent_at=datetime.now(UTC)
                 )
         except TakesLong:
             return None
@@ -64,8 +65,14 @@ class Intake:
 class _Impatient(Progress):
     """Gives up when there is more than can be stored while someone waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_at_once: int) -> None:
+        self._bytes_left = bytes_at_once
         self._left = VALUES_AT_ONCE
+
+    def unpacked(self, size: int) -> None:
+        self._bytes_left -= size
+        if self._bytes_left < 0:
+            raise TakesLong
 
     async def read(self, rows: int, values: int) -> None:
         self._left -= max(rows, values)

@@ -1,6 +1,7 @@
 """Reading a file from its first byte to its last: as tables of text, with the one who knows what its columns mean."""
 
 from collections.abc import Callable, Generator
+from os import SEEK_END
 from typing import BinaryIO
 
 import polars as pl
@@ -13,10 +14,12 @@ from ingest.files.text import Shape
 
 type LayOut = Callable[[tuple[str, ...], pl.DataFrame], Layout]
 """Tells which column is what, by the names in the first row (none: it has no names) and the rows after it."""
+type Unpacked = Callable[[int], None]
+"""Is told how many bytes there are to read once a file is text, before they are read."""
 
 
 def tables(
-    file: BinaryIO, limits: Limits, lay_out: LayOut, problems: Problems
+    file: BinaryIO, limits: Limits, lay_out: LayOut, problems: Problems, *, unpacked: Unpacked | None = None
 ) -> Generator[tuple[Reader, pl.DataFrame]]:
     """The rows that are not blank, with the first row away if it is one of names."""
     shape: Shape | None = None
@@ -24,6 +27,9 @@ def tables(
     reader: Reader | None = None
     count = 0
     with as_csv(file, limits) as csv:
+        if unpacked is not None:
+            unpacked(csv.file.seek(0, SEEK_END))
+            csv.file.seek(0)
         for line, body in text.records(csv.file, csv.first):
             shape = shape or text.shape_of(body, limits.columns)
             if shape is None:

@@ -39,6 +39,9 @@ from sensor join asset on asset.id = sensor.asset_id where sensor.id = any($1::i
 class Progress:
     """Hears how far an upload is."""
 
+    def unpacked(self, size: int) -> None:
+        """A file has so many bytes once it is text."""
+
     async def read(self, rows: int, values: int) -> None:
         """So many more rows were read, and values in them."""
 
@@ -184,7 +187,7 @@ class _Work:
 
     async def _stage(self, file: File, staging: Staging, report: FileReport) -> None:
         """Read the file, a table at a time and beside the event loop, and lay its rows by."""
-        read_ones = tables(file.content, self.limits, self._lay_out, report.problems)
+        read_ones = tables(file.content, self.limits, self._lay_out, report.problems, unpacked=self.progress.unpacked)
         async for reader, table in beside(read_ones):
             names = reader.layout.named_sensors(table)
             await self.sensors.find(self.con, names)
