@@ -89,6 +89,9 @@ async def test_a_tree_is_given_to_another_account_as_a_whole(house: Any, toy: An
     assert given["owner"] == {"id": other, "name": "other"}
     assert given["child_assets"][0]["account_id"] == other
     await toy.get(f"/sensors/{power}", 403)
+    for account in (toy.account_id, other):
+        log = (await admin.client.get(f"/api/v1/accounts/{account}/auditlog")).json()["changes"]
+        assert log[0]["details"]["account_id"] == {"before": toy.account_id, "after": other}
     public = await admin.patch(f"/assets/{building}", {"account_id": None})
     assert (public["owner"], public["child_assets"][0]["account_id"]) == (None, None)
 

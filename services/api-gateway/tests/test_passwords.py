@@ -82,6 +82,14 @@ async def test_nobody_learns_who_has_an_account(laptop: Any, tenant: Any, capsys
     assert capsys.readouterr().err.count("here is the mail") == 1
 
 
+async def test_other_letters_are_not_mailed_more_links(open_house: Any) -> None:
+    async with open_house(reset_mails_per_hour=1, mail_to_stderr=True) as house:
+        await house.person("victim", await house.account("Toy Account"))
+        asked = [{"email": email} for email in ("victim@example.com", "v\u0130ctim@example.com")]
+        answers = [await house.guest().post("/api/v1/password-reset", json=one) for one in asked]
+        assert [answer.status_code for answer in answers] == [202, 429]
+
+
 @pytest.mark.parametrize("email", ["toy-user@example.com", "nobody@example.com"])
 async def test_only_so_many_links_are_mailed(open_house: Any, email: str) -> None:
     async with open_house(reset_mails_per_hour=2) as house:
@@ -239,6 +247,11 @@ async def test_guessing_the_current_password_is_throttled(open_house: Any) -> No
         ("toy-user@example.com", "too easy"),
         ("Toy-User-1234", "too easy"),
         ("example.com", "too easy"),
+        ("football2026", "too easy"),
+        ("passwordpassword", "too easy"),
+        ("1q2w3e4r5t", "too simple"),
+        ("1qaz2wsx3edc", "too simple"),
+        ("a football and a tent", None),
         ("x" * 500 + "abcdef" * 100, "at most 1000"),
     ],
 )

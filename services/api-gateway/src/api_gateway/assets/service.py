@@ -127,8 +127,10 @@ async def change(con: Any, caller: Identity, asset_id: int, changes: Mapping[str
     details = changes_between(written(before), written(now))
     if details:
         event = f"Updated asset '{now['name']}': {asset_id}. {told(details)}"
-        await note(con, caller, event, account_id=now["account_id"], asset_id=asset_id, details=details)
         data = {"asset": asset_id, "fields": list(details)}
+        await note(con, caller, event, account_id=now["account_id"], asset_id=asset_id, details=details)
+        if now["account_id"] != before["account_id"]:  # to whom it belonged: there it is no asset any more
+            await note(con, caller, event, account_id=before["account_id"], details=details)
         for account_id in {before["account_id"], now["account_id"]}:
             await events.tell(con, account_id, Type.ASSET_UPDATED, data, tracing.carrier())
 

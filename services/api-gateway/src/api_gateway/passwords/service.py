@@ -41,9 +41,11 @@ async def check_password(here: Gateway, caller: Identity, password: str, client:
 async def count_request(here: Gateway, email: str, client: Client) -> None:
     """Refuse to mail link after link, no matter whether there is such a user."""
     per_hour = here.settings.reset_mails_per_hour
+    async with here.store.connection() as con:
+        spelled = (await repository.login_candidate(con, email))["spelled"]
     limits = {
         f"reset:address:{client.network}": per_minute(here.settings.failed_logins_per_address),
-        f"reset:user:{email.lower()}": Limit(per_hour, timedelta(hours=1), f"{per_hour} per 1 hour"),
+        f"reset:user:{spelled}": Limit(per_hour, timedelta(hours=1), f"{per_hour} per 1 hour"),
     }
     for key, limit in limits.items():
         (await here.limiter.count(key, limit)).enforce()
