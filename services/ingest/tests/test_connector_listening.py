@@ -10,10 +10,10 @@ import pytest
 from flexmodel.time import steps
 from ingest.connectors import listening, registry, repository
 from ingest.connectors import service as connectors
-from ingest.connectors.kinds import Fetched, Listener, Listening, Offer, Origin, Settings
+from ingest.connectors.fetched import Fetched, NotFetched, Origin, Passing
+from ingest.connectors.kinds import Listener, Listening, Offer, Settings
 from ingest.connectors.listening import Ears
 from ingest.connectors.service import Changes
-from ingest.connectors.web import NotFetched, Passing
 from ingest.storing import Storage
 from waiting import until
 

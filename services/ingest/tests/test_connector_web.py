@@ -11,7 +11,8 @@ import httpx
 import pytest
 from flexserve import addresses
 from ingest.connectors import web as web_module
-from ingest.connectors.web import Limits, NotFetched, Passing, Web, opened, retry_after
+from ingest.connectors.fetched import NotFetched, Passing
+from ingest.connectors.web import Limits, Web, opened, retry_after
 
 LIMITS = Limits(seconds=0.5, largest=100_000)
 

@@ -14,10 +14,11 @@ from ingest.connectors import configuration, gauges, repository
 from ingest.connectors import running as running_module
 from ingest.connectors import service as connectors
 from ingest.connectors import web as web_module
+from ingest.connectors.fetched import NotFetched, Passing
 from ingest.connectors.registry import PULLED, kind_of
 from ingest.connectors.running import LEASE, Running, parts
 from ingest.connectors.service import Changes
-from ingest.connectors.web import Limits, NotFetched, Passing, opened
+from ingest.connectors.web import Limits, opened
 from ingest.storing import Storage
 from prometheus_client import REGISTRY
 from waiting import until

@@ -13,9 +13,10 @@ import pytest
 from ingest.connectors.entsoe import document
 from ingest.connectors.entsoe.kind import Entsoe, EntsoeSettings, believed_at, market_day
 from ingest.connectors.entsoe.zones import CODES, check_sign, eic_of
+from ingest.connectors.fetched import Fetched, NotFetched
 from ingest.connectors.fitting import beliefs_of
-from ingest.connectors.kinds import Ask, Fetched
-from ingest.connectors.web import Limits, NotFetched, Web
+from ingest.connectors.kinds import Ask
+from ingest.connectors.web import Limits, Web
 from ingest.data.repository import Sensor
 from pydantic import ValidationError
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from flexmodel.errors import Invalid
 from ingest.connectors import configuration
+from ingest.connectors.fetched import NotFetched
 from ingest.connectors.http_json import HttpJson, HttpJsonSettings
 from ingest.connectors.kinds import Ask
-from ingest.connectors.web import Limits, NotFetched, Web
+from ingest.connectors.web import Limits, Web
 from ingest.data.repository import Sensor
 
 NOW = datetime(2026, 2, 3, 12, tzinfo=UTC)

@@ -13,14 +13,14 @@ from uuid import uuid4
 
 import pytest
 from flexmodel.errors import Unavailable
-from ingest.connectors.kinds import Fetched, Listening
+from ingest.connectors.fetched import Fetched, NotFetched
+from ingest.connectors.kinds import Listening
 from ingest.connectors.listening import Ears
 from ingest.connectors.mqtt import listener as listener_module
 from ingest.connectors.mqtt import subscription as subscription_module
 from ingest.connectors.mqtt.listener import Mqtt
 from ingest.connectors.mqtt.settings import MqttSettings
 from ingest.connectors.mqtt.subscription import Lost, Subscription, secured, subscribed
-from ingest.connectors.web import NotFetched
 from ingest.data.repository import Sensor
 from ingest.storing import Storage
 from paho.mqtt.client import Client

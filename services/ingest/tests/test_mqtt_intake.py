@@ -9,13 +9,13 @@ import pytest
 from flexmodel.errors import Unavailable
 from ingest.connectors import repository as connectors
 from ingest.connectors.equipment import equip
+from ingest.connectors.fetched import Fetched, NotFetched
 from ingest.connectors.keeping import keep
-from ingest.connectors.kinds import Fetched, Listening
+from ingest.connectors.kinds import Listening
 from ingest.connectors.mqtt.inbox import Message
 from ingest.connectors.mqtt.intake import Intake
 from ingest.connectors.mqtt.mapping import Mapped, mapped
 from ingest.connectors.mqtt.settling import Settling
-from ingest.connectors.web import NotFetched
 from ingest.storing import Storage
 from prometheus_client import REGISTRY
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from ingest.connectors import configuration
+from ingest.connectors.fetched import NotFetched
 from ingest.connectors.mqtt.inbox import Message
 from ingest.connectors.mqtt.listener import Mqtt
 from ingest.connectors.mqtt.mapping import mapped
 from ingest.connectors.mqtt.payloads import read
 from ingest.connectors.mqtt.settings import MqttSettings, Series
-from ingest.connectors.web import NotFetched
 from ingest.data.repository import Sensor
 from pydantic import ValidationError
 

@@ -10,10 +10,11 @@ import httpx
 import numpy as np
 import pytest
 from ingest.connectors.carbon_intensity import CarbonIntensity, CarbonIntensitySettings
-from ingest.connectors.kinds import Ask, Fetched, Place, Puller, Settings
+from ingest.connectors.fetched import Fetched, NotFetched
+from ingest.connectors.kinds import Ask, Place, Puller, Settings
 from ingest.connectors.open_meteo import OpenMeteo, OpenMeteoSettings
 from ingest.connectors.open_weather_map import OpenWeatherMap, OpenWeatherMapSettings
-from ingest.connectors.web import Limits, NotFetched, Web
+from ingest.connectors.web import Limits, Web
 from ingest.data.repository import Sensor
 from pydantic import ValidationError
 

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Iterable, Sequence
 
 import numpy as np
 
-from ingest.connectors.kinds import Ask, Fetched
-from ingest.connectors.web import NotFetched, Passing
+from ingest.connectors.fetched import Fetched, NotFetched, Passing
+from ingest.connectors.kinds import Ask
 
 
 async def gathered(answers: Iterable[Awaitable[Sequence[Fetched]]]) -> list[Fetched]:

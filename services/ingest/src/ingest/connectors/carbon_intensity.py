@@ -9,8 +9,9 @@ from flexmodel.time import ceil, floor, instant
 from pydantic import Field, model_validator
 
 from ingest.connectors.asking import expect_values, gathered
+from ingest.connectors.fetched import Fetched, Origin
 from ingest.connectors.json_answers import parse, read_times, read_values
-from ingest.connectors.kinds import Ask, Fetched, Offer, Origin, Puller, Settings
+from ingest.connectors.kinds import Ask, Offer, Puller, Settings
 from ingest.connectors.weather import UTC_SECONDS, said_in, understanding
 
 NAME = "Carbon Intensity API"

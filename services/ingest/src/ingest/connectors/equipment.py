@@ -7,10 +7,10 @@ from flexmodel.errors import Forbidden
 from flexstore.store import Store
 
 from ingest.connectors import configuration, repository
+from ingest.connectors.fetched import NotFetched
 from ingest.connectors.kinds import AnyKind, Place, Settings
 from ingest.connectors.registry import kind_of
 from ingest.connectors.repository import Connector
-from ingest.connectors.web import NotFetched
 from ingest.data.repository import Sensor
 
 

@@ -9,8 +9,7 @@ from flexmodel.errors import Invalid
 from flexmodel.time import Instants, instant
 from flexstore.series import LARGEST, Beliefs
 
-from ingest.connectors.kinds import Fetched
-from ingest.connectors.web import NotFetched
+from ingest.connectors.fetched import Fetched, NotFetched
 from ingest.data.repository import Sensor
 from ingest.data.rules import MICROSECOND, check_clock
 from ingest.data.units import adds_up, in_unit

@@ -15,7 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Se
 from pydantic_core import to_json
 
 from ingest.connectors import json_answers
-from ingest.connectors.kinds import Ask, Fetched, Offer, Origin, Puller, Settings
+from ingest.connectors.fetched import Fetched, Origin
+from ingest.connectors.kinds import Ask, Offer, Puller, Settings
 from ingest.connectors.placeholders import Placeholders, check_placeholders
 from ingest.connectors.web import Answer
 

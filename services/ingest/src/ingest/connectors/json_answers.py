@@ -12,7 +12,7 @@ from flexmodel.time import Instants, instant, moment_of, steps, zone
 from jmespath.exceptions import JMESPathError
 from pydantic_core import from_json
 
-from ingest.connectors.web import NotFetched
+from ingest.connectors.fetched import NotFetched
 from ingest.data.rules import Values
 
 NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")

@@ -11,9 +11,8 @@ from flexstore.series import Beliefs, Written
 from flexstore.store import Store
 
 from ingest.connectors.equipment import Equipped
+from ingest.connectors.fetched import Fetched, NotFetched
 from ingest.connectors.fitting import beliefs_of
-from ingest.connectors.kinds import Fetched
-from ingest.connectors.web import NotFetched
 from ingest.data.repository import Sensor
 from ingest.storing import Storage
 

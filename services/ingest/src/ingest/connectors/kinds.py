@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from flexmodel.time import Instants
 from flexstore.store import Store
 from pydantic import BaseModel, ConfigDict
 
+from ingest.connectors.fetched import Fetched, Origin
 from ingest.connectors.web import Web
 from ingest.data.repository import Sensor
-from ingest.data.rules import Values
 
 
 class Settings(BaseModel):
@@ -29,35 +28,6 @@ class Offer:
     about: str
     unit: str | None = None
     """The provider's unit, so that a sensor that does not fit is refused at once; None: the answers tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The data source that the values are stored under."""
-
-    name: str
-    type: str
-    """One of the usual types: `forecaster`, `market`, `gateway`."""
-    model: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """Values of one series in the provider's unit and resolution, in order of time.
-
-    What is not known is NaN or left out. Of several that overlap, the last counts.
-    """
-
-    series: str
-    starts: Instants
-    values: Values
-    unit: str
-    believed: datetime | Instants
-    """When the provider knew: all of it, or value by value."""
-    resolution: timedelta | None = None
-    """How long each value lasts; None: as long as most of them are apart, and one alone for one event of the sensor."""
-    origin: Origin | None = None
-    """The source, where it is not the connector's usual one."""
 
 
 @dataclass(frozen=True, slots=True)

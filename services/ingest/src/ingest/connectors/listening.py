@@ -12,12 +12,12 @@ from flexstore.store import Store
 
 from ingest.connectors import repository
 from ingest.connectors.equipment import equip
+from ingest.connectors.fetched import Fetched, NotFetched, Passing
 from ingest.connectors.keeping import keep
-from ingest.connectors.kinds import Fetched, Listener, Listening
+from ingest.connectors.kinds import Listener, Listening
 from ingest.connectors.registry import LISTENING
 from ingest.connectors.repository import Connector
 from ingest.connectors.running import FIRST_WAIT, in_words, wait_after
-from ingest.connectors.web import NotFetched, Passing
 from ingest.storing import Storage
 
 log = logs.get(__name__)

@@ -9,8 +9,9 @@ from flexmodel.time import ceil, floor, instant
 from pydantic import Field, SecretStr
 
 from ingest.connectors.asking import expect_values, gathered
+from ingest.connectors.fetched import Fetched, Origin
 from ingest.connectors.json_answers import parse, read_times, read_values
-from ingest.connectors.kinds import Ask, Fetched, Offer, Origin, Place, Puller
+from ingest.connectors.kinds import Ask, Offer, Place, Puller
 from ingest.connectors.weather import UTC_SECONDS, PlaceSettings, by_place, said_in, understanding
 
 NAME = "Open-Meteo"

@@ -18,11 +18,12 @@ from prometheus_client import Counter
 from ingest.connectors import repository
 from ingest.connectors.configuration import mask
 from ingest.connectors.equipment import Equipped, equip
+from ingest.connectors.fetched import NotFetched
 from ingest.connectors.keeping import Kept, keep
 from ingest.connectors.kinds import Ask, Puller
 from ingest.connectors.registry import kind_of
 from ingest.connectors.repository import Connector
-from ingest.connectors.web import NotFetched, Web
+from ingest.connectors.web import Web
 from ingest.storing import Storage
 
 log = logs.get(__name__)

@@ -7,9 +7,10 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_core import from_json
 
+from ingest.connectors.fetched import NotFetched
 from ingest.connectors.json_answers import Clock
 from ingest.connectors.kinds import Ask, Place, Settings
-from ingest.connectors.web import NotFetched, Reason
+from ingest.connectors.web import Reason
 
 UTC_SECONDS = Clock("UTC", "s")
 """Times as numbers are seconds since 1970."""

@@ -2,20 +2,18 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
-from flexmodel.errors import FlexmeshError
 from flexserve.addresses import PrivateAddress, PublicOnly
 
-if TYPE_CHECKING:
-    from ingest.connectors.kinds import Fetched
+from ingest.connectors.fetched import NotFetched, Passing
 
 AGENT = f"Flexmesh/{version('flexmesh-ingest')}"
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -29,22 +27,6 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 type Reason = Callable[[bytes], str | None]
 """Finds in the body of a refusal what the server says about it, in a form of its own."""
-
-
-class NotFetched(FlexmeshError):  # noqa: N818 - it says what it is
-    """There are no values, with a sentence on why. It is tried again later, not before `retry_after` seconds.
-
-    Values that did come, while others should have and did not, are in `fetched`; they are stored.
-    """
-
-    def __init__(self, message: str, retry_after: float | None = None, fetched: "Sequence[Fetched]" = ()) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-        self.fetched = fetched
-
-
-class Passing(NotFetched):
-    """It may well be over in a moment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 from flexmodel.time import Instants, TimeError, parse_fixed_duration, steps
 
-from ingest.connectors.web import NotFetched
+from ingest.connectors.fetched import NotFetched
 from ingest.data.rules import Values
 
 VARIABLE_BLOCKS = "A03"

@@ -16,8 +16,8 @@ from ingest.connectors.asking import gathered
 from ingest.connectors.entsoe import document
 from ingest.connectors.entsoe.document import Part
 from ingest.connectors.entsoe.zones import eic_of
-from ingest.connectors.kinds import Ask, Fetched, Offer, Origin, Puller, Settings
-from ingest.connectors.web import NotFetched
+from ingest.connectors.fetched import Fetched, NotFetched, Origin
+from ingest.connectors.kinds import Ask, Offer, Puller, Settings
 
 MARKET = ZoneInfo("Europe/Brussels")
 """The day of the market is one of this time zone, everywhere."""

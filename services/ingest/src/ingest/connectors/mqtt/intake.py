@@ -15,14 +15,14 @@ from flexmodel.quantities import QuantityError, convert
 from flexmodel.time import moment_of
 from paho.mqtt.matcher import MQTTMatcher
 
-from ingest.connectors.kinds import Fetched, Listening
+from ingest.connectors.fetched import Fetched, NotFetched
+from ingest.connectors.kinds import Listening
 from ingest.connectors.mqtt import repository
 from ingest.connectors.mqtt.complaints import MESSAGES, Complaints
 from ingest.connectors.mqtt.inbox import Message
 from ingest.connectors.mqtt.mapping import Mapped
 from ingest.connectors.mqtt.payloads import AHEAD, Readings, read
 from ingest.connectors.mqtt.repository import Key
-from ingest.connectors.web import NotFetched
 from ingest.data.units import in_unit
 
 SHOWN_SECONDS = 10.0

@@ -11,7 +11,8 @@ from flexmodel.errors import Unavailable
 from flexserve import logs
 from prometheus_client import Gauge
 
-from ingest.connectors.kinds import Listener, Listening, Offer, Origin
+from ingest.connectors.fetched import Origin
+from ingest.connectors.kinds import Listener, Listening, Offer
 from ingest.connectors.mqtt.inbox import Message
 from ingest.connectors.mqtt.intake import Intake
 from ingest.connectors.mqtt.mapping import mapped

@@ -7,10 +7,10 @@ from datetime import timedelta
 from flexmodel.quantities import is_convertible
 from flexmodel.time import Instants
 
+from ingest.connectors.fetched import NotFetched
 from ingest.connectors.mqtt.events import event_starts
 from ingest.connectors.mqtt.repository import Key
 from ingest.connectors.mqtt.settings import MqttSettings, Series
-from ingest.connectors.web import NotFetched
 from ingest.data.repository import Sensor
 from ingest.data.units import accepts
 

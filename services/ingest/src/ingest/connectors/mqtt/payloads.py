@@ -10,10 +10,10 @@ from flexmodel.time import Instants, TimeError, instant, moment_of, parse_moment
 from pydantic_core import from_json
 
 from ingest.connectors import json_answers
+from ingest.connectors.fetched import NotFetched
 from ingest.connectors.json_answers import Clock, find, listed
 from ingest.connectors.mqtt.inbox import Message
 from ingest.connectors.mqtt.settings import Series
-from ingest.connectors.web import NotFetched
 from ingest.data.rules import Values
 
 AHEAD = timedelta(minutes=5)

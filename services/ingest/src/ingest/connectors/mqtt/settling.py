@@ -8,7 +8,7 @@ from flexmodel.errors import FlexmeshError, Unavailable
 from flexmodel.time import Instants, moment_of
 from flexserve import logs
 
-from ingest.connectors.kinds import Fetched
+from ingest.connectors.fetched import Fetched
 from ingest.connectors.mqtt import repository
 from ingest.connectors.mqtt.events import ticks, values_of
 from ingest.connectors.mqtt.intake import Intake

@@ -15,9 +15,9 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from ingest.connectors.fetched import NotFetched, Passing
 from ingest.connectors.mqtt.inbox import Inbox, Message
 from ingest.connectors.mqtt.settings import MqttSettings
-from ingest.connectors.web import NotFetched, Passing
 
 ANSWER_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 30
