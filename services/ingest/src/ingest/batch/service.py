@@ -19,7 +19,6 @@ from ingest.data.schemas import Post
 from ingest.data.service import check_type, events_of, window
 from ingest.storing import Storage
 
-
 ONE_VALUE = (0.5,)
 """The probability of a value that is not one of a spread."""
 
