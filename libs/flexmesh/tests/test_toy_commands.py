@@ -55,7 +55,7 @@ def test_the_first_tutorial(flexmesh: Any, prices: Path, options: tuple[str, ...
     window = ("--start", f"{DAY}T07:00+01:00", "--duration", "PT12H")
     output = flexmesh("add", "schedule", "--sensor", 2, *window, *options).output
     assert "New schedule is stored." in output
-    assert f"electricity net energy: {COST}" in output
+    assert f"electricity net energy: {COST} EUR\n" in output
 
 
 def test_the_way_older_tutorials_write_it(flexmesh: Any, prices: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_tutorial_with_solar_panels(flexmesh: Any, prices: Path, tmp_path: P
     window = ("--start", f"{DAY}T07:00+01:00", "--duration", "PT12H", "--soc-at-start", "50%")
     context = ("--flex-context", '{"inflexible-device-sensors": [3]}')
     output = flexmesh("add", "schedule", "--sensor", 2, *window, *context).output
-    assert "electricity net energy: -18.620429" in output
+    assert "electricity net energy: -18.620429 EUR\n" in output
     flexible = '[{"sensor": 2}, {"sensor": 3, "consumption-capacity": "0 kW", "production-capacity": {"sensor": 3}}]'
     output = flexmesh("add", "schedule", "--asset", 2, *window, "--flex-model", flexible).output
     assert "New schedule is stored." in output

@@ -24,8 +24,11 @@ ENDED = ("FINISHED", "FAILED", "STOPPED", "CANCELED")
 
 @dataclass(frozen=True)
 class Made:
+    """A schedule that is stored."""
+
     job: UUID
     costs: Mapping[str, float]
+    currency: str
     warnings: list[str]
 
 
@@ -97,5 +100,7 @@ async def work_off(store: Store, job_id: UUID) -> Made:
         await asyncio.sleep(0.1)
     if job.status != "FINISHED":
         raise FlexmeshError(job.error or f"The job ended as {job.status}.")
+    async with store.connection() as con:
+        currency: str = await con.fetchval("select document ->> 'currency' from explanation where job_id = $1", job_id)
     info = job.info.get("scheduler_info", {})
-    return Made(job_id, info.get("commitment_costs", {}), list(job.info.get("warnings", ())))
+    return Made(job_id, info.get("commitment_costs", {}), currency, list(job.info.get("warnings", ())))

@@ -36,7 +36,9 @@ async def ensure(url: str) -> bool:
     if await is_current(url):
         return False
     program = "import asyncio, sys; from flexstore import migrate; asyncio.run(migrate.upgrade(sys.stdin.read()))"
-    done = subprocess.run([sys.executable, "-c", program], input=url, text=True, capture_output=True, check=False)  # noqa: S603, ASYNC221
+    done = subprocess.run(  # noqa: S603, ASYNC221 - our own program, and there is nothing to be done meanwhile
+        [sys.executable, "-c", program], input=url, text=True, capture_output=True, check=False
+    )
     if done.returncode:
         raise Unavailable("database", f"The database could not be upgraded: {done.stderr.strip().splitlines()[-1]}")
     return True

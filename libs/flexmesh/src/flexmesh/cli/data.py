@@ -143,6 +143,6 @@ def make(message: dict[str, Any], asset: int | None, sensor: int | None, state: 
 def tell(made: "Made") -> None:
     typer.secho("New schedule is stored.", fg="green")
     for name, cost in made.costs.items():
-        typer.echo(f"  {name}: {cost:.6f}")
+        typer.echo(f"  {name}: {cost:.6f} {made.currency}")
     for warning in made.warnings:
         typer.secho(warning, fg="yellow", err=True)
