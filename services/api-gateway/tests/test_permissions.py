@@ -144,6 +144,33 @@ async def test_names_of_users_stay_on_their_line(world: Any) -> None:
     assert answer["message"]["json"] == {"username": ["Must not contain line breaks or other control characters."]}
 
 
+async def test_a_key_for_one_account_takes_over_nobody_who_rules_the_platform(world: Any) -> None:
+    reader = world.people["R"]
+    token = await world.token("A", kind="key", scopes=["admin"], account_id=reader.account_id)
+    async with world.house.guest(token) as client:
+        for path, body in (("", {"email": "thief@example.com"}), ("/password-reset", {})):
+            answer = await client.patch(f"/api/v3_0/users/{reader.user_id}{path}", json=body)
+            assert answer.status_code == 403
+
+
+async def test_a_key_for_one_account_makes_nobody_rule_the_platform(world: Any) -> None:
+    """The key is an administrator's: what it is limited to must not be what its user could make of it."""
+    member, admin = world.people["P"], world.people["A"]
+    for only_account, status in ((world.accounts["own"], 403), (None, 200)):
+        token = await world.token("A", kind="key", scopes=["admin"], account_id=only_account)
+        async with world.house.guest(token) as client:
+            answer = await client.patch(f"/api/v3_0/users/{member.user_id}", json={"flexmeasures_roles": ["admin"]})
+        assert answer.status_code == status
+    assert [
+        role["name"]
+        for role in await world.house.fetch(
+            "select name from role join user_role on id = role_id where user_id in ($1, $2)",
+            member.user_id,
+            admin.user_id,
+        )
+    ] == ["admin", "admin"]
+
+
 async def test_schedules_are_stored_only_where_the_caller_may_store(world: Any) -> None:
     own, public = await world.things_of("own"), await world.things_of("public")
     window = {"start": "2026-01-01T00:00:00Z", "flex-context": {"consumption-price": "1 EUR/MWh"}}

@@ -7,7 +7,8 @@ from flexmodel.errors import Forbidden, Invalid
 
 from api_gateway.accounts import repository
 from api_gateway.audit.service import Actor, changes_between, note, told
-from api_gateway.auth.identity import Identity, Role
+from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Owner, Thing, may
 
 FOR_ADMINISTRATORS = ("consultancy_account_id", "plan_id", "account_roles")
 
@@ -28,7 +29,7 @@ async def change(con: Any, caller: Identity, account_id: int, changes: Mapping[s
     """Change what was sent, if the caller may change all of it."""
     before = await repository.get(con, account_id)
     for field in FOR_ADMINISTRATORS:
-        if field in changes and not caller.has(Role.ADMIN):
+        if field in changes and not may(caller, Action.ENTRUST, Thing.ACCOUNT, Owner(account_id)):
             raise Forbidden(f"Only administrators may change {field}.")
     await check(con, account_id, changes)
     await repository.update(con, account_id, changes)

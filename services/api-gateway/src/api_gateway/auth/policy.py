@@ -45,6 +45,8 @@ class Action(StrEnum):
     """Copy it; to where is asked besides."""
     LIMIT = "limit"
     """Say how much of something it may have at most."""
+    ENTRUST = "entrust"
+    """Say who else may do things in it: of an account its consultant and plan, of the platform who rules it."""
 
 
 class Scope(StrEnum):
@@ -82,7 +84,7 @@ class Owner:
 
 A, P = Action, Party
 RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
-    Thing.PLATFORM: {A.CREATE: ()},
+    Thing.PLATFORM: {A.CREATE: (), A.ENTRUST: ()},
     Thing.ACCOUNT: {
         A.READ: (P.MEMBER, P.CONSULTANT),
         A.AUDIT: (P.ACCOUNT_ADMIN, P.CONSULTANT),
@@ -91,6 +93,7 @@ RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
         A.SCHEDULE: (P.MEMBER,),
         A.UPDATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.LIMIT: (),
+        A.ENTRUST: (),
     },
     Thing.USER: {
         A.READ: (P.SELF, P.MEMBER, P.CONSULTANT),
@@ -139,6 +142,7 @@ SCOPES: dict[Action, Scope] = {
     Action.DELETE: Scope.ADMIN,
     Action.COPY: Scope.ADMIN,
     Action.LIMIT: Scope.ADMIN,
+    Action.ENTRUST: Scope.ADMIN,
 }
 """The scope an API key needs for a route that states this action."""
 
@@ -179,9 +183,14 @@ def may(caller: Identity, action: Action, thing: Thing, owner: Owner) -> bool:
 
 
 def in_reach(caller: Identity, action: Action, owner: Owner) -> bool:
-    """Whether the account that the caller's key is limited to, if it is, is that of the owner."""
-    if caller.only_account is None or caller.only_account == owner.account_id:
+    """Whether the account that the caller's key is limited to, if it is, is that of the owner.
+
+    Who rules the platform reaches beyond every account, wherever they are: such a key changes nothing of them.
+    """
+    if caller.only_account is None:
         return True
+    if caller.only_account == owner.account_id:
+        return not owner.rules_platform or action in READING
     return owner.account_id is None and action is Action.READ
 
 

@@ -10,6 +10,7 @@ from flexstore import outbox
 from api_gateway.audit.service import Actor, changes_between, note, told
 from api_gateway.auth import repository as tokens
 from api_gateway.auth.identity import BY_PASSWORD, Identity, Kind, Role
+from api_gateway.auth.policy import Action, Owner, Thing, may
 from api_gateway.users import repository
 
 AUDITED = (*repository.CHANGEABLE, "role_names")
@@ -96,7 +97,7 @@ async def chosen_roles(con: Any, caller: Identity, user: Any, wanted: Sequence[i
             raise Invalid({"flexmeasures_roles": [f"No role found with ID or name {role}."]})
         chosen.append(number)
     moved = {known[role] for role in set(chosen) ^ set(user["role_ids"])}
-    if moved & PLATFORM_ROLES and not caller.has(Role.ADMIN):
+    if moved & PLATFORM_ROLES and not may(caller, Action.ENTRUST, Thing.PLATFORM, Owner(None)):
         raise Forbidden("Only administrators may give and take the roles admin and admin-reader.")
     return chosen
 
