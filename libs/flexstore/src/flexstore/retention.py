@@ -103,7 +103,7 @@ async def _drop_chunks(con: Connection, expiries: list[Expiry]) -> dict[int, int
                 await con.execute(f"set local lock_timeout = '{LOCK_SECONDS}s'")
                 for sensor, count in (await timescale.drop_chunk(con, chunk, before)).items():
                     deleted[sensor] += count
-        except asyncpg.LockNotAvailableError:
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             log.info("The values of %s are in use and will be dropped next time.", chunk.name)
     return deleted
 
