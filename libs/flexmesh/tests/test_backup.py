@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import numpy as np
@@ -119,6 +120,25 @@ async def test_a_backup_is_of_one_moment_while_others_write(database_url: str, e
     await store.close()
     assert (await backup.restore(empty, tmp_path / "it.dump", silent)).tables == described.tables
     assert (await content_of(database_url))["belief"].rows > described.tables["belief"].rows
+
+
+async def test_nobody_rebuilds_values_while_they_are_saved_and_it_takes_as_long_as_it_takes(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(database_url)
+    find = clients.find
+    con = await asyncpg.connect(database_url, server_settings={"lock_timeout": "50"})
+    await con.execute(f'alter database "{urlsplit(database_url).path[1:]}" set statement_timeout = 1')
+
+    async def find_while_somebody_rebuilds(*arguments: Any, **named: Any) -> Path:
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await con.execute("truncate belief")
+        return await find(*arguments, **named)
+
+    monkeypatch.setattr(clients, "find", find_while_somebody_rebuilds)
+    described = await backup.dump(database_url, tmp_path / "it.dump", silent)
+    await con.close()
+    assert described.tables["belief"].rows == 1400
 
 
 async def test_a_database_that_is_not_empty_is_left_alone(database_url: str, saved: Path) -> None:

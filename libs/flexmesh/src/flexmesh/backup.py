@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import asyncpg
-from flexmodel.errors import Conflict, FlexmeshError, Unavailable
+from flexmodel.errors import Conflict, FlexmeshError, Forbidden, Unavailable
 from flexstore import timescale
 from flexstore.contents import Content, Versions, contents, revision, tables, versions
+from flexstore.store import PATIENT
 
 from flexmesh import clients, schema
 
@@ -70,7 +71,7 @@ class Description:
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     try:
-        con = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
+        con = await asyncpg.connect(url, server_settings=PATIENT | {"timezone": "UTC"})
     except (asyncpg.PostgresError, OSError) as error:
         raise Unavailable("database", f"Cannot connect to the database: {error}") from error
     try:
@@ -94,8 +95,7 @@ async def dump(url: str, file: Path, tell: Tell) -> Description:
     part = begin(file)
     try:
         async with connected(url) as con, con.transaction(isolation="repeatable_read", readonly=True):
-            if await revision(con) is None:
-                raise Conflict("There is nothing to save: the database has none of our tables.")
+            await hold_still(con)
             program = await clients.find("pg_dump", (await versions(con)).postgresql, newer=True)
             moment = await con.fetchval("select pg_export_snapshot()")
             async with asyncio.TaskGroup() as tasks:
@@ -109,6 +109,17 @@ async def dump(url: str, file: Path, tell: Tell) -> Description:
     finally:
         part.unlink(missing_ok=True)
     return described
+
+
+async def hold_still(con: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Let nobody rebuild or drop the table of values, or chunks of it: the moment that is saved would not show them.
+
+    A lock is no look, so the moment is not chosen before nothing moves any more. Others go on reading and writing.
+    """
+    try:
+        await con.execute("lock table belief in access share mode")
+    except asyncpg.UndefinedTableError:
+        raise Conflict("There is nothing to save: the database has none of our tables.") from None
 
 
 def begin(file: Path) -> Path:
@@ -203,7 +214,13 @@ async def check_timescale(con: "asyncpg.Connection[asyncpg.Record]", described: 
 async def timescale_aside(con: "asyncpg.Connection[asyncpg.Record]", wanted: str) -> AsyncIterator[None]:
     """TimescaleDB stands aside while its tables are filled."""
     await con.execute(f"create extension if not exists timescaledb version '{wanted}'")
-    await con.execute("select timescaledb_pre_restore()")
+    try:
+        await con.execute("select timescaledb_pre_restore()")
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise Forbidden(
+            f"A backup of TimescaleDB's chunks can only be restored by an administrator: {error}. Let one do "
+            "it, and make the user of Flexmesh the owner of the tables."
+        ) from error
     try:
         yield
     finally:

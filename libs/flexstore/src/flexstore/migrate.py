@@ -14,12 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from flexstore import timescale
-from flexstore.store import AWAY
+from flexstore.store import AWAY, PATIENT
 
 LOCK = 0x666C6578_6D657368  # "flexmesh"
 MIGRATIONS = "flexstore:migrations"
-PATIENT = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
-"""An upgrade takes as long as it takes, also where sessions are otherwise cut short."""
 
 
 async def upgrade(url: str) -> str:

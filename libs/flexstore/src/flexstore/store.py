@@ -30,6 +30,9 @@ AWAY = (
 NO_CONNECTION = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """How asyncpg fails to open a connection, also when it breaks off half way. A TimeoutError is an OSError."""
 CLOSE_SECONDS = 5.0
+
+PATIENT = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
+"""For what takes as long as it takes, also where sessions are otherwise cut short: upgrades and backups."""
 AT_HAND = 4
 """So many connections are not given back to the pool while nobody waits for one: its ways of giving and taking back
 cost more than a short statement does."""
