@@ -1,5 +1,6 @@
 """From messages to beliefs, over a real database: readings wait for the end of their event, and are never mixed."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,9 @@ from ingest.connectors.equipment import equip
 from ingest.connectors.fetched import Fetched, NotFetched
 from ingest.connectors.keeping import keep
 from ingest.connectors.kinds import Listening
+from ingest.connectors.mqtt import listener
 from ingest.connectors.mqtt.inbox import Message
-from ingest.connectors.mqtt.intake import Intake
+from ingest.connectors.mqtt.intake import Intake, Sorted
 from ingest.connectors.mqtt.mapping import Mapped, mapped
 from ingest.connectors.mqtt.settling import Settling
 from ingest.storing import Storage
@@ -228,6 +230,19 @@ async def test_wrong_messages_are_counted_and_do_not_keep_the_others_out(meter, 
     assert said.count("a message was refused") == 1  # the others are counted until there is a next line
     assert "m/1" in said
     assert "neither a number nor JSON" in said
+
+
+async def test_long_messages_are_read_beside_the_event_loop(meter, monkeypatch):
+    found = await meter()
+    threads = []
+
+    def sort(messages: Sequence[Message]) -> Sorted:
+        threads.append(threading.current_thread())
+        return Sorted()
+
+    monkeypatch.setattr(found.intake, "sort", sort)
+    await listener.store([], found.intake)
+    assert threads != [threading.current_thread()]
 
 
 async def test_retained_messages_are_taken_if_they_tell_when(meter, noon):

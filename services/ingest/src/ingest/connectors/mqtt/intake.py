@@ -101,8 +101,9 @@ class Intake:
         if mapped.is_whole:
             found.whole.append((mapped, readings))
             return
-        for at, value in zip(readings.times, readings.values.tolist(), strict=True):
-            found.kept[mapped.key, moment_of(at)] = value
+        key, times = mapped.key, readings.times.astype("datetime64[us]").tolist()
+        for at, value in zip(times, readings.values.tolist(), strict=True):
+            found.kept[key, at.replace(tzinfo=UTC)] = value
 
     async def _keep(self, kept: Mapping[tuple[Key, datetime], float]) -> None:
         async with self.adding:

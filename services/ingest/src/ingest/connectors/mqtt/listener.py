@@ -92,7 +92,7 @@ async def keep_listening(settings: MqttSettings, intake: Intake) -> None:
 
 async def store(messages: Sequence[Message], intake: Intake) -> None:
     """However long it takes. Meanwhile the broker keeps what comes."""
-    found, wait = intake.sort(messages), FIRST_WAIT
+    found, wait = await asyncio.to_thread(intake.sort, messages), FIRST_WAIT
     while True:
         try:
             return await intake.store(found)

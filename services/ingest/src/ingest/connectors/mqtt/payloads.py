@@ -76,7 +76,8 @@ def flat(found: list[Any]) -> list[Any]:
 def read_times(found: list[Any], clock: Clock, arrived: datetime) -> Instants:
     """Most messages say one time, with its offset, which must not take long to read."""
     try:
-        return np.array([instant(parse_moment(time)) for time in found], dtype="datetime64[us]")
+        utc = [parse_moment(time).astimezone(UTC).replace(tzinfo=None) for time in found]
+        return np.array(utc, dtype="datetime64[us]")
     except (TimeError, TypeError):
         times = json_answers.read_times(found, clock)
     if len(found) == 1 and isinstance(found[0], str) and datetime.fromisoformat(found[0]).tzinfo is None:
