@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
-import asyncpg
 from flexmodel.errors import Unavailable
 from flexstore import days, eventlog, jobs, retention, timescale
 from flexstore.store import Store
@@ -24,32 +24,29 @@ log = logging.getLogger(__name__)
 async def keep(store: Store, settings: GatewaySettings) -> None:
     """Look after jobs, and tidy up now and then, for as long as the gateway runs."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(look_after_jobs(store))
-        tasks.create_task(tidy_up(store, settings))
+        tasks.create_task(repeating("Looking after jobs", partial(look_after_jobs, store), SWEEP_SECONDS))
+        tasks.create_task(repeating("Tidying up", partial(tidy, store, settings), TIDY_SECONDS))
+
+
+async def repeating(name: str, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Do it every so many seconds, and soon again if the database was away."""
+    while True:
+        wait = seconds
+        try:
+            await work()
+        except Unavailable:
+            wait = SWEEP_SECONDS
+        except Exception:  # whatever it is, for example tables that are not there yet: it must not be the last time
+            log.exception("%s failed, and will be tried again later", name)
+        await asyncio.sleep(wait)
 
 
 async def look_after_jobs(store: Store) -> None:
-    while True:
-        with suppress(Unavailable):
-            async with store.connection() as con:
-                swept = await jobs.sweep(con)
-            if swept.requeued or swept.failed or swept.resent:
-                log.warning(
-                    "Jobs put back: %d, given up: %d, sent again: %d", swept.requeued, swept.failed, swept.resent
-                )
-        await asyncio.sleep(SWEEP_SECONDS)
-
-
-async def tidy_up(store: Store, settings: GatewaySettings) -> None:
-    while True:
-        try:
-            await tidy(store, settings)
-        except Unavailable:
-            await asyncio.sleep(SWEEP_SECONDS)
-            continue
-        except (asyncpg.PostgresError, TimeoutError):
-            log.exception("Tidying up failed, and will be tried again later")
-        await asyncio.sleep(TIDY_SECONDS)
+    """Put back jobs whose workers died, and send again what was lost on the way."""
+    async with store.connection() as con:
+        swept = await jobs.sweep(con)
+    if swept.requeued or swept.failed or swept.resent:
+        log.warning("Jobs put back: %d, given up: %d, sent again: %d", swept.requeued, swept.failed, swept.resent)
 
 
 async def tidy(store: Store, settings: GatewaySettings) -> None:

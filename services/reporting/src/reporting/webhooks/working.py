@@ -38,7 +38,7 @@ async def working(store: Store, settings: ReportingSettings) -> AsyncIterator[No
             longest_wait=settings.webhook_longest_wait,
         )
         watch = Watch(store, events.CHANNEL, partial(passing_on, store), poll=POLL_SECONDS, soon=SOON_SECONDS)
-        kept_up = [lasting(relay.run), lasting(watch.run), forgetting(store, settings)]
+        kept_up = [lasting(relay.run), lasting(watch.run), lasting(partial(forgetting, store, settings))]
         tasks = [asyncio.create_task(work) for work in kept_up]
         try:
             yield
@@ -60,7 +60,7 @@ async def lasting(run: Callable[[], Awaitable[None]]) -> None:
         try:
             await run()
         except Exception:
-            log.exception("the delivery of webhooks broke down and starts again")
+            log.exception("the work on webhooks broke down and starts again")
         await asyncio.sleep(RESTART_SECONDS)
 
 
