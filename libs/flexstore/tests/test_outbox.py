@@ -107,6 +107,19 @@ async def test_without_notifications_it_polls_or_is_poked(store: Store) -> None:
         await until(lambda: receiver.numbers == [1, 2, 3])
 
 
+async def test_it_works_on_when_it_cannot_listen(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def break_down(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(store, "listen", break_down)
+    receiver = Receiver()
+    async with relaying(Relay(store, receiver.deliver, topics=["task:%"], poll=0.05)):
+        for number in range(3):
+            await add(store, number)
+            await until(lambda: is_empty(store))
+    assert receiver.numbers == [0, 1, 2]
+
+
 async def test_what_fails_is_kept_put_off_and_tried_again(store: Store) -> None:
     receiver = Receiver(refusals=2)
     await add(store, 1)

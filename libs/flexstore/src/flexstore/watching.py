@@ -41,8 +41,12 @@ class Watch:
     async def _listen(self) -> None:
         """Be told by other processes. Without that, polling finds out a little later."""
         while True:
-            with suppress(Unavailable):
+            try:
                 await self.store.listen(self.channel, self.poke)
+            except Unavailable:
+                pass  # who works says so
+            except Exception:  # as below
+                log.exception("%s cannot be listened to", self.channel)
             await asyncio.sleep(self.poll)
 
     async def _work(self) -> None:
