@@ -141,6 +141,8 @@ def test_tokens_come_from_the_environment_too(flexmesh: Any, sensor: int, monkey
     arguments = ("entsoe", "--name", "prices", "--set", "zone=NL", "--sensor", f"day-ahead-price={sensor}")
     number = added(flexmesh("connectors", "add", *arguments))
     assert "secrets\ttoken: set" in flexmesh("connectors", "show", "--id", number).output
+    monkeypatch.setenv("FLEXMESH_CONNECTOR_TOKEN", "another")
+    assert "was changed" in flexmesh("connectors", "edit", "--id", number, "--secret", "token").output
     flexmesh("connectors", "delete", "--id", number, "--force")
 
 
