@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 DEEP = "[" * 5000 + "]" * 5000
 
 
@@ -33,6 +35,54 @@ async def test_strange_bodies(house: Any, toy: Any, add_site: Any, subtests: Any
                 assert said in answer.text or path != "/assets"
     assert len(await house.fetch("select id from asset")) == 2
     assert not await house.fetch("select id from job")
+
+
+async def test_depth_that_cannot_be_stored(house: Any, toy: Any, add_site: Any) -> None:
+    """It can be read, but not written again."""
+    _, _, battery, power = await add_site()
+
+    async def asked(depth: int) -> list[int]:
+        deep = json.loads("[" * depth + "]" * depth)
+        attributes = {"x": deep}
+        trigger = {"start": "2026-03-02T00:00:00Z", "flex-model": {"soc-at-start": "1 kWh", "soc-targets": deep}}
+        answers = [
+            await toy.client.patch(f"/api/v3_0/assets/{battery}", json={"attributes": attributes}),
+            await toy.client.patch(f"/api/v3_0/assets/{battery}", json={"attributes": json.dumps(attributes)}),
+            await toy.client.post(f"/api/v3_0/sensors/{power}/schedules/trigger", json=trigger),
+            await toy.client.post("/api/v1/data", json={"x": deep}),
+        ]
+        return [answer.status_code for answer in answers]
+
+    assert await asked(98) == [200, 200, 422, 422]
+    for depth in (101, 250, 900):
+        assert await asked(depth) == [400, 422, 400, 400]
+
+
+async def test_of_very_many_problems_some_are_told(house: Any, toy: Any, add_site: Any) -> None:
+    building, _, battery, power = await add_site()
+    many, start = 8_000, "2026-03-02T00:00:00Z"
+    unknown = {f"x{number}": 1 for number in range(many)}
+    for method, path, body in (
+        ("PATCH", f"/assets/{battery}", {"flex_context": unknown}),
+        ("PATCH", f"/assets/{battery}", {"flex_model": unknown}),
+        ("POST", f"/sensors/{power}/schedules/trigger", {"start": start, **unknown}),
+        ("POST", f"/sensors/{power}/schedules/trigger", {"start": start, "flex-model": {"soc-targets": [{}] * many}}),
+        ("POST", f"/assets/{building}/schedules/trigger", {"start": start, "flex-model": [1] * many}),
+        (
+            "POST",
+            f"/assets/{building}/schedules/trigger",
+            {"start": start, "flex-context": {"inflexible-device-sensors": list(range(1000, 1000 + many))}},
+        ),
+    ):
+        answer = await toy.client.request(method, f"/api/v3_0{path}", json=body)
+        assert answer.status_code == 422, answer.text
+        assert len(answer.content) < 10_000
+    answer = await toy.client.post("/api/v3_0/assets", json=dict.fromkeys(map(str, range(10_001))))
+    assert (answer.status_code, "more than 10000 fields" in answer.text) == (400, True)
+    answer = await toy.client.patch(f"/api/v3_0/assets/{battery}", json={"sensors_to_show": [1] * 600_000})
+    assert "Longer than maximum length 1000000." in answer.text
+    answer = await toy.client.post("/api/v1/data", json=[{"sensor": 0}] * 10_001)
+    assert "at most 10000" in answer.json()["detail"]
 
 
 async def test_wrong_content_type(toy: Any) -> None:
@@ -137,6 +187,16 @@ async def test_wrong_graphs_and_figures(house: Any, toy: Any, subtests: Any) -> 
             [sentence] = refused["message"]["json"][field]
             assert sentence.partition(": ")[2].startswith(problem)
     assert not await house.fetch("select id from asset")
+
+
+@pytest.mark.parametrize(
+    "address", ["x", "javascript:alert(1)", "//example.com/x.png", "https:///x", "https://[", "ftp://x.io"]
+)
+async def test_logos_come_from_the_web(toy: Any, address: str) -> None:
+    refused = await toy.patch(f"/accounts/{toy.account_id}", {"logo_url": address}, status=422)
+    assert list(refused["message"]["json"]) == ["logo_url"]
+    given = await toy.patch(f"/accounts/{toy.account_id}", {"logo_url": "https://example.com/x.svg"})
+    assert given["logo_url"] == "https://example.com/x.svg"
 
 
 async def test_no_body_is_told_what_it_lacks(toy: Any) -> None:

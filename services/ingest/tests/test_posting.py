@@ -225,12 +225,12 @@ async def test_what_is_no_message_is_refused(service, body, said):
     assert said in fields["_schema"][0]
 
 
-async def test_other_content_types_are_refused(service):
+@pytest.mark.parametrize("kind", ["text/plain", "application/jsonx", "application/json, text/html"])
+async def test_other_content_types_are_refused(service, kind):
     sensor = await service.add_sensor()
-    answer = await service.client.post(
-        f"/internal/sensors/{sensor}/data", content=b"{}", headers={"Content-Type": "text/plain"}
-    )
-    assert "got text/plain" in refused(answer)["_schema"][0]
+    headers = {"Content-Type": kind}
+    answer = await service.client.post(f"/internal/sensors/{sensor}/data", content=b"{}", headers=headers)
+    assert f"got {kind}" in refused(answer)["_schema"][0]
 
 
 async def test_a_huge_message_is_refused_unread(service):

@@ -1,12 +1,13 @@
 """The base of flex-models and flex-contexts: kebab-case keys, unknown ones refused, problems reported by field."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from flexmodel.reading import REQUIRED, UNKNOWN, WHOLE, Reader, Refused
+from flexmodel.reading import MOST_TOLD, REQUIRED, UNKNOWN, WHOLE, Reader, Refused
 
 NOT_NULL = "Field may not be null."
 SENTENCES = {
@@ -42,7 +43,8 @@ class Configuration(BaseModel):
     def _without_nulls(cls, config: Any) -> Any:
         """Refuses nulls, which optional fields would take as absent."""
         if isinstance(config, Mapping):
-            problems = {key: [NOT_NULL] for key, value in config.items() if value is None and key not in cls.nullable}
+            nulls = (key for key, value in config.items() if value is None and key not in cls.nullable)
+            problems = {key: [NOT_NULL] for key in islice(nulls, MOST_TOLD)}
             if problems:
                 raise PydanticCustomError("refused", "refused", {"problem": problems})
         return config
@@ -61,7 +63,7 @@ class Configuration(BaseModel):
 def problems_by_field(error: ValidationError) -> dict[str, Any]:
     """What pydantic found, nested by key, each problem a list of sentences."""
     found: dict[str, Any] = {}
-    for detail in error.errors(include_url=False):
+    for detail in error.errors(include_url=False)[:MOST_TOLD]:
         problem: Any = _problem(detail)
         for part in reversed(detail["loc"]):
             problem = {str(part): problem}

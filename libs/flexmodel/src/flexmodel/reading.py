@@ -1,9 +1,10 @@
 """What it takes to read a configuration: what is known besides it, how a value is refused, and times."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
@@ -20,6 +21,8 @@ REQUIRED = "Missing data for required field."
 UNKNOWN = "Unknown field."
 WHOLE = "_schema"
 """The key of problems that concern no single field."""
+MOST_TOLD = 100
+"""So many problems of one thing are told: nobody reads more, and to tell them takes longer than to find them."""
 
 
 class Refused(ValueError):  # noqa: N818 - it says what it is
@@ -88,11 +91,17 @@ def mapping(value: Any, allowed: tuple[str, ...], required: tuple[str, ...] = ()
     """The value if it is a mapping with these keys."""
     if not isinstance(value, Mapping):
         raise Refused("Not a valid mapping type.")
-    problems: dict[str, Any] = {str(key): [UNKNOWN] for key in value if key not in allowed}
+    problems = unknown(value, allowed)
     problems |= {key: [REQUIRED] for key in required if key not in value}
     if problems:
         raise Refused(problems)
     return value
+
+
+def unknown(value: Mapping[str, Any], allowed: Collection[str]) -> dict[str, Any]:
+    """The keys that are not allowed, as problems."""
+    keys = (key for key in value if key not in allowed)
+    return {str(key): [UNKNOWN] for key in islice(keys, MOST_TOLD)}
 
 
 def each[T](items: Any, read: Callable[[Any], T]) -> tuple[T, ...]:
@@ -106,6 +115,8 @@ def each[T](items: Any, read: Callable[[Any], T]) -> tuple[T, ...]:
             found.append(read(item))
         except Refused as refused:
             problems[str(index)] = refused.problem
+            if len(problems) == MOST_TOLD:
+                break
     if problems:
         raise Refused(problems)
     return tuple(found)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flexmodel.errors import Envelope, Invalid
-from flexmodel.reading import REQUIRED, UNKNOWN, WHOLE, Refused, at, moment, whole_number
+from flexmodel.reading import MOST_TOLD, REQUIRED, WHOLE, Refused, at, moment, unknown, whole_number
 from flexmodel.time import Duration, TimeError, parse_duration, parse_fixed_duration
 from flexmodel.tree import AssetTree
 
@@ -51,7 +51,7 @@ def read_request(message: Any, tree: AssetTree, sensor_id: int | None, planning_
     if not isinstance(message, Mapping):
         raise Invalid({WHOLE: ["Invalid input type."]}, where=where)
     allowed = COMMON if sensor_id is not None else (*COMMON, "sequential")
-    problems: dict[str, Any] = {str(key): [UNKNOWN] for key in message if key not in allowed}
+    problems = unknown(message, allowed)
     times: dict[str, Any] = {}
     for key, read in (("start", _start), ("duration", _duration), ("resolution", _resolution), ("prior", _prior)):
         try:
@@ -149,6 +149,8 @@ def _entries(message: Config, tree: AssetTree, sensor_id: int | None) -> tuple[C
         except Refused as refused:
             problem = refused.problem
             problems[str(index)] = problem if isinstance(problem, dict) else {WHOLE: problem}
+            if len(problems) == MOST_TOLD:
+                break
     if problems:
         raise Refused(problems)
     return tuple(entries)
@@ -187,4 +189,4 @@ def _check_places(entries: tuple[Config, ...], tree: AssetTree, where: Envelope)
     twice = sorted(sensor for sensor, count in Counter(sensors).items() if count > 1)
     problems += [f"Sensor {sensor} should not occur more than once in the flex-model" for sensor in twice]
     if problems:
-        raise Invalid({WHOLE: problems}, where=where)
+        raise Invalid({WHOLE: problems[:MOST_TOLD]}, where=where)

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import orjson
 from flexmodel.errors import Invalid
@@ -18,6 +19,8 @@ EMAIL = re.compile(rf"{_PLAIN}@[\w-]+(\.[\w-]+)+")
 """One address: what mail programs would take for several, or for a name beside one, is none."""
 LONGEST_DOCUMENT = 1_000_000
 """Characters of one JSON field, such as the attributes of an asset."""
+DEEPEST, WRITTEN = 100, 254
+"""How deep JSON may be nested, and how deep it can be written: what we store of it is nested in other things."""
 
 
 class Input(BaseModel):
@@ -116,6 +119,14 @@ def color(value: str) -> str:
     return value
 
 
+def link(value: str) -> str:
+    """The address of something on the web; pages show it, so nothing else may stand behind it."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in value):
+        raise problem(f"{value[:80]!r} is not a valid URL. Write it like https://example.com/logo.png.")
+    return value
+
+
 def not_boolean(kind: str) -> BeforeValidator:
     """JSON has numbers and booleans; Python takes one for the other."""
 
@@ -134,14 +145,29 @@ def identifier(value: int) -> int:
 
 def document(value: Any) -> Any:
     """A JSON field: existing clients send it as text, others as it is."""
-    if isinstance(value, str):
-        if len(value) > LONGEST_DOCUMENT:
-            raise problem(f"Longer than maximum length {LONGEST_DOCUMENT}.")
-        try:
-            return orjson.loads(value)
-        except orjson.JSONDecodeError as error:
-            raise problem(f"Not valid JSON: {error.msg}.") from error
-    return value
+    is_text = isinstance(value, str)
+    if len(value if is_text else orjson.dumps(value)) > LONGEST_DOCUMENT:
+        raise problem(f"Longer than maximum length {LONGEST_DOCUMENT}.")
+    if not is_text:
+        return value
+    try:
+        read = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise problem(f"Not valid JSON: {error.msg}.") from error
+    if is_too_deep(read):
+        raise problem(f"Nested too deeply: more than {DEEPEST} levels.")
+    return read
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether JSON is nested deeper than anyone needs: orjson can tell, and much faster than we could."""
+    for _ in range(WRITTEN - DEEPEST):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return True
+    return False
 
 
 def holds_nul(value: Any) -> bool:
@@ -184,7 +210,7 @@ def sequence(value: Any) -> list[Any]:
 
 def text_or(kind: str) -> WithJsonSchema:
     """How a document is described that may be sent as text too."""
-    values = {"additionalProperties": True} if kind == "object" else {"items": {}}
+    values: dict[str, Any] = {"additionalProperties": True} if kind == "object" else {"items": {}}
     as_text = {"type": "string", "description": "The same as JSON text."}
     return WithJsonSchema({"anyOf": [{"type": kind, **values}, as_text]})
 
@@ -209,6 +235,7 @@ TimeZone = Annotated[Text, Field(max_length=255), AfterValidator(timezone)]
 Unit = Annotated[Text, Field(max_length=80), AfterValidator(unit)]
 Email = Annotated[Text, Field(max_length=254), AfterValidator(email)]
 Color = Annotated[Text, AfterValidator(color)]
+Link = Annotated[Text, Field(max_length=255), AfterValidator(link)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(mapping), *DOCUMENT, text_or("object")]
 KeepingAttributes = Annotated[JsonObject, AfterValidator(keeping)]
 JsonList = Annotated[list[Any], AfterValidator(sequence), *DOCUMENT, text_or("array")]

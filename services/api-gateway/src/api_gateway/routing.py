@@ -12,7 +12,7 @@ from flexserve.direct import Around, Handle
 from pydantic import BaseModel, ValidationError
 
 from api_gateway.answers import Rejected, nested, plain, unprocessable
-from api_gateway.fields import holds_nul
+from api_gateway.fields import DEEPEST, holds_nul, is_too_deep
 from api_gateway.idempotency import once
 from api_gateway.wording import by_field
 
@@ -28,12 +28,14 @@ FLAT: dict[str, str | None] = dict.fromkeys(DEFAULT_PLACES, None)
 
 
 class StrictRequest(Request):
-    """A request whose JSON has no NaN, no infinity, no field twice and no depth that could exhaust anyone."""
+    """A request whose JSON has no NaN, no infinity, no field twice, and no size in any way that exhausts anyone."""
 
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
             self._json = orjson.loads(await self.body())
-            check_fields_once(self._body)
+            check_fields(self._body)
+            if self._body.count(b"[") + self._body.count(b"{") > DEEPEST and is_too_deep(self._json):
+                raise too_deep()
             if b"\\u0000" in self._body and holds_nul(self._json):
                 raise orjson.JSONDecodeError("the character NUL cannot be stored", "", self._body.find(b"\\u0000"))
         return self._json
@@ -59,10 +61,16 @@ class WireRoute(Around, APIRoute):
         return strictly
 
 
-def check_fields_once(body: bytes) -> None:
-    """Refuse valid JSON in which an object has a field twice: nobody could tell which of them counts."""
+MOST_FIELDS = 10_000
+"""Of one object. If they are all wrong, that is told of each."""
+
+
+def check_fields(body: bytes) -> None:
+    """Refuse valid JSON in which an object has too many fields, or one of them twice: nobody knows which counts."""
 
     def check(fields: list[tuple[str, Any]]) -> None:
+        if len(fields) > MOST_FIELDS:
+            raise orjson.JSONDecodeError(f"an object has more than {MOST_FIELDS} fields", "", 0)
         names = [name for name, _ in fields]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -71,7 +79,11 @@ def check_fields_once(body: bytes) -> None:
     try:
         json.loads(body, object_pairs_hook=check)
     except RecursionError as error:
-        raise orjson.JSONDecodeError("it is nested too deeply", "", 0) from error
+        raise too_deep() from error
+
+
+def too_deep() -> orjson.JSONDecodeError:
+    return orjson.JSONDecodeError(f"it is nested too deeply, more than {DEEPEST} levels", "", 0)
 
 
 async def message_in(request: Request) -> Any:

@@ -8,6 +8,7 @@ from flexmodel.errors import Invalid
 from api_gateway.auth.several import Doorkeeper
 from api_gateway.gateway import Gateway
 
+MOST_ITEMS = 10_000
 Refusals = dict[int, Any]
 """What is wrong with items, by their position."""
 
@@ -16,6 +17,8 @@ async def stored(here: Gateway, feeders: Doorkeeper, message: Any, *, partial: b
     """What became of the items. Unless only a part is wanted, one that is refused keeps back all."""
     if not isinstance(message, list) or not message:
         raise Invalid({"_schema": ["Send a JSON array with one item per sensor."]})
+    if len(message) > MOST_ITEMS:
+        raise Invalid({"_schema": [f"Has {len(message)} items; at most {MOST_ITEMS} can be posted at once."]})
     sensors = await feeders.find({id for item in message if (id := sensor_of(item)) is not None})
     refused: Refusals = {
         number: {"sensor": [sentence]}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from api_gateway.series.batches import MOST_ITEMS
 from api_gateway.series.schemas import Item
 
 CSV = """sensor,event_start,event_value,unit
@@ -30,5 +31,5 @@ def responses() -> dict[int | str, dict[str, Any]]:
 
 def batch() -> dict[str, Any]:
     items = Item.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema = {"type": "array", "items": items, "minItems": 1, "maxItems": 10_000}
+    schema = {"type": "array", "items": items, "minItems": 1, "maxItems": MOST_ITEMS}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -22,7 +22,7 @@ ActingUser = Annotated[int, Depends(acting_user)]
 @router.post("/{sensor_id}/data")
 async def post_data(sensor_id: int, user: ActingUser, here: Here, request: Request) -> OrjsonResponse:
     kind = request.headers.get("content-type", "")
-    if kind and "json" not in kind:
+    if kind and kind.partition(";")[0].strip().lower() != "application/json":
         raise refuse(f"Send the values as JSON, with the header Content-Type: application/json (got {kind[:80]}).")
     body = await request.body()
     if len(body) > here.settings.post_max_bytes:
