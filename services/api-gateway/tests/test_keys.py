@@ -50,7 +50,8 @@ async def test_only_a_hash_of_the_key_is_kept_even_for_a_request_that_is_repeate
     [
         ({"scopes": []}, "scopes", "Name at least one of: read, write, schedule, admin."),
         ({"scopes": ["read", "login"]}, "scopes", "'login' is not one of: read, write, schedule, admin."),
-        ({"name": ""}, "name", "at least 1"),
+        ({"name": ""}, "name", "at least 1 characters, not 0"),
+        ({"name": "n" * 256}, "name", "at most 255 characters, not 256"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at", "2020-01-01T00:00:00+00:00 has passed already."),
         ({"expires_at": "2030-01-01T00:00:00"}, "expires_at", "Not a valid aware datetime."),
         ({"only_account": 999}, "only_account", "There is no account with ID 999 whose things you may see."),

@@ -1,5 +1,6 @@
 """What an HTTP caller is told when something goes wrong: RFC 9457 problems, or the style of a path's own."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -109,7 +110,7 @@ def invalid_request(error: RequestValidationError) -> Invalid:
         if item["type"] == "json_invalid":
             path, message = ["body"], f"not valid JSON: {item['ctx']['error']} at character {item['loc'][-1]}"
         else:
-            message = item["msg"].removeprefix("Value error, ") + _got(path, item)
+            message = _said(item) + _got(path, item)
         _put(fields, path or [location], message)
     return Invalid(fields)
 
@@ -138,6 +139,14 @@ def raise_for(status: int, content: bytes, headers: Mapping[str, str], asked: st
 
 def _phrase(status: int) -> str:
     return HTTPStatus(status).phrase if status in HTTPStatus else "Error"
+
+
+def _said(item: Any) -> str:
+    """What is wrong, in pydantic's words; but what it calls items of a text are characters."""
+    text: str = item["msg"].removeprefix("Value error, ")
+    if item["type"] in ("too_long", "too_short") and isinstance(item["input"], str):
+        return re.sub("items? after validation", "characters", text)
+    return text
 
 
 def _got(path: list[str], item: Any) -> str:
