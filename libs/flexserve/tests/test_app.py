@@ -45,6 +45,14 @@ def client(settings: ServiceSettings, client_for: Any) -> httpx.AsyncClient:
     return made
 
 
+async def test_what_can_be_got_can_be_asked_for_without_content(client: httpx.AsyncClient) -> None:
+    got, asked = await client.get("/plain"), await client.head("/plain")
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["content-length"] == got.headers["content-length"]
+    assert 'method="HEAD",route="/plain",service="testing",status="200"' in (await client.get("/metrics")).text
+    assert (await client.head("/nowhere")).status_code == 404
+
+
 async def test_a_request_has_an_id(client: httpx.AsyncClient) -> None:
     given = await client.get("/who", headers={"X-Request-ID": "trace-me.1"})
     assert given.headers["x-request-id"] == given.json()["request_id"] == "trace-me.1"

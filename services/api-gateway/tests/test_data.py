@@ -36,6 +36,15 @@ async def test_values_come_as_asked(toy: Any, add_site: Any, know: Any) -> None:
     assert (await values(unit="kW", resolution="PT5M"))[:7] == [1.5, 1.5, 1.5, -2, -2, -2, None]
 
 
+@pytest.mark.parametrize("version", ["v3_0", "v1"])
+async def test_a_plus_that_nobody_encoded_is_still_one(toy: Any, add_site: Any, know: Any, version: str) -> None:
+    _, _, _, power = await add_site()
+    await know(power, [1.5], 15)
+    query = "start=2026-03-02T01:00:00+01:00&duration=PT15M&unit=kW&prior=2100-01-01T00:00+01:00"
+    answer = await toy.client.get(f"/api/{version}/sensors/{power}/data?{query}")
+    assert answer.json()["values"] == [1.5]
+
+
 async def test_nothing_known_is_null(toy: Any, add_site: Any) -> None:
     _, _, _, power = await add_site()
     asked = {"start": "2030-01-01T00:00Z", "duration": "PT1H", "unit": "kW"}
@@ -202,6 +211,8 @@ async def test_data_are_deleted_by_source_and_time(house: Any, toy: Any, add_sit
         8,
     ]
     await toy.delete(f"/sensors/{power}/data", json={"source": 999}, status=422)
+    refused = await toy.delete(f"/sensors/{power}/data", json={"start": until, "until": until}, status=422)
+    assert refused["message"]["json"] == {"until": ["'until' must be after 'start'."]}
     await toy.delete(f"/sensors/{power}/data", json={"start": until})
     assert [row["event_value"] for row in await house.fetch("select event_value from belief order by 1")] == [5, 6]
     await toy.delete(f"/sensors/{power}/data")

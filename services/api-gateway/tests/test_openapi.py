@@ -12,7 +12,7 @@ from api_gateway.home.openapi import SCHEMAS, operations
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 PUBLIC = {
-    "list_versions", "list_services", "get_readiness", "list_asset_types", "request_token", "log_in",
+    "list_versions", "list_services", "get_readiness", "request_token", "log_in",
     "ask_for_password_link",
 }  # fmt: skip
 """Operations for which nobody has to log in."""

@@ -12,6 +12,7 @@ from flexserve import health, logs, metrics, tracing
 from flexserve.answers import OrjsonResponse
 from flexserve.direct import Direct
 from flexserve.errors import ErrorStyle, ErrorStyles
+from flexserve.heads import Heads
 from flexserve.health import Check
 from flexserve.middleware import Observed
 from flexserve.settings import ServiceSettings
@@ -47,6 +48,7 @@ def create_app(
     )
     styles = ErrorStyles(error_styles)
     styles.install(app)
+    app.add_middleware(Heads)
     if not tracing.is_on():  # FastAPI's own way makes spans of what it does
         app.add_middleware(Direct, routes=app.router.routes)
     limit = settings.max_body_bytes if max_body_bytes is None else max_body_bytes

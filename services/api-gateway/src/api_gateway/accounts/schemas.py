@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
-from api_gateway.fields import Color, Id, Input, KeepingAttributes, Name, Text, absent
+from api_gateway.fields import Color, Id, Input, KeepingAttributes, Link, Name, Text, absent
 from api_gateway.paging import Page
 from api_gateway.shapes import Shape, example
 
@@ -22,7 +22,7 @@ class AccountPatch(Input):
     name: Name = absent()
     primary_color: Color | None = None
     secondary_color: Color | None = None
-    logo_url: Annotated[Text, Field(max_length=255)] | None = None
+    logo_url: Link | None = None
     consultancy_account_id: Id | None = None
     plan_id: Id | None = None
     attributes: KeepingAttributes = absent()

@@ -25,7 +25,7 @@ from api_gateway.assets.schemas import (
     NewAsset,
 )
 from api_gateway.auth import subjects
-from api_gateway.auth.access import Access, Anyone, Caller, Found, LoggedIn, OnSelf
+from api_gateway.auth.access import Access, Caller, Found, LoggedIn, OnSelf
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Scope, Thing, may
 from api_gateway.gateway import Here
@@ -112,8 +112,8 @@ async def create_asset(
     return Json(shown(row), 201)
 
 
-@router.get("/types", dependencies=[Anyone], response_model=list[AssetType], summary="List asset types.")
-async def list_asset_types(here: Here) -> Json:
+@router.get("/types", response_model=list[AssetType], summary="List asset types.")
+async def list_asset_types(_caller: Caller, here: Here) -> Json:
     async with here.store.connection() as con:
         rows = await repository.types(con)
     return Json([{"description": row["description"], "id": row["id"], "name": row["name"]} for row in rows])

@@ -35,7 +35,8 @@ def period_of(start: datetime | None, end: datetime | None, duration: Duration |
         except (OverflowError, ValueError) as error:
             raise Invalid({"duration": ["This goes beyond the years 1 to 9999."]}) from error
     if start is not None and end is not None and end < start:
-        raise Invalid({"duration": ["A duration cannot be negative."]})
+        field = "end" if duration is None else "duration"
+        raise Invalid({field: ["The end must not be before the start."]})
     return Period(start, end)
 
 

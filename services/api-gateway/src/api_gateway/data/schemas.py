@@ -1,10 +1,11 @@
 """Sensor data on the wire."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field, ValidationInfo, field_validator
 
-from api_gateway.fields import Id, Input, Moment, Span, Text
+from api_gateway.fields import Id, Input, Moment, Span, Text, problem
 from api_gateway.paging import Query
 from api_gateway.shapes import Shape, example
 
@@ -50,6 +51,14 @@ class DataDeletion(Input):
     source: Id | None = None
     start: Moment | None = None
     until: Moment | None = None
+
+    @field_validator("until")
+    @classmethod
+    def after_the_start(cls, until: datetime | None, known: ValidationInfo) -> datetime | None:
+        start = known.data.get("start")
+        if start is not None and until is not None and until <= start:
+            raise problem("'until' must be after 'start'.")
+        return until
 
 
 class StatsQuery(Query):

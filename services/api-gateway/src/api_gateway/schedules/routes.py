@@ -31,7 +31,7 @@ from api_gateway.schedules.schemas import (
     ScheduleQuery,
     SensorTrigger,
 )
-from api_gateway.schedules.service import Asked
+from api_gateway.schedules.service import Asked, as_written_now
 from api_gateway.shapes import Waiting
 from api_gateway.times import clock_duration
 
@@ -52,6 +52,7 @@ async def trigger_sensor_schedule(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))], here: Here, message: Message
 ) -> Json:
     verdict = await counted(here, sensor.caller)
+    message = as_written_now(message)
     job = await taken_on(here, sensor.caller, Asked(sensor["asset_id"], sensor["account_id"], message, sensor["id"]))
     results = f"/api/v3_0/sensors/{sensor['id']}/schedules/{job}"
     return Json(accepted(job) | {"results-url": results}, 202, verdict.headers)

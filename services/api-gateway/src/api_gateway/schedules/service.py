@@ -25,6 +25,8 @@ from api_gateway.sources.filters import check_filters
 
 QUEUE = "schedule"
 FORCE = "force-new-job-creation"
+OLD_FORCE = "force_new_job_creation"
+"""How older clients write it when they trigger a sensor."""
 REMEMBERED = timedelta(hours=1)
 """How long an identical trigger is answered with the job that is already there."""
 LOOKED_BACK = timedelta(days=1)
@@ -51,6 +53,13 @@ class Asked:
         """What the worker needs to know."""
         subject = {"asset": self.asset_id} if self.sensor_id is None else {"sensor": self.sensor_id}
         return subject | {key: value for key, value in self.message.items() if key != FORCE}
+
+
+def as_written_now(message: Any) -> Any:
+    """The trigger with the key for forcing as it is called today."""
+    if not isinstance(message, dict) or OLD_FORCE not in message:
+        return message
+    return {FORCE if key == OLD_FORCE else key: value for key, value in message.items()}
 
 
 async def trigger(here: Gateway, caller: Identity, asked: Asked) -> UUID:
