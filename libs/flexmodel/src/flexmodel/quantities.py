@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 LONGEST = 200
 """Characters in a quantity; what is longer is none."""
 
-SIGNIFICANT_DIGITS = 14
-"""A double carries almost 16; conversions disturb the last one or two."""
+SIGNIFICANT_DIGITS = 13
+"""What people and meters write has no more; a double carries almost 16."""
+
+DUST = 4 * float(np.finfo(np.float64).eps)
+"""How much of a number the arithmetic of a conversion may disturb."""
 
 _COSTLY = re.compile(
     r"[eE][+-]?\d{3}"  # 1e999999999
@@ -251,16 +254,23 @@ def convert(
     slope, offset = _line(from_unit, to_unit, resolution)
     if slope == 1.0 and offset == 0.0:
         return numbers + 0.0
-    return tidy(numbers * slope + offset)
+    scaled = numbers * slope
+    return tidy(scaled + offset, np.maximum(np.abs(scaled), abs(offset)) if offset else None)
 
 
-def tidy(values: ArrayLike, digits: int = SIGNIFICANT_DIGITS) -> NDArray[np.float64]:
-    """The values rounded to the digits that a double really carries, and no minus zero."""
+def tidy(values: ArrayLike, largest: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """The values without the dust that arithmetic leaves, and no minus zero.
+
+    Dust is what keeps a number from being one of few digits; others, like a third, stay exactly as they are, so that
+    converting them back gives what there was. `largest` is what the values were a sum of, which left the dust.
+    """
     numbers = np.asarray(values, dtype=np.float64)
+    largest = np.abs(numbers) if largest is None else largest
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        places = digits - 1 - np.floor(np.log10(np.abs(numbers)))
+        places = SIGNIFICANT_DIGITS - 1 - np.floor(np.log10(largest))
         up = 10.0 ** np.clip(places, 0, 300)
         down = 10.0 ** np.clip(-places, 0, 300)
         rounded = np.rint(numbers * up / down) / up * down
+        is_dust = np.abs(rounded - numbers) <= DUST * largest
     # Adding zero turns -0.0 into 0.0.
-    return np.where(np.isfinite(rounded), rounded, numbers) + 0.0
+    return np.where(is_dust, rounded, numbers) + 0.0
