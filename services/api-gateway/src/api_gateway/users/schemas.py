@@ -31,8 +31,9 @@ class UserPatch(Input):
     timezone: TimeZone = absent()
     flexmeasures_roles: Annotated[list[int | str], Field(max_length=20)] = absent()
     """Roles by id, or by name."""
-    current_password: Annotated[Text, Field(max_length=LONGEST)] = absent()
-    """Who changes their own email address has to say it: with the address goes the right to choose a password."""
+    current_password: Annotated[
+        Text, Field(max_length=LONGEST, description="Of who changes their own email address.")
+    ] = absent()
 
 
 class UserQuery(Page):
