@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flexmodel.errors import Invalid
 from flexmodel.time import instant, steps
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest.data import rules
 
@@ -86,6 +86,7 @@ def test_values_that_do_not_fit_are_refused(count, duration, resolution, said):
     assert said in sentence(problem)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.integers(1, 10_000_000), st.integers(1, 10_000_000))
 def test_any_window_is_either_filled_whole_or_refused(count, duration, resolution):
     duration, resolution = timedelta(microseconds=duration), timedelta(microseconds=resolution)
