@@ -302,6 +302,14 @@ async def test_documents_that_make_no_sense(content, sentence):
         await prices(publication(content))
 
 
+def test_a_document_in_a_thousand_pieces_is_refused(monkeypatch):
+    monkeypatch.setattr(document, "MOST_PERIODS", 3)
+    whole = [series(period(*FEBRUARY_4, "PT60M", {1: 50}))]
+    assert len(document.read(publication(*whole * 3), 1_000_000)) == 3
+    with pytest.raises(NotFetched, match="or 3 periods"):
+        document.read(publication(*whole * 4), 1_000_000)
+
+
 def test_when_prices_were_known():
     starts = np.array(["2026-02-03T22:45", "2026-02-03T23:00"], dtype="datetime64[us]")
     early, late = datetime(2026, 2, 2, 12, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)

@@ -20,6 +20,8 @@ VARIABLE_BLOCKS = "A03"
 NOTHING_THERE = "no matching data found"
 """How a refusal begins that only says there is nothing; its code, 999, is that of all refusals."""
 MOST_POINTS = 500_000
+MOST_PERIODS = 5_000
+"""A month of days in several auctions is a few hundred."""
 UNITS = {"MAW": "MW", "MWH": "MWh", "KWT": "kW", "KWH": "kWh"}
 ZIP = b"PK\x03\x04"
 
@@ -93,13 +95,13 @@ def read_document(body: bytes) -> Iterator[Part]:
             raise NotFetched(f'ENTSO-E refuses: "{(text(root, "Reason/text") or "no reason given")[:200]}"')
         return
     created = moment(root, "createdDateTime")
-    count = 0
+    count = periods = 0
     for series in root.iterfind("{*}TimeSeries"):
         for period in series.iterfind("{*}Period"):
             part = read_period(series, period, created)
-            count += len(part.values)
-            if count > MOST_POINTS:
-                raise NotFetched(f"What came has more than {MOST_POINTS} values.")
+            count, periods = count + len(part.values), periods + 1
+            if count > MOST_POINTS or periods > MOST_PERIODS:
+                raise NotFetched(f"What came has more than {MOST_POINTS} values or {MOST_PERIODS} periods.")
             yield part
 
 
