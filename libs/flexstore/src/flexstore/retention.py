@@ -56,12 +56,15 @@ async def apply(store: Store, default: timedelta | None = None, now: datetime | 
         if not await con.fetchval("select pg_try_advisory_lock($1)", LOCK):
             return {}
         try:
+            # For this session, which is in nobody's way however long it takes.
+            await con.execute("select set_config('statement_timeout', '0', false)")
             expiries = await expired(con, default, now or datetime.now(UTC))
             deleted = await _drop_chunks(con, expiries)
             for expiry in expiries:
                 deleted[expiry.sensor_id] += await _delete(con, expiry)
             await _tell(con, expiries, deleted)
         finally:
+            await con.execute("reset statement_timeout")
             await con.execute("select pg_advisory_unlock($1)", LOCK)
     return {sensor: count for sensor, count in deleted.items() if count}
 

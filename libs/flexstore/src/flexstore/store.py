@@ -30,6 +30,7 @@ AWAY = (
 NO_CONNECTION = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """How asyncpg fails to open a connection, also when it breaks off half way. A TimeoutError is an OSError."""
 CLOSE_SECONDS = 5.0
+TOO_LONG = "The database is too busy to answer in time. Please try again shortly."
 
 PATIENT = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 """For what takes as long as it takes, also where sessions are otherwise cut short: upgrades and backups."""
@@ -194,6 +195,9 @@ class _Use:
         await self._store._give_back(self._con, in_order=error is None)
         if away:
             raise Unavailable("database") from error
+        if isinstance(error, asyncpg.QueryCanceledError):
+            # It took too long, most likely waiting for somebody: an upgrade that rebuilds the table of values, say.
+            raise Unavailable("database", TOO_LONG) from error
 
 
 def _is_away(error: BaseException, con: Pooled) -> bool:
