@@ -77,6 +77,8 @@ async def test_of_very_many_problems_some_are_told(house: Any, toy: Any, add_sit
         answer = await toy.client.request(method, f"/api/v3_0{path}", json=body)
         assert answer.status_code == 422, answer.text
         assert len(answer.content) < 10_000
+    answer = await toy.client.patch(f"/api/v3_0/assets/{battery}", json={"flex_model": [[]] * 200_000})
+    assert (answer.status_code, "more than 200000 objects" in answer.text) == (400, True)
     answer = await toy.client.post("/api/v3_0/assets", json=dict.fromkeys(map(str, range(10_001))))
     assert (answer.status_code, "more than 10000 fields" in answer.text) == (400, True)
     answer = await toy.client.patch(f"/api/v3_0/assets/{battery}", json={"sensors_to_show": [1] * 600_000})

@@ -8,6 +8,7 @@ LISTS_OF_IDS = ("inflexible-device-sensors", "sensors")
 SINGLE_IDS = ("sensor", "consumption-price-sensor", "production-price-sensor")
 SOURCE_FILTERS = ("sources", "source")
 ACCOUNT_FILTER = "source-account"
+CONTAINERS = (dict, list, tuple, Mapping)
 PARTS = ("flex-model", "flex-context")
 
 
@@ -55,9 +56,10 @@ def _named(reference: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Nam
 
 
 def _sensors(config: Any) -> Iterator[int]:
-    yield from _ids(config, SINGLE_IDS)
     for key, value in _pairs(config):
-        if key in LISTS_OF_IDS and isinstance(value, list):
+        if key in SINGLE_IDS and _is_id(value):
+            yield value
+        elif key in LISTS_OF_IDS and isinstance(value, list):
             yield from (item for item in value if _is_id(item))
 
 
@@ -66,14 +68,15 @@ def _ids(config: Any, keys: tuple[str, ...]) -> Iterator[int]:
 
 
 def _pairs(node: Any) -> Iterator[tuple[str, Any]]:
-    """All keys with their values, however deep."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield str(key), value
-            yield from _pairs(value)
-    elif isinstance(node, list | tuple):
-        for item in node:
-            yield from _pairs(item)
+    """All keys with their values, however deep, in no particular order. Messages can be long: no recursion."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict | Mapping):
+            yield from one.items()
+            waiting += [value for value in one.values() if isinstance(value, CONTAINERS)]
+        elif isinstance(one, list | tuple):
+            waiting += [item for item in one if isinstance(item, CONTAINERS)]
 
 
 def _is_id(value: Any) -> TypeGuard[int]:

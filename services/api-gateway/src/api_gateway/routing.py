@@ -32,9 +32,13 @@ class StrictRequest(Request):
 
     async def json(self) -> Any:
         if not hasattr(self, "_json"):
-            self._json = orjson.loads(await self.body())
+            body = await self.body()
+            parts = body.count(b"{") + body.count(b"[")
+            if parts > MOST_PARTS:
+                raise orjson.JSONDecodeError(f"it has more than {MOST_PARTS} objects and lists", "", 0)
+            self._json = orjson.loads(body)
             check_fields(self._body)
-            if self._body.count(b"[") + self._body.count(b"{") > DEEPEST and is_too_deep(self._json):
+            if parts > DEEPEST and is_too_deep(self._json):
                 raise too_deep()
             if b"\\u0000" in self._body and holds_nul(self._json):
                 raise orjson.JSONDecodeError("the character NUL cannot be stored", "", self._body.find(b"\\u0000"))
@@ -61,6 +65,8 @@ class WireRoute(Around, APIRoute):
         return strictly
 
 
+MOST_PARTS = 200_000
+"""Objects and lists in a message: twice what a thousand devices with a day of values each need."""
 MOST_FIELDS = 10_000
 """Of one object. If they are all wrong, that is told of each."""
 
