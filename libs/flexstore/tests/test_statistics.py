@@ -194,6 +194,23 @@ async def test_continuous_aggregates_are_used_if_and_only_if_they_may_be(
             }
 
 
+async def test_a_time_zone_that_timescale_no_longer_sums_up_is_summed_up_by_us(
+    either_store: Store, filled: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its government may move the clocks at midnight from now on."""
+    tokyo = "select 'Asia/Tokyo' as timezone"
+    async with either_store.connection() as con:
+        for zones in (tokyo, aggregates.ZONES):
+            monkeypatch.setattr(aggregates, "ZONES", zones)
+            await days.refresh(either_store)
+            await check(con, filled, "Europe/Amsterdam")
+            assert await con.fetchval("select sum(beliefs) from belief_per_day where sensor_id = $1", filled) == 480
+        by_timescale = await timescale.is_used_in_full(con)
+        assert (await con.fetchval("select count(*) from belief_day") == 0) == by_timescale
+        names = {row["view_name"] for row in await con.fetch(aggregates.AGGREGATES)} if by_timescale else set()
+        assert names == ({aggregates.name_of("Europe/Amsterdam")} if by_timescale else set())
+
+
 async def test_what_is_summed_up_is_read_and_what_changed_is_not(either_store: Store, filled: int) -> None:
     """Only beliefs of the day that was corrected are read: those of the others may be gone from the table itself."""
     async with either_store.connection() as con:

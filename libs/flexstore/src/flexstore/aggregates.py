@@ -37,8 +37,11 @@ DAYS_OF_ZONE = """
 select {name}.* from {name} join sensor on sensor.id = {name}.sensor_id and sensor.timezone = {timezone}
 """
 DAYS_OF_OTHER_ZONES = """
-select belief_day.* from belief_day join sensor on sensor.id = sensor_id and sensor.timezone not in ({timezones})
+select belief_day.* from belief_day join sensor on sensor.id = sensor_id
+where sensor.timezone <> all(array[{timezones}]::text[])
 """
+SHOWN = "select string_to_array(obj_description('belief_per_day'::regclass), ' ')"
+"""The view says in its comment of which time zones it shows an aggregate."""
 SUMMED_UP_BEFORE = """
 delete from belief_day using sensor where sensor.id = sensor_id and sensor.timezone = any($1::text[])
 """
@@ -56,20 +59,25 @@ async def ensure(con: Connection) -> list[str]:
     Returns these time zones.
     """
     zones = [row["timezone"] for row in await con.fetch(ZONES)]
-    there = {row["view_name"] for row in await con.fetch(AGGREGATES)}
-    missing = [zone for zone in zones if name_of(zone) not in there]
-    if not missing:
+    changed = sorted(set(zones) ^ set(await con.fetchval(SHOWN) or ()))
+    if not changed:
         return zones
+    there = {row["view_name"] for row in await con.fetch(AGGREGATES)}
     literals = {zone: await _literal(con, zone) for zone in zones}
-    parts = [DAYS_OF_ZONE.format(name=name_of(zone), timezone=literal) for zone, literal in literals.items()]
+    names = {zone: name_of(zone) for zone in zones}
+    parts = [DAYS_OF_ZONE.format(name=names[zone], timezone=literals[zone]) for zone in zones]
     parts.append(DAYS_OF_OTHER_ZONES.format(timezones=", ".join(literals.values())))
     async with con.transaction():
-        for zone in missing:
-            await con.execute(AGGREGATE.format(name=name_of(zone), timezone=literals[zone]))
-        # What was summed up here before TimescaleDB came no longer counts.
-        await con.execute("delete from belief_day_until where timezone = any($1::text[])", missing)
-        await con.execute(SUMMED_UP_BEFORE, missing)
+        for zone in zones:
+            if names[zone] not in there:
+                await con.execute(AGGREGATE.format(name=names[zone], timezone=literals[zone]))
+        # What was summed up here before TimescaleDB came, or by it, no longer counts.
+        await con.execute("delete from belief_day_until where timezone = any($1::text[])", changed)
+        await con.execute(SUMMED_UP_BEFORE, changed)
         await con.execute(f"create or replace view belief_per_day as {' union all '.join(parts)}")
+        await con.execute(f"comment on view belief_per_day is {await _literal(con, ' '.join(zones))}")
+        for name in there - set(names.values()):
+            await con.execute(f"drop materialized view {name}")
     return zones
 
 
