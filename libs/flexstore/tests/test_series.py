@@ -215,7 +215,7 @@ async def test_what_is_not_a_number_is_not_stored(con: Any, size: str) -> None:
 async def test_what_cannot_be_summed_up_is_refused(con: Any, value: float) -> None:
     with pytest.raises(Invalid) as refused:
         await write(con, Beliefs(1, moments([0, 1]), moment(at(0)), np.array([1.0, value]), 1))
-    assert refused.value.fields == {"values": {1: [f"{value} is not between -1e100 and 1e100."]}}
+    assert refused.value.fields == {"values": [f"{value} is not between -1e100 and 1e100, in the unit of the sensor."]}
 
 
 async def test_there_is_no_minus_zero(con: Any, size: str) -> None:

@@ -60,8 +60,8 @@ def rows_of(beliefs: Beliefs) -> Rows:
     rows["event_value"] = np.add(beliefs.values, 0.0)  # there is no minus zero here
     too_large = np.abs(rows["event_value"]) > LARGEST
     if too_large.any():
-        position = int(too_large.argmax())
-        raise Invalid({"values": {position: [f"{rows['event_value'][position]} is not between -1e100 and 1e100."]}})
+        first = rows["event_value"][too_large.argmax()]
+        raise Invalid({"values": [f"{first} is not between -1e100 and 1e100, in the unit of the sensor."]})
     rows = rows[~np.isnan(rows["event_value"])]
     return rows if _in_order(rows) else _put_in_order(rows)
 
