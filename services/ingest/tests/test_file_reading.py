@@ -218,6 +218,33 @@ def test_rows_with_too_many_fields_are_named():
     assert rows.frame["row"].to_list() == [3]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "24.11.2026 00:00;1,5\n24.11.2026 00:15;2,5\n",
+        "24.11.2026 00:00;1,5\n",
+        '"start, local";value\n24.11.2026 00:00;1,5\n24.11.2026 00:15;2,5\n',
+        "2026-11-24 00:00:00,000;1,5\n2026-11-24 00:15:00,000;2,5\n",
+    ],
+)
+def test_decimal_commas_are_not_taken_for_what_separates_columns(text):
+    rows = rows_of(text)
+    assert rows.problems == []
+    assert rows.frame["value"].to_list() == [1.5, 2.5][: rows.frame.height]
+
+
+@pytest.mark.parametrize("time", ["2026-11-24T00:00+99:99", "2026-11-24T00:00+14:30", "0001-01-01", "9999-12-31T23:45"])
+def test_times_that_no_clock_shows_are_refused(time):
+    [problem] = rows_of(f"start,value\n{time},1\n").problems
+    assert problem.startswith(f"row 2: '{time}' is not a time")
+
+
+def test_thousands_are_told_apart_from_points():
+    assert rows_of("start;value\n2026-11-24T00:00Z;1,5\n2026-11-24T01:00Z;1 234,5\n").problems == [
+        "row 3: '1 234,5' is not a number, such as 12,5."
+    ]
+
+
 def test_too_many_rows_are_refused():
     with pytest.raises(FileError, match="more than 10000 rows"):
         rows_of("start,value\n" + "2026-11-24T00:00Z,1\n" * 10_001)
@@ -304,6 +331,8 @@ def test_formulas_without_a_saved_value_and_errors_are_named():
         '<row r="4"><c r="A4" s="1"><v>46350</v></c><c r="B4"><f>1+1</f><v>2</v></c></row>'
         '<row r="5"><c r="A5" s="1"><v>46351</v></c><c r="B5"><f t="shared" si="0"/></c></row>'
         '<row r="6"><c r="A6" s="1"><v>46352</v></c><c r="B6" t="e"><f>1/0</f><v>#DIV/0!</v></c></row>'
+        '<row r="7"><c r="A7" s="1"><v>46353</v></c><c r="B7"><f>1+1</f><v></v></c></row>'
+        '<row r="8"><c r="A8" s="1"><v>46354</v></c><c r="B8" t="str"><f>""</f><v></v></c></row>'
     )
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     rows = rows_of(workbook([], sheet=f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>'))
@@ -311,6 +340,7 @@ def test_formulas_without_a_saved_value_and_errors_are_named():
     assert rows.problems == [
         "row 5: 'a formula whose value was not saved' is not a number, such as 12.5.",
         "row 6: '#DIV/0!' is not a number, such as 12.5.",
+        "row 7: 'a formula whose value was not saved' is not a number, such as 12.5.",
     ]
 
 
@@ -361,6 +391,14 @@ def test_parquet_with_zones_and_numbers():
     rows = rows_of(packed.getvalue(), zone="Asia/Seoul")
     assert starts(rows) == [utc(2026, 11, 23, 23)]
     assert rows.frame["value"].to_list() == [0.1]
+
+
+def test_parquet_whose_times_have_a_distance_to_utc_as_zone(monkeypatch):
+    monkeypatch.setenv("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
+    packed = BytesIO()
+    start = pl.Series([datetime(2026, 11, 24, tzinfo=UTC)]).cast(pl.Datetime("ms", "+05:30"))
+    pl.DataFrame({"event_start": start, "event_value": [1]}).write_parquet(packed)
+    assert starts(rows_of(packed.getvalue())) == [utc(2026, 11, 24)]
 
 
 def test_what_cannot_be_a_value_in_parquet_is_named():

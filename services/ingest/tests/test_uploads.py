@@ -41,6 +41,27 @@ async def test_a_file_is_stored_when_it_is_acknowledged(service):
     assert taken(other) == (1, 0, 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "sent", "expected"),
+    [
+        ("Leistung [MW]", None, 1000.0),
+        ("power (MW)", "MW", 1000.0),
+        ("power (a mean)", None, 1.0),
+        ("power (degC)", "kW", 1.0),
+        ("power (degC)", None, "is in degC by its name, which is not convertible to kW"),
+        ("power (MW)", "kW", "is in MW by its name, but was sent as kW"),
+    ],
+)
+async def test_a_unit_in_the_name_of_the_column_counts(service, name, sent, expected):
+    sensor = await service.add_sensor("kW", 15)
+    text = csv("2026-11-24T00:00Z,1", head=f"time,{name}")
+    answer = await service.upload(sensor, ("up.csv", text), **({"unit": sent} if sent else {}))
+    if isinstance(expected, str):
+        assert expected in reasons(answer)[0]
+    else:
+        assert list((await service.values(sensor)).values()) == [expected]
+
+
 async def test_without_that_option_the_values_are_believed_now(service):
     sensor = await service.add_sensor("kW", 15)
     before = datetime.now(UTC)

@@ -5,8 +5,13 @@ from typing import Literal
 import polars as pl
 from flexstore.series import LARGEST
 
+from ingest.data.service import FIRST, LAST
+
 SUFFIX = r"(?:[Zz]|[Uu][Tt][Cc]|[+-]\d\d(?::?\d\d)?)$"
 """The distance to UTC, after a time of day."""
+
+FARTHEST = 14 * 60
+"""Minutes that a clock is ahead of UTC at most, on the Line Islands."""
 
 SPELLINGS = (
     (r"(\d)[Tt](\d)", "$1 $2"),
@@ -35,12 +40,14 @@ def wall_time(column: str) -> pl.Expr:
     return text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
 
 
-def minutes(written: str) -> int:
-    """How far a clock is ahead of UTC."""
+def minutes(written: str) -> int | None:
+    """How far a clock is ahead of UTC; None if no clock on earth is."""
     digits = written.lstrip("+-").replace(":", "")
     if not digits.isdigit():
         return 0
     ahead = 60 * int(digits[:2]) + int(digits[2:] or 0)
+    if ahead > FARTHEST or int(digits[2:] or 0) >= 60:
+        return None
     return -ahead if written.startswith("-") else ahead
 
 
@@ -62,7 +69,7 @@ def times(text: pl.DataFrame, column: str, zone: str | None) -> pl.DataFrame:
             utc=pl.when(local).then("first").otherwise("utc"),
             second=pl.when(local & (pl.col("first") != pl.col("last"))).then("last"),
         )
-    return read.select("wall", "utc", "second")
+    return read.select("wall", pl.when(pl.col("utc").is_between(FIRST, LAST)).then("utc").alias("utc"), "second")
 
 
 def in_zone(zone: str, ambiguous: Literal["earliest", "latest"]) -> pl.Expr:

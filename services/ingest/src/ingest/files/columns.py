@@ -1,8 +1,10 @@
 """Which column of a table is what, and its rows as times and numbers. Whatever cannot be read has its row named."""
 
+import re
 from dataclasses import dataclass
 
 import polars as pl
+from flexmodel.quantities import is_convertible
 
 from ingest.files import cells
 from ingest.files.problems import FileError, Problems
@@ -18,6 +20,8 @@ VALUE_NAMES = ("event_value", "value", "values")
 SENSOR_NAMES = ("sensor", "sensor_id", "sensor_name")
 TEXTS = ("start", "belief", "source", "probability", "sensor", "value")
 
+UNIT = re.compile(r"[\[(]\s*([^\[\]()]+?)\s*[\])]\s*$")
+
 CERTAIN = 0.5
 """The cumulative probability of a value that is not one of several."""
 EXAMPLE = "2026-03-29T00:15:00+01:00"
@@ -31,6 +35,8 @@ class Layout:
     sensors: dict[str, str]
     unnamed: tuple[str, ...] = ()
     """Columns without a name beside others that have one: they must be empty."""
+    unit: str | None = None
+    """The unit that the name of the column of values tells."""
 
     def named_sensors(self, table: pl.DataFrame) -> set[str]:
         """The sensors that rows of this table are about, as the file calls them."""
@@ -65,7 +71,9 @@ def of_one_sensor(names: tuple[str, ...], table: pl.DataFrame, value_name: str) 
     if missing and len(missing) != len(rest):
         called = ", ".join(names) or f"{len(columns)} without names"
         raise FileError(f"The columns cannot be told apart ({called[:400]}): call them event_start and event_value.")
-    return Layout(roles | dict(zip(missing, rest, strict=False)), {})
+    roles |= dict(zip(missing, rest, strict=False))
+    name = dict(zip(columns, names, strict=False)).get(roles["value"], "")
+    return Layout(roles, {}, unit=unit_in(name))
 
 
 def of_many_sensors(names: tuple[str, ...], table: pl.DataFrame) -> Layout:
@@ -88,6 +96,12 @@ def of_many_sensors(names: tuple[str, ...], table: pl.DataFrame) -> Layout:
     if not sensors:
         raise FileError("No column is called like a sensor. Name the columns of values by sensor id or name.")
     return Layout(roles, sensors, tuple(column for column in rest if column not in sensors))
+
+
+def unit_in(name: str) -> str | None:
+    """The unit in the name of a column, such as `power [MW]` or `power (MW)`."""
+    found = UNIT.search(name)
+    return found[1] if found and is_convertible(found[1], found[1]) else None
 
 
 def by_name(names: tuple[str, ...], columns: list[str], wanted: dict[str, tuple[str, ...]]) -> dict[str, str]:
@@ -192,11 +206,15 @@ class Reader:
         )
 
     def _refuse_values(self, text: pl.DataFrame, problems: Problems) -> None:
-        point = "; the file writes decimal commas, so a point is unclear" if self.comma else ", such as 12.5"
+        such = ", such as 12.5" if not self.comma else ", such as 12,5"
+        point = "; the file writes decimal commas, so a point is unclear"
         beside = ["sensor"] if self.layout.sensors else []
         problems.add(
             text.filter(pl.col("value").is_not_null() & pl.col("number").is_null()).select("row", "value", *beside),
-            lambda cell, *sensor: f"{''.join(f'{name}: ' for name in sensor)}'{cell}' is not a number{point}.",
+            lambda cell, *sensor: (
+                f"{''.join(f'{name}: ' for name in sensor)}'{cell}' is not a number"
+                f"{point if self.comma and '.' in cell else such}."
+            ),
         )
         problems.add(
             text.filter(~pl.col("likely").fill_null(False)).select("row", "probability"),

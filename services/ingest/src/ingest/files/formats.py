@@ -17,6 +17,8 @@ from ingest.files.problems import FileError
 OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 EXCEL, PARQUET = b"PK\x03\x04", b"PAR1"
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"7z\xbc\xaf": "7-Zip"}
+# One thread is enough, and keeps what each of them sets aside in memory small. Zones such as `+05:30` are times too.
+ENVIRONMENT = {"POLARS_MAX_THREADS": "1", "POLARS_IGNORE_TIMEZONE_PARSE_ERROR": "1", "RUST_BACKTRACE": "0"}
 SECONDS = 120.0
 """How long reading a workbook or Parquet file may take."""
 
@@ -53,7 +55,7 @@ def as_csv(file: BinaryIO, limits: Limits) -> Iterator[Csv]:
     start = file.read(8)
     file.seek(0)
     if start.startswith(OLD_EXCEL):
-        raise FileError("This is an old Excel file (.xls). Save it as .xlsx or as CSV.")
+        raise FileError("This is an old Excel file (.xls) or protected by a password. Save it as plain .xlsx or CSV.")
     packer = next((name for sign, name in PACKED.items() if start.startswith(sign)), None)
     if packer:
         raise FileError(f"This file is packed with {packer}. Unpack it first.")
@@ -76,8 +78,7 @@ def convert(kind: str, file: BinaryIO, limits: Limits, folder: Path) -> Path:
     numbers = [limits.rows, limits.text_bytes, limits.workbook_bytes, limits.columns]
     command = [sys.executable, "-m", converting.__name__, kind, str(given), str(made), *map(str, numbers)]
     try:
-        # One thread is enough, and keeps what each of them sets aside in memory small.
-        environment = os.environ | {"POLARS_MAX_THREADS": "1", "RUST_BACKTRACE": "0"}
+        environment = os.environ | ENVIRONMENT
         done = subprocess.run(  # noqa: S603 - our own program, on files that we named
             command, env=environment, capture_output=True, timeout=SECONDS, check=False
         )

@@ -14,6 +14,7 @@ from flexstore.series import Beliefs
 from flexstore.store import Connection, Store
 
 from ingest.data.repository import Sensor, UserSources
+from ingest.data.units import accepts
 from ingest.files import columns
 from ingest.files.columns import Layout
 from ingest.files.formats import Limits, is_packed
@@ -127,6 +128,22 @@ class Uploading:
         return work.report
 
 
+def unit_of(named: str | None, sent: str | None, sensor: Sensor) -> str | None:
+    """The unit of a file whose column of values names one, or which was sent as being in one."""
+    if named is None or named == sent:
+        return sent
+    if sent is not None:
+        if accepts(sent, named):
+            raise FileError(f"The column of values is in {named} by its name, but was sent as {sent}. Leave one out.")
+        return sent
+    if not accepts(sensor.unit, named):
+        raise FileError(
+            f"The column of values is in {named} by its name, which is not convertible to {sensor.unit}, the unit of "
+            f"sensor {sensor.id}. If it is not, send the right one in the field unit."
+        )
+    return named
+
+
 async def note(con: Connection, user: int, files: Sequence[str], sensors: Sequence[int]) -> None:
     """Write into the audit log whose files went where."""
     name = await con.fetchval("select username from users where id = $1", user)
@@ -174,8 +191,11 @@ class _Work:
     progress: Progress
     sent_at: datetime
     report: Report = field(default_factory=Report)
+    _unit: str | None = None
+    """That of the values in the file that is taken; None: the sensor's."""
 
     async def take(self, file: File) -> FileReport:
+        self._unit = self.terms.unit
         report = FileReport(file.name)
         self.report.files.append(report)
         async with Staging.opened(self.con) as staging:
@@ -212,11 +232,15 @@ class _Work:
 
     def _lay_out(self, names: tuple[str, ...], table: pl.DataFrame) -> Layout:
         only = self.sensors.known.get(None)
-        return columns.of_one_sensor(names, table, only.name) if only else columns.of_many_sensors(names, table)
+        if only is None:
+            return columns.of_many_sensors(names, table)
+        layout = columns.of_one_sensor(names, table, only.name)
+        self._unit = unit_of(layout.unit, self.terms.unit, only)
+        return layout
 
     async def _store(self, staging: Staging, report: FileReport) -> None:
         """Store the rows that were laid by as events."""
-        async for sensor, events in staging.events(self.sensors.known.values(), self.terms.unit, report.late):
+        async for sensor, events in staging.events(self.sensors.known.values(), self._unit, report.late):
             await self.sources.add(self.con, events["source"].unique().drop_nulls().to_list())
             beliefs = self._beliefs(events, sensor)
             self.report.sensors[sensor.id] += await self.storage.store(self.con, sensor, beliefs)

@@ -19,7 +19,9 @@ BLOCK = 1 << 18
 LONGEST_ROW = 1 << 20
 LONGEST_CELL = 80
 """Characters: no time, number or name that we look for is longer."""
-SEPARATORS = ",;\t|"
+SEPARATORS = "\t;|,"
+QUOTED = re.compile(rb'"[^"]*"')
+ROWS_TO_TELL = 20
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -44,15 +46,20 @@ class Shape:
 
 def shape_of(body: bytes, max_columns: int) -> Shape | None:
     """How the first row that is not blank is written, which goes for all; None if all are blank."""
-    found = re.search(rb"[^\n]*\S[^\n]*", body)
-    if found is None:
+    rows = [row for row in QUOTED.sub(b"", body).splitlines() if row.strip()]
+    if not rows:
         return None
-    head = found[0].decode()
-    separator = max(SEPARATORS, key=head.count)
-    columns = 1 + head.count(separator)
+    separator = separator_of([row.decode() for row in rows[:ROWS_TO_TELL]])
+    columns = 1 + rows[0].decode().count(separator)
     if columns > max_columns:
         raise FileError(f"There are {columns} columns; at most {max_columns} are read.")
     return Shape(separator, columns)
+
+
+def separator_of(rows: list[str]) -> str:
+    """What stands in all rows equally often. A comma may be in numbers too, so that others come before it."""
+    even = (mark for mark in SEPARATORS if rows[0].count(mark) and len({row.count(mark) for row in rows}) == 1)
+    return next(even, None) or max(reversed(SEPARATORS), key=rows[0].count)
 
 
 def records(file: BinaryIO, first: int = 1, skip: int = 0) -> Iterator[tuple[int, bytes]]:

@@ -18,6 +18,7 @@ CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
 ADDRESS = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{0,3})(\d+)["']""")
 WHOLE_CELL = re.compile(rb"<(?:\w+:)?c(\s[^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
 IS_ERROR = re.compile(rb"""\st\s*=\s*["']e["']""")
+IS_TEXT = re.compile(rb"""\st\s*=\s*["']str["']""")
 FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
 VALUE = re.compile(rb"<(?:\w+:)?v[\s>]([^<]*)")
 UNSAVED = "a formula whose value was not saved"
@@ -71,7 +72,7 @@ class Sheet:
                 continue
             if IS_ERROR.search(attributes):
                 said = (value[1] if value else b"an error").decode()
-            elif FORMULA.search(content) and value is None:
+            elif FORMULA.search(content) and not IS_TEXT.search(attributes) and not (value and value[1].strip()):
                 said = UNSAVED
             else:
                 continue
