@@ -125,6 +125,14 @@ async def test_bodies_must_arrive(talk: Any) -> None:
     assert (await client.hear())[0] == 408
 
 
+async def test_what_a_chunk_is_wrapped_in_is_no_body(talk: Any) -> None:
+    client = await talk()
+    # However much and fast it is.
+    endless = "1;" + "x" * 50_000_000
+    assert not await client.say(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n{endless}", every=0.05, piece=100_000)
+    assert (await client.hear())[0] == 408
+
+
 async def test_a_large_body_may_take_its_time(talk: Any) -> None:
     client = await talk()
     body = b"x" * 2_000_000

@@ -31,6 +31,8 @@ class Bounded(HttpToolsProtocol):
     arriving = False
     in_head = False
     received = 0
+    of_body = 0
+    """Bytes that count as progress of a body: what chunks are wrapped in can be endless."""
     watch: asyncio.TimerHandle | None = None
     unread: asyncio.TimerHandle | None = None
 
@@ -56,12 +58,16 @@ class Bounded(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self.began = self.loop.time()
         self.arriving = self.in_head = True
-        self.received = 0
+        self.received = self.of_body = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self.in_head = False
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self.of_body += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self.arriving = False
@@ -94,7 +100,7 @@ class Bounded(HttpToolsProtocol):
         elif self.flow.read_paused:
             self.began += self.patience / 4  # we are the slow ones
             self._look_again()
-        elif waited > self.patience + (0 if self.in_head else self.received / self.rate):
+        elif waited > self.patience + (0 if self.in_head else self.of_body / self.rate):
             self._refuse(408, "The request took too long to arrive.")
         else:
             self._look_again()
