@@ -96,6 +96,20 @@ async def test_a_tree_is_given_to_another_account_as_a_whole(house: Any, toy: An
     assert (public["owner"], public["child_assets"][0]["account_id"]) == (None, None)
 
 
+async def test_where_copies_may_stand(house: Any, toy: Any, add_site: Any) -> None:
+    building, _, battery, _ = await add_site()
+    for parent in (building, battery):
+        refused = await toy.post(f"/assets/{building}/copy", params={"parent": parent}, status=422)
+        assert list(refused["message"]["query"]) == ["parent"]
+    at_the_top = await toy.post(f"/assets/{battery}/copy", params={"account": toy.account_id})
+    assert (await toy.get(f"/assets/{at_the_top['asset']}"))["parent_asset_id"] is None
+    other = await house.account("other")
+    stranger = await house.person("stranger", other, "account-admin")
+    foreign = await stranger.post("/assets", {"name": "theirs", "generic_asset_type_id": 5})
+    for place in ({"account": other}, {"parent": foreign["id"]}):
+        await toy.post(f"/assets/{battery}/copy", params=place, status=403)
+
+
 async def test_what_stands_in_an_asset_is_of_its_account(house: Any, toy: Any, add_site: Any) -> None:
     building, *_ = await add_site()
     admin = await house.person("admin", await house.account("operator"), "admin")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from flexmodel.errors import Invalid
+from flexmodel.errors import Forbidden, Invalid
 from flexmodel.references import LISTS_OF_IDS, SINGLE_IDS
 from flexserve import tracing
 from flexstore import events
@@ -15,7 +15,9 @@ from flexstore.events import Type
 from api_gateway.assets import repository, service
 from api_gateway.assets.schemas import CopyQuery
 from api_gateway.audit.service import note
+from api_gateway.auth import subjects
 from api_gateway.auth.identity import Identity
+from api_gateway.auth.policy import Action, Thing, may
 
 COPY_ASSET = """
 insert into asset (name, account_id, parent_asset_id, asset_type_id, latitude, longitude, description, external_id,
@@ -33,9 +35,12 @@ SENSOR_KEYS = frozenset(LISTS_OF_IDS + SINGLE_IDS)
 
 
 async def copy(con: Any, caller: Identity, asset_id: int, **target: int | None) -> int:
-    """The id of the copy. It stands beside the original, or in the caller's account if that is public."""
+    """The id of the copy. Nothing said, it stands beside the original, or in the caller's account if that is public."""
     original = await repository.get(con, asset_id)
     account_id, parent_id = await destination(con, caller, original, target)
+    if parent_id is not None and await repository.is_below(con, parent_id, asset_id):
+        raise Invalid({"parent": ["An asset cannot be copied into itself, or into what is below it."]})
+    await check_allowed(con, caller, account_id, parent_id)
     name = await free_name(con, original["name"], parent_id, account_id)
     await service.check_owner(con, caller, {"account_id": account_id, "parent_asset_id": parent_id})
     assets: dict[int, int] = {}
@@ -67,18 +72,27 @@ def told(asset_id: int, query: CopyQuery) -> str:
 async def destination(
     con: Any, caller: Identity, original: Any, target: Mapping[str, int | None]
 ) -> tuple[int | None, int | None]:
-    """The account and the parent of the copy."""
+    """The account and the parent of the copy. In an account that was asked for it stands at the top."""
     parent_id = target.get("parent_asset_id")
     if parent_id is not None:
         parent = await repository.get(con, parent_id)
         if parent is None:
             raise Invalid({"parent": [f"No asset found with ID {parent_id}."]})
         return target.get("account_id", parent["account_id"]), parent_id
-    account_id = target.get("account_id", original["account_id"])
-    if account_id is None:
-        account_id = caller.works_for
-    stays = account_id == original["account_id"]
-    return account_id, original["parent_asset_id"] if stays else None
+    if target.get("account_id") is not None:
+        return target["account_id"], None
+    if original["account_id"] is None:
+        return caller.works_for, None
+    return original["account_id"], original["parent_asset_id"]
+
+
+async def check_allowed(con: Any, caller: Identity, account_id: int | None, parent_id: int | None) -> None:
+    """Whether the caller may create assets there."""
+    for thing, number in ((Thing.ACCOUNT, account_id), (Thing.ASSET, parent_id)):
+        row = None if number is None else await subjects.find(con, thing, number)
+        is_own = thing is Thing.ACCOUNT and number == caller.account_id
+        if row and not is_own and not may(caller, Action.CREATE, thing, subjects.owner_of(row)):
+            raise Forbidden(service.NOT_ALLOWED)
 
 
 async def free_name(con: Any, name: str, parent_id: int | None, account_id: int | None) -> str:

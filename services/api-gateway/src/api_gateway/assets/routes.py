@@ -157,7 +157,7 @@ async def update_asset(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.UPDATE))], here: Here, body: AssetPatch
 ) -> Json:
     if not body.sent():
-        raise unprocessable({"json": ["There is nothing to change."]})
+        raise unprocessable({"json": "There is nothing to change."})
     try:
         with fields_under("json"):
             async with here.transaction() as con:
