@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from errno import ENOSPC
 from io import BytesIO
+from unittest.mock import Mock
 from uuid import UUID
 
 import polars as pl
@@ -14,7 +16,7 @@ import psutil
 import pytest
 from flexstore import jobs, running
 from ingest.data.repository import UserSources
-from ingest.files import apart
+from ingest.files import apart, formats, repository
 from ingest.files.apart import store_apart
 from ingest.files.service import Uploading, limits_of
 from ingest.files.tasks import forget, make_handler
@@ -104,6 +106,31 @@ async def test_a_large_file_with_bad_rows_is_refused_with_their_numbers(service,
     assert f"row {ROWS + 3}: 'never'" in failed.error
     assert await service.rows(sensor) == []
     assert await left() == 0
+
+
+async def test_a_full_disk_is_not_the_fault_of_a_file(service, work, left, monkeypatch):
+    """What was accepted stays so, and waits until there is room."""
+    full = OSError(ENOSPC, "No space left on device")
+    sensor = await service.add_sensor("kW", 1)
+    job = await accepted(service, sensor, minutes(ROWS))
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "PATIENCE", 0.0)
+        patch.setattr(repository, "TemporaryFile", Mock(return_value=Mock(write=Mock(side_effect=full))))
+        assert (await work(job)).status == "QUEUED"
+    assert await left() > 1
+    packed = BytesIO()
+    pl.DataFrame({"start": [START], "value": [1]}).write_parquet(packed)
+    monkeypatch.setattr(formats, "convert", Mock(side_effect=full))
+    answer = await service.upload(sensor, ("up.parquet", packed.getvalue()))
+    assert answer.status_code == 503
+    assert "no room for files on disk" in answer.text
+
+
+@pytest.mark.parametrize(("code", "status"), [(-signal.SIGTERM, 503), (-signal.SIGKILL, 422), (4, 503)])
+async def test_why_the_reading_of_a_workbook_ended_decides_who_is_to_blame(service, monkeypatch, code, status):
+    sensor = await service.add_sensor("kW", 1)
+    monkeypatch.setattr(formats.subprocess, "run", Mock(return_value=Mock(returncode=code)))
+    assert (await service.upload(sensor, ("up.xlsx", b"PK\x03\x04"))).status_code == status
 
 
 async def test_or_stored_without_them(service, work):

@@ -3,8 +3,10 @@
 A small file can claim, or unpack to, gigabytes. Who reads it here ends at the limit, and harms nobody else.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
+from errno import ENOSPC
 from pathlib import Path
 
 import fastexcel
@@ -15,6 +17,8 @@ from ingest.files.workbooks import Sheet, unpacked
 
 REFUSED = 3
 """The exit code when the reason is on standard output."""
+NO_ROOM = 4
+"""The exit code when the disk is full."""
 MEMORY_BYTES = 200 * 2**20
 SECONDS = 60
 AT_A_TIME = 100_000
@@ -36,6 +40,8 @@ def main() -> int:
         print(error, end="")
         return REFUSED
     except (pl.exceptions.PolarsError, OSError) as error:
+        if os.strerror(ENOSPC) in str(error):
+            return NO_ROOM
         print(f"This {kind.capitalize()} file cannot be read: {str(error).partition('\n')[0]}.", end="")
         return REFUSED
     return 0

@@ -9,6 +9,7 @@ from flexmodel.errors import Invalid
 from flexmodel.time import TimeError, zone
 from starlette.datastructures import FormData, UploadFile
 
+from ingest.files.problems import room_on_disk
 from ingest.files.report import FILES
 from ingest.files.service import File, Terms
 
@@ -23,21 +24,29 @@ async def opened_form(request: Request, sensor: int | None = None) -> AsyncItera
     """The files of a request, and how to read them, for as long as the block lasts."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise Invalid({FILES: ["Send the files as multipart/form-data."]})
-    async with request.form(max_files=MOST_FILES, max_fields=MOST_FILES) as form:
-        unknown = {name: ["Unknown field."] for name in form if name not in FIELDS}
-        if unknown:
-            raise Invalid(unknown)
-        terms = Terms(
-            sensor,
-            unit=text(form, "unit"),
-            timezone=known_zone(text(form, "timezone")),
-            measured_instantly=yes_or_no(form, INSTANTLY),
-            partial=yes_or_no(form, "partial"),
-        )
-        parts = form.getlist(FILES)
-        if not parts:
-            raise Invalid({FILES: ["Missing data for required field."]})
-        yield terms, [read_part(part, position) for position, part in enumerate(parts)]
+    with room_on_disk():
+        async with request.form(max_files=MOST_FILES, max_fields=MOST_FILES) as form:
+            yield terms_in(form, sensor), files_in(form)
+
+
+def terms_in(form: FormData, sensor: int | None) -> Terms:
+    unknown = {name: ["Unknown field."] for name in form if name not in FIELDS}
+    if unknown:
+        raise Invalid(unknown)
+    return Terms(
+        sensor,
+        unit=text(form, "unit"),
+        timezone=known_zone(text(form, "timezone")),
+        measured_instantly=yes_or_no(form, INSTANTLY),
+        partial=yes_or_no(form, "partial"),
+    )
+
+
+def files_in(form: FormData) -> list[File]:
+    parts = form.getlist(FILES)
+    if not parts:
+        raise Invalid({FILES: ["Missing data for required field."]})
+    return [read_part(part, position) for position, part in enumerate(parts)]
 
 
 def read_part(part: Any, position: int) -> File:

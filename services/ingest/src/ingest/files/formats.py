@@ -7,9 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import ENOSPC
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
+
+from flexmodel.errors import Unavailable
 
 from ingest.files import converting
 from ingest.files.problems import FileError
@@ -84,8 +88,12 @@ def convert(kind: str, file: BinaryIO, limits: Limits, folder: Path) -> Path:
         )
     except subprocess.TimeoutExpired as error:
         raise FileError(f"Reading it takes longer than {SECONDS:g} seconds. Save it as CSV.") from error
+    if done.returncode == converting.NO_ROOM:
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
     if done.returncode == converting.REFUSED:
         raise FileError(done.stdout.decode())
+    if done.returncode in (-SIGTERM, -SIGINT):  # which the whole service is told, not by us
+        raise Unavailable("ingest", "The service is being stopped. Please try again shortly.")
     if done.returncode:
         raise FileError("The file is damaged, or reading it takes too much memory. Save it as CSV.")
     return made

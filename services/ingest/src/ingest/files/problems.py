@@ -1,12 +1,26 @@
 """What is wrong with a file: as a whole, or row by row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from errno import EDQUOT, ENOSPC
 
 import polars as pl
+from flexmodel.errors import Unavailable
 
 MANY = 20
 """Rows that are told with their reason; the others are counted."""
+
+
+@contextmanager
+def room_on_disk() -> Iterator[None]:
+    """A full disk is not the fault of a file: it is refused for now, and what was accepted stays accepted."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (ENOSPC, EDQUOT):
+            raise
+        raise Unavailable("disk", "There is no room for files on disk now. Please try again later.") from error
 
 
 class FileError(ValueError):

@@ -17,6 +17,7 @@ from flexstore.store import Connection, Store
 
 from ingest.data.repository import UserSources
 from ingest.files import repository
+from ingest.files.problems import room_on_disk
 from ingest.files.repository import QUEUE
 from ingest.files.service import File, Progress, Uploading, limits_of
 from ingest.settings import IngestSettings
@@ -54,11 +55,12 @@ def make_handler(uploading: Uploading) -> running.Handler:
 
 async def _save(con: Connection, *, job: Job, store: Store, uploading: Uploading, source: int) -> dict[str, Any]:
     feeder, terms = repository.understood(job.request)
-    async with repository.kept_files(con, job) as files:
-        progress = _Told(store, job, await asyncio.to_thread(lines_in, files))
-        report = await uploading.take(
-            con, feeder, terms, files, source=source, progress=progress, sent_at=job.created_at
-        )
+    with room_on_disk():
+        async with repository.kept_files(con, job) as files:
+            progress = _Told(store, job, await asyncio.to_thread(lines_in, files))
+            report = await uploading.take(
+                con, feeder, terms, files, source=source, progress=progress, sent_at=job.created_at
+            )
     await forget(con, job)
     return report.as_json()
 
