@@ -83,6 +83,9 @@ async def test_of_very_many_problems_some_are_told(house: Any, toy: Any, add_sit
     assert (answer.status_code, "more than 10000 fields" in answer.text) == (400, True)
     answer = await toy.client.patch(f"/api/v3_0/assets/{battery}", json={"sensors_to_show": [1] * 600_000})
     assert "Longer than maximum length 1000000." in answer.text
+    for shown in ([power] * 201, [{"title": "x", "sensors": [power] * 50_000}]):
+        answer = await toy.client.patch(f"/api/v3_0/assets/{battery}", json={"sensors_to_show": shown})
+        assert (answer.status_code, "Longer than" in answer.text) == (422, True)
     answer = await toy.client.post("/api/v1/data", json=[{"sensor": 0}] * 10_001)
     assert "at most 10000" in answer.json()["detail"]
 

@@ -19,6 +19,8 @@ EMAIL = re.compile(rf"{_PLAIN}@[\w-]+(\.[\w-]+)+")
 """One address: what mail programs would take for several, or for a name beside one, is none."""
 LONGEST_DOCUMENT = 1_000_000
 """Characters of one JSON field, such as the attributes of an asset."""
+MOST_SHOWN, LONGEST_SHOWN = 200, 50_000
+"""Entries and characters of a list of what to draw, all of which is drawn whenever somebody looks."""
 DEEPEST, WRITTEN = 100, 254
 """How deep JSON may be nested, and how deep it can be written: what we store of it is nested in other things."""
 
@@ -205,6 +207,10 @@ def keeping(attributes: dict[str, Any]) -> dict[str, Any]:
 def sequence(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise problem("Not a valid list.")
+    if len(value) > MOST_SHOWN:
+        raise problem(f"Longer than maximum length {MOST_SHOWN}.")
+    if len(orjson.dumps(value)) > LONGEST_SHOWN:
+        raise problem(f"Longer than {LONGEST_SHOWN} characters of JSON.")
     return value
 
 
