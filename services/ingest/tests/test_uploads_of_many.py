@@ -58,6 +58,20 @@ async def test_only_sensors_that_may_be_fed_are(service, upload):
     assert (await upload(text, f"{other},{service.account}")).status_code == 200
 
 
+async def test_rows_about_a_sensor_that_is_not_there_are_named_and_can_be_left_out(service, upload):
+    sensor = await service.add_sensor("kW", 60)
+    text = (
+        f"sensor,start,value\n{sensor},2026-11-24T00:00Z,1\nnope,2026-11-24T00:00Z,2\n,2026-11-24T00:00Z,3\n"
+        f"{sensor},2026-11-24T01:00Z,4\n"
+    )
+    said = ["row 3: there is no sensor called 'nope' that you may send values to."]
+    said.append("row 4: there is a value but no sensor.")
+    assert (await upload(text)).json()["fields"]["uploaded-files"]["0"] == said
+    assert await service.rows(sensor) == []
+    report = (await upload(text, partial="true")).json()
+    assert (report["new"], report["refused"], report["files"][0]["problems"]) == (2, 2, said)
+
+
 async def test_a_sensor_that_may_not_be_fed_stops_all_even_late_in_the_file(service, upload):
     own, foreign = await service.add_sensor("kW", 60), await service.add_sensor("kW", 60)
     async with service.store.connection() as con:

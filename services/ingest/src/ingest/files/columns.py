@@ -1,6 +1,7 @@
 """Which column of a table is what, and its rows as times and numbers. Whatever cannot be read has its row named."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -43,6 +44,20 @@ class Layout:
         if self.sensors:
             return set(self.sensors.values())
         return set(table[self.roles["sensor"]].unique().drop_nulls()) if "sensor" in self.roles else set()
+
+    def without(self, unknown: Sequence[str], table: pl.DataFrame, problems: Problems) -> pl.DataFrame:
+        """The rows that are not about sensors that nobody knows."""
+        if not unknown:
+            return table
+        if self.sensors:
+            raise FileError(f"There is no sensor called '{unknown[0]}' that you may send values to.")
+        column = self.roles["sensor"]
+        about_them = pl.col(column).is_in(unknown).fill_null(False)
+        problems.add(
+            table.filter(about_them).select("row", column),
+            lambda name: f"there is no sensor called '{name}' that you may send values to.",
+        )
+        return table.filter(~about_them)
 
 
 # --- the heading
@@ -155,7 +170,9 @@ class Reader:
         self._refuse_values(text, problems)
         sure = pl.col("belief").is_null() | (pl.col("utc_belief").is_not_null() & ~pl.col("unsure"))
         likely = pl.col("likely").fill_null(False)
-        return text.filter(pl.col("utc_start").is_not_null(), pl.col("number").is_not_null(), sure, likely).select(
+        whose = pl.col("sensor").is_not_null() if "sensor" in self.layout.roles else pl.lit(True)
+        there = (pl.col(name).is_not_null() for name in ("utc_start", "number"))
+        return text.filter(*there, sure, likely, whose).select(
             "row", "sensor", "wall", "second", "source",
             start="utc_start", belief="utc_belief", value="number", probability=pl.col("chance").fill_null(CERTAIN),
         )  # fmt: skip

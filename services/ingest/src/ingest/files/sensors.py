@@ -1,6 +1,6 @@
 """The sensors that a file is about: the one in the address, or those that it names and its sender may feed."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from flexmodel.errors import Forbidden, Invalid
@@ -54,8 +54,9 @@ class Sensors:
         self.known[None] = sensor
         return sensor
 
-    async def find(self, con: Connection, names: Iterable[str]) -> Mapping[str, Sensor]:
-        """The sensors called so: by id, else by name among those that the sender may feed."""
+    async def find(self, con: Connection, names: Iterable[str]) -> list[str]:
+        """Get to know sensors called so: by id, else by name among those that the sender may feed. Returns the names
+        of those that are not there."""
         new = set(names) - self.known.keys()
         if len(self.known) + len(new) > MOST:
             raise FileError(f"More than {MOST} sensors. Split the file.")
@@ -69,10 +70,7 @@ class Sensors:
         accounts = None if self.feeder.accounts is None else [account or 0 for account in self.feeder.accounts]
         for row in await con.fetch(BY_NAME, names_left, accounts) if names_left else ():
             self._add(row["name"], Sensor(*row))
-        unknown = sorted(name for name in new if name not in self.known)
-        if unknown:
-            raise FileError(f"There is no sensor called '{unknown[0]}' that you may send values to.")
-        return {name: sensor for name, sensor in self.known.items() if name is not None}
+        return sorted(name for name in new if name not in self.known)
 
     def zone(self, names: Collection[str]) -> str | None:
         """The time zone that these sensors, or the only one, share; None if they do not."""

@@ -210,8 +210,9 @@ class _Work:
         read_ones = tables(file.content, self.limits, self._lay_out, report.problems, unpacked=self.progress.unpacked)
         async for reader, table in beside(read_ones):
             names = reader.layout.named_sensors(table)
-            await self.sensors.find(self.con, names)
-            zone = self.terms.timezone or self.sensors.zone(names)
+            unknown = await self.sensors.find(self.con, names)
+            table = reader.layout.without(unknown, table, report.problems)
+            zone = self.terms.timezone or self.sensors.zone(names.difference(unknown))
             rows = await asyncio.to_thread(reader.rows, table, zone, report.problems)
             await staging.add(rows.with_columns(sensor=self._sensor_ids()))
             if staging.count > self.limits.rows:
