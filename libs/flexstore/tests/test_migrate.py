@@ -51,6 +51,21 @@ async def test_it_can_run_twice_and_by_several_at_once(empty_url: str) -> None:
     assert await migrate.current(empty_url) == migrate.head()
 
 
+async def test_a_database_is_of_use_when_it_has_the_tables_of_this_version(empty_url: str) -> None:
+    store = await Store.connect(empty_url)
+    with pytest.raises(Unavailable, match=r"has no tables yet\. Run `flexmesh db upgrade`"):
+        await store.check()
+    await migrate.upgrade(empty_url)
+    await store.check()
+    async with store.connection() as con:
+        await con.execute("update alembic_version set version_num = '0011'")
+        with pytest.raises(Unavailable, match=f"at revision 0011, and this version needs {migrate.head()}"):
+            await store.check()
+        await con.execute("update alembic_version set version_num = '9999'")  # another replica is newer already
+        await store.check()
+    await store.close()
+
+
 async def test_values_survive_every_step_from_the_first_revision(empty_url: str) -> None:
     revisions = [script.revision for script in migrate._scripts().walk_revisions()][::-1]
 

@@ -37,7 +37,8 @@ def stop(server: Any) -> None:
 
 async def is_away(store: Store) -> bool:
     try:
-        await store.ping()
+        async with store.connection() as con:
+            await con.execute("select 1")
     except Unavailable as error:
         assert error.part == "database"
         return True

@@ -11,6 +11,8 @@ import orjson
 from asyncpg.pool import PoolConnectionProxy
 from flexmodel.errors import Unavailable
 
+from flexstore.migrations import newest
+
 log = logging.getLogger(__name__)
 
 type Pooled = PoolConnectionProxy[asyncpg.Record]
@@ -134,13 +136,18 @@ class Store:
         async with self.connection() as con, con.transaction():
             yield con
 
-    async def ping(self, timeout: float = 2.0) -> None:  # noqa: ASYNC109 - it is what the caller wants to say
-        """Ask the database for a sign of life; raise `Unavailable` when none comes in time."""
+    async def check(self, timeout: float = 2.0) -> None:  # noqa: ASYNC109 - it is what the caller wants to say
+        """Raise `Unavailable` unless the database answers in time and has the tables that this version needs."""
         try:
             async with asyncio.timeout(timeout), self.connection() as con:
-                await con.execute("select 1")
+                revision = await con.fetchval("select version_num from alembic_version")
         except TimeoutError as error:
             raise Unavailable("database") from error
+        except asyncpg.UndefinedTableError as error:
+            raise Unavailable("database", "The database has no tables yet. Run `flexmesh db upgrade`.") from error
+        if revision is None or revision < newest():
+            sentence = f"The database is at revision {revision}, and this version needs {newest()}."
+            raise Unavailable("database", f"{sentence} Run `flexmesh db upgrade`.")
 
     async def listen(self, channel: str, heard: Callable[[], None]) -> None:
         """Call `heard` at every notification on the channel, until cancelled or the connection ends.

@@ -99,7 +99,7 @@ def create_app(
         routers=[version_3(), version_1(), auth, password_page, home],
         lifespan=lifespan,
         checks=[
-            Check("database", lambda: app.state.gateway.store.ping(settings.readiness_timeout)),
+            Check("database", lambda: app.state.gateway.store.check(settings.readiness_timeout)),
             Check("broker", publisher.ping),
         ],
         max_upload_bytes=int(settings.upload_max_mb * 1_000_000),

@@ -38,7 +38,7 @@ def create_app(settings: IngestSettings, store: Store | None = None) -> FastAPI:
             yield
 
     async def ping() -> None:
-        await app.state.ingest.store.ping(settings.readiness_timeout)
+        await app.state.ingest.store.check(settings.readiness_timeout)
 
     guard = Depends(tokens.ServiceOnly(tokens.required(settings)))
     app = create_service(

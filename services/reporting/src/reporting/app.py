@@ -34,7 +34,7 @@ def create_app(settings: ReportingSettings, store: Store | None = None) -> FastA
             yield
 
     async def ping() -> None:
-        await app.state.store.ping(settings.readiness_timeout)
+        await app.state.store.check(settings.readiness_timeout)
 
     app = create_service(
         settings,

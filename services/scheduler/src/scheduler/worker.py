@@ -33,7 +33,7 @@ def run(settings: SchedulerSettings) -> int:
     make_tasks(app, store, loop, settings)
     worker = Worker(app, queues=[QUEUE], concurrency=settings.worker_concurrency, loop=loop)
     checks = [
-        Check("database", lambda: store.ping(settings.readiness_timeout)),
+        Check("database", lambda: store.check(settings.readiness_timeout)),
         Check("broker", worker.check),
     ]
     loop.spawn(asyncio.to_thread(warm_up))

@@ -84,7 +84,7 @@ def services_in(document: dict[str, Any], base_url: str) -> list[dict[str, str]]
 )
 async def get_readiness(here: Here) -> Json:
     try:
-        await here.store.ping(here.settings.readiness_timeout)
+        await here.store.check(here.settings.readiness_timeout)
     except Unavailable:
         return Json({"database_sql": False, "status": 503}, 503, {"Retry-After": "2"})
     return Json({"database_sql": True, "status": 200})

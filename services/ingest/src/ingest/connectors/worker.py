@@ -59,7 +59,7 @@ def run(settings: IngestSettings) -> int:
     loop = Loop().start()
     parts = loop.call(prepare(settings, loop, AsyncExitStack(), wait=False))
     checks = [
-        Check("database", lambda: parts.store.ping(settings.readiness_timeout)),
+        Check("database", lambda: parts.store.check(settings.readiness_timeout)),
         Check("broker", parts.worker.check),
     ]
     http = create_app(

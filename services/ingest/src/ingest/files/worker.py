@@ -34,7 +34,7 @@ def run(settings: IngestSettings) -> int:
     store = loop.call(connecting)
     worker = worker_of(settings, loop, work_of(store, settings))
     checks = [
-        Check("database", lambda: store.ping(settings.readiness_timeout)),
+        Check("database", lambda: store.check(settings.readiness_timeout)),
         Check("broker", worker.check),
     ]
     http = create_app(settings, service=SERVICE, title="Flexmesh uploads", checks=checks, docs_url=None, redoc_url=None)
