@@ -192,6 +192,8 @@ WRONG: list[tuple[dict[str, Any], Any]] = [
     ({"start": "2026-03-02T00:00:00"}, {"start": ["Not a valid aware datetime."]}),
     ({"duration": "-PT1H"}, {"duration": ["Must be greater than zero."]}),
     ({"duration": "P400D"}, {"duration": ["Must not be longer than a year."]}),
+    ({"start": "0001-01-01T00:00:00Z"}, {"start": ["Must be in the years 1900 to 2199."]}),
+    ({"start": "9999-12-30T00:00:00Z", "duration": "PT1H"}, {"start": ["Must be in the years 1900 to 2199."]}),
     ({"duration": "P1000Y"}, {"duration": ["Must not be longer than a year."]}),
     ({"bogus": 1}, {"bogus": ["Unknown field."]}),
     ({"force-new-job-creation": "yes"}, {"force-new-job-creation": ["Not a valid boolean."]}),

@@ -13,6 +13,8 @@ from flexmodel.tree import AssetTree
 
 COMMON = ("start", "duration", "resolution", "prior", "flex-model", "flex-context", "force-new-job-creation")
 LONGEST = timedelta(days=366)
+YEARS = range(1900, 2200)
+"""In which windows begin. Around them is room for what is looked up before them, and for the furthest horizon."""
 LOCATED = (
     *("sensor", "asset", "consumption", "production", "state-of-charge"),
     *("inflexible-consumption", "inflexible-production"),
@@ -121,6 +123,8 @@ def _prior(message: Config) -> datetime | None:
 
 
 def _length_problems(start: datetime, duration: Duration) -> dict[str, Any]:
+    if start.year not in YEARS:
+        return {"start": [f"Must be in the years {YEARS.start} to {YEARS.stop - 1}."]}
     try:
         length = duration.from_start(start)
     except (OverflowError, ValueError):
