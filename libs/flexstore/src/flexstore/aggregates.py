@@ -28,13 +28,16 @@ AGGREGATE = """
 create materialized view {name} with (timescaledb.continuous, timescaledb.materialized_only = true) as
 select sensor_id, source_id, time_bucket('1 day', event_start, {timezone}) as day,
     count(*) as beliefs, count(distinct event_start) as events, min(event_value) as minimum,
-    max(event_value) as maximum, sum(event_value) as total, min(event_start) as first_event,
+    max(event_value) as maximum, sum(event_value * power(2::float8, -64)) as total, min(event_start) as first_event,
     max(event_start) as last_event, max(belief_time) as last_belief
 from belief group by sensor_id, source_id, day
 with no data
 """
+"""Sums are kept 2^64 times smaller, which is exact: values beyond counting of one sensor do not stop the others."""
 DAYS_OF_ZONE = """
-select {name}.* from {name} join sensor on sensor.id = {name}.sensor_id and sensor.timezone = {timezone}
+select sensor_id, source_id, day, beliefs, events, minimum, maximum, total * power(2::float8, 64) as total,
+    first_event, last_event, last_belief
+from {name} join sensor on sensor.id = sensor_id and sensor.timezone = {timezone}
 """
 DAYS_OF_OTHER_ZONES = """
 select belief_day.* from belief_day join sensor on sensor.id = sensor_id
@@ -48,9 +51,9 @@ delete from belief_day using sensor where sensor.id = sensor_id and sensor.timez
 
 
 def name_of(timezone: str) -> str:
-    """What the continuous aggregate of the days of a time zone is called."""
+    """What the continuous aggregate of the days of a time zone is called: another one, if it is made otherwise."""
     readable = re.sub(r"[^a-z0-9]+", "_", timezone.lower())[:30]
-    return f"belief_day_{readable}_{hashlib.sha256(timezone.encode()).hexdigest()[:8]}"
+    return f"belief_day_{readable}_{hashlib.sha256((AGGREGATE + timezone).encode()).hexdigest()[:8]}"
 
 
 async def ensure(con: Connection) -> list[str]:
