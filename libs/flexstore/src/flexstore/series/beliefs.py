@@ -62,7 +62,9 @@ def rows_of(beliefs: Beliefs) -> Rows:
     if too_large.any():
         first = rows["event_value"][too_large.argmax()]
         raise Invalid({"values": [f"{first} is not between -1e100 and 1e100, in the unit of the sensor."]})
-    rows = rows[~np.isnan(rows["event_value"])]
+    unsaid = np.isnan(rows["event_value"])
+    if unsaid.any():
+        rows = rows[~unsaid]
     return rows if _in_order(rows) else _put_in_order(rows)
 
 
@@ -100,5 +102,7 @@ def by_chunk(rows: Rows) -> list[Rows]:
     chunk = rows["event_start"].astype(np.int64) // (CHUNK // timedelta(microseconds=1))
     if (chunk == chunk[0]).all():
         return [rows]
-    order = np.argsort(chunk, kind="stable")
-    return np.split(rows[order], np.flatnonzero(np.diff(chunk[order])) + 1)
+    if (chunk[1:] < chunk[:-1]).any():
+        order = np.argsort(chunk, kind="stable")
+        rows, chunk = rows[order], chunk[order]
+    return np.split(rows, np.flatnonzero(np.diff(chunk)) + 1)
