@@ -101,7 +101,8 @@ async def test_without_notifications_it_polls_or_is_poked(store: Store) -> None:
         await asyncio.sleep(0.2)
         assert receiver.numbers == [1]
         relay.poke()
-        await until(lambda: receiver.numbers == [1, 2])
+        await until(lambda: is_empty(store))  # else the next relay, rightly, delivers the second one again
+        assert receiver.numbers == [1, 2]
     async with relaying(Relay(store, receiver.deliver, topics=["task:%"], poll=0.05)):
         await add(store, 3)
         await until(lambda: receiver.numbers == [1, 2, 3])
