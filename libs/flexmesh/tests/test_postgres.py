@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -14,6 +15,7 @@ import pytest
 from flexmesh.datadir import DataDirectory, Lock
 from flexmesh.postgres import Postgres
 from flexmodel.errors import Conflict
+from waiting import until
 
 
 @pytest.fixture
@@ -113,6 +115,26 @@ async def test_it_starts_again_after_both_were_killed(directory: DataDirectory, 
     process.wait()
     assert (directory.cluster / "postmaster.pid").exists()
     assert await ask(postgres.start(), "select 1") == 1
+
+
+async def test_it_is_started_again_where_it_was_when_it_is_killed(postgres: Postgres) -> None:
+    url = postgres.start()
+    await ask(url, "create table thing as select 'Ärger' as name")
+    killed = postgres.process
+    assert killed is not None
+    killed.kill()
+
+    async def is_back() -> bool:
+        with suppress(OSError, asyncpg.PostgresError):
+            return await ask(url, "select name from thing") == "Ärger"
+        return False
+
+    await until(is_back)
+    assert postgres.process is not None
+    started = psutil.Process(postgres.process.pid)
+    assert started.pid != killed.pid
+    postgres.stop()
+    assert not started.is_running()
 
 
 def test_a_pid_that_now_belongs_to_another_program_is_left_alone(directory: DataDirectory, postgres: Postgres) -> None:

@@ -7,20 +7,26 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from flexmodel.errors import Conflict, Unavailable
+from flexserve import logs
 
 from flexmesh.datadir import DataDirectory
+
+log = logs.get(__name__)
 
 SUPERUSER = "flexmesh"
 START_SECONDS = 120  # after a crash, PostgreSQL first replays its log
 STOP_SECONDS = 30
+AGAIN_SECONDS = 1.0
+"""Between attempts to start a server again that somebody else has ended."""
 
 # A laptop's share: few connections, little memory, and no processes or logs for replication. Commits stay durable.
 OPTIONS = {
@@ -75,6 +81,8 @@ class Postgres:
     directory: DataDirectory
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
+    stopping: threading.Event = field(default_factory=threading.Event)
+    keeper: threading.Thread | None = None
 
     def start(self) -> str:
         """Starts the server, making its files first if need be, and returns the database's URL."""
@@ -87,10 +95,28 @@ class Postgres:
             self.stop_leftover()
         else:
             self.create_cluster(account)
+        self.stopping.clear()
         port = self.launch_patiently(account)
         password = self.directory.secret("postgres-password")
         self.url = f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{port}/postgres"
+        self.keeper = threading.Thread(target=self.keep_up, args=(port, account), name="postgres", daemon=True)
+        self.keeper.start()
         return self.url
+
+    def keep_up(self, port: int, account: pwd.struct_passwd | None) -> None:
+        """Starts the server again when it ended and nobody meant it to, as when a machine is short of memory."""
+        while (server := self.process) is not None:
+            server.wait()
+            if self.stopping.is_set():
+                return
+            log.warning("PostgreSQL has ended by itself; starting it again")
+            while not self.stopping.wait(AGAIN_SECONDS):
+                try:
+                    self.launch(port, account)
+                except Unavailable as error:
+                    log.warning("PostgreSQL does not start", error=error.message)
+                else:
+                    break
 
     def launch_patiently(self, account: pwd.struct_passwd | None) -> int:
         """Tries more than once: another program may take the port, or a killed server's last processes be leaving."""
@@ -185,12 +211,20 @@ class Postgres:
                 if len(lines) >= 8 and lines[0] == str(self.process.pid) and lines[7].strip() == "ready":
                     return
             time.sleep(0.01)
-        self.stop()
+        self.end()
         raise Unavailable(
             "database", f"PostgreSQL was not ready after {START_SECONDS} s (log: {self.directory.postgres_log})"
         )
 
     def stop(self) -> None:
+        """Ends the server for good."""
+        self.stopping.set()
+        self.end()
+        if self.keeper is not None:
+            self.keeper.join()
+            self.end()  # it may just have been started again
+
+    def end(self) -> None:
         """Ends the server: politely, which keeps the next start short, and if it must be, at once."""
         if self.process is None:
             return
