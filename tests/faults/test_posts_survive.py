@@ -17,9 +17,9 @@ import asyncpg
 import httpx
 import pytest
 from flexmesh.datadir import DataDirectory
-from flexmesh.postgres import Postgres, server_account
-from flexmodel.errors import Unavailable
+from flexmesh.postgres import Postgres
 from platforms import Platform, separate_processes
+from waiting import eventually
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -53,19 +53,19 @@ def platform(tmp_path: Path, database: Postgres, amqp_url: str) -> Iterator[Plat
 
 
 def crash(database: Postgres) -> None:
-    """Kill the server as a power cut would, and start it again where it was."""
+    """Kill the server as a power cut would, and wait until it is there again."""
     assert database.process is not None
-    port = int(database.url.rpartition(":")[2].partition("/")[0])
     database.process.send_signal(signal.SIGKILL)
     database.process.wait(10)
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            return database.launch(port, server_account())
-        except Unavailable:  # its orphans are still leaving
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+    eventually(lambda: answers(database.url), "PostgreSQL was started again")
+
+
+def answers(url: str) -> bool:
+    try:
+        asyncio.run(stored(url))
+    except (OSError, asyncpg.PostgresError):
+        return False
+    return True
 
 
 @dataclass

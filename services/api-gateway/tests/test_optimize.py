@@ -113,7 +113,8 @@ async def test_problems_count_as_triggers(open_house: Any) -> None:
 async def test_the_description_has_an_example_and_names_for_ids(house: Any) -> None:
     document = (await house.guest().get("/openapi.json")).json()
     operation = document["paths"][URL]["post"]
-    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    [name] = operation["requestBody"]["content"]["application/json"]["schema"].values()
+    schema = document["components"]["schemas"][name.rpartition("/")[2]]
     assert schema["examples"][0]["series"]["price"]["unit"] == "EUR/MWh"
     entry = schema["properties"]["flex-model"]["items"]["properties"]
     assert {"name", "soc-at-start"} <= entry.keys()

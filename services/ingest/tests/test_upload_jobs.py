@@ -27,7 +27,7 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 ROWS = 60_000
 """More than a megabyte, which is what the service of these tests stores at once."""
-MEMORY_MB = 200
+MEMORY_MB = 250
 APART = [sys.executable, "-m", apart.__name__]
 
 
