@@ -60,6 +60,8 @@ def to_steps(starts: Instants, values: Array, resolution: timedelta, window: Win
         return np.full(window.steps, np.nan)
     if not resolution:
         return _pick(starts, values, ticks)
+    if resolution == window.resolution and np.array_equal(starts, ticks):
+        return values.copy()
     cell = _common_cell(starts, resolution, window)
     per_step = _microseconds(window.resolution) // cell
     cells = steps(window.start, timedelta(microseconds=cell), window.steps * per_step)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -98,10 +99,14 @@ def moments(array: bytes | None) -> Moments:
 
 
 def _elements(array: bytes | None, kind: str) -> NDArray[Any]:
-    element = np.dtype([("size", ">i4"), ("value", kind)])
     if array is None:
         return np.empty(0, kind)
-    return np.frombuffer(array, element, offset=ARRAY_HEADER)["value"]
+    return np.frombuffer(array, _element(kind), offset=ARRAY_HEADER)["value"]
+
+
+@cache
+def _element(kind: str) -> np.dtype[np.void]:
+    return np.dtype([("size", ">i4"), ("value", kind)])
 
 
 def aware(times: Moments) -> list[datetime]:
