@@ -8,12 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
 from ipaddress import ip_address
 
-from flexserve import server
+from flexserve import allocating, server
 from flexserve.app import start_logs
 from flexserve.loop import loop_factory
 from flexserve.settings import ServiceSettings, load
 
-from flexmesh import allocating, schema
+from flexmesh import schema
 from flexmesh.datadir import DataDirectory, Lock, default_directory
 from flexmesh.postgres import Postgres
 from flexmesh.steps import Steps

@@ -14,7 +14,7 @@ import uvicorn
 from flexmodel.errors import FlexmeshError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flexserve import logs
+from flexserve import allocating, logs
 from flexserve.settings import ServiceSettings, variable
 
 log = logs.get(__name__)
@@ -25,6 +25,7 @@ stopping: set[Callable[[], None]] = set()
 
 def serve(app: ASGIApp, settings: ServiceSettings, listening: socket.socket | None = None) -> int:
     """Serve in this thread; returns the exit code of the process."""
+    allocating.give_back()
     listening = listening or listen(settings)
     server = http_server(app, settings)
     with _signals_ignored():
