@@ -232,8 +232,9 @@ async def test_an_outage_of_the_broker(own_rabbitmq: Any, publisher_for: Publish
     own_rabbitmq.start()
     await publisher.ping()
     await publisher.publish("bake", {"job": "after"})
-    # What was running could not be acknowledged, so it comes again: harmless, the job table knows that it is done.
-    assert sorted(await done.until(4)) == ["after", "before", "through the outage", "through the outage"]
+    # What was not acknowledged comes again, perhaps what was just done as well: harmless, the job table knows that.
+    await until(lambda: done.items.count("through the outage") > 1 and "after" in done.items)
+    assert set(done.items) == {"before", "through the outage", "after"}
     await worker.check()
 
 

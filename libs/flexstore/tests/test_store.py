@@ -197,6 +197,18 @@ async def test_a_connection_found_dying_in_use_is_not_used_again(store):
         assert con.get_server_pid() != pid
 
 
+async def test_a_connection_found_dying_in_a_transaction_is_not_used_again(store):
+    with pytest.raises(Unavailable):
+        async with store.connection() as con:
+            pid = con.get_server_pid()
+            try:
+                raise asyncpg.InternalClientError("cannot switch to state 21; another operation (2) is in progress")
+            finally:
+                raise asyncpg.InterfaceError("cannot perform operation: another operation is in progress")
+    async with store.connection() as con:
+        assert con.get_server_pid() != pid
+
+
 @pytest.mark.parametrize("error", [TimeoutError("theirs"), OSError("theirs"), asyncpg.InterfaceError("theirs")])
 async def test_trouble_with_something_else_is_not_trouble_with_the_database(store: Store, error: Exception) -> None:
     with pytest.raises(type(error), match="theirs"):

@@ -143,14 +143,15 @@ class _Serving:
     """An HTTP server in the Loop: a worker's health and metrics."""
 
     def __init__(self, app: ASGIApp, settings: ServiceSettings, loop: Loop) -> None:
-        listening = listen(settings)
+        self._listening = listen(settings)
         self._server = http_server(app, settings)
-        self._ended: Future[None] = loop.spawn(self._server.serve(sockets=[listening]))
+        self._ended: Future[None] = loop.spawn(self._server.serve(sockets=[self._listening]))
 
     def end(self) -> None:
         self._server.should_exit = True
         with suppress(TimeoutError):
             self._ended.result(LEAVE_SECONDS)
+        self._listening.close()  # which the server does not do when it is ended while it starts
 
 
 class _Controller(WorkController):

@@ -196,10 +196,14 @@ class _Use:
         return self._con
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        away = error is not None and _is_away(error, self._con)
-        if isinstance(error, asyncpg.InternalClientError):
+        if error is None:
+            await self._store._give_back(self._con, in_order=True)
+            return
+        dying = _shows_dying(error)
+        if dying:
             self._con.terminate()
-        await self._store._give_back(self._con, in_order=error is None)
+        away = dying or _is_away(error, self._con)
+        await self._store._give_back(self._con, in_order=False)
         if away:
             raise Unavailable("database") from error
         if isinstance(error, asyncpg.QueryCanceledError):
@@ -207,13 +211,20 @@ class _Use:
             raise Unavailable("database", TOO_LONG) from error
 
 
+def _shows_dying(error: BaseException) -> bool:
+    """Whether the server has just said goodbye, and asyncpg had not noticed when it was asked to use the connection.
+
+    What it says then may be hidden behind what went wrong when the transaction was to be rolled back.
+    """
+    if isinstance(error, asyncpg.InterfaceError) and error.__context__ is not None:
+        return _shows_dying(error.__context__)
+    return isinstance(error, asyncpg.InternalClientError)
+
+
 def _is_away(error: BaseException, con: Pooled) -> bool:
     """Whether what went wrong says that the database is away."""
-    if isinstance(error, (*AWAY, asyncpg.InternalClientError)):
-        # The latter: the server has just said goodbye, and asyncpg had not noticed when it was to use the connection.
-        return True
-    # These can also be mistakes of the caller, or trouble with something else: then the connection still lives.
-    return isinstance(error, (asyncpg.InterfaceError, OSError)) and _has_ended(con)
+    # The latter can also be mistakes of the caller, or trouble with something else: then the connection still lives.
+    return isinstance(error, AWAY) or (isinstance(error, (asyncpg.InterfaceError, OSError)) and _has_ended(con))
 
 
 def _has_ended(con: Pooled) -> bool:
