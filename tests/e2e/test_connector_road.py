@@ -36,6 +36,7 @@ def provider() -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/prices"
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture(scope="module", params=["one process", "separate processes"])

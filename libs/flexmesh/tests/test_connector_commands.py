@@ -40,6 +40,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     file.write_text(json.dumps(content))
     yield file
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture(autouse=True)
