@@ -38,8 +38,8 @@ def entry(method: str, path: str, operation: dict[str, Any], document: dict[str,
     parameters = "".join(parameter(one) for one in operation.get("parameters", []))
     answers = "".join(answer(status, one) for status, one in operation["responses"].items())
     return (
-        f'<details id="{operation["operationId"]}"><summary><b>{method.upper()}</b>{escape(path)}</summary>'
-        f"<p>{escape(operation.get('summary', ''))}{who} <code>{operation['operationId']}</code></p>"
+        f'<details id="{operation["operationId"]}"><summary><b>{method.upper()}</b>{escape(path)} '
+        f"<i>{escape(operation.get('summary', ''))}</i></summary><p><code>{operation['operationId']}</code>{who}</p>"
         f"{table(parameters)}{sent(operation, document)}{table(answers)}</details>"
     )
 
