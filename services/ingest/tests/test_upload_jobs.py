@@ -189,18 +189,23 @@ async def test_a_worker_that_is_killed_half_way_loses_and_doubles_nothing(servic
     assert await left() == 0
 
 
+async def stop_half_way(service, job, storing):
+    """End the storing of an upload once it has begun to read; the job has to be given back."""
+    async with asyncio.timeout(30), service.store.connection() as con:
+        while not await con.fetchval("select rows_read from upload"):  # noqa: ASYNC110 - others write it
+            await asyncio.sleep(0.01)
+    storing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await storing
+    async with service.store.connection() as con:
+        assert (await jobs.get(con, UUID(job))).status == "QUEUED"
+
+
 async def test_a_worker_that_is_stopped_half_way_gives_the_job_back(service, work, left, uploading):
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(150_000))
     working = asyncio.create_task(running.run(service.store, UUID(job), make_handler(uploading), on_failure=forget))
-    async with asyncio.timeout(30), service.store.connection() as con:
-        while not await con.fetchval("select rows_read from upload"):  # noqa: ASYNC110 - from another transaction
-            await asyncio.sleep(0.01)
-    working.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await working
-    async with service.store.connection() as con:
-        assert (await jobs.get(con, UUID(job))).status == "QUEUED"
+    await stop_half_way(service, job, working)
     assert await service.rows(sensor) == []
     assert await left() > 1
     assert (await work(job)).result["new"] == 150_000
@@ -226,14 +231,7 @@ async def test_a_process_for_one_upload_that_is_to_end_gives_the_job_back(servic
     job = await accepted(service, sensor, minutes(150_000))
     settings = IngestSettings(database_url=database_url)
     storing = asyncio.create_task(store_apart(settings, UUID(job)))
-    async with asyncio.timeout(30), service.store.connection() as con:
-        while not await con.fetchval("select rows_read from upload"):  # noqa: ASYNC110 - in another process
-            await asyncio.sleep(0.01)
-    storing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await storing
-    async with service.store.connection() as con:
-        assert (await jobs.get(con, UUID(job))).status == "QUEUED"
+    await stop_half_way(service, job, storing)
     await store_apart(settings, UUID(job))
     async with service.store.connection() as con:
         assert (await jobs.get(con, UUID(job))).result["new"] == 150_000

@@ -1,6 +1,6 @@
 """What an asset may be told to show: graphs of sensors, and figures about them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flexmodel.flex_context import FlexContext
@@ -24,17 +24,17 @@ CONFIGURED = {"flex-model": keys_of(FlexModelEntry, ProcessEntry), "flex-context
 
 def graphs(entries: list[Any]) -> list[Any]:
     """A list of graphs: the id of a sensor, a list of ids, or an object with a title and what to draw."""
-    for number, entry in enumerate(entries):
-        wrong = wrong_graph(entry)
-        if wrong:
-            raise problem(f"Entry {number}: {wrong}")
-    return entries
+    return checked(entries, wrong_graph)
 
 
 def figures(entries: list[Any]) -> list[Any]:
     """A list of figures: objects with a title, a sensor and what to tell of its values."""
+    return checked(entries, wrong_figure)
+
+
+def checked(entries: list[Any], wrong_in: Callable[[Any], str | None]) -> list[Any]:
     for number, entry in enumerate(entries):
-        wrong = wrong_figure(entry)
+        wrong = wrong_in(entry)
         if wrong:
             raise problem(f"Entry {number}: {wrong}")
     return entries
