@@ -29,7 +29,7 @@ test: install
 test-timescale: install
 	@[ -n "$$FLEXMESH_TEST_TIMESCALE_URL" ] || { echo "Set FLEXMESH_TEST_TIMESCALE_URL: docs/how-to/timescaledb.md"; exit 2; }
 	@FLEXMESH_TEST_DATABASE_URL=$$FLEXMESH_TEST_TIMESCALE_URL $(BIN)/pytest -n 2 --dist loadscope $(ARGS) \
-		libs/flexstore libs/flexmesh/tests/test_backup.py services/ingest services/api-gateway/tests/test_data.py \
+		libs/flexstore apps/flexmesh/tests/test_backup.py services/ingest services/api-gateway/tests/test_data.py \
 		services/api-gateway/tests/test_charts.py
 
 lint: install

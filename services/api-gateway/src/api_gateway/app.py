@@ -33,7 +33,7 @@ from api_gateway.events.routes import router as events
 from api_gateway.events.service import reach_in
 from api_gateway.explanations.routes import router as explanations
 from api_gateway.forecasts.routes import router as forecasts
-from api_gateway.gateway import Gateway
+from api_gateway.gateway import GatewayContext
 from api_gateway.headers import VersionHeaders
 from api_gateway.home.openapi import document
 from api_gateway.home.routes import router as home
@@ -84,7 +84,7 @@ def create_app(
             stack.push_async_callback(ingest.close)
             stack.push_async_callback(scheduler.close)
             wake = await stack.enter_async_context(relaying(publisher, opened, settings))
-            gateway = gateway_of(settings, opened, ingest, scheduler, wake)
+            gateway = context_of(settings, opened, ingest, scheduler, wake)
             await stack.enter_async_context(listening(gateway.feed))
             app.state.gateway = gateway
             # The first use of units takes half a second; no request should be the one that waits for it.
@@ -133,11 +133,11 @@ def version_1() -> APIRouter:
     return router
 
 
-def gateway_of(
+def context_of(
     settings: GatewaySettings, store: Store, ingest: Sibling, scheduler: Sibling, work_waits: Callable[[], None]
-) -> Gateway:
+) -> GatewayContext:
     feed = Feed(store, reach_in(store))
-    return Gateway(store, settings, ingest, scheduler, Limiter(store), mailer_of(settings), work_waits, feed)
+    return GatewayContext(store, settings, ingest, scheduler, Limiter(store), mailer_of(settings), work_waits, feed)
 
 
 def mailer_of(settings: GatewaySettings) -> Mailer:

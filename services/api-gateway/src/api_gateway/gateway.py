@@ -18,7 +18,9 @@ from api_gateway.settings import GatewaySettings
 
 
 @dataclass(slots=True)
-class Gateway:
+class GatewayContext:
+    """The store, the settings and the clients that every route may use."""
+
     store: Store
     settings: GatewaySettings
     ingest: Sibling
@@ -40,9 +42,11 @@ class Gateway:
                 await attempt.seal(con)
 
 
-async def here(request: Request) -> Gateway:
-    gateway: Gateway = request.app.state.gateway
-    return gateway
+async def gateway_of(request: Request) -> GatewayContext:
+    """Return the context that the application set up when it started."""
+    context: GatewayContext = request.app.state.gateway
+    return context
 
 
-Here = Annotated[Gateway, Depends(here)]
+Gateway = Annotated[GatewayContext, Depends(gateway_of)]
+"""A dependency of routes: `gateway: Gateway`. Other functions use it as the type of the same parameter."""

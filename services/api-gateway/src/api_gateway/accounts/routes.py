@@ -18,7 +18,7 @@ from api_gateway.answers import Json, fields_under
 from api_gateway.auth.access import Access, Caller, Found, OnPlatform
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Thing
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
 from api_gateway.shapes import Paged
@@ -49,8 +49,8 @@ def shown(row: Any, *, counts: bool = False) -> dict[str, Any]:
     response_model=list[Account] | Paged[AccountWithCounts],
     summary="List all accounts accessible to the current user.",
 )
-async def list_accounts(caller: Caller, here: Here, query: Annotated[AccountQuery, Query()]) -> Json:
-    async with here.store.connection() as con:
+async def list_accounts(caller: Caller, gateway: Gateway, query: Annotated[AccountQuery, Query()]) -> Json:
+    async with gateway.store.connection() as con:
         accounts = await repository.visible(con, caller)
         order = repository.SORT[query.sort_by or "id"]
         rows, filtered = await repository.listed(con, accounts, query, query.role, order)
@@ -62,28 +62,28 @@ async def list_accounts(caller: Caller, here: Here, query: Annotated[AccountQuer
 
 @router.post("", status_code=201, response_model=AccountAnswer, summary="Create an account.")
 async def create_account(
-    caller: Annotated[Identity, Depends(OnPlatform(Action.CREATE))], here: Here, body: AccountPost
+    caller: Annotated[Identity, Depends(OnPlatform(Action.CREATE))], gateway: Gateway, body: AccountPost
 ) -> Json:
     with fields_under("json"):
-        async with here.transaction() as con:
+        async with gateway.transaction() as con:
             account_id = await service.create(con, caller, body.name, body.consultancy_account_id)
             row = await repository.get(con, account_id)
     return Json(shown(row) | {"status": 201}, 201)
 
 
 @router.get("/{id}", response_model=AccountAnswer, summary="Fetch a given account.")
-async def get_account(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.READ))], here: Here) -> Json:
-    async with here.store.connection() as con:
+async def get_account(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.READ))], gateway: Gateway) -> Json:
+    async with gateway.store.connection() as con:
         row = await repository.get(con, account["id"])
     return Json(shown(row) | {"status": 200})
 
 
 @router.patch("/{id}", response_model=AccountAnswer, summary="Update an account.")
 async def update_account(
-    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.UPDATE))], here: Here, body: AccountPatch
+    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.UPDATE))], gateway: Gateway, body: AccountPatch
 ) -> Json:
     with fields_under("json"):
-        async with here.transaction() as con:
+        async with gateway.transaction() as con:
             await service.change(con, account.caller, account["id"], body.sent())
             row = await repository.get(con, account["id"])
     return Json(shown(row) | {"status": 200})

@@ -11,7 +11,7 @@ from api_gateway.answers import Json
 from api_gateway.audit.service import changes_between, note
 from api_gateway.auth.access import Access, Found, unknown_asset_in_path
 from api_gateway.auth.policy import Action, Thing
-from api_gateway.gateway import Gateway, Here
+from api_gateway.gateway import Gateway
 from api_gateway.routing import WireRoute
 from api_gateway.times import instant
 
@@ -26,31 +26,31 @@ ANSWERS: dict[str, Any] = {
 
 @router.post("/accounts/{id}/annotations", **ANSWERS, summary="Add an annotation to an account.")
 async def annotate_account(
-    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.FEED))], here: Here, body: AnnotationPost
+    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.FEED))], gateway: Gateway, body: AnnotationPost
 ) -> Json:
-    return await annotate(here, account, Thing.ACCOUNT, body)
+    return await annotate(gateway, account, Thing.ACCOUNT, body)
 
 
 @router.post("/assets/{id}/annotations", **ANSWERS, summary="Add an annotation to an asset.")
 async def annotate_asset(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.FEED, unknown_asset_in_path))],
-    here: Here,
+    gateway: Gateway,
     body: AnnotationPost,
 ) -> Json:
-    return await annotate(here, asset, Thing.ASSET, body)
+    return await annotate(gateway, asset, Thing.ASSET, body)
 
 
 @router.post("/sensors/{id}/annotations", **ANSWERS, summary="Add an annotation to a sensor.")
 async def annotate_sensor(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED))], here: Here, body: AnnotationPost
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED))], gateway: Gateway, body: AnnotationPost
 ) -> Json:
-    return await annotate(here, sensor, Thing.SENSOR, body)
+    return await annotate(gateway, sensor, Thing.SENSOR, body)
 
 
-async def annotate(here: Gateway, subject: Found, thing: Thing, body: AnnotationPost) -> Json:
+async def annotate(gateway: Gateway, subject: Found, thing: Thing, body: AnnotationPost) -> Json:
     """201 when the annotation is new, 200 when the same was there already."""
     caller = subject.caller
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         source_id = await sources.ensure(
             con, caller.username, "user", user_id=caller.user_id, account_id=caller.account_id
         )

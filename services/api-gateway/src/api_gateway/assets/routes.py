@@ -28,7 +28,7 @@ from api_gateway.auth import subjects
 from api_gateway.auth.access import Access, Caller, Found, LoggedIn, OnSelf
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Scope, Thing, may
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
 from api_gateway.shapes import Paged, Said
@@ -64,8 +64,8 @@ def shown(row: Any, fields: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 @router.get("", response_model=list[Asset] | Paged[Asset], summary="List assets accessible by the user.")
-async def list_assets(caller: Caller, here: Here, query: Annotated[AssetQuery, Query()]) -> Json:
-    async with here.store.connection() as con:
+async def list_assets(caller: Caller, gateway: Gateway, query: Annotated[AssetQuery, Query()]) -> Json:
+    async with gateway.store.connection() as con:
         if query.asset_type is not None and not await repository.type_exists(con, query.asset_type):
             raise unprocessable_field("query", "asset_type", service.no_type(query.asset_type))
         within = await listed_accounts(con, caller, query)
@@ -97,12 +97,12 @@ async def listed_accounts(con: Any, caller: Identity, query: AssetQuery) -> list
 
 @router.post("", status_code=201, response_model=NewAsset, summary="Create an asset.")
 async def create_asset(
-    caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], here: Here, body: AssetPost
+    caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], gateway: Gateway, body: AssetPost
 ) -> Json:
     values = body.sent()
     try:
         with fields_under("json"):
-            async with here.transaction() as con:
+            async with gateway.transaction() as con:
                 if "account_id" not in values:
                     values["account_id"] = await service.default_account(con, caller, values)
                 asset_id = await service.create(con, caller, values)
@@ -113,54 +113,54 @@ async def create_asset(
 
 
 @router.get("/types", response_model=list[AssetType], summary="List asset types.")
-async def list_asset_types(_caller: Caller, here: Here) -> Json:
-    async with here.store.connection() as con:
+async def list_asset_types(_caller: Caller, gateway: Gateway) -> Json:
+    async with gateway.store.connection() as con:
         rows = await repository.types(con)
     return Json([{"description": row["description"], "id": row["id"], "name": row["name"]} for row in rows])
 
 
 @router.get("/public", response_model=list[Asset], summary="List all public assets.")
-async def list_public_assets(_caller: Caller, here: Here, query: Annotated[FieldsQuery, Query()]) -> Json:
-    async with here.store.connection() as con:
+async def list_public_assets(_caller: Caller, gateway: Gateway, query: Annotated[FieldsQuery, Query()]) -> Json:
+    async with gateway.store.connection() as con:
         rows = await repository.public(con)
     return Json([shown(row, query.chosen) for row in rows])
 
 
 @router.post("/default_asset_view", response_model=Said, summary="Choose the page that opens for assets.")
 async def choose_default_view(
-    caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, body: DefaultView
+    caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], gateway: Gateway, body: DefaultView
 ) -> Json:
     view = body.default_asset_view if body.use_as_default else None
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         await users.prefer(con, caller, "default_asset_view", view)
     return Json({"message": "Default asset view updated successfully.", "status": 200})
 
 
 @router.post("/keep_legends_below_graphs", response_model=Said, summary="Choose where the legends of graphs stand.")
 async def choose_legend_place(
-    caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, body: LegendPlace
+    caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], gateway: Gateway, body: LegendPlace
 ) -> Json:
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         await users.prefer(con, caller, "keep_legends_below_graphs", body.keep_legends_below_graphs)
     return Json({"message": "Default legend position updated successfully.", "status": 200})
 
 
 @router.get("/{id}", response_model=AssetAnswer, summary="Get an asset.")
-async def get_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))], here: Here) -> Json:
-    async with here.store.connection() as con:
+async def get_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))], gateway: Gateway) -> Json:
+    async with gateway.store.connection() as con:
         row = await repository.get(con, asset["id"])
     return Json(shown(row) | {"status": 200})
 
 
 @router.patch("/{id}", response_model=AssetAnswer, summary="Update an asset.")
 async def update_asset(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.UPDATE))], here: Here, body: AssetPatch
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.UPDATE))], gateway: Gateway, body: AssetPatch
 ) -> Json:
     if not body.sent():
         raise unprocessable({"json": "There is nothing to change."})
     try:
         with fields_under("json"):
-            async with here.transaction() as con:
+            async with gateway.transaction() as con:
                 await service.change(con, asset.caller, asset["id"], body.sent())
                 row = await repository.get(con, asset["id"])
     except Forbidden as refused:
@@ -169,8 +169,8 @@ async def update_asset(
 
 
 @router.delete("/{id}", status_code=204, response_class=Empty, summary="Delete an asset and everything below it.")
-async def delete_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.DELETE))], here: Here) -> Empty:
-    async with here.transaction() as con:
+async def delete_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.DELETE))], gateway: Gateway) -> Empty:
+    async with gateway.transaction() as con:
         await service.remove(con, asset.caller, asset["id"])
     return Empty()
 
@@ -183,12 +183,12 @@ async def delete_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Actio
 )
 async def copy_asset(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.COPY))],
-    here: Here,
+    gateway: Gateway,
     query: Annotated[CopyQuery, Query()],
 ) -> Json:
     try:
         with fields_under("query"):
-            async with here.transaction() as con:
+            async with gateway.transaction() as con:
                 copy = await copying.copy(con, asset.caller, asset["id"], **query.model_dump(exclude_unset=True))
     except Forbidden as refused:
         raise forbidden() from refused

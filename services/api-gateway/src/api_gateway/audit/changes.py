@@ -10,7 +10,7 @@ from api_gateway.answers import Json
 from api_gateway.audit import repository
 from api_gateway.auth.access import Access, Found
 from api_gateway.auth.policy import Action, Thing
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.paging import Query as Parameters
 from api_gateway.problems import ProblemRoute
 from api_gateway.shapes import Shape, example
@@ -66,10 +66,10 @@ class Changes(Shape):
 @router.get("/accounts/{id}/auditlog", response_model=Changes, summary="List what was changed in an account.")
 async def list_changes(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))],
-    here: Here,
+    gateway: Gateway,
     query: Annotated[ChangeQuery, Query()],
 ) -> Json:
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         rows = await repository.changes_in(con, account["id"], query.before, query.limit)
     return Json({"changes": [shown(row) for row in rows]})
 

@@ -10,7 +10,7 @@ from api_gateway.audit import repository
 from api_gateway.audit.schemas import AccountEvent, AssetLogQuery, Event, UserLogQuery
 from api_gateway.auth.access import Access, Found, unknown_asset_in_path
 from api_gateway.auth.policy import Action, Thing
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
 from api_gateway.shapes import Paged
@@ -33,8 +33,10 @@ def shown(row: Any) -> dict[str, Any]:
     response_model=list[AccountEvent],
     summary="Get the history of actions for a specific account.",
 )
-async def get_account_log(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], here: Here) -> Json:
-    async with here.store.connection() as con:
+async def get_account_log(
+    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], gateway: Gateway
+) -> Json:
+    async with gateway.store.connection() as con:
         rows = await repository.of_account(con, account["id"])
     return Json(
         [
@@ -55,10 +57,10 @@ async def get_account_log(account: Annotated[Found, Depends(Access(Thing.ACCOUNT
 )
 async def get_user_log(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))],
-    here: Here,
+    gateway: Gateway,
     query: Annotated[UserLogQuery, Query()],
 ) -> Json:
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         rows, filtered = await repository.of_user(con, user["id"], query, "event_datetime")
         if query.page is None:
             return Json([shown(row) for row in rows])
@@ -71,10 +73,10 @@ async def get_user_log(
 )
 async def get_asset_log(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.AUDIT, unknown_asset_in_path))],
-    here: Here,
+    gateway: Gateway,
     query: Annotated[AssetLogQuery, Query()],
 ) -> Json:
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         rows, filtered = await repository.of_asset(con, asset["id"], query, "event_datetime")
         total = await repository.count_of_asset(con, asset["id"])
     return Json(paged([shown(row) for row in rows], total, filtered))

@@ -11,7 +11,7 @@ from api_gateway.auth import repository, subjects
 from api_gateway.auth.credentials import digest_of
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import SCOPES, Action, Owner, Scope, Thing, in_scope, may
-from api_gateway.gateway import Gateway, Here
+from api_gateway.gateway import Gateway
 from api_gateway.rates import count, per_minute
 
 
@@ -32,9 +32,9 @@ class LoggedIn(Requirement):
     def __init__(self, scope: Scope | None = Scope.READ) -> None:
         self.scope = scope
 
-    async def __call__(self, request: Request, here: Here) -> Identity:
-        async with here.store.connection() as con:
-            caller = await authenticate(con, request, here)
+    async def __call__(self, request: Request, gateway: Gateway) -> Identity:
+        async with gateway.store.connection() as con:
+            caller = await authenticate(con, request, gateway)
         if self.scope is not None:
             check_scope(caller, self.scope)
         return caller
@@ -60,9 +60,9 @@ class Access(Requirement):
         self.action = action
         self.unknown = unknown or UNKNOWN[thing]
 
-    async def __call__(self, id: int, request: Request, here: Here) -> Found:
-        async with here.store.connection() as con:
-            row = await subjects.find_for_caller(con, self.thing, id, digest_of(request), here.settings.seen_every)
+    async def __call__(self, id: int, request: Request, gateway: Gateway) -> Found:
+        async with gateway.store.connection() as con:
+            row = await subjects.find_for_caller(con, self.thing, id, digest_of(request), gateway.settings.seen_every)
             caller = await identity_of(con, row)
         if row["id"] is None:
             raise self.unknown(id)
@@ -79,8 +79,8 @@ class OnPlatform(Requirement):
     def __init__(self, action: Action) -> None:
         self.action = action
 
-    async def __call__(self, request: Request, here: Here) -> Identity:
-        return await allowed(request, here, self.action, Thing.PLATFORM, lambda _: Owner(None))
+    async def __call__(self, request: Request, gateway: Gateway) -> Identity:
+        return await allowed(request, gateway, self.action, Thing.PLATFORM, lambda _: Owner(None))
 
 
 class InOwnAccount(Requirement):
@@ -89,8 +89,8 @@ class InOwnAccount(Requirement):
     def __init__(self, action: Action) -> None:
         self.action = action
 
-    async def __call__(self, request: Request, here: Here) -> Identity:
-        return await allowed(request, here, self.action, Thing.ACCOUNT, lambda caller: Owner(caller.account_id))
+    async def __call__(self, request: Request, gateway: Gateway) -> Identity:
+        return await allowed(request, gateway, self.action, Thing.ACCOUNT, lambda caller: Owner(caller.account_id))
 
 
 class OnSelf(Requirement):
@@ -99,8 +99,8 @@ class OnSelf(Requirement):
     def __init__(self, action: Action) -> None:
         self.action = action
 
-    async def __call__(self, request: Request, here: Here) -> Identity:
-        return await allowed(request, here, self.action, Thing.USER, owner_of_caller)
+    async def __call__(self, request: Request, gateway: Gateway) -> Identity:
+        return await allowed(request, gateway, self.action, Thing.USER, owner_of_caller)
 
 
 def owner_of_caller(caller: Identity) -> Owner:
@@ -108,11 +108,11 @@ def owner_of_caller(caller: Identity) -> Owner:
 
 
 async def allowed(
-    request: Request, here: Gateway, action: Action, thing: Thing, owner: Callable[[Identity], Owner]
+    request: Request, gateway: Gateway, action: Action, thing: Thing, owner: Callable[[Identity], Owner]
 ) -> Identity:
     """The caller, if they may do this to a thing of that owner."""
-    async with here.store.connection() as con:
-        caller = await authenticate(con, request, here)
+    async with gateway.store.connection() as con:
+        caller = await authenticate(con, request, gateway)
     check_scope(caller, SCOPES[action])
     if not may(caller, action, thing, owner(caller)):
         raise forbidden()
@@ -128,9 +128,9 @@ def check_scope(caller: Identity, scope: Scope) -> None:
         )
 
 
-async def authenticate(con: Any, request: Request, here: Gateway) -> Identity:
+async def authenticate(con: Any, request: Request, gateway: Gateway) -> Identity:
     """The user whose token came with the request."""
-    return await identity_of(con, await repository.identify(con, digest_of(request), here.settings.seen_every))
+    return await identity_of(con, await repository.identify(con, digest_of(request), gateway.settings.seen_every))
 
 
 async def identity_of(con: Any, row: Any) -> Identity:

@@ -20,32 +20,32 @@ class Login:
     token: str
 
 
-async def log_in(here: Gateway, email: str, password: str, client: Client) -> Login:
+async def log_in(gateway: Gateway, email: str, password: str, client: Client) -> Login:
     """A token for the user with this password."""
-    user = await known(here, email, password, client)
+    user = await known(gateway, email, password, client)
     token = new_token()
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         await admit(con, user)
         await repository.add_token(
             con,
             user["id"],
             digest(token),
-            here.settings.token_lifetime,
+            gateway.settings.token_lifetime,
             name=client.program,
             network=client.network,
         )
     return Login(user["id"], token)
 
 
-async def known(here: Gateway, email: str, password: str, client: Client) -> Any:
+async def known(gateway: Gateway, email: str, password: str, client: Client) -> Any:
     """The active user with this password. Nobody can tell a wrong password from an unknown user."""
-    user = await identified(here, email, password, client)
+    user = await identified(gateway, email, password, client)
     if user is None:
         raise wrong()
     if not outdated(user["password_hash"]):
         return user
-    fresh = await here.passwords.hash(password)
-    async with here.store.connection() as con:
+    fresh = await gateway.passwords.hash(password)
+    async with gateway.store.connection() as con:
         await repository.renew_hash(con, user["id"], user["password_hash"], fresh)
     return {**user, "password_hash": fresh}
 
@@ -60,29 +60,29 @@ def wrong() -> Rejected:
     return Rejected(401, {"errors": [WRONG], "status": 401})
 
 
-async def identified(here: Gateway, email: str, password: str, client: Client) -> Any:
+async def identified(gateway: Gateway, email: str, password: str, client: Client) -> Any:
     """The active user with this password, or none. Whoever guesses too often has to wait.
 
     An attempt is counted before the password is looked at, and taken back if it was right: of many attempts at the same
     time, not one more is let through than of as many after each other. Right ones do not stand in each other's way:
     those of one user wait for their turn before they are counted.
     """
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         user = await repository.login_candidate(con, email, client.network)
-    limits = limits_of(here, user, client)
-    await here.limiter.check(limits)
-    async with here.passwords.turn(user["spelled"]):
-        counted = {key: await here.limiter.count(key, limit) for key, limit in limits.items()}
+    limits = limits_of(gateway, user, client)
+    await gateway.limiter.check(limits)
+    async with gateway.passwords.turn(user["spelled"]):
+        counted = {key: await gateway.limiter.count(key, limit) for key, limit in limits.items()}
         for verdict in counted.values():
             verdict.enforce()
-        if not (await here.passwords.matches(password, user["password_hash"]) and user["active"]):
+        if not (await gateway.passwords.matches(password, user["password_hash"]) and user["active"]):
             return None
         for key, verdict in counted.items():
-            await here.limiter.forget(key, verdict)
+            await gateway.limiter.forget(key, verdict)
     return user
 
 
-def limits_of(here: Gateway, user: Any, client: Client) -> dict[str, Limit]:
+def limits_of(gateway: Gateway, user: Any, client: Client) -> dict[str, Limit]:
     """What counts: guesses from the address, and guesses at the user.
 
     Where the user has logged in before, only guesses from there count. So nobody else can lock them out.
@@ -91,6 +91,6 @@ def limits_of(here: Gateway, user: Any, client: Client) -> dict[str, Limit]:
         f"login:home:{client.network} {user['spelled']}" if user["known_here"] else f"login:user:{user['spelled']}"
     )
     return {
-        f"login:address:{client.network}": per_minute(here.settings.failed_logins_per_address),
-        at_user: per_minute(here.settings.failed_logins_per_user),
+        f"login:address:{client.network}": per_minute(gateway.settings.failed_logins_per_address),
+        at_user: per_minute(gateway.settings.failed_logins_per_user),
     }

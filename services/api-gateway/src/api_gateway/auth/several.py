@@ -11,7 +11,7 @@ from api_gateway.auth.access import Requirement, authenticate, check_scope
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import SCOPES, Action, Thing, may
 from api_gateway.auth.subjects import FIND, LARGEST_ID, owner_of
-from api_gateway.gateway import Gateway, Here
+from api_gateway.gateway import Gateway
 
 FIND_SENSORS = FIND[Thing.SENSOR].replace("n.id = $1", "n.id = any($1::int[])")
 
@@ -47,12 +47,12 @@ class Doorkeeper:
     """Lets the caller to sensors, those that they may do `action` to."""
 
     caller: Identity
-    here: Gateway
+    gateway: Gateway
     action: Action
 
     async def find(self, ids: Collection[int]) -> Sensors:
         possible: Sequence[int] = [id for id in ids if 0 < id <= LARGEST_ID]
-        async with self.here.store.connection() as con:
+        async with self.gateway.store.connection() as con:
             found = {row["id"]: row for row in await con.fetch(FIND_SENSORS, possible)}
         allowed = {id: row for id, row in found.items() if may(self.caller, self.action, Thing.SENSOR, owner_of(row))}
         return Sensors(allowed, frozenset(ids) - found.keys(), frozenset(found) - allowed.keys())
@@ -64,8 +64,8 @@ class OnSensors(Requirement):
     def __init__(self, action: Action) -> None:
         self.action = action
 
-    async def __call__(self, request: Request, here: Here) -> Doorkeeper:
-        async with here.store.connection() as con:
-            caller = await authenticate(con, request, here)
+    async def __call__(self, request: Request, gateway: Gateway) -> Doorkeeper:
+        async with gateway.store.connection() as con:
+            caller = await authenticate(con, request, gateway)
         check_scope(caller, SCOPES[self.action])
-        return Doorkeeper(caller, here, self.action)
+        return Doorkeeper(caller, gateway, self.action)

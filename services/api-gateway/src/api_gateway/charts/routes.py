@@ -26,7 +26,7 @@ from api_gateway.charts.schemas import (
     Kpis,
     Period,
 )
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.routing import WireRoute
 
 router = APIRouter(prefix="/assets/{id}", tags=["Charts"], route_class=WireRoute)
@@ -41,12 +41,12 @@ FUNCTIONS: dict[str, Callable[[Daily], Any]] = {
 
 
 @router.get("/chart", response_model=Chart, summary="Get a chart of an asset, as a Vega-Lite specification.")
-async def get_chart(asset: Readable, here: Here, query: Annotated[ChartQuery, Query()]) -> Json:
+async def get_chart(asset: Readable, gateway: Gateway, query: Annotated[ChartQuery, Query()]) -> Json:
     name = query.dataset_name or f"asset_{asset['id']}"
     annotated = query.include_asset_annotations or query.include_account_annotations
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
-        async with here.store.connection() as con:
+        async with gateway.store.connection() as con:
             found, sensors = await shown_in(con, asset)
             datasets = {}
             if query.include_data:
@@ -73,10 +73,10 @@ async def get_chart(asset: Readable, here: Here, query: Annotated[ChartQuery, Qu
     response_model=list[Belief] | CompressedBeliefs,
     summary="Get the data in the chart of an asset.",
 )
-async def get_chart_data(asset: Readable, here: Here, query: Annotated[ChartDataQuery, Query()]) -> Json:
+async def get_chart_data(asset: Readable, gateway: Gateway, query: Annotated[ChartDataQuery, Query()]) -> Json:
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
-        async with here.store.connection() as con:
+        async with gateway.store.connection() as con:
             _found, sensors = await shown_in(con, asset)
             rows = await service.data(
                 con,
@@ -107,19 +107,19 @@ async def sources_in(con: Any, rows: Sequence[Any]) -> dict[int, Any]:
     response_model=list[ChartAnnotation],
     summary="Get the annotations in the chart of an asset.",
 )
-async def get_chart_annotations(asset: Readable, here: Here, query: Annotated[AnnotationsQuery, Query()]) -> Json:
+async def get_chart_annotations(asset: Readable, gateway: Gateway, query: Annotated[AnnotationsQuery, Query()]) -> Json:
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         rows = await annotations.about_asset(con, asset["id"], period.start, period.end, query.prior)
     return Json(service.shown_annotations(rows, period, clip=query.clip))
 
 
 @router.get("/kpis", response_model=Kpis, summary="Get the figures chosen for an asset, over a period.")
-async def get_kpis(asset: Readable, here: Here, query: Annotated[KpiQuery, Query()]) -> Json:
+async def get_kpis(asset: Readable, gateway: Gateway, query: Annotated[KpiQuery, Query()]) -> Json:
     with fields_under("query"):
         period = service.period_of(query.start, query.end)
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         row = await repository.asset(con, asset["id"])
         chosen = [kpi for kpi in row["sensors_to_show_as_kpis"] if isinstance(kpi, dict)]
         sensors = await service.readable(con, asset.caller, [sensor for kpi in chosen for sensor in graphs.named(kpi)])

@@ -30,7 +30,7 @@ from api_gateway.data.schemas import (
     Values,
 )
 from api_gateway.data.status import status_of, utc_now
-from api_gateway.gateway import Gateway, Here
+from api_gateway.gateway import Gateway
 from api_gateway.routing import COMBINED, QueryReader, WireRoute, body_of, names_fields_under, parameters_of
 from api_gateway.sources.filters import check_asked
 from api_gateway.times import clock_duration
@@ -51,11 +51,11 @@ Feedable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_da
 )
 @names_fields_under(COMBINED)
 async def get_sensor_data(
-    sensor: ReadableData, here: Here, query: Annotated[DataQuery, Depends(QueryReader(DataQuery))]
+    sensor: ReadableData, gateway: Gateway, query: Annotated[DataQuery, Depends(QueryReader(DataQuery))]
 ) -> Json:
     with fields_under(WHERE):
-        asked = reading.understand(sensor.row, query, here.settings.most_values)
-        async with here.store.connection() as con:
+        asked = reading.understand(sensor.row, query, gateway.settings.most_values)
+        async with gateway.store.connection() as con:
             await check_asked(con, query.source, query.source_account)
             values = await reading.read(con, sensor.row, asked, query.unit)
     return Json(
@@ -72,14 +72,14 @@ async def get_sensor_data(
 
 @router.post("/data", response_model=Stored, summary="Post sensor data.", openapi_extra=body_of(DataPost))
 @names_fields_under(COMBINED)
-async def post_sensor_data(sensor: Feedable, here: Here, request: Request) -> Response:
-    return await passed_on(sensor, here, request, f"/internal/sensors/{sensor['id']}/data")
+async def post_sensor_data(sensor: Feedable, gateway: Gateway, request: Request) -> Response:
+    return await passed_on(sensor, gateway, request, f"/internal/sensors/{sensor['id']}/data")
 
 
-async def passed_on(sensor: Found, here: Gateway, request: Request, path: str) -> Response:
+async def passed_on(sensor: Found, gateway: Gateway, request: Request, path: str) -> Response:
     """What the ingest service answers to the same body."""
     with fields_under(WHERE):
-        answer = await here.ingest.post(
+        answer = await gateway.ingest.post(
             path,
             user=sensor.caller.user_id,
             account=sensor.caller.account_id,
@@ -103,11 +103,13 @@ def _told(name: str, unit: str, resolution: timedelta, timezone: str, account: i
 
 @router.delete("/data", status_code=204, response_class=Empty, summary="Delete sensor data.")
 async def delete_sensor_data(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))], here: Here, body: DataDeletion | None = None
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))],
+    gateway: Gateway,
+    body: DataDeletion | None = None,
 ) -> Empty:
     which = body or DataDeletion()
     with fields_under("json"):
-        async with here.transaction() as con:
+        async with gateway.transaction() as con:
             if which.source is not None and not await repository.source_exists(con, which.source):
                 raise Invalid({"source": [f"No data source found with id {which.source}."]})
             number = await series.delete(con, sensor["id"], which.start, which.until, which.source)
@@ -127,8 +129,8 @@ async def delete_sensor_data(
 
 
 @router.get("/stats", response_model=Figures, summary="Get sensor statistics per data source.")
-async def get_sensor_stats(sensor: Readable, here: Here, query: Annotated[StatsQuery, Query()]) -> Json:
-    async with here.store.connection() as con:
+async def get_sensor_stats(sensor: Readable, gateway: Gateway, query: Annotated[StatsQuery, Query()]) -> Json:
+    async with gateway.store.connection() as con:
         found = await series.stats(con, sensor["id"], query.event_start_time, query.event_end_time)
     answer: dict[str, Any] = {"status": 200}
     for stats in found:
@@ -152,8 +154,8 @@ def shown_stats(stats: Stats, timezone: str) -> dict[str, Any]:
 
 
 @router.get("/status", response_model=SensorStatuses, summary="Get how recent the data of a sensor are.")
-async def get_sensor_status(sensor: Readable, here: Here) -> Json:
-    async with here.store.connection() as con:
+async def get_sensor_status(sensor: Readable, gateway: Gateway) -> Json:
+    async with gateway.store.connection() as con:
         found = await series.staleness(con, sensor["id"])
     now = utc_now()
     lines = [status_of(sensor.row, one, now) for one in found] or [status_of(sensor.row, None, now)]

@@ -14,7 +14,7 @@ from api_gateway.auth.access import Access, Caller, Found, LoggedIn
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Owner, Scope, Thing, may
 from api_gateway.data.upload_schemas import UPLOAD, AcceptedUpload, KeptUpload, StoredUpload, UploadReport
-from api_gateway.gateway import Gateway, Here
+from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.jobs.repository import progress_of
 from api_gateway.problems import ProblemRoute
@@ -43,10 +43,12 @@ def unknown_sensor(id: int) -> Rejected:
 )
 @names_fields_under(PLACES)
 async def upload_sensor_data(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_sensor))], here: Here, request: Request
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_sensor))],
+    gateway: Gateway,
+    request: Request,
 ) -> Response:
     with fields_under(WHERE):
-        answer = await passed_on(here, request, sensor.caller, f"/internal/sensors/{sensor['id']}/data/upload")
+        answer = await passed_on(gateway, request, sensor.caller, f"/internal/sensors/{sensor['id']}/data/upload")
     if answer.status_code != KEPT:
         return Response(answer.content, media_type="application/json")
     job = answer.json()["job"]
@@ -67,12 +69,12 @@ async def upload_sensor_data(
     openapi_extra={"requestBody": UPLOAD},
 )
 async def upload_data_of_many_sensors(
-    caller: Annotated[Identity, Depends(LoggedIn(Scope.WRITE))], here: Here, request: Request
+    caller: Annotated[Identity, Depends(LoggedIn(Scope.WRITE))], gateway: Gateway, request: Request
 ) -> Response:
-    accounts = await feedable(here, caller)
+    accounts = await feedable(gateway, caller)
     if not accounts:
         raise forbidden()
-    answer = await passed_on(here, request, caller, "/internal/data/upload", {"X-Flexmesh-Feedable": accounts})
+    answer = await passed_on(gateway, request, caller, "/internal/data/upload", {"X-Flexmesh-Feedable": accounts})
     if answer.status_code != KEPT:
         return Response(answer.content, media_type="application/json")
     return waiting(UUID(answer.json()["job"]), "QUEUED", wording.STATES["QUEUED"].format("Ingestion"))
@@ -84,8 +86,8 @@ async def upload_data_of_many_sensors(
     summary="Get what became of an upload that a job stores.",
     responses={202: {"model": KeptUpload, "description": "It is not stored yet."}},
 )
-async def get_upload(job: str, caller: Caller, here: Here) -> Json:
-    async with here.store.connection() as con:
+async def get_upload(job: str, caller: Caller, gateway: Gateway) -> Json:
+    async with gateway.store.connection() as con:
         found = await access.find(con, job)
         if found is None or found.queue != QUEUE or not await access.may_see(con, caller, found):
             raise NotFound(f"There is no job {job} that stores an upload.")
@@ -104,7 +106,7 @@ def waiting(job: UUID, status: str, message: str, progress: dict[str, Any] | Non
 
 
 async def passed_on(
-    here: Gateway, request: Request, caller: Identity, path: str, more: dict[str, str] | None = None
+    gateway: Gateway, request: Request, caller: Identity, path: str, more: dict[str, str] | None = None
 ) -> Answer:
     """What the ingest service answers to the same body, of which no more than a piece is here at a time."""
     told = {name: request.headers[name] for name in ("Content-Type", "Content-Length") if name in request.headers}
@@ -119,7 +121,7 @@ async def passed_on(
             raise
 
     try:
-        answer = await here.ingest.post(
+        answer = await gateway.ingest.post(
             path,
             user=caller.user_id,
             account=caller.account_id,
@@ -131,13 +133,13 @@ async def passed_on(
             raise broken[0] from None
         raise
     if answer.status_code == KEPT:
-        here.work_waits()
+        gateway.work_waits()
     return answer
 
 
-async def feedable(here: Gateway, caller: Identity) -> str:
+async def feedable(gateway: Gateway, caller: Identity) -> str:
     """The accounts whose sensors the caller may feed, as the ingest service is told: ids, `public`, or `all`."""
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         rows = await con.fetch("select id, consultancy_account_id from account order by id")
     owners = {str(row["id"]): Owner(row["id"], row["consultancy_account_id"]) for row in rows}
     owners["public"] = Owner(None)

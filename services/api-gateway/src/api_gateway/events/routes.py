@@ -9,7 +9,7 @@ from api_gateway.events import service
 from api_gateway.events.answer import EventAnswer
 from api_gateway.events.schemas import EventQuery
 from api_gateway.events.vocabulary import EXAMPLE
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute
 
 router = APIRouter(prefix="/events", tags=["Events"], route_class=ProblemRoute)
@@ -26,11 +26,11 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 @router.get("", status_code=200, summary="Listen to what happens.", response_class=EventAnswer, responses=RESPONSES)
 async def listen_to_events(
     caller: Caller,
-    here: Here,
+    gateway: Gateway,
     query: Annotated[EventQuery, Query()],
     last_event_id: Annotated[
         str | None, Header(alias="Last-Event-ID", max_length=20, description="The last id that the client has got.")
     ] = None,
 ) -> EventAnswer:
-    stream = await service.requested(here, caller, query, last_event_id or query.last_event_id)
-    return EventAnswer(service.told(stream, here.feed), stream.ended)
+    stream = await service.requested(gateway, caller, query, last_event_id or query.last_event_id)
+    return EventAnswer(service.told(stream, gateway.feed), stream.ended)

@@ -26,19 +26,19 @@ NOT_SEEN = {"seen_long_ago": False}
 """An open stream is no sign of its user: sessions end while a forgotten page listens."""
 
 
-async def requested(here: Gateway, caller: Identity, query: EventQuery, last_id: str | None) -> Stream:
+async def requested(gateway: Gateway, caller: Identity, query: EventQuery, last_id: str | None) -> Stream:
     """The stream that the caller asks for. Raises what there is to say against it."""
-    here.feed.check_open()
-    async with here.store.connection() as con:
+    gateway.feed.check_open()
+    async with gateway.store.connection() as con:
         visible = await visible_to(con, caller)
     assert caller.token_id is not None
     wanted = Wanted(visible, query.type, query.asset, query.sensor, [str(job) for job in query.job])
     stream = Stream(caller.account_id, caller.token_id, wanted, position_of(last_id) if last_id else None)
-    most = here.settings.event_streams_per_account
-    if most and here.feed.streams_of(caller.account_id) >= most:
+    most = gateway.settings.event_streams_per_account
+    if most and gateway.feed.streams_of(caller.account_id) >= most:
         message = f"Your account has {most} event streams open already. Close one, or listen to more with each."
         raise Rejected(429, {"message": message, "status": "TOO_MANY_REQUESTS"}, {"Retry-After": "15"})
-    here.feed.expect(stream)
+    gateway.feed.expect(stream)
     return stream
 
 

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from api_gateway.answers import Json
 from api_gateway.auth.access import Caller
 from api_gateway.explanations import repository
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.problems import ProblemRoute
 from api_gateway.schedules.service import QUEUE
@@ -39,8 +39,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/{job}/explanation", summary="Get why a schedule is as it is.", responses=RESPONSES)
-async def get_explanation(job: str, request: Request, caller: Caller, here: Here) -> Response:
-    async with here.store.connection() as con:
+async def get_explanation(job: str, request: Request, caller: Caller, gateway: Gateway) -> Response:
+    async with gateway.store.connection() as con:
         found = await access.find(con, job)
         if found is None or found.queue != QUEUE or not await access.may_see(con, caller, found):
             raise NotFound(f"There is no schedule job {job}.")

@@ -13,7 +13,7 @@ from api_gateway.answers import Json, fields_under, forbidden, plain, unprocessa
 from api_gateway.auth.access import Access, Found, unknown_forecast_sensor
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.forecasts.schemas import Forecast, ForecastAccepted, ForecastConfig, ForecastPost
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.paging import Query as Parameters
 from api_gateway.rates import per_minute
@@ -40,18 +40,18 @@ QUEUE = "forecast"
 @names_fields_under(COMBINED)
 async def trigger_forecast(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE, unknown_forecast_sensor))],
-    here: Here,
+    gateway: Gateway,
     request: Request,
     body: ForecastPost,
 ) -> Json:
     caller = sensor.caller
-    limit = per_minute(here.settings.triggers_per_minute)
-    verdict = await here.limiter.count(f"trigger:{caller.account_id}", limit)
+    limit = per_minute(gateway.settings.triggers_per_minute)
+    verdict = await gateway.limiter.count(f"trigger:{caller.account_id}", limit)
     verdict.enforce()
     with fields_under("combined_sensor_data_description"):
-        async with here.transaction() as con:
+        async with gateway.transaction() as con:
             await check_regressors(con, sensor, body.config)
-            if not here.settings.forecasts:
+            if not gateway.settings.forecasts:
                 raise plain(503, "This platform computes no forecasts. Nothing was taken on.")
             job = await jobs.create(
                 con,
@@ -63,7 +63,7 @@ async def trigger_forecast(
                 sensor_id=sensor["id"],
                 trace_context=tracing.carrier(),
             )
-    here.work_waits()
+    gateway.work_waits()
     answer = {
         "forecast": str(job),
         "job": str(job),
@@ -102,17 +102,17 @@ async def check_regressors(con: Any, sensor: Found, config: ForecastConfig) -> N
 async def get_forecast(
     uuid: str,
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))],
-    here: Here,
+    gateway: Gateway,
     _query: Annotated[Parameters, Query()],
 ) -> Json:
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         job = await access.find(con, uuid)
         if job is None or job.queue != QUEUE or not await access.may_see(con, sensor.caller, job):
             raise unprocessable({"json": f"Job {uuid} not found."})
-    job = await access.awaited(here, job)
+    job = await access.awaited(gateway, job)
     if job.status in access.UNFINISHED:
         return Json({"message": wording.message(job), "status": job.status}, 202)
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         row = await repository.get(con, job.id, sensor["id"])
     if row is None:
         raise unprocessable({"json": wording.message(job)})

@@ -8,7 +8,7 @@ from flexmodel.errors import Unavailable
 
 from api_gateway.answers import PROCESSED, Json
 from api_gateway.auth.access import Anyone
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.home import pages
 from api_gateway.home.reference import reference
 from api_gateway.home.schemas import Readiness, Services, Versions
@@ -32,8 +32,8 @@ METHODS = {"get": 0, "post": 1, "patch": 2, "delete": 3}
 
 
 @router.get("/", response_class=HTMLResponse, include_in_schema=False)
-async def home(here: Here) -> HTMLResponse:
-    return HTMLResponse(pages.home(here.settings.public_url))
+async def home(gateway: Gateway) -> HTMLResponse:
+    return HTMLResponse(pages.home(gateway.settings.public_url))
 
 
 @router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
@@ -82,9 +82,9 @@ def services_in(document: dict[str, Any], base_url: str) -> list[dict[str, str]]
     summary="Get readiness status.",
     responses={503: {"model": Readiness, "description": "The database is away."}},
 )
-async def get_readiness(here: Here) -> Json:
+async def get_readiness(gateway: Gateway) -> Json:
     try:
-        await here.store.check(here.settings.readiness_timeout)
+        await gateway.store.check(gateway.settings.readiness_timeout)
     except Unavailable:
         return Json({"database_sql": False, "status": 503}, 503, {"Retry-After": "2"})
     return Json({"database_sql": True, "status": 200})

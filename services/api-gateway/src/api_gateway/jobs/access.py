@@ -36,15 +36,15 @@ async def may_see(con: Any, caller: Identity, job: Job) -> bool:
     return may(caller, Action.READ, Thing.JOB, owner)
 
 
-async def awaited(here: Gateway, job: Job) -> Job:
+async def awaited(gateway: Gateway, job: Job) -> Job:
     """The job when it is done, or as it is when our patience ends.
 
     Most schedules take less than that, and clients that are told to come back sleep for seconds first.
     """
-    pause, deadline = FIRST_PAUSE, monotonic() + here.settings.patience.total_seconds()
+    pause, deadline = FIRST_PAUSE, monotonic() + gateway.settings.patience.total_seconds()
     while job.status in UNFINISHED and monotonic() + pause <= deadline:
         await asyncio.sleep(pause)
-        async with here.store.connection() as con:
+        async with gateway.store.connection() as con:
             job = await jobs.get(con, job.id) or job
         pause = min(GROWTH * pause, LONGEST_PAUSE)
     return job

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends
 from api_gateway.answers import Json, Rejected, forbidden
 from api_gateway.auth.access import Access, Caller, Found, unknown_asset_in_path
 from api_gateway.auth.policy import Action, Thing
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, repository
 from api_gateway.jobs.schemas import AssetJobs, JobAnswer
 from api_gateway.jobs.wording import KINDS, STATUS_CODES, shown
@@ -28,25 +28,25 @@ router = APIRouter(tags=["Jobs"], route_class=WireRoute)
         422: {"model": JobAnswer, "description": "It failed, or was stopped."},
     },
 )
-async def get_job(uuid: str, caller: Caller, here: Here) -> Json:
-    async with here.store.connection() as con:
+async def get_job(uuid: str, caller: Caller, gateway: Gateway) -> Json:
+    async with gateway.store.connection() as con:
         job = await access.find(con, uuid)
         if job is None:
             raise Rejected(404, {"message": f"Job {uuid} not found.", "status": "ERROR"})
         if not await access.may_see(con, caller, job):
             raise forbidden()
-    job = await access.awaited(here, job)
+    job = await access.awaited(gateway, job)
     status = STATUS_CODES[job.status]
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         progress = await repository.progress_of(con, job.id) if status == 202 else None
     return Json(shown(job) | ({"progress": progress} if progress else {}), status)
 
 
 @router.get("/assets/{id}/jobs", response_model=AssetJobs, summary="Get all background jobs of an asset.")
 async def list_asset_jobs(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ, unknown_asset_in_path))], here: Here
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ, unknown_asset_in_path))], gateway: Gateway
 ) -> Json:
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         rows = await repository.of_asset(con, asset["id"])
     return Json({"jobs": [listed(row) for row in rows], "redis_connection_err": None, "status": 200})
 

@@ -9,7 +9,7 @@ from api_gateway.answers import Empty, Json, ShownOnce
 from api_gateway.auth.access import Access, Found, OnSelf
 from api_gateway.auth.identity import Identity, Kind
 from api_gateway.auth.policy import Action, Thing
-from api_gateway.gateway import Gateway, Here
+from api_gateway.gateway import Gateway
 from api_gateway.keys import repository, service
 from api_gateway.keys.schemas import KeyLimit, KeyPatch, KeyPost, Keys, KeysOfAccount, NewKey
 from api_gateway.keys.service import Holder
@@ -29,56 +29,56 @@ router = APIRouter(tags=["API keys"], route_class=ProblemRoute)
     responses={409: {"description": "The account has as many keys as it may have."}},
 )
 async def create_key(
-    caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, body: KeyPost
+    caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], gateway: Gateway, body: KeyPost
 ) -> Response:
     holder = Holder(caller.user_id, caller.account_id, caller.username)
-    async with here.transaction() as con:
-        key, row = await service.create(con, caller, holder, body, here.settings.keys_per_account)
+    async with gateway.transaction() as con:
+        key, row = await service.create(con, caller, holder, body, gateway.settings.keys_per_account)
     return ShownOnce(shown(row, caller), {"key": key}, 201)
 
 
 @router.get("/keys", summary="List your API keys.", response_model=Keys)
-async def list_keys(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], here: Here) -> Json:
-    async with here.store.connection() as con:
+async def list_keys(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], gateway: Gateway) -> Json:
+    async with gateway.store.connection() as con:
         rows = await tokens.of_user(con, caller.user_id, (Kind.KEY,))
     return Json({"keys": [shown(row, caller) for row in rows]})
 
 
 @router.patch("/keys/{id}", summary="Rename an API key.", response_model=Token)
 async def rename_key(
-    key: Annotated[Found, Depends(Access(Thing.KEY, Action.UPDATE))], here: Here, body: KeyPatch
+    key: Annotated[Found, Depends(Access(Thing.KEY, Action.UPDATE))], gateway: Gateway, body: KeyPatch
 ) -> Json:
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         row = await service.rename(con, key, body.name)
     return Json(shown(row, key.caller))
 
 
 @router.delete("/keys/{id}", status_code=204, response_class=Empty, summary="Revoke an API key.")
-async def revoke_key(key: Annotated[Found, Depends(Access(Thing.KEY, Action.DELETE))], here: Here) -> Empty:
-    async with here.transaction() as con:
+async def revoke_key(key: Annotated[Found, Depends(Access(Thing.KEY, Action.DELETE))], gateway: Gateway) -> Empty:
+    async with gateway.transaction() as con:
         await revoking.revoke(con, key.caller, key.row)
     return Empty()
 
 
 @router.get("/accounts/{id}/keys", summary="List the API keys of an account's users.", response_model=KeysOfAccount)
 async def list_account_keys(
-    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], here: Here
+    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], gateway: Gateway
 ) -> Json:
-    return await shown_of_account(here, account)
+    return await shown_of_account(gateway, account)
 
 
 @router.patch("/accounts/{id}/keys", summary="Set how many API keys an account may have.", response_model=KeysOfAccount)
 async def limit_account_keys(
-    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.LIMIT))], here: Here, body: KeyLimit
+    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.LIMIT))], gateway: Gateway, body: KeyLimit
 ) -> Json:
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         await service.set_limit(con, account, body.limit)
-    return await shown_of_account(here, account)
+    return await shown_of_account(gateway, account)
 
 
-async def shown_of_account(here: Gateway, account: Found) -> Json:
-    async with here.transaction() as con:
+async def shown_of_account(gateway: Gateway, account: Found) -> Json:
+    async with gateway.transaction() as con:
         limit = await repository.limit_of(con, account["id"])
         rows = await repository.of_account(con, account["id"])
-    most = here.settings.keys_per_account if limit is None else limit
+    most = gateway.settings.keys_per_account if limit is None else limit
     return Json({"limit": most, "keys": [shown(row, account.caller) for row in rows]})

@@ -11,7 +11,7 @@ from api_gateway.answers import Json
 from api_gateway.auth.access import Caller, InOwnAccount
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.optimize import service
 from api_gateway.optimize.schemas import ACCEPTED, ANSWER, problem_schema
@@ -34,19 +34,22 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": problem_schema()}}}},
 )
 async def optimize(
-    caller: Annotated[Identity, Depends(InOwnAccount(Action.SCHEDULE))], request: Request, here: Here, message: Message
+    caller: Annotated[Identity, Depends(InOwnAccount(Action.SCHEDULE))],
+    request: Request,
+    gateway: Gateway,
+    message: Message,
 ) -> Response:
-    await counted(here, caller)
-    answer = await service.answered(here, caller, await request.body())
+    await counted(gateway, caller)
+    answer = await service.answered(gateway, caller, await request.body())
     if answer.status_code != service.LONG:
         return Response(answer.content, media_type="application/json")
-    job = await service.handed_over(here, caller, message)
+    job = await service.handed_over(gateway, caller, message)
     return waiting(job, "QUEUED", wording.STATES["QUEUED"].format("Scheduling"))
 
 
 @router.get("/{job}", summary="Get the answer to a problem that took long.", responses=RESPONSES)
-async def get_optimized(job: str, caller: Caller, here: Here) -> Json:
-    async with here.store.connection() as con:
+async def get_optimized(job: str, caller: Caller, gateway: Gateway) -> Json:
+    async with gateway.store.connection() as con:
         found = await access.find(con, job)
         if found is None or not service.is_problem(found) or not await access.may_see(con, caller, found):
             raise NotFound(f"There is no job {job} that solves a problem.")

@@ -17,17 +17,17 @@ LONG = 202
 """The scheduler's status for a problem that it could not solve at once."""
 
 
-async def answered(here: Gateway, caller: Identity, body: bytes) -> Answer:
+async def answered(gateway: Gateway, caller: Identity, body: bytes) -> Answer:
     """What the scheduler says of a problem. Raises `Invalid` if there is no answer to it."""
     headers = {"Content-Type": "application/json"}
-    return await here.scheduler.post(
+    return await gateway.scheduler.post(
         "/optimize", content=body, headers=headers, user=caller.user_id, account=caller.account_id
     )
 
 
-async def handed_over(here: Gateway, caller: Identity, message: Any) -> UUID:
+async def handed_over(gateway: Gateway, caller: Identity, message: Any) -> UUID:
     """The job that solves a problem."""
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         job_id = await jobs.create(
             con,
             queue=QUEUE,
@@ -36,7 +36,7 @@ async def handed_over(here: Gateway, caller: Identity, message: Any) -> UUID:
             user_id=caller.user_id,
             trace_context=tracing.carrier(),
         )
-    here.work_waits()
+    gateway.work_waits()
     return job_id
 
 

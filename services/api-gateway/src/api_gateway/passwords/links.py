@@ -15,41 +15,41 @@ SUBJECT = "Choose your password"
 USED = "This link was used before, or has expired. Ask for another one."
 
 
-async def new_link(con: Any, here: Gateway, user_id: int) -> str:
+async def new_link(con: Any, gateway: Gateway, user_id: int) -> str:
     """A link with which the user can choose a password, once."""
     token = new_token()
-    await repository.add_token(con, user_id, digest(token), here.settings.reset_lifetime, kind=Kind.RESET)
-    return f"{here.settings.public_url.rstrip('/')}/password?token={token}"
+    await repository.add_token(con, user_id, digest(token), gateway.settings.reset_lifetime, kind=Kind.RESET)
+    return f"{gateway.settings.public_url.rstrip('/')}/password?token={token}"
 
 
-async def invite(here: Gateway, email: str, link: str) -> None:
+async def invite(gateway: Gateway, email: str, link: str) -> None:
     """Mail the link."""
-    hours = here.settings.reset_lifetime.total_seconds() / 3600
-    await here.mailer.send(
+    hours = gateway.settings.reset_lifetime.total_seconds() / 3600
+    await gateway.mailer.send(
         email,
         SUBJECT,
-        f"Choose the password of your account at {here.settings.public_url}:\n\n{link}\n\n"
+        f"Choose the password of your account at {gateway.settings.public_url}:\n\n{link}\n\n"
         f"The link works once, for {hours:g} hours. If you did not ask for it, you need not do anything.\n",
     )
 
 
-async def mail_link(here: Gateway, email: str) -> None:
+async def mail_link(gateway: Gateway, email: str) -> None:
     """Mail a link to the user with this address, if there is one."""
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         user = await repository.login_candidate(con, email)
-        link = await new_link(con, here, user["id"]) if user["active"] else None
+        link = await new_link(con, gateway, user["id"]) if user["active"] else None
     if link:
-        await invite(here, user["email"], link)
+        await invite(gateway, user["email"], link)
 
 
-async def choose(here: Gateway, token: str, password: str) -> int:
+async def choose(gateway: Gateway, token: str, password: str) -> int:
     """Set the password of the user to whom the link was mailed, log them out everywhere, and count their API keys."""
     token_hash = digest(token)
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         user = await usable(con, token_hash)
-    rules.check("password", password, here.settings.shortest_password, user["username"], user["email"])
-    password_hash = await here.passwords.hash(password)
-    async with here.transaction() as con:
+    rules.check("password", password, gateway.settings.shortest_password, user["username"], user["email"])
+    password_hash = await gateway.passwords.hash(password)
+    async with gateway.transaction() as con:
         user = await usable(con, token_hash)
         await repository.replace_password(con, user["id"], password_hash)
         await repository.revoke(con, user["id"], BY_PASSWORD)

@@ -12,7 +12,7 @@ from api_gateway.auth.access import Anyone, LoggedIn
 from api_gateway.auth.client import Asking
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Scope
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.home import pages
 from api_gateway.passwords import links, service
 from api_gateway.passwords.schemas import MAILED, ForgottenPassword, Mailed, PasswordChange
@@ -34,10 +34,10 @@ KEPT_NOWHERE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
     responses={429: {}},
 )
 async def change_password(
-    caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], here: Here, client: Asking, body: PasswordChange
+    caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], gateway: Gateway, client: Asking, body: PasswordChange
 ) -> Json:
     revoked = await service.change(
-        here, caller, body.current_password, body.new_password, client, revoke_keys=body.revoke_keys
+        gateway, caller, body.current_password, body.new_password, client, revoke_keys=body.revoke_keys
     )
     return Json({"revoked": {kind.value: revoked.get(kind, 0) for kind in LISTED}})
 
@@ -50,29 +50,29 @@ async def change_password(
     responses={429: {}},
     summary="Ask for a link to choose another password.",
 )
-async def ask_for_password_link(here: Here, client: Asking, body: ForgottenPassword) -> Json:
-    await service.count_request(here, body.email, client)
+async def ask_for_password_link(gateway: Gateway, client: Asking, body: ForgottenPassword) -> Json:
+    await service.count_request(gateway, body.email, client)
     # After the answer, which so takes the same time whether there is such a user.
     answer = Json({"message": MAILED}, 202)
-    answer.background = BackgroundTask(links.mail_link, here, body.email)
+    answer.background = BackgroundTask(links.mail_link, gateway, body.email)
     return answer
 
 
 @page.get("/password", dependencies=[Anyone], response_class=HTMLResponse, include_in_schema=False)
-async def password_page(here: Here, token: str = "") -> HTMLResponse:
-    return HTMLResponse(pages.choose_password(token, here.settings.shortest_password), headers=KEPT_NOWHERE)
+async def password_page(gateway: Gateway, token: str = "") -> HTMLResponse:
+    return HTMLResponse(pages.choose_password(token, gateway.settings.shortest_password), headers=KEPT_NOWHERE)
 
 
 @page.post("/password", dependencies=[Anyone], response_class=HTMLResponse, include_in_schema=False)
 async def choose_password(
-    here: Here, token: Annotated[str, Form()], password: Annotated[str, Form()] = ""
+    gateway: Gateway, token: Annotated[str, Form()], password: Annotated[str, Form()] = ""
 ) -> HTMLResponse:
     try:
-        keys = await links.choose(here, token, password)
+        keys = await links.choose(gateway, token, password)
     except Invalid as invalid:
         again = "" if "token" in invalid.fields else token
         problem = " ".join(sentences(invalid.fields))
-        form = pages.choose_password(again, here.settings.shortest_password, problem)
+        form = pages.choose_password(again, gateway.settings.shortest_password, problem)
         return HTMLResponse(form, 422, headers=KEPT_NOWHERE)
     said = f" Your API keys ({keys}) go on working: revoke those that somebody else may know." if keys else ""
     told = f"<h1>Done</h1><p>You can log in with your new password. You were logged out everywhere.{said}</p>"

@@ -15,16 +15,16 @@ from api_gateway.rates import Limit, per_minute
 
 
 async def change(
-    here: Gateway, caller: Identity, current: str, new: str, client: Client, *, revoke_keys: bool
+    gateway: Gateway, caller: Identity, current: str, new: str, client: Client, *, revoke_keys: bool
 ) -> dict[str, int]:
     """Set the caller's password, and log them out everywhere but here; how many of which kind were revoked."""
-    await check_password(here, caller, current, client)
-    rules.check("new_password", new, here.settings.shortest_password, caller.username, caller.email)
+    await check_password(gateway, caller, current, client)
+    rules.check("new_password", new, gateway.settings.shortest_password, caller.username, caller.email)
     if new == current:
         raise Invalid({"new_password": ["This is the password that you have."]})
-    password_hash = await here.passwords.hash(new)
+    password_hash = await gateway.passwords.hash(new)
     kinds = (*BY_PASSWORD, Kind.KEY) if revoke_keys else BY_PASSWORD
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         await repository.replace_password(con, caller.user_id, password_hash)
         revoked = await repository.revoke(con, caller.user_id, kinds, but=caller.token_id)
         event = f"Password of user {caller.username} changed"
@@ -32,20 +32,20 @@ async def change(
     return revoked
 
 
-async def check_password(here: Gateway, caller: Identity, password: str, client: Client) -> None:
+async def check_password(gateway: Gateway, caller: Identity, password: str, client: Client) -> None:
     """Refuse who is logged in but does not know the password."""
-    if await identified(here, caller.email, password, client) is None:
+    if await identified(gateway, caller.email, password, client) is None:
         raise Invalid({"current_password": ["This is not your password."]})
 
 
-async def count_request(here: Gateway, email: str, client: Client) -> None:
+async def count_request(gateway: Gateway, email: str, client: Client) -> None:
     """Refuse to mail link after link, no matter whether there is such a user."""
-    per_hour = here.settings.reset_mails_per_hour
-    async with here.store.connection() as con:
+    per_hour = gateway.settings.reset_mails_per_hour
+    async with gateway.store.connection() as con:
         spelled = (await repository.login_candidate(con, email))["spelled"]
     limits = {
-        f"reset:address:{client.network}": per_minute(here.settings.failed_logins_per_address),
+        f"reset:address:{client.network}": per_minute(gateway.settings.failed_logins_per_address),
         f"reset:user:{spelled}": Limit(per_hour, timedelta(hours=1), f"{per_hour} per 1 hour"),
     }
     for key, limit in limits.items():
-        (await here.limiter.count(key, limit)).enforce()
+        (await gateway.limiter.count(key, limit)).enforce()

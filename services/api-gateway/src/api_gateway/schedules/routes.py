@@ -10,7 +10,7 @@ from api_gateway.answers import PROCESSED, Json, Rejected, fields_under, forbidd
 from api_gateway.auth.access import Access, Found, unknown_asset, unknown_sensor
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Thing
-from api_gateway.gateway import Gateway, Here
+from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.rates import Verdict, per_minute
 from api_gateway.routing import (
@@ -49,11 +49,11 @@ ACCEPTED = {"message": "Request has been accepted for processing.", "status": "A
     openapi_extra=body_of(SensorTrigger),
 )
 async def trigger_sensor_schedule(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))], here: Here, message: Message
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))], gateway: Gateway, message: Message
 ) -> Json:
-    verdict = await counted(here, sensor.caller)
+    verdict = await counted(gateway, sensor.caller)
     message = as_written_now(message)
-    job = await taken_on(here, sensor.caller, Asked(sensor["asset_id"], sensor["account_id"], message, sensor["id"]))
+    job = await taken_on(gateway, sensor.caller, Asked(sensor["asset_id"], sensor["account_id"], message, sensor["id"]))
     results = f"/api/v3_0/sensors/{sensor['id']}/schedules/{job}"
     return Json(accepted(job) | {"results-url": results}, 202, verdict.headers)
 
@@ -68,24 +68,26 @@ async def trigger_sensor_schedule(
 )
 @names_fields_under(FLAT)
 async def trigger_asset_schedule(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.SCHEDULE, unknown_asset))], here: Here, message: Message
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.SCHEDULE, unknown_asset))],
+    gateway: Gateway,
+    message: Message,
 ) -> Json:
-    verdict = await counted(here, asset.caller)
-    job = await taken_on(here, asset.caller, Asked(asset["id"], asset["account_id"], message))
+    verdict = await counted(gateway, asset.caller)
+    job = await taken_on(gateway, asset.caller, Asked(asset["id"], asset["account_id"], message))
     return Json(accepted(job), 202, verdict.headers)
 
 
-async def counted(here: Gateway, caller: Identity) -> Verdict:
+async def counted(gateway: Gateway, caller: Identity) -> Verdict:
     """Count the trigger against the limit of the caller's account."""
-    limit = per_minute(here.settings.triggers_per_minute)
-    verdict = await here.limiter.count(f"trigger:{caller.account_id}", limit)
+    limit = per_minute(gateway.settings.triggers_per_minute)
+    verdict = await gateway.limiter.count(f"trigger:{caller.account_id}", limit)
     verdict.enforce()
     return verdict
 
 
-async def taken_on(here: Gateway, caller: Identity, asked: Asked) -> UUID:
+async def taken_on(gateway: Gateway, caller: Identity, asked: Asked) -> UUID:
     try:
-        return await service.trigger(here, caller, asked)
+        return await service.trigger(gateway, caller, asked)
     except Invalid as invalid:
         raise misread(invalid) from invalid
     except Forbidden as refused:
@@ -110,19 +112,19 @@ def accepted(job: UUID) -> dict[str, Any]:
 async def get_schedule(
     uuid: str,
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ, unknown_sensor))],
-    here: Here,
+    gateway: Gateway,
     query: Annotated[ScheduleQuery, Depends(QueryReader(ScheduleQuery))],
 ) -> Json:
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         job = await access.find(con, uuid)
         if job is None or job.queue != service.QUEUE or not await access.may_see(con, sensor.caller, job):
             raise unknown_job(uuid)
-    job = await access.awaited(here, job)
+    job = await access.awaited(gateway, job)
     if job.status in access.UNFINISHED:
         return Json({"message": wording.message(job), "status": job.status}, 202)
     if job.status != "FINISHED":
         raise unknown_schedule(wording.message(job))
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         row = await repository.get(con, job.id, sensor["id"])
     if row is None:
         raise unknown_schedule(f"Job {job.id} scheduled nothing for sensor {sensor['id']}.")

@@ -62,9 +62,9 @@ def as_written_now(message: Any) -> Any:
     return {FORCE if key == OLD_FORCE else key: value for key, value in message.items()}
 
 
-async def trigger(here: Gateway, caller: Identity, asked: Asked) -> UUID:
+async def trigger(gateway: Gateway, caller: Identity, asked: Asked) -> UUID:
     """The job that computes what is asked. Raises `Invalid`, or `Forbidden` for sensors the caller may not read."""
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         tree = await load_tree(con, asked)
         await check_readable(con, caller, asked, tree)
         trigger = read_trigger(asked.message, tree, sensor_id=asked.sensor_id)
@@ -72,7 +72,7 @@ async def trigger(here: Gateway, caller: Identity, asked: Asked) -> UUID:
         await check_feedable(con, caller, outputs_of(trigger))
         request_hash = await state_of(con, asked, tree, trigger)
     account_id = asked.account_id or caller.account_id
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         if not asked.forced:
             same = await jobs.find_same(con, request_hash, account_id, within=REMEMBERED)
             if same is not None and await repository.is_still_there(con, same.id):
@@ -88,7 +88,7 @@ async def trigger(here: Gateway, caller: Identity, asked: Asked) -> UUID:
             request_hash=request_hash,
             trace_context=tracing.carrier(),
         )
-    here.work_waits()
+    gateway.work_waits()
     return job_id
 
 

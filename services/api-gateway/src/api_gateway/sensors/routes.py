@@ -11,7 +11,7 @@ from api_gateway.auth import subjects
 from api_gateway.auth.access import Access, Caller, Found, LoggedIn, unknown_asset_in_path
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Scope, Thing, may
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
 from api_gateway.routing import WireRoute
 from api_gateway.sensors import repository, service
@@ -45,14 +45,14 @@ def shown(row: Any, settings: GatewaySettings) -> dict[str, Any]:
 
 
 @router.get("/sensors", response_model=list[Sensor] | Paged[Sensor], summary="Get a list of sensors.")
-async def list_sensors(caller: Caller, here: Here, query: Annotated[SensorListQuery, Query()]) -> Json:
-    async with here.store.connection() as con:
+async def list_sensors(caller: Caller, gateway: Gateway, query: Annotated[SensorListQuery, Query()]) -> Json:
+    async with gateway.store.connection() as con:
         within, public = await listed_accounts(con, caller, query)
         order = repository.SORT[query.sort_by or "id"]
         rows, filtered, total = await repository.listed(
             con, query, within, public=public, below=query.asset_id, unit=query.unit, order=order
         )
-    sensors = [shown(row, here.settings) for row in rows]
+    sensors = [shown(row, gateway.settings) for row in rows]
     return Json(sensors if query.page is None else paged(sensors, total, filtered))
 
 
@@ -80,40 +80,42 @@ async def listed_accounts(con: Any, caller: Identity, query: SensorListQuery) ->
 
 @router.post("/sensors", status_code=201, response_model=Sensor, summary="Create a sensor.")
 async def create_sensor(
-    caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], here: Here, body: SensorPost
+    caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], gateway: Gateway, body: SensorPost
 ) -> Json:
-    values = {"timezone": here.settings.timezone} | body.sent()
+    values = {"timezone": gateway.settings.timezone} | body.sent()
     try:
         with fields_under("json"):
-            async with here.transaction() as con:
+            async with gateway.transaction() as con:
                 sensor_id = await service.create(con, caller, values)
                 row = await repository.get(con, sensor_id)
     except Forbidden as refused:
         raise forbidden() from refused
-    return Json(shown(row, here.settings), 201)
+    return Json(shown(row, gateway.settings), 201)
 
 
 @router.get("/sensors/{id}", response_model=SensorAnswer, summary="Get a sensor.")
-async def get_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))], here: Here) -> Json:
-    async with here.store.connection() as con:
+async def get_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))], gateway: Gateway) -> Json:
+    async with gateway.store.connection() as con:
         row = await repository.get(con, sensor["id"])
-    return Json(shown(row, here.settings) | {"status": 200})
+    return Json(shown(row, gateway.settings) | {"status": 200})
 
 
 @router.patch("/sensors/{id}", response_model=SensorAnswer, summary="Update a sensor.")
 async def update_sensor(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.UPDATE))], here: Here, body: SensorPatch
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.UPDATE))], gateway: Gateway, body: SensorPatch
 ) -> Json:
     with fields_under("json"):
-        async with here.transaction() as con:
+        async with gateway.transaction() as con:
             await service.change(con, sensor.caller, sensor.row, body.sent())
             row = await repository.get(con, sensor["id"])
-    return Json(shown(row, here.settings) | {"status": 200})
+    return Json(shown(row, gateway.settings) | {"status": 200})
 
 
 @router.delete("/sensors/{id}", status_code=204, response_class=Empty, summary="Delete a sensor and its data.")
-async def delete_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))], here: Here) -> Empty:
-    async with here.transaction() as con:
+async def delete_sensor(
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))], gateway: Gateway
+) -> Empty:
+    async with gateway.transaction() as con:
         await service.remove(con, sensor.caller, sensor.row)
     return Empty()
 
@@ -121,10 +123,10 @@ async def delete_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Ac
 @router.get("/assets/{id}/sensors", response_model=Paged[Sensor], summary="Get the sensors of an asset.")
 async def list_asset_sensors(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ, unknown_asset_in_path))],
-    here: Here,
+    gateway: Gateway,
     query: Annotated[SensorQuery, Query()],
 ) -> Json:
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         order = repository.SORT[query.sort_by or "id"]
         rows, filtered, total = await repository.of_asset(con, asset["id"], query, order)
-    return Json(paged([shown(row, here.settings) for row in rows], total, filtered))
+    return Json(paged([shown(row, gateway.settings) for row in rows], total, filtered))

@@ -13,7 +13,7 @@ Refusals = dict[int, Any]
 """What is wrong with items, by their position."""
 
 
-async def stored(here: Gateway, feeders: Doorkeeper, message: Any, *, partial: bool) -> dict[str, Any]:
+async def stored(gateway: Gateway, feeders: Doorkeeper, message: Any, *, partial: bool) -> dict[str, Any]:
     """What became of the items. Unless only a part is wanted, one that is refused keeps back all."""
     if not isinstance(message, list) or not message:
         raise Invalid({"_schema": ["Send a JSON array with one item per sensor."]})
@@ -29,7 +29,7 @@ async def stored(here: Gateway, feeders: Doorkeeper, message: Any, *, partial: b
         raise sensors.refuse(by_position(refused))
     kept = [number for number in range(len(message)) if number not in refused]
     try:
-        answer = await here.ingest.post(
+        answer = await gateway.ingest.post(
             f"/internal/data?partial={str(partial).lower()}",
             user=feeders.caller.user_id,
             account=feeders.caller.account_id,

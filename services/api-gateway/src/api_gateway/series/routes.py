@@ -10,7 +10,7 @@ from api_gateway.answers import Json
 from api_gateway.auth.access import Access, Found, unknown_data_sensor
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.auth.several import Doorkeeper, OnSensors
-from api_gateway.gateway import Gateway, Here
+from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute
 from api_gateway.routing import message_in
 from api_gateway.series import batches, latest
@@ -39,45 +39,49 @@ Feeders = Annotated[Doorkeeper, Depends(OnSensors(Action.FEED))]
 
 @router.get("/sensors/{id}/data", response_model=Series, summary="Read the series of a sensor.", responses=responses())
 async def get_series(
-    sensor: Readable, here: Here, request: Request, query: Annotated[SeriesQuery, Query()]
+    sensor: Readable, gateway: Gateway, request: Request, query: Annotated[SeriesQuery, Query()]
 ) -> Response:
-    return await read(here, request, [sensor.row], query, several=False)
+    return await read(gateway, request, [sensor.row], query, several=False)
 
 
 @router.get("/data", response_model=ManySeries, summary="Read the series of many sensors.", responses=responses())
 async def get_series_of_many_sensors(
-    readers: Readers, here: Here, request: Request, query: Annotated[ManySeriesQuery, Query()]
+    readers: Readers, gateway: Gateway, request: Request, query: Annotated[ManySeriesQuery, Query()]
 ) -> Response:
     sensors = await readers.find(query.sensor)
-    return await read(here, request, sensors.all(query.sensor), query, several=True)
+    return await read(gateway, request, sensors.all(query.sensor), query, several=True)
 
 
-async def read(here: Gateway, request: Request, rows: Sequence[Any], query: SeriesQuery, *, several: bool) -> Response:
+async def read(
+    gateway: Gateway, request: Request, rows: Sequence[Any], query: SeriesQuery, *, several: bool
+) -> Response:
     format = FORMATS[chosen(request.headers.get("accept", ""), list(FORMATS))]
-    limit = here.settings.most_values_streamed
+    limit = gateway.settings.most_values_streamed
     asked = understand(rows, query, several=several, table=format.is_table, most_values=limit)
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         await check_sources(con, query)
-    return await answer(here.store, asked, format)
+    return await answer(gateway.store, asked, format)
 
 
 @router.get("/sensors/{id}/data/latest", response_model=Latest, summary="Read the latest value of a sensor.")
-async def get_latest(sensor: Readable, here: Here, query: Annotated[LatestQuery, Query()]) -> Json:
-    [found] = await latest.read(here.store, [sensor.row], query)
+async def get_latest(sensor: Readable, gateway: Gateway, query: Annotated[LatestQuery, Query()]) -> Json:
+    [found] = await latest.read(gateway.store, [sensor.row], query)
     return Json(found)
 
 
 @router.get("/data/latest", response_model=ManyLatest, summary="Read the latest values of many sensors.")
-async def get_latest_of_many_sensors(readers: Readers, here: Here, query: Annotated[ManyLatestQuery, Query()]) -> Json:
+async def get_latest_of_many_sensors(
+    readers: Readers, gateway: Gateway, query: Annotated[ManyLatestQuery, Query()]
+) -> Json:
     sensors = await readers.find(query.sensor)
-    return Json({"latest": await latest.read(here.store, sensors.all(query.sensor), query)})
+    return Json({"latest": await latest.read(gateway.store, sensors.all(query.sensor), query)})
 
 
 @router.post("/data", response_model=BatchStored, summary="Post series of many sensors.", openapi_extra=batch())
 async def post_data_of_many_sensors(
     feeders: Feeders,
-    here: Here,
+    gateway: Gateway,
     request: Request,
     partial: Annotated[bool, Query(description="Store what can be stored, and say why the rest cannot.")] = False,
 ) -> Json:
-    return Json(await batches.stored(here, feeders, await message_in(request), partial=partial))
+    return Json(await batches.stored(gateway, feeders, await message_in(request), partial=partial))

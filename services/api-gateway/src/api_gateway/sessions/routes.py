@@ -12,7 +12,7 @@ from api_gateway.auth.client import Asking
 from api_gateway.auth.identity import Identity, Kind
 from api_gateway.auth.policy import Scope
 from api_gateway.auth.schemas import Credentials
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute
 from api_gateway.sessions import service as sessions
 from api_gateway.sessions.schemas import WhoAmI
@@ -27,12 +27,12 @@ router = APIRouter(prefix="/session", tags=["Auth"], route_class=ProblemRoute)
     responses={401: {}, 403: {}, 429: {}},
     summary="Log in with a cookie, as browsers do.",
 )
-async def log_in(request: Request, here: Here, client: Asking, body: Credentials) -> Json:
+async def log_in(request: Request, gateway: Gateway, client: Asking, body: Credentials) -> Json:
     credentials.refuse_other_sites(request)
-    user = await service.known(here, body.email, body.password, client)
-    session, caller = await sessions.begin(here, user, client, before=credentials.session_in(request))
+    user = await service.known(gateway, body.email, body.password, client)
+    session, caller = await sessions.begin(gateway, user, client, before=credentials.session_in(request))
     answer = Json(shown(caller, session))
-    set_cookie(answer, request, session, round(here.settings.session_lifetime.total_seconds()))
+    set_cookie(answer, request, session, round(gateway.settings.session_lifetime.total_seconds()))
     return answer
 
 
@@ -43,10 +43,10 @@ async def who_am_i(request: Request, caller: Annotated[Identity, Depends(LoggedI
 
 @router.delete("", status_code=204, response_class=Empty, summary="Log out.")
 async def log_out(
-    request: Request, caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], here: Here
+    request: Request, caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], gateway: Gateway
 ) -> Response:
     """Ends the session, or the login token, with which it is asked."""
-    await sessions.end(here, caller)
+    await sessions.end(gateway, caller)
     answer = Empty()
     if caller.kind == Kind.SESSION:
         set_cookie(answer, request, "", 0)

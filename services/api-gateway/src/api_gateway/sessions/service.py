@@ -13,10 +13,10 @@ from api_gateway.gateway import Gateway
 from api_gateway.tokens import repository as tokens
 
 
-async def begin(here: Gateway, user: Any, client: Client, before: str | None) -> tuple[str, Identity]:
+async def begin(gateway: Gateway, user: Any, client: Client, before: str | None) -> tuple[str, Identity]:
     """The cookie of a new session and whose it is; the session that the browser had before is over."""
-    session, settings = new_token(), here.settings
-    async with here.transaction() as con:
+    session, settings = new_token(), gateway.settings
+    async with gateway.transaction() as con:
         await admit(con, user)
         if before:
             await tokens.revoke_hash(con, session_digest(before))
@@ -34,7 +34,7 @@ async def begin(here: Gateway, user: Any, client: Client, before: str | None) ->
     return session, caller
 
 
-async def end(here: Gateway, caller: Identity) -> None:
+async def end(gateway: Gateway, caller: Identity) -> None:
     """End the session, or the login token, of the caller."""
-    async with here.store.connection() as con:
+    async with gateway.store.connection() as con:
         await tokens.revoke(con, caller.token_id)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from api_gateway.accounts import repository as accounts
 from api_gateway.answers import Json
 from api_gateway.auth.access import Caller
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.routing import WireRoute
 from api_gateway.sources import repository
 from api_gateway.sources.schemas import SourceQuery, Sources
@@ -32,8 +32,8 @@ def shown(source: Any) -> dict[str, Any]:
 
 
 @router.get("/sources", response_model=Sources, summary="List accessible data sources.")
-async def list_sources(caller: Caller, here: Here, query: Annotated[SourceQuery, Query()]) -> Json:
-    async with here.store.connection() as con:
+async def list_sources(caller: Caller, gateway: Gateway, query: Annotated[SourceQuery, Query()]) -> Json:
+    async with gateway.store.connection() as con:
         within = await accounts.visible(con, caller)
         rows = await repository.visible(con, within, only_latest=query.only_latest)
     types = dict.fromkeys((*USUAL_TYPES, *(row["type"] for row in rows)))

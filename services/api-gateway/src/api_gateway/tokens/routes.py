@@ -8,7 +8,7 @@ from api_gateway.answers import Empty, Json
 from api_gateway.auth.access import Access, Found, OnSelf
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Thing
-from api_gateway.gateway import Gateway, Here
+from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute
 from api_gateway.tokens import repository, service
 from api_gateway.tokens.schemas import Revoked, TokenQuery, Tokens, shown
@@ -19,41 +19,45 @@ Asked = Annotated[TokenQuery, Query()]
 
 
 @router.get("/tokens", summary="List your login tokens, sessions and API keys.", response_model=Tokens)
-async def list_tokens(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], here: Here, query: Asked) -> Json:
-    return await listed(here, caller, caller.user_id, query)
+async def list_tokens(
+    caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], gateway: Gateway, query: Asked
+) -> Json:
+    return await listed(gateway, caller, caller.user_id, query)
 
 
 @router.delete("/tokens", summary="Log out everywhere: revoke all of them, or all of a kind.", response_model=Revoked)
-async def revoke_tokens(caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], here: Here, query: Asked) -> Json:
-    async with here.transaction() as con:
+async def revoke_tokens(
+    caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], gateway: Gateway, query: Asked
+) -> Json:
+    async with gateway.transaction() as con:
         gone = await service.revoke_all(con, caller, caller.user_id, caller.account_id, caller.username, query.kinds)
     return Json({"revoked": gone})
 
 
 @router.delete("/tokens/{id}", status_code=204, response_class=Empty, summary="Revoke a token, session or API key.")
-async def revoke_token(token: Annotated[Found, Depends(Access(Thing.TOKEN, Action.DELETE))], here: Here) -> Empty:
-    async with here.transaction() as con:
+async def revoke_token(token: Annotated[Found, Depends(Access(Thing.TOKEN, Action.DELETE))], gateway: Gateway) -> Empty:
+    async with gateway.transaction() as con:
         await service.revoke(con, token.caller, token.row)
     return Empty()
 
 
 @router.get("/users/{id}/tokens", summary="List a user's login tokens, sessions and API keys.", response_model=Tokens)
 async def list_user_tokens(
-    user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))], here: Here, query: Asked
+    user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))], gateway: Gateway, query: Asked
 ) -> Json:
-    return await listed(here, user.caller, user["id"], query)
+    return await listed(gateway, user.caller, user["id"], query)
 
 
 @router.delete("/users/{id}/tokens", summary="Log a user out everywhere.", response_model=Revoked)
 async def revoke_user_tokens(
-    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here, query: Asked
+    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], gateway: Gateway, query: Asked
 ) -> Json:
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         gone = await service.revoke_all(con, user.caller, user["id"], user["account_id"], user["username"], query.kinds)
     return Json({"revoked": gone})
 
 
-async def listed(here: Gateway, caller: Identity, user_id: int, query: TokenQuery) -> Json:
-    async with here.store.connection() as con:
+async def listed(gateway: Gateway, caller: Identity, user_id: int, query: TokenQuery) -> Json:
+    async with gateway.store.connection() as con:
         rows = await repository.of_user(con, user_id, query.kinds)
     return Json({"tokens": [shown(row, caller) for row in rows]})

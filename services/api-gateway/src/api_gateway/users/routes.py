@@ -13,7 +13,7 @@ from api_gateway.auth.access import Access, Caller, Found, LoggedIn
 from api_gateway.auth.client import Asking
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Owner, Scope, Thing, may
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
 from api_gateway.passwords.links import invite, new_link
 from api_gateway.passwords.service import check_password
@@ -49,8 +49,8 @@ def listed(row: Any, account: Any) -> dict[str, Any]:
 @router.get(
     "", response_model=list[UserInList] | Paged[UserInList], summary="List users accessible to the current user."
 )
-async def list_users(caller: Caller, here: Here, query: Annotated[UserQuery, Query()]) -> Json:
-    async with here.store.connection() as con:
+async def list_users(caller: Caller, gateway: Gateway, query: Annotated[UserQuery, Query()]) -> Json:
+    async with gateway.store.connection() as con:
         within = await accounts.visible(con, caller)
         if query.account_id is not None:
             account = await subjects.find(con, Thing.ACCOUNT, query.account_id)
@@ -68,33 +68,38 @@ async def list_users(caller: Caller, here: Here, query: Annotated[UserQuery, Que
 
 
 @router.post("", status_code=201, response_model=User, summary="Create a user.")
-async def create_user(caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], here: Here, body: UserPost) -> Json:
-    password = await here.passwords.hash(service.unusable_password())
+async def create_user(
+    caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], gateway: Gateway, body: UserPost
+) -> Json:
+    password = await gateway.passwords.hash(service.unusable_password())
     account_id = caller.works_for if body.account_id is None else body.account_id
     with fields_under("json"):
-        async with here.transaction() as con:
+        async with gateway.transaction() as con:
             account = await subjects.find(con, Thing.ACCOUNT, account_id)
             if account is None:
                 raise unprocessable_field("json", "account_id", f"Account with Id {account_id} doesn't exist.")
             if not may(caller, Action.CREATE, Thing.ACCOUNT, subjects.owner_of(account)):
                 raise forbidden()
             user_id = await service.create(con, caller, account_id, body.email, body.username, password)
-            link = await new_link(con, here, user_id)
+            link = await new_link(con, gateway, user_id)
             row = await repository.get(con, user_id)
-    await invite(here, body.email, link)
+    await invite(gateway, body.email, link)
     return Json(shown(row), 201)
 
 
 @router.get("/{id}", response_model=UserAnswer, summary="Fetch a given user.")
-async def get_user(user: Annotated[Found, Depends(Access(Thing.USER, Action.READ))], here: Here) -> Json:
-    async with here.store.connection() as con:
+async def get_user(user: Annotated[Found, Depends(Access(Thing.USER, Action.READ))], gateway: Gateway) -> Json:
+    async with gateway.store.connection() as con:
         row = await repository.get(con, user["id"])
     return Json(shown(row) | {"status": 200})
 
 
 @router.patch("/{id}", response_model=UserAnswer, summary="Update a user.")
 async def update_user(
-    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here, client: Asking, body: UserPatch
+    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))],
+    gateway: Gateway,
+    client: Asking,
+    body: UserPatch,
 ) -> Json:
     changes = body.sent()
     password = changes.pop("current_password", None)
@@ -105,8 +110,8 @@ async def update_user(
             if user["id"] == user.caller.user_id and changes.get("email", user["email"]) != user["email"]:
                 if password is None:
                     raise Invalid({"current_password": [service.SAY_PASSWORD]})
-                await check_password(here, user.caller, password, client)
-            async with here.transaction() as con:
+                await check_password(gateway, user.caller, password, client)
+            async with gateway.transaction() as con:
                 await service.change(con, user.caller, user["id"], changes, manages=manages)
                 row = await repository.get(con, user["id"])
     except Forbidden as refused:
@@ -119,10 +124,12 @@ async def update_user(
     response_model=Said,
     summary="Reset a user's password and mail them how to choose another.",
 )
-async def reset_user_password(user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], here: Here) -> Json:
-    password = await here.passwords.hash(service.unusable_password())
-    async with here.transaction() as con:
+async def reset_user_password(
+    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], gateway: Gateway
+) -> Json:
+    password = await gateway.passwords.hash(service.unusable_password())
+    async with gateway.transaction() as con:
         await service.forget_password(con, user.caller, user["id"], user["account_id"], user["username"], password)
-        link = await new_link(con, here, user["id"])
-    await invite(here, user["email"], link)
+        link = await new_link(con, gateway, user["id"])
+    await invite(gateway, user["email"], link)
     return Json({"message": f"A password reset was mailed to {user['email']}.", "status": 200})

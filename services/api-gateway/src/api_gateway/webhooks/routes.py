@@ -11,7 +11,7 @@ from api_gateway.auth import subjects
 from api_gateway.auth.access import Access, Found, LoggedIn
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Scope, Thing, may
-from api_gateway.gateway import Here
+from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
 from api_gateway.problems import ProblemRoute
 from api_gateway.shapes import Paged
@@ -47,16 +47,16 @@ Changeable = Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.UPDATE))]
     response_model=NewWebhook,
     responses={404: {}, 409: {"description": "The account has as many webhooks as it may have."}},
 )
-async def create_webhook(caller: Administrator, here: Here, body: WebhookPost) -> Response:
-    async with here.transaction() as con:
+async def create_webhook(caller: Administrator, gateway: Gateway, body: WebhookPost) -> Response:
+    async with gateway.transaction() as con:
         account = await account_for(con, caller, body.account, Action.CREATE, Thing.ACCOUNT)
-        row, secret = await service.create(con, caller, account, body, here.settings.webhooks_per_account)
+        row, secret = await service.create(con, caller, account, body, gateway.settings.webhooks_per_account)
     return ShownOnce(shown(row), {"secret": secret}, 201)
 
 
 @router.get("", summary="List the webhooks of an account.", response_model=Webhooks, responses={404: {}})
-async def list_webhooks(caller: Administrator, here: Here, query: Annotated[WebhookQuery, Query()]) -> Json:
-    async with here.store.connection() as con:
+async def list_webhooks(caller: Administrator, gateway: Gateway, query: Annotated[WebhookQuery, Query()]) -> Json:
+    async with gateway.store.connection() as con:
         account = await account_for(con, caller, query.account, Action.AUDIT, Thing.WEBHOOK)
         rows = await repository.listed(con, account)
     return Json({"webhooks": [shown(row) for row in rows]})
@@ -74,34 +74,36 @@ async def account_for(con: Any, caller: Identity, account_id: int | None, action
 
 
 @router.get("/{id}", summary="Get a webhook.", response_model=Webhook)
-async def get_webhook(webhook: Readable, here: Here) -> Json:
-    async with here.store.connection() as con:
+async def get_webhook(webhook: Readable, gateway: Gateway) -> Json:
+    async with gateway.store.connection() as con:
         return Json(shown(await repository.get(con, webhook["id"])))
 
 
 @router.patch("/{id}", summary="Change a webhook, or switch it off or on.", response_model=Webhook)
-async def update_webhook(webhook: Changeable, here: Here, body: WebhookPatch) -> Json:
-    async with here.transaction() as con:
+async def update_webhook(webhook: Changeable, gateway: Gateway, body: WebhookPatch) -> Json:
+    async with gateway.transaction() as con:
         return Json(shown(await service.change(con, webhook, body.sent())))
 
 
 @router.delete("/{id}", status_code=204, response_class=Empty, summary="Delete a webhook.")
-async def delete_webhook(webhook: Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.DELETE))], here: Here) -> Empty:
-    async with here.transaction() as con:
+async def delete_webhook(
+    webhook: Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.DELETE))], gateway: Gateway
+) -> Empty:
+    async with gateway.transaction() as con:
         await service.remove(con, webhook.caller, webhook)
     return Empty()
 
 
 @router.post("/{id}/secret", summary="Give a webhook a new secret; it is shown this once.", response_model=Secret)
-async def renew_webhook_secret(webhook: Changeable, here: Here, body: SecretPost | None = None) -> Response:
-    async with here.transaction() as con:
+async def renew_webhook_secret(webhook: Changeable, gateway: Gateway, body: SecretPost | None = None) -> Response:
+    async with gateway.transaction() as con:
         secret = await service.renew_secret(con, webhook, body or SecretPost())
     return ShownOnce({}, {"secret": secret})
 
 
 @router.post("/{id}/test", status_code=202, summary="Send a webhook a message to try it.", response_model=OnItsWay)
-async def test_webhook(webhook: Changeable, here: Here) -> Json:
-    async with here.transaction() as con:
+async def test_webhook(webhook: Changeable, gateway: Gateway) -> Json:
+    async with gateway.transaction() as con:
         return Json({"message_id": await service.test(con, webhook)}, 202)
 
 
@@ -110,8 +112,10 @@ async def test_webhook(webhook: Changeable, here: Here) -> Json:
     summary="List the attempts to deliver messages to a webhook.",
     response_model=Paged[Delivery],
 )
-async def list_webhook_deliveries(webhook: Readable, here: Here, query: Annotated[DeliveryQuery, Query()]) -> Json:
-    async with here.store.connection() as con:
+async def list_webhook_deliveries(
+    webhook: Readable, gateway: Gateway, query: Annotated[DeliveryQuery, Query()]
+) -> Json:
+    async with gateway.store.connection() as con:
         rows, filtered, total = await repository.deliveries(con, webhook["id"], query)
     return Json(paged([shown_delivery(row) for row in rows], total, filtered))
 
@@ -124,7 +128,7 @@ async def list_webhook_deliveries(webhook: Readable, here: Here, query: Annotate
     responses={409: {"description": "The webhook is switched off, or what the message said is no longer kept."}},
 )
 async def redeliver_webhook(
-    webhook: Changeable, delivery: Annotated[int, Path(ge=1, le=LARGEST_DELIVERY)], here: Here
+    webhook: Changeable, delivery: Annotated[int, Path(ge=1, le=LARGEST_DELIVERY)], gateway: Gateway
 ) -> Json:
-    async with here.transaction() as con:
+    async with gateway.transaction() as con:
         return Json({"message_id": await service.redeliver(con, webhook, delivery)}, 202)
