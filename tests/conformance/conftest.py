@@ -19,7 +19,7 @@ from api_gateway.sensors import service as sensors
 from api_gateway.settings import GatewaySettings
 from api_gateway.users import service as users
 from flexserve import tokens
-from flexserve.siblings import Sibling
+from flexserve.service_client import ServiceClient
 from flexstore import running
 from flexstore.store import Store
 from ingest.settings import IngestSettings
@@ -67,8 +67,8 @@ async def services(database_url: str) -> AsyncIterator[Services]:
             forecasts=True,
             patience=timedelta(0),
         ),
-        ingest=Sibling("ingest", back, token),
-        scheduler=Sibling("scheduler", "http://nowhere", token),
+        ingest=ServiceClient("ingest", back, token),
+        scheduler=ServiceClient("scheduler", "http://nowhere", token),
         store=store,
     )
     async with front.router.lifespan_context(front), asyncio.timeout(120):

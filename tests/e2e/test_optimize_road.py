@@ -19,7 +19,7 @@ from api_gateway.optimize.schemas import ANSWER, EXAMPLE
 from api_gateway.settings import GatewaySettings
 from api_gateway.users import service as users
 from flexserve import tokens
-from flexserve.siblings import Sibling
+from flexserve.service_client import ServiceClient
 from flexstore import jobs, running
 from flexstore.store import Store
 from scheduler.app import create_app as create_scheduler
@@ -69,8 +69,8 @@ def opened(database_url: str) -> Open:
         back = create_scheduler(SchedulerSettings(service_token=token, **settings))
         front = create_gateway(
             GatewaySettings(database_url=database_url, service_token=token),
-            ingest=Sibling("ingest", "http://nowhere", token),
-            scheduler=Sibling("scheduler", back, token),
+            ingest=ServiceClient("ingest", "http://nowhere", token),
+            scheduler=ServiceClient("scheduler", back, token),
             store=store,
         )
         key = new_token()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from fastapi import APIRouter
 from flexserve import logs
-from flexserve.answers import OrjsonResponse
 from flexserve.app import create_app
+from flexserve.responses import OrjsonResponse
 from flexserve.settings import ServiceSettings
 from pydantic import BaseModel
 

@@ -7,9 +7,9 @@ import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 from flexmodel.errors import NotFound
-from flexserve.answers import OrjsonResponse
 from flexserve.app import create_app
 from flexserve.direct import Direct, table_of
+from flexserve.responses import OrjsonResponse
 from flexserve.settings import ServiceSettings
 from starlette.exceptions import HTTPException
 

@@ -15,8 +15,8 @@ from flexserve import logs, tokens, tracing
 from flexserve.app import create_app
 from flexserve.broker import BrokerApp, Publisher
 from flexserve.loop import Loop
+from flexserve.service_client import ServiceClient
 from flexserve.settings import ServiceSettings
-from flexserve.siblings import Sibling
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -30,7 +30,7 @@ import httpx
 from flexserve.app import create_app
 from flexserve.broker import celery_app
 from flexserve.settings import ServiceSettings
-import flexserve.siblings, flexserve.worker
+import flexserve.service_client, flexserve.worker
 
 app = create_app(ServiceSettings(), service="testing", title="Testing")
 
@@ -155,7 +155,7 @@ async def test_one_trace_from_request_to_task_to_sibling(
         return "here"
 
     async def ask_for_help() -> None:
-        sibling = Sibling("other", other, token)
+        sibling = ServiceClient("other", other, token)
         await sibling.get("/help")
         await sibling.close()
 

@@ -22,8 +22,8 @@ from api_gateway.auth.tokens import digest, new_token
 from api_gateway.settings import GatewaySettings
 from api_gateway.users import service as users
 from fastapi import FastAPI, Request
-from flexserve.answers import OrjsonResponse
-from flexserve.siblings import Sibling
+from flexserve.responses import OrjsonResponse
+from flexserve.service_client import ServiceClient
 from flexserve.tokens import new
 from flexstore import jobs, sources, webhooks
 from flexstore.series import Beliefs, moment, write
@@ -124,7 +124,7 @@ class House:
 def application(max_body_mb: float) -> FastAPI:
     """The application, which takes longer to put together than a database: tests share it and change what is behind."""
     settings = GatewaySettings(max_body_mb=max_body_mb)
-    nowhere = {name: Sibling(name, "http://nowhere", new()) for name in ("ingest", "scheduler")}
+    nowhere = {name: ServiceClient(name, "http://nowhere", new()) for name in ("ingest", "scheduler")}
     return create_app(settings, **nowhere)
 
 
@@ -138,8 +138,8 @@ async def opened(database_url: str, **changes: Any) -> AsyncIterator[House]:
     app.state.gateway = gateway_of(
         settings,
         store,
-        Sibling("ingest", ingest.app(), new()),
-        Sibling("scheduler", scheduler.app(), new()),
+        ServiceClient("ingest", ingest.app(), new()),
+        ServiceClient("scheduler", scheduler.app(), new()),
         woken.set,
     )
     yield House(app, store, ingest, scheduler, settings, woken)

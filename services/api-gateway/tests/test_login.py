@@ -77,7 +77,7 @@ async def test_every_failed_login_does_the_same_work(house: Any, toy: Any, monke
 
 @pytest.mark.parametrize("limit", ["failed_logins_per_user", "failed_logins_per_address"])
 async def test_failed_logins_are_throttled(open_house: Any, monkeypatch: Any, limit: str) -> None:
-    monkeypatch.setattr("api_gateway.rates.time", lambda: 1_800_000_030.0)
+    monkeypatch.setattr("api_gateway.rate_limits.time", lambda: 1_800_000_030.0)
     async with open_house(**{limit: 3}) as house:
         await house.person("toy-user", await house.account("Toy Account"))
         statuses = [(await log_in(house, password="wrong")).status_code for _ in range(4)]

@@ -221,7 +221,7 @@ async def test_wrong_triggers(house: Any, toy: Any, add_site: Any, subtests: Any
 
 async def test_triggers_are_limited_per_account(open_house: Any, monkeypatch: Any) -> None:
     now = [1_800_000_030.0]
-    monkeypatch.setattr("api_gateway.rates.time", lambda: now[0])
+    monkeypatch.setattr("api_gateway.rate_limits.time", lambda: now[0])
     async with open_house(triggers_per_minute=3) as house:
         toy = await house.person("toy", await house.account("toy"), "account-admin")
         colleague = await house.person("colleague", toy.account_id)

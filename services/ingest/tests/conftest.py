@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from flexserve.siblings import USER_HEADER
+from flexserve.service_client import USER_HEADER
 from flexstore import series
 from flexstore.store import Store
 from ingest.app import create_app

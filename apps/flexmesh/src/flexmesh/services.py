@@ -13,8 +13,8 @@ from flexmodel.errors import FlexmeshError
 from flexserve import server, tokens
 from flexserve.broker import celery_app
 from flexserve.loop import Loop
+from flexserve.service_client import ServiceClient
 from flexserve.settings import ServiceSettings, load
-from flexserve.siblings import Sibling
 from flexserve.worker import Worker
 from flexstore.store import Store
 from ingest.app import create_app as create_ingest
@@ -52,7 +52,7 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, st
                 "scheduler": create_scheduler(load(SchedulerSettings, **shared(settings))),
             }
             token, timeout = tokens.required(settings), settings.sibling_timeout
-            ingest, scheduler = (Sibling(name, back, token, timeout=timeout) for name, back in backs.items())
+            ingest, scheduler = (ServiceClient(name, back, token, timeout=timeout) for name, back in backs.items())
             reporting = create_reporting(load(ReportingSettings, **shared(settings)), store)
             await stack.enter_async_context(reporting.router.lifespan_context(reporting))
             gateway = create_gateway(settings, ingest=ingest, scheduler=scheduler, store=store)

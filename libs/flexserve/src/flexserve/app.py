@@ -9,12 +9,12 @@ from fastapi import APIRouter, FastAPI
 from fastapi.datastructures import Default
 
 from flexserve import health, logs, metrics, tracing
-from flexserve.answers import OrjsonResponse
 from flexserve.direct import Direct
 from flexserve.errors import ErrorStyle, ErrorStyles
 from flexserve.heads import Heads
 from flexserve.health import Check
 from flexserve.middleware import Observed
+from flexserve.responses import OrjsonResponse
 from flexserve.settings import ServiceSettings
 
 VERSION = version("flexserve")

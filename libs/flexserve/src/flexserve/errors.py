@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from flexserve import logs
-from flexserve.answers import OrjsonResponse
+from flexserve.responses import OrjsonResponse
 
 STATUS_BY_KIND: dict[type[Exception], int] = {
     Invalid: 422,

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from flexserve import logs
-from flexserve.answers import OrjsonResponse
+from flexserve.responses import OrjsonResponse
 
 log = logs.get(__name__)
 

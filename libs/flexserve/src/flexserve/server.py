@@ -57,7 +57,7 @@ def connections(settings: ServiceSettings) -> type[asyncio.Protocol] | Literal["
     """What talks to clients: it bounds how slow they may be, where it is installed."""
     if find_spec("httptools") is None:
         return "auto"
-    from flexserve.slowness import protocol  # noqa: PLC0415 - not everywhere is what it needs
+    from flexserve.slow_clients import protocol  # noqa: PLC0415 - not everywhere is what it needs
 
     return protocol(settings)
 

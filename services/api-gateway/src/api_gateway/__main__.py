@@ -4,8 +4,8 @@ import sys
 
 from flexserve import server, tokens
 from flexserve.app import start_logs
+from flexserve.service_client import ServiceClient
 from flexserve.settings import load
-from flexserve.siblings import Sibling
 
 from api_gateway.app import SERVICE, create_app
 from api_gateway.settings import GatewaySettings
@@ -15,8 +15,8 @@ def main() -> int:
     settings = load(GatewaySettings)
     start_logs(settings, SERVICE)
     token, timeout = tokens.required(settings), settings.sibling_timeout
-    ingest = Sibling("ingest", settings.ingest_url, token, timeout=timeout)
-    scheduler = Sibling("scheduler", settings.scheduler_url, token, timeout=timeout)
+    ingest = ServiceClient("ingest", settings.ingest_url, token, timeout=timeout)
+    scheduler = ServiceClient("scheduler", settings.scheduler_url, token, timeout=timeout)
     return server.serve(create_app(settings, ingest=ingest, scheduler=scheduler), settings)
 
 

@@ -12,7 +12,7 @@ from flexserve.app import create_app as create_service
 from flexserve.broker import Publisher, celery_app
 from flexserve.errors import problem
 from flexserve.health import Check
-from flexserve.siblings import Sibling
+from flexserve.service_client import ServiceClient
 from flexstore.outbox import MAIL, TASK, Message, Relay
 from flexstore.store import Store
 
@@ -44,7 +44,7 @@ from api_gateway.mail import Mailer
 from api_gateway.optimize.routes import router as optimize
 from api_gateway.passwords.routes import page as password_page
 from api_gateway.passwords.routes import router as passwords
-from api_gateway.rates import Limiter
+from api_gateway.rate_limits import Limiter
 from api_gateway.schedules.routes import router as schedules
 from api_gateway.sensors.routes import router as sensors
 from api_gateway.series.routes import router as series
@@ -61,8 +61,8 @@ SERVICE = "gateway"
 def create_app(
     settings: GatewaySettings,
     *,
-    ingest: Sibling,
-    scheduler: Sibling,
+    ingest: ServiceClient,
+    scheduler: ServiceClient,
     store: Store | None = None,
 ) -> FastAPI:
     """The gateway. A platform in one process passes its store; else it has its own. It closes its siblings."""
@@ -134,7 +134,11 @@ def version_1() -> APIRouter:
 
 
 def context_of(
-    settings: GatewaySettings, store: Store, ingest: Sibling, scheduler: Sibling, work_waits: Callable[[], None]
+    settings: GatewaySettings,
+    store: Store,
+    ingest: ServiceClient,
+    scheduler: ServiceClient,
+    work_waits: Callable[[], None],
 ) -> GatewayContext:
     feed = Feed(store, reach_in(store))
     return GatewayContext(store, settings, ingest, scheduler, Limiter(store), mailer_of(settings), work_waits, feed)

@@ -6,7 +6,7 @@ from flexserve.errors import Failure
 from starlette.responses import Response
 from starlette.types import Scope
 
-from api_gateway.answers import Json, forbidden, problem_lists
+from api_gateway.responses import Json, forbidden, problem_lists
 
 UNKNOWN_PATH = (
     "The requested URL was not found on the server. If you entered the URL manually please check your spelling and try "

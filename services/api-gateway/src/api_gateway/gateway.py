@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
-from flexserve.siblings import Sibling
+from flexserve.service_client import ServiceClient
 from flexstore.store import Pooled, Store
 
 from api_gateway import attempts
 from api_gateway.auth.passwords import Passwords
 from api_gateway.events.feed import Feed
 from api_gateway.mail import Mailer
-from api_gateway.rates import Limiter
+from api_gateway.rate_limits import Limiter
 from api_gateway.settings import GatewaySettings
 
 
@@ -23,8 +23,8 @@ class GatewayContext:
 
     store: Store
     settings: GatewaySettings
-    ingest: Sibling
-    scheduler: Sibling
+    ingest: ServiceClient
+    scheduler: ServiceClient
     limiter: Limiter
     mailer: Mailer
     work_waits: Callable[[], None]

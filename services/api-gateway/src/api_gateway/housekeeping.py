@@ -10,7 +10,7 @@ from flexmodel.errors import Unavailable
 from flexstore import days, eventlog, jobs, retention, timescale
 from flexstore.store import Store
 
-from api_gateway import attempts, rates
+from api_gateway import attempts, rate_limits
 from api_gateway.auth import repository as tokens
 from api_gateway.jobs.repository import FORGET_FILES
 from api_gateway.settings import GatewaySettings
@@ -52,7 +52,7 @@ async def look_after_jobs(store: Store) -> None:
 async def tidy(store: Store, settings: GatewaySettings) -> None:
     """Forget what has no use any more, and keep the store in shape."""
     async with store.connection() as con:
-        for statement in (rates.FORGET, attempts.FORGET, tokens.FORGET, FORGET_FILES):
+        for statement in (rate_limits.FORGET, attempts.FORGET, tokens.FORGET, FORGET_FILES):
             await con.execute(statement)
         await eventlog.forget(con, timedelta(hours=settings.event_hours), settings.events_kept)
         await timescale.compress_after(con, settings.compress_after)

@@ -9,12 +9,12 @@ from flexmodel.errors import Unavailable
 from starlette.responses import Response
 
 from api_gateway import attempts
-from api_gateway.answers import Rejected, ShownOnce, conflict, unprocessable
 from api_gateway.asked import Asked, asked_in
 from api_gateway.attempts import SEALED, TAKES_AT_MOST, Attempt
 from api_gateway.auth import repository as tokens
 from api_gateway.auth.access import identity_of
 from api_gateway.auth.credentials import digest_of
+from api_gateway.responses import Rejected, ShownOnce, conflict, unprocessable
 
 HEADER = "Idempotency-Key"
 LONGEST = 255

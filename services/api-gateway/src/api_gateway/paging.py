@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from api_gateway.answers import not_found
 from api_gateway.fields import Text
+from api_gateway.responses import not_found
 
 SortDirection = Literal["asc", "desc"]
 TERM = re.compile(r'"([^"]*)"|(\S+)')

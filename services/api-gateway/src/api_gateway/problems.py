@@ -11,8 +11,8 @@ from flexserve.direct import Around, Handle
 from flexserve.errors import Failure, problem
 from starlette.exceptions import HTTPException
 
-from api_gateway.answers import Rejected
 from api_gateway.idempotency import once
+from api_gateway.responses import Rejected
 from api_gateway.routing import StrictRequest, is_of_another_kind, wrong_type
 
 

@@ -11,10 +11,10 @@ from fastapi.routing import APIRoute
 from flexserve.direct import Around, Handle
 from pydantic import BaseModel, ValidationError
 
-from api_gateway.answers import Rejected, nested, plain, unprocessable
 from api_gateway.fields import DEEPEST, holds_nul, is_too_deep
 from api_gateway.idempotency import once
-from api_gateway.wording import by_field
+from api_gateway.responses import Rejected, nested, plain, unprocessable
+from api_gateway.validation_messages import by_field
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
 

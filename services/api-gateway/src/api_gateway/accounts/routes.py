@@ -14,14 +14,14 @@ from api_gateway.accounts.schemas import (
     AccountQuery,
     AccountWithCounts,
 )
-from api_gateway.answers import Json, fields_under
 from api_gateway.auth.access import Access, Caller, Found, OnPlatform
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
+from api_gateway.response_models import Paged
+from api_gateway.responses import Json, fields_under
 from api_gateway.routing import WireRoute
-from api_gateway.shapes import Paged
 
 router = APIRouter(prefix="/accounts", tags=["Accounts"], route_class=WireRoute)
 

@@ -6,7 +6,7 @@ from pydantic import AliasChoices, Field
 
 from api_gateway.fields import Color, Id, Input, KeepingAttributes, Link, Name, Text, absent
 from api_gateway.paging import Page
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 
 class AccountPost(Input):

@@ -7,11 +7,11 @@ from flexstore import sources
 
 from api_gateway.annotations import repository
 from api_gateway.annotations.schemas import Annotation, AnnotationPost
-from api_gateway.answers import Json
 from api_gateway.audit.service import changes_between, note
 from api_gateway.auth.access import Access, Found, unknown_asset_in_path
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway
+from api_gateway.responses import Json
 from api_gateway.routing import WireRoute
 from api_gateway.times import instant
 

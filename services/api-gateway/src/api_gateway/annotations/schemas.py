@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from api_gateway.fields import Input, Moment, Text, problem
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 AnnotationType = Literal["alert", "holiday", "label", "feedback", "warning", "error"]
 

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Query
 from flexmodel.errors import Forbidden
 
 from api_gateway.accounts import repository as accounts
-from api_gateway.answers import Empty, Json, fields_under, forbidden, unprocessable, unprocessable_field
 from api_gateway.assets import copying, repository, service
 from api_gateway.assets.schemas import (
     Asset,
@@ -30,8 +29,9 @@ from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Scope, Thing, may
 from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
+from api_gateway.response_models import Paged, Said
+from api_gateway.responses import Empty, Json, fields_under, forbidden, unprocessable, unprocessable_field
 from api_gateway.routing import WireRoute
-from api_gateway.shapes import Paged, Said
 from api_gateway.users import service as users
 
 router = APIRouter(prefix="/assets", tags=["Assets"], route_class=WireRoute)

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, AliasChoices, Field, field_validator
 from api_gateway.assets.shown import figures, graphs
 from api_gateway.fields import Id, Input, JsonList, JsonObject, Name, Text, absent, not_boolean, problem
 from api_gateway.paging import Page, Query
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 FIELDS = (
     "account_id", "attributes", "child_assets", "description", "external_id", "flex_context", "flex_model",

@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
-from api_gateway.answers import Json
 from api_gateway.audit import repository
 from api_gateway.auth.access import Access, Found
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway
 from api_gateway.paging import Query as Parameters
 from api_gateway.problems import ProblemRoute
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
+from api_gateway.responses import Json
 from api_gateway.times import instant
 
 router = APIRouter(tags=["Audit log"], route_class=ProblemRoute)

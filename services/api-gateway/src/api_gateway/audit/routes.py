@@ -5,15 +5,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
-from api_gateway.answers import Json
 from api_gateway.audit import repository
 from api_gateway.audit.schemas import AccountEvent, AssetLogQuery, Event, UserLogQuery
 from api_gateway.auth.access import Access, Found, unknown_asset_in_path
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
+from api_gateway.response_models import Paged
+from api_gateway.responses import Json
 from api_gateway.routing import WireRoute
-from api_gateway.shapes import Paged
 from api_gateway.times import naive
 
 router = APIRouter(tags=["Audit log"], route_class=WireRoute)

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 
 from api_gateway.paging import AlwaysPaged, Page
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 
 class AssetLogQuery(AlwaysPaged):

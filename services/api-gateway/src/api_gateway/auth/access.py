@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from api_gateway.answers import Rejected, forbidden, not_found, unauthorized, unprocessable
 from api_gateway.auth import repository, subjects
 from api_gateway.auth.credentials import digest_of
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import SCOPES, Action, Owner, Scope, Thing, in_scope, may
 from api_gateway.gateway import Gateway
-from api_gateway.rates import count, per_minute
+from api_gateway.rate_limits import count, per_minute
+from api_gateway.responses import Rejected, forbidden, not_found, unauthorized, unprocessable
 
 
 class Requirement:

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
-from api_gateway.answers import forbidden, unauthorized
 from api_gateway.auth.tokens import digest, from_header
+from api_gateway.responses import forbidden, unauthorized
 
 COOKIE = "flexmesh_session"
 CSRF_HEADER = "X-CSRF-Token"

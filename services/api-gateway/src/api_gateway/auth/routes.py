@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter
 
-from api_gateway.answers import Json
 from api_gateway.auth import service
 from api_gateway.auth.access import Anyone
 from api_gateway.auth.client import Asking
 from api_gateway.auth.schemas import Credentials, Login
 from api_gateway.gateway import Gateway
+from api_gateway.responses import Json
 from api_gateway.routing import WireRoute
 
 router = APIRouter(tags=["Auth"], route_class=WireRoute)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api_gateway.fields import Input, Text
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 
 class Credentials(Input):

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from api_gateway.answers import Rejected
 from api_gateway.auth import repository
 from api_gateway.auth.client import Client
 from api_gateway.auth.passwords import outdated
 from api_gateway.auth.tokens import digest, new_token
 from api_gateway.gateway import Gateway
-from api_gateway.rates import Limit, per_minute
+from api_gateway.rate_limits import Limit, per_minute
+from api_gateway.responses import Rejected
 
 WRONG = "The email address or the password is wrong."
 

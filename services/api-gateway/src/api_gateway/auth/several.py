@@ -6,12 +6,12 @@ from typing import Any
 
 from fastapi import Request
 
-from api_gateway.answers import Rejected, forbidden, not_found
 from api_gateway.auth.access import Requirement, authenticate, check_scope
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import SCOPES, Action, Thing, may
 from api_gateway.auth.subjects import FIND, LARGEST_ID, owner_of
 from api_gateway.gateway import Gateway
+from api_gateway.responses import Rejected, forbidden, not_found
 
 FIND_SENSORS = FIND[Thing.SENSOR].replace("n.id = $1", "n.id = any($1::int[])")
 

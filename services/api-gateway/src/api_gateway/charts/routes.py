@@ -9,7 +9,6 @@ from flexstore import series
 from flexstore.series import Daily, SeriesQuery
 
 from api_gateway.annotations import repository as annotations
-from api_gateway.answers import Json, fields_under
 from api_gateway.auth.access import Access, Found
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.charts import drawing, graphs, repository, service
@@ -27,6 +26,7 @@ from api_gateway.charts.schemas import (
     Period,
 )
 from api_gateway.gateway import Gateway
+from api_gateway.responses import Json, fields_under
 from api_gateway.routing import WireRoute
 
 router = APIRouter(prefix="/assets/{id}", tags=["Charts"], route_class=WireRoute)

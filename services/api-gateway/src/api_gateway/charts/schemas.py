@@ -8,7 +8,7 @@ from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from api_gateway.fields import Moment, Span, Text, absent, problem
 from api_gateway.paging import Query
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 
 class PeriodQuery(Query):

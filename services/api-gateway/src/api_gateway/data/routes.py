@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Request, Response
 from flexmodel.errors import Invalid
 from flexserve import tracing
-from flexserve.siblings import SENSOR_HEADER
+from flexserve.service_client import SENSOR_HEADER
 from flexstore import events, series
 from flexstore.events import Type
 from flexstore.series import Stats
 
-from api_gateway.answers import PROCESSED, Empty, Json, fields_under
 from api_gateway.audit.service import note
 from api_gateway.auth.access import Access, Found, unknown_data_sensor
 from api_gateway.auth.policy import Action, Thing
@@ -31,6 +30,7 @@ from api_gateway.data.schemas import (
 )
 from api_gateway.data.status import status_of, utc_now
 from api_gateway.gateway import Gateway
+from api_gateway.responses import PROCESSED, Empty, Json, fields_under
 from api_gateway.routing import COMBINED, QueryReader, WireRoute, body_of, names_fields_under, parameters_of
 from api_gateway.sources.filters import check_asked
 from api_gateway.times import clock_duration

@@ -7,7 +7,7 @@ from pydantic import AliasChoices, ConfigDict, Field, ValidationInfo, field_vali
 
 from api_gateway.fields import Id, Input, Moment, Span, Text, problem
 from api_gateway.paging import Query
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 
 class DataQuery(Query):

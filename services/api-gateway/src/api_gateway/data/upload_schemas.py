@@ -8,7 +8,7 @@ from pydantic import Field
 from api_gateway.data.schemas import Stored
 from api_gateway.fields import absent
 from api_gateway.jobs.schemas import Progress
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 JOB = "6a7b2f0c-5a51-4a35-9e5c-1d4f0f2c9b11"
 FILE = {"name": "meters.csv", "rows": 95, "refused": 1, "problems": ["row 7: 'n/a' is not a number, such as 12.5."]}

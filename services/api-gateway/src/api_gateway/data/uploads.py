@@ -6,10 +6,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from flexmodel.errors import Invalid, NotFound, Unavailable
-from flexserve.siblings import Answer
+from flexserve.service_client import ServiceResponse
 from starlette.responses import Response
 
-from api_gateway.answers import Json, Rejected, fields_under, forbidden, unprocessable_field
 from api_gateway.auth.access import Access, Caller, Found, LoggedIn
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Owner, Scope, Thing, may
@@ -18,6 +17,7 @@ from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.jobs.repository import progress_of
 from api_gateway.problems import ProblemRoute
+from api_gateway.responses import Json, Rejected, fields_under, forbidden, unprocessable_field
 from api_gateway.routing import DEFAULT_PLACES, WireRoute, names_fields_under
 
 WHERE = "combined_sensor_data_upload"
@@ -107,7 +107,7 @@ def waiting(job: UUID, status: str, message: str, progress: dict[str, Any] | Non
 
 async def passed_on(
     gateway: Gateway, request: Request, caller: Identity, path: str, more: dict[str, str] | None = None
-) -> Answer:
+) -> ServiceResponse:
     """What the ingest service answers to the same body, of which no more than a piece is here at a time."""
     told = {name: request.headers[name] for name in ("Content-Type", "Content-Length") if name in request.headers}
     broken: list[Exception] = []

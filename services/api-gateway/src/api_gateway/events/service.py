@@ -10,7 +10,6 @@ from flexstore.eventlog import Kept, Wanted
 from flexstore.store import Connection, Store
 
 from api_gateway.accounts import repository as accounts
-from api_gateway.answers import Rejected
 from api_gateway.auth.access import identity_of
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Scope, in_scope
@@ -19,6 +18,7 @@ from api_gateway.events.feed import Feed, Reach
 from api_gateway.events.schemas import EventQuery
 from api_gateway.events.stream import HEARTBEAT, RETRY, TOO_OLD, UNKNOWN, UNTOLD, Stream
 from api_gateway.gateway import Gateway
+from api_gateway.responses import Rejected
 
 IDENTIFY_ALL = IDENTIFY.replace("t.token_hash = $1", "t.id = any($1::int[])")
 LARGEST_POSITION = 2**63 - 1

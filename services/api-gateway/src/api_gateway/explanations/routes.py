@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from flexmodel.errors import Invalid, NotFound
 from starlette.responses import PlainTextResponse, Response
 
-from api_gateway.answers import Json
 from api_gateway.auth.access import Caller
 from api_gateway.explanations import repository
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.problems import ProblemRoute
+from api_gateway.responses import Json
 from api_gateway.schedules.service import QUEUE
 
 router = APIRouter(prefix="/schedules", tags=["Schedules"], route_class=ProblemRoute)

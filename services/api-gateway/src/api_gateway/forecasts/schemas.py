@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api_gateway.fields import Id, Input, Length, Moment, Text, problem
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 
 class SensorRegressor(BaseModel):

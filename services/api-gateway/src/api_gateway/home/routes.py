@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from flexmodel.errors import Unavailable
 
-from api_gateway.answers import PROCESSED, Json
 from api_gateway.auth.access import Anyone
 from api_gateway.gateway import Gateway
 from api_gateway.home import pages
@@ -20,6 +19,7 @@ from api_gateway.home.versions import (
     SUNSET_PATHS,
     SUNSET_VERSIONS,
 )
+from api_gateway.responses import PROCESSED, Json
 from api_gateway.routing import WireRoute
 
 router = APIRouter(dependencies=[Anyone], tags=["Home"], route_class=WireRoute)

@@ -1,6 +1,6 @@
 """What the API says of itself."""
 
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 
 class Versions(Shape):

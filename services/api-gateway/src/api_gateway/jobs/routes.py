@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from api_gateway.answers import Json, Rejected, forbidden
 from api_gateway.auth.access import Access, Caller, Found, unknown_asset_in_path
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, repository
 from api_gateway.jobs.schemas import AssetJobs, JobAnswer
 from api_gateway.jobs.wording import KINDS, STATUS_CODES, shown
+from api_gateway.responses import Json, Rejected, forbidden
 from api_gateway.routing import WireRoute
 
 router = APIRouter(tags=["Jobs"], route_class=WireRoute)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from api_gateway.fields import absent
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 Status = Literal["QUEUED", "DEFERRED", "STARTED", "FINISHED", "FAILED", "STOPPED", "CANCELED"]
 

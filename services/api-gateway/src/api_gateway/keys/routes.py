@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from api_gateway.answers import Empty, Json, ShownOnce
 from api_gateway.auth.access import Access, Found, OnSelf
 from api_gateway.auth.identity import Identity, Kind
 from api_gateway.auth.policy import Action, Thing
@@ -14,6 +13,7 @@ from api_gateway.keys import repository, service
 from api_gateway.keys.schemas import KeyLimit, KeyPatch, KeyPost, Keys, KeysOfAccount, NewKey
 from api_gateway.keys.service import Holder
 from api_gateway.problems import ProblemRoute
+from api_gateway.responses import Empty, Json, ShownOnce
 from api_gateway.tokens import repository as tokens
 from api_gateway.tokens import service as revoking
 from api_gateway.tokens.schemas import Token, shown

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from api_gateway.auth.policy import Scope
 from api_gateway.fields import Id, Input, Moment, Name, absent, problem
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 from api_gateway.tokens.schemas import EXAMPLE, Token
 
 GIVEN = (Scope.READ, Scope.WRITE, Scope.SCHEDULE, Scope.ADMIN)

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Request
 from flexmodel.errors import Invalid, NotFound
 from starlette.responses import Response
 
-from api_gateway.answers import Json
 from api_gateway.auth.access import Caller, InOwnAccount
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action
@@ -16,6 +15,7 @@ from api_gateway.jobs import access, wording
 from api_gateway.optimize import service
 from api_gateway.optimize.schemas import ACCEPTED, ANSWER, problem_schema
 from api_gateway.problems import ProblemRoute
+from api_gateway.responses import Json
 from api_gateway.routing import Message
 from api_gateway.schedules.routes import counted
 

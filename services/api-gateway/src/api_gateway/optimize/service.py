@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from flexserve import tracing
-from flexserve.siblings import Answer
+from flexserve.service_client import ServiceResponse
 from flexstore import jobs
 from flexstore.jobs import Job
 
@@ -17,7 +17,7 @@ LONG = 202
 """The scheduler's status for a problem that it could not solve at once."""
 
 
-async def answered(gateway: Gateway, caller: Identity, body: bytes) -> Answer:
+async def answered(gateway: Gateway, caller: Identity, body: bytes) -> ServiceResponse:
     """What the scheduler says of a problem. Raises `Invalid` if there is no answer to it."""
     headers = {"Content-Type": "application/json"}
     return await gateway.scheduler.post(

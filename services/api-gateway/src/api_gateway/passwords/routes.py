@@ -7,7 +7,6 @@ from fastapi.responses import HTMLResponse
 from flexmodel.errors import Invalid
 from starlette.background import BackgroundTask
 
-from api_gateway.answers import Json, sentences
 from api_gateway.auth.access import Anyone, LoggedIn
 from api_gateway.auth.client import Asking
 from api_gateway.auth.identity import Identity
@@ -17,6 +16,7 @@ from api_gateway.home import pages
 from api_gateway.passwords import links, service
 from api_gateway.passwords.schemas import MAILED, ForgottenPassword, Mailed, PasswordChange
 from api_gateway.problems import ProblemRoute
+from api_gateway.responses import Json, sentences
 from api_gateway.routing import WireRoute
 from api_gateway.tokens.schemas import LISTED, Revoked
 

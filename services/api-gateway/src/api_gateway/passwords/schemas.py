@@ -6,7 +6,7 @@ from pydantic import Field
 
 from api_gateway.fields import Input, Text
 from api_gateway.passwords.rules import LONGEST
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 Password = Annotated[Text, Field(max_length=LONGEST)]
 

@@ -11,7 +11,7 @@ from api_gateway.auth.identity import BY_PASSWORD, Identity, Kind
 from api_gateway.auth.service import identified
 from api_gateway.gateway import Gateway
 from api_gateway.passwords import rules
-from api_gateway.rates import Limit, per_minute
+from api_gateway.rate_limits import Limit, per_minute
 
 
 async def change(

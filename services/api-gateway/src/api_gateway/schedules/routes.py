@@ -6,13 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter, Depends
 from flexmodel.errors import Forbidden, Invalid
 
-from api_gateway.answers import PROCESSED, Json, Rejected, fields_under, forbidden, misread
 from api_gateway.auth.access import Access, Found, unknown_asset, unknown_sensor
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
-from api_gateway.rates import Verdict, per_minute
+from api_gateway.rate_limits import Verdict, per_minute
+from api_gateway.response_models import Waiting
+from api_gateway.responses import PROCESSED, Json, Rejected, fields_under, forbidden, misread
 from api_gateway.routing import (
     FLAT,
     Message,
@@ -32,7 +33,6 @@ from api_gateway.schedules.schemas import (
     SensorTrigger,
 )
 from api_gateway.schedules.service import Asked, as_written_now
-from api_gateway.shapes import Waiting
 from api_gateway.times import clock_duration
 
 router = APIRouter(tags=["Schedules"], route_class=WireRoute)

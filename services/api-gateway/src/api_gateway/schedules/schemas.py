@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from api_gateway.fields import Input, Moment, Span, Text, absent
 from api_gateway.paging import Query
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 SIGNS = Literal["consumption-positive", "production-positive", "wysiwyg"]
 

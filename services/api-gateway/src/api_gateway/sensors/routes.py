@@ -6,13 +6,14 @@ from fastapi import APIRouter, Depends, Query
 from flexmodel.errors import Forbidden
 
 from api_gateway.accounts import repository as accounts
-from api_gateway.answers import Empty, Json, fields_under, forbidden, unprocessable_field
 from api_gateway.auth import subjects
 from api_gateway.auth.access import Access, Caller, Found, LoggedIn, unknown_asset_in_path
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Scope, Thing, may
 from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
+from api_gateway.response_models import Paged
+from api_gateway.responses import Empty, Json, fields_under, forbidden, unprocessable_field
 from api_gateway.routing import WireRoute
 from api_gateway.sensors import repository, service
 from api_gateway.sensors.schemas import (
@@ -24,7 +25,6 @@ from api_gateway.sensors.schemas import (
     SensorQuery,
 )
 from api_gateway.settings import GatewaySettings
-from api_gateway.shapes import Paged
 from api_gateway.times import calendar_duration
 
 router = APIRouter(tags=["Sensors"], route_class=WireRoute)

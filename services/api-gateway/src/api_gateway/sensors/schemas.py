@@ -8,7 +8,7 @@ from pydantic import AfterValidator, AliasChoices, Field, WithJsonSchema
 
 from api_gateway.fields import Id, Input, KeepingAttributes, Span, Text, TimeZone, Unit, absent, problem
 from api_gateway.paging import AlwaysPaged, Page
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 LONGEST_RESOLUTION = timedelta(days=366)
 

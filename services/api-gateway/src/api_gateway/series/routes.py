@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api_gateway.answers import Json
 from api_gateway.auth.access import Access, Found, unknown_data_sensor
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.auth.several import Doorkeeper, OnSensors
 from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute
+from api_gateway.responses import Json
 from api_gateway.routing import message_in
 from api_gateway.series import batches, latest
 from api_gateway.series.accepting import chosen

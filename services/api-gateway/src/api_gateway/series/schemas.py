@@ -6,7 +6,7 @@ from pydantic import Field
 
 from api_gateway.fields import Id, Input, Moment, Span, Text, TimeZone
 from api_gateway.paging import Query
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 MOST_SENSORS = 1000
 MOST_FILTERS = 100

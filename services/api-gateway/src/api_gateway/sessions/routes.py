@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from api_gateway.answers import Empty, Json
 from api_gateway.auth import credentials, service
 from api_gateway.auth.access import Anyone, LoggedIn
 from api_gateway.auth.client import Asking
@@ -14,6 +13,7 @@ from api_gateway.auth.policy import Scope
 from api_gateway.auth.schemas import Credentials
 from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute
+from api_gateway.responses import Empty, Json
 from api_gateway.sessions import service as sessions
 from api_gateway.sessions.schemas import WhoAmI
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 
 class Myself(Shape):

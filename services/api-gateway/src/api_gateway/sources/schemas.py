@@ -2,7 +2,7 @@
 
 from api_gateway.fields import absent
 from api_gateway.paging import Query
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 
 class SourceQuery(Query):

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api_gateway.answers import Empty, Json
 from api_gateway.auth.access import Access, Found, OnSelf
 from api_gateway.auth.identity import Identity
 from api_gateway.auth.policy import Action, Thing
 from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute
+from api_gateway.responses import Empty, Json
 from api_gateway.tokens import repository, service
 from api_gateway.tokens.schemas import Revoked, TokenQuery, Tokens, shown
 

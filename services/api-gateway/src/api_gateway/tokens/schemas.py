@@ -7,7 +7,7 @@ from pydantic import Field
 
 from api_gateway.auth.identity import LOGGED_IN, Identity, Kind
 from api_gateway.paging import Query
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 from api_gateway.times import instant
 
 LISTED = (*LOGGED_IN, Kind.KEY)

@@ -7,7 +7,6 @@ from flexmodel.errors import Forbidden, Invalid
 
 from api_gateway.accounts import repository as accounts
 from api_gateway.accounts.routes import shown as shown_account
-from api_gateway.answers import Json, fields_under, forbidden, not_found, unprocessable_field
 from api_gateway.auth import subjects
 from api_gateway.auth.access import Access, Caller, Found, LoggedIn
 from api_gateway.auth.client import Asking
@@ -17,8 +16,9 @@ from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
 from api_gateway.passwords.links import invite, new_link
 from api_gateway.passwords.service import check_password
+from api_gateway.response_models import Paged, Said
+from api_gateway.responses import Json, fields_under, forbidden, not_found, unprocessable_field
 from api_gateway.routing import WireRoute
-from api_gateway.shapes import Paged, Said
 from api_gateway.times import naive
 from api_gateway.users import repository, service
 from api_gateway.users.schemas import User, UserAnswer, UserInList, UserPatch, UserPost, UserQuery

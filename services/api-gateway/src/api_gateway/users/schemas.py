@@ -9,7 +9,7 @@ from api_gateway.accounts.schemas import Account
 from api_gateway.fields import Email, Id, Input, Text, TimeZone, absent, one_line
 from api_gateway.paging import Page
 from api_gateway.passwords.rules import LONGEST
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 
 Username = Annotated[Text, Field(min_length=1, max_length=255), AfterValidator(one_line)]
 

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends, Path, Query
 from flexmodel.errors import NotFound
 from starlette.responses import Response
 
-from api_gateway.answers import Empty, Json, ShownOnce, forbidden
 from api_gateway.auth import subjects
 from api_gateway.auth.access import Access, Found, LoggedIn
 from api_gateway.auth.identity import Identity
@@ -14,7 +13,8 @@ from api_gateway.auth.policy import Action, Scope, Thing, may
 from api_gateway.gateway import Gateway
 from api_gateway.paging import paged
 from api_gateway.problems import ProblemRoute
-from api_gateway.shapes import Paged
+from api_gateway.response_models import Paged
+from api_gateway.responses import Empty, Json, ShownOnce, forbidden
 from api_gateway.webhooks import repository, service
 from api_gateway.webhooks.schemas import (
     Delivery,

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from api_gateway.events.vocabulary import AT
 from api_gateway.fields import Id, Input, Text, absent, problem
 from api_gateway.paging import AlwaysPaged, Query
-from api_gateway.shapes import Shape, example
+from api_gateway.response_models import Shape, example
 from api_gateway.times import instant
 
 MOST = 100

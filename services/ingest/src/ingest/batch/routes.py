@@ -1,8 +1,8 @@
 """`POST /internal/data`: series of many sensors, passed on by the gateway, which has asked who may post to them."""
 
 from fastapi import APIRouter, Request
-from flexserve.answers import OrjsonResponse
 from flexserve.middleware import too_large
+from flexserve.responses import OrjsonResponse
 
 from ingest.batch.schemas import read_batch
 from ingest.data.routes import ActingUser

@@ -3,9 +3,9 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from flexserve.answers import OrjsonResponse
 from flexserve.middleware import too_large
-from flexserve.siblings import SENSOR_HEADER, acting_user
+from flexserve.responses import OrjsonResponse
+from flexserve.service_client import SENSOR_HEADER, acting_user
 from flexstore.series import Written
 
 from ingest.data.repository import told_sensor

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
-from flexserve.answers import OrjsonResponse
+from flexserve.responses import OrjsonResponse
 
 from ingest.data.routes import ActingUser, stored
 from ingest.files.form import opened_form

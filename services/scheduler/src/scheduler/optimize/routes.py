@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
-from flexserve.answers import OrjsonResponse
+from flexserve.responses import OrjsonResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 

@@ -12,8 +12,8 @@ from flexserve import logs, tokens
 from flexserve.app import create_app
 from flexserve.loop import Loop
 from flexserve.server import http_server, listen
+from flexserve.service_client import ServiceClient
 from flexserve.settings import ServiceSettings
-from flexserve.siblings import Sibling
 
 TOKEN = tokens.new()
 
@@ -46,10 +46,10 @@ def other_service(settings: ServiceSettings) -> Any:
 
 
 @pytest.fixture(params=["inside", "http"])
-async def sibling(request: pytest.FixtureRequest, settings: ServiceSettings) -> AsyncIterator[Sibling]:
+async def sibling(request: pytest.FixtureRequest, settings: ServiceSettings) -> AsyncIterator[ServiceClient]:
     app = other_service(settings)
     if request.param == "inside":
-        sibling = Sibling("other", app, TOKEN)
+        sibling = ServiceClient("other", app, TOKEN)
         yield sibling
         await sibling.close()
         return
@@ -58,14 +58,14 @@ async def sibling(request: pytest.FixtureRequest, settings: ServiceSettings) -> 
     server = http_server(app, settings)
     with Loop() as loop:
         serving = loop.spawn(server.serve(sockets=[listening]))
-        sibling = Sibling("other", f"http://127.0.0.1:{port}", TOKEN)
+        sibling = ServiceClient("other", f"http://127.0.0.1:{port}", TOKEN)
         yield sibling
         await sibling.close()
         server.should_exit = True
         serving.result(5)
 
 
-async def test_tells_for_whom_and_in_which_request(sibling: Sibling) -> None:
+async def test_tells_for_whom_and_in_which_request(sibling: ServiceClient) -> None:
     with logs.bound(request_id="r-1"):
         response = await sibling.post("/echo", user=3, account=5, headers={"X-Extra": "more"}, content=b"{}")
     assert response.json() == {
@@ -77,7 +77,7 @@ async def test_tells_for_whom_and_in_which_request(sibling: Sibling) -> None:
     assert (await sibling.get("/echo")).json()["x-flexmesh-user"] is None
 
 
-async def test_errors_come_back_as_they_were(sibling: Sibling) -> None:
+async def test_errors_come_back_as_they_were(sibling: ServiceClient) -> None:
     with pytest.raises(Invalid) as invalid:
         await sibling.post("/invalid")
     assert invalid.value.fields == {"unit": ["Unknown unit 'kx'."]}
@@ -88,7 +88,7 @@ async def test_errors_come_back_as_they_were(sibling: Sibling) -> None:
     assert away.value.retry_after == 7
 
 
-async def test_passes_on_a_body_that_comes_in_parts(sibling: Sibling) -> None:
+async def test_passes_on_a_body_that_comes_in_parts(sibling: ServiceClient) -> None:
     async def parts() -> AsyncIterator[bytes]:
         for part in (b"one ", b"", b"two ", b"three"):
             yield part
@@ -98,12 +98,12 @@ async def test_passes_on_a_body_that_comes_in_parts(sibling: Sibling) -> None:
     assert (await sibling.post("/length")).json() == {"length": 0}
 
 
-async def test_ping(sibling: Sibling) -> None:
+async def test_ping(sibling: ServiceClient) -> None:
     await sibling.ping()
 
 
 async def test_a_service_that_is_not_there() -> None:
-    sibling = Sibling("ingest", "http://127.0.0.1:1", TOKEN)
+    sibling = ServiceClient("ingest", "http://127.0.0.1:1", TOKEN)
     for call in (sibling.get("/x"), sibling.post("/x")):
         with pytest.raises(Unavailable, match="The ingest service cannot be reached") as away:
             await call
@@ -128,10 +128,10 @@ class Flaky:
         writer.close()
 
     @asynccontextmanager
-    async def sibling(self) -> AsyncIterator[Sibling]:
+    async def sibling(self) -> AsyncIterator[ServiceClient]:
         server = await asyncio.start_server(self.answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        sibling = Sibling("other", f"http://127.0.0.1:{port}", TOKEN, timeout=0.3)
+        sibling = ServiceClient("other", f"http://127.0.0.1:{port}", TOKEN, timeout=0.3)
         try:
             yield sibling
         finally:

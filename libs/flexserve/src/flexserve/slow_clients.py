@@ -9,7 +9,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from flexserve import logs
-from flexserve.answers import OrjsonResponse
+from flexserve.responses import OrjsonResponse
 from flexserve.settings import ServiceSettings
 
 log = logs.get(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 
 from flexstore.store import Store
 
-from api_gateway.answers import Rejected
+from api_gateway.responses import Rejected
 
 COUNT = """
 insert into rate_limit as r (key, window_start, hits) values ($1, to_timestamp($2), 1)

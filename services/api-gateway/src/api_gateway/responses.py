@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from flexmodel.errors import Invalid
-from flexserve.answers import OrjsonResponse
+from flexserve.responses import OrjsonResponse
 from starlette.responses import Response
 
 PROCESSED = {"message": "Request has been processed.", "status": "PROCESSED"}

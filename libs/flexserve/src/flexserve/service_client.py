@@ -30,7 +30,7 @@ Body = bytes | AsyncIterable[bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServiceResponse:
     """What the other service answered."""
 
     status_code: int
@@ -50,15 +50,15 @@ async def acting_user(request: Request) -> int:
         raise HTTPException(400, f"The header {USER_HEADER} must name the user by id.") from None
 
 
-class Way(Protocol):
+class Transport(Protocol):
     """How requests reach the other service."""
 
-    async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> Answer: ...
+    async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> ServiceResponse: ...
 
     async def close(self) -> None: ...
 
 
-class Sibling:
+class ServiceClient:
     """A client for the service `name`, at a base URL or as an ASGI application in this process.
 
     Answers of 400 and above come back as the errors of flexmodel; a service that cannot be reached as
@@ -67,7 +67,9 @@ class Sibling:
 
     def __init__(self, name: str, where: str | ASGIApp, token: SecretStr, *, timeout: float = 30.0) -> None:
         self.name = name
-        self._way: Way = OverHttp(name, where, timeout) if isinstance(where, str) else InProcess(name, where)
+        self._way: Transport = (
+            HttpTransport(name, where, timeout) if isinstance(where, str) else InProcessTransport(name, where)
+        )
         self._authorization = f"Bearer {token.get_secret_value()}"
 
     async def request(
@@ -79,17 +81,17 @@ class Sibling:
         account: int | None = None,
         headers: Mapping[str, str] | None = None,
         content: Body = b"",
-    ) -> Answer:
+    ) -> ServiceResponse:
         """Send a request. The path may carry a query."""
         with tracing.span(f"{method} {self.name}", SpanKind.CLIENT, http__request__method=method):
             answer = await self._way.send(method, path, {**self._context(user, account), **(headers or {})}, content)
         raise_for(answer.status_code, answer.content, answer.headers, f"{method} {path}")
         return answer
 
-    async def get(self, path: str, **options: Any) -> Answer:
+    async def get(self, path: str, **options: Any) -> ServiceResponse:
         return await self.request("GET", path, **options)
 
-    async def post(self, path: str, **options: Any) -> Answer:
+    async def post(self, path: str, **options: Any) -> ServiceResponse:
         return await self.request("POST", path, **options)
 
     async def ping(self) -> None:
@@ -111,7 +113,7 @@ class Sibling:
         return context
 
 
-class OverHttp:
+class HttpTransport:
     """The service runs elsewhere."""
 
     def __init__(self, name: str, base_url: str, timeout: float) -> None:
@@ -120,7 +122,7 @@ class OverHttp:
         self._timeout = aiohttp.ClientTimeout(total=None, connect=timeout, sock_connect=2.0, sock_read=timeout)
         self._session: aiohttp.ClientSession | None = None
 
-    async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> Answer:
+    async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> ServiceResponse:
         try:
             return await self._ask(method, path, headers, content)
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
@@ -128,7 +130,7 @@ class OverHttp:
             message = f"The {self.name} service {reason}. Please try again shortly."
             raise Unavailable(self.name, message) from error
 
-    async def _ask(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> Answer:
+    async def _ask(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> ServiceResponse:
         """Once, or a few times within half a second if asking again changes nothing."""
         try:
             return await self._ask_once(method, path, headers, content)
@@ -143,13 +145,13 @@ class OverHttp:
         )
         return await again(self._ask_once, method, path, headers, content)
 
-    async def _ask_once(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> Answer:
+    async def _ask_once(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> ServiceResponse:
         if self._session is None:
             self._session = self._open()
         url = URL(self._base_url + path, encoded=True)
         async with self._session.request(method, url, headers=headers, data=content or None) as response:
             answered = {key.lower(): value for key, value in response.headers.items()}
-            return Answer(response.status, answered, await response.read())
+            return ServiceResponse(response.status, answered, await response.read())
 
     def _open(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -170,14 +172,14 @@ def _passes(error: BaseException) -> bool:
     return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, aiohttp.SocketTimeoutError)
 
 
-class InProcess:
+class InProcessTransport:
     """The service is an application here: called as a web server would call it, without the web."""
 
     def __init__(self, name: str, app: ASGIApp) -> None:
         self.name = name
         self._app = app
 
-    async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> Answer:
+    async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> ServiceResponse:
         path, _, query = path.partition("?")
         sent = [(b"host", self.name.encode()), *((k.lower().encode(), v.encode()) for k, v in headers.items())]
         if isinstance(content, bytes):
@@ -198,7 +200,7 @@ class InProcess:
         }
         exchange = _Exchange(content)
         await self._app(scope, exchange.receive, exchange.send)
-        return Answer(exchange.status, exchange.headers, b"".join(exchange.parts))
+        return ServiceResponse(exchange.status, exchange.headers, b"".join(exchange.parts))
 
     async def close(self) -> None:
         return None

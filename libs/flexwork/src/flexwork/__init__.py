@@ -1,0 +1,1 @@
+"""Jobs and how they are run: job table, runner, outbox, relay, broker, worker, beat and upkeep."""
