@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 from api_gateway.accounts import service as accounts
-from api_gateway.app import create_app, gateway_of
+from api_gateway.app import create_app, context_of
 from api_gateway.auth import repository as tokens
 from api_gateway.auth.credentials import csrf_token, session_digest
 from api_gateway.auth.passwords import HASHER
@@ -135,7 +135,7 @@ async def opened(database_url: str, **changes: Any) -> AsyncIterator[House]:
     store = await Store.connect(database_url, max_size=10)
     ingest, scheduler, woken = StandIn(), StandIn(), asyncio.Event()
     app = application(settings.max_body_mb)
-    app.state.gateway = gateway_of(
+    app.state.gateway = context_of(
         settings,
         store,
         ServiceClient("ingest", ingest.app(), new()),
