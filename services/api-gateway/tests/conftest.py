@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 from api_gateway.accounts import service as accounts
-from api_gateway.app import create_app, context_of
+from api_gateway.app import context_of, create_app
 from api_gateway.auth import repository as tokens
 from api_gateway.auth.credentials import csrf_token, session_digest
 from api_gateway.auth.passwords import HASHER
