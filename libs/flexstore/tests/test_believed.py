@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from flexstore import sources
-from flexstore.series import Beliefs, SeriesQuery, moment, read_beliefs, stretch, write
+from flexstore.series import BeliefBatch, SeriesQuery, find_next_batch, load_beliefs, to_datetime64, write_beliefs
 from flexstore.store import Store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -18,9 +18,9 @@ def at(hours: float) -> datetime:
 
 
 async def believe(con: Any, source: int, event: float, believed: float, values: dict[float, float]) -> None:
-    starts = np.full(len(values), moment(at(event)))
+    starts = np.full(len(values), to_datetime64(at(event)))
     chances, said = np.array(list(values)), np.array(list(values.values()))
-    await write(con, Beliefs(1, starts, moment(at(believed)), said, source, chances))
+    await write_beliefs(con, BeliefBatch(1, starts, to_datetime64(at(believed)), said, source, chances))
 
 
 @pytest.fixture
@@ -38,7 +38,9 @@ async def two_sources(store: Store) -> list[int]:
 
 
 def rows(found: Any) -> list[tuple[float, float, int, float, float]]:
-    hours = [(times - moment(START)) / np.timedelta64(1, "h") for times in (found.event_start, found.belief_time)]
+    hours = [
+        (times - to_datetime64(START)) / np.timedelta64(1, "h") for times in (found.event_start, found.belief_time)
+    ]
     columns = (*hours, found.source, found.probability, found.values)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
@@ -48,8 +50,8 @@ async def test_the_latest_belief_of_each_event_with_its_whole_spread(store: Stor
     whole = SeriesQuery(1, START, at(4), HOUR)
     early = SeriesQuery(1, START, at(4), HOUR, prior=START)
     async with store.connection() as con:
-        now, before = await read_beliefs(con, [whole, early], latest=True)
-        [everything] = await read_beliefs(con, [whole], latest=False)
+        now, before = await load_beliefs(con, [whole, early], latest=True)
+        [everything] = await load_beliefs(con, [whole], latest=False)
     spread = [(1.0, -1.0, forecaster, 0.25, 4.0), (1.0, -1.0, forecaster, 0.75, 5.0)]
     assert rows(now) == [(0.0, 1.0, meter, 0.5, 2.25), *spread, (3.0, 4.0, meter, 0.5, 6.0)]
     assert [row[3:] for row in rows(before)] == [(0.1, 1.5), (0.9, 2.5), (0.25, 4.0), (0.75, 5.0)]
@@ -60,9 +62,9 @@ async def test_the_latest_belief_of_each_event_with_its_whole_spread(store: Stor
 
 async def test_nothing_is_an_empty_list(store: Store) -> None:
     async with store.connection() as con:
-        [found] = await read_beliefs(con, [SeriesQuery(1, START, at(4))], latest=False)
+        [found] = await load_beliefs(con, [SeriesQuery(1, START, at(4))], latest=False)
         assert len(found) == 0
-        assert await read_beliefs(con, [], latest=True) == []
+        assert await load_beliefs(con, [], latest=True) == []
 
 
 async def test_stretches_hold_so_many_beliefs_and_whole_events(store: Store, two_sources: list[int]) -> None:
@@ -75,7 +77,7 @@ async def test_stretches_hold_so_many_beliefs_and_whole_events(store: Store, two
             # The first event has six beliefs. It is not cut in two.
             (2, (at(0), at(0) + timedelta(microseconds=1))),
         ):
-            assert await stretch(con, 1, at(-5), at(9), count) == expected, count
-        assert await stretch(con, 1, at(0.5), at(9), 2) == (at(1), at(3))
-        assert await stretch(con, 1, at(4), at(9), 2) == (at(9), at(9))
-        assert await stretch(con, 1, at(3), at(3), 2) == (at(3), at(3))
+            assert await find_next_batch(con, 1, at(-5), at(9), count) == expected, count
+        assert await find_next_batch(con, 1, at(0.5), at(9), 2) == (at(1), at(3))
+        assert await find_next_batch(con, 1, at(4), at(9), 2) == (at(9), at(9))
+        assert await find_next_batch(con, 1, at(3), at(3), 2) == (at(3), at(3))

@@ -13,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flexmodel.errors import Conflict, Forbidden, Unavailable
 from flexstore import migrate, timescale
-from flexstore.contents import Content, contents
+from flexstore.checksums import TableChecksum, load_checksums
 from flexstore.store import Store
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -45,10 +45,10 @@ async def test_the_database_is_what_the_tables_declare(empty_url: str) -> None:
 
 
 async def test_it_can_run_twice_and_by_several_at_once(empty_url: str) -> None:
-    assert await migrate.current(empty_url) is None
-    assert set(await asyncio.gather(*(migrate.upgrade(empty_url) for _ in range(4)))) == {migrate.head()}
-    assert await migrate.upgrade(empty_url) == migrate.head()
-    assert await migrate.current(empty_url) == migrate.head()
+    assert await migrate.load_revision(empty_url) is None
+    assert set(await asyncio.gather(*(migrate.upgrade(empty_url) for _ in range(4)))) == {migrate.head_revision()}
+    assert await migrate.upgrade(empty_url) == migrate.head_revision()
+    assert await migrate.load_revision(empty_url) == migrate.head_revision()
 
 
 async def test_a_database_is_of_use_when_it_has_the_tables_of_this_version(empty_url: str) -> None:
@@ -59,7 +59,7 @@ async def test_a_database_is_of_use_when_it_has_the_tables_of_this_version(empty
     await store.check()
     async with store.connection() as con:
         await con.execute("update alembic_version set version_num = '0011'")
-        with pytest.raises(Unavailable, match=f"at revision 0011, and this version needs {migrate.head()}"):
+        with pytest.raises(Unavailable, match=f"at revision 0011, and this version needs {migrate.head_revision()}"):
             await store.check()
         await con.execute("update alembic_version set version_num = '9999'")  # another replica is newer already
         await store.check()
@@ -70,13 +70,13 @@ async def test_values_survive_every_step_from_the_first_revision(empty_url: str)
     revisions = [script.revision for script in migrate._scripts().walk_revisions()][::-1]
 
     async def at(revision: str) -> None:
-        async with migrate._session(empty_url) as (_, connection):
+        async with migrate._open_session(empty_url) as (_, connection):
             await connection.run_sync(lambda sync: command.upgrade(migrate._config(sync), revision))
             await connection.commit()
 
-    async def beliefs() -> Content:
+    async def beliefs() -> TableChecksum:
         con = await asyncpg.connect(empty_url)
-        found = await contents(con)
+        found = await load_checksums(con)
         await con.close()
         return found["belief"]
 
@@ -129,7 +129,7 @@ async def test_an_upgrade_takes_as_long_as_it_takes(empty_url: str) -> None:
     con = await asyncpg.connect(empty_url)
     await con.execute(f'alter database "{urlsplit(empty_url).path[1:]}" set statement_timeout = 1')
     await con.close()
-    assert await migrate.upgrade(empty_url) == migrate.head()
+    assert await migrate.upgrade(empty_url) == migrate.head_revision()
 
 
 async def test_a_migration_that_loses_the_database_says_so_and_leaves_nothing_half_done(empty_url: str) -> None:
@@ -145,13 +145,13 @@ async def test_a_migration_that_loses_the_database_says_so_and_leaves_nothing_ha
     with pytest.raises(Unavailable):
         await waiting
     await blocker.close()
-    assert await migrate.current(empty_url) is None
+    assert await migrate.load_revision(empty_url) is None
 
 
 async def test_timescale_is_used_if_and_only_if_the_server_has_it(url: str) -> None:
     con = await asyncpg.connect(url)
     offered = await con.fetchval(timescale.VERSION) is not None and await con.fetchval(timescale.PRELOADED)
-    assert await timescale.use(con) == offered
+    assert await timescale.enable(con) == offered
     await con.close()
 
 

@@ -1,4 +1,4 @@
-"""The latest and nearest known values, figures about a sensor, and deleting."""
+"""Latest and nearest values, statistics of a sensor, and deletion."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 from flexstore import sources
-from flexstore.series import Beliefs, Stats, delete, latest, moment, nearest, staleness, stats, write
+from flexstore.series import (
+    BeliefBatch,
+    SourceStatistics,
+    delete_beliefs,
+    load_latest_values,
+    load_nearest_value,
+    load_source_statistics,
+    load_staleness,
+    to_datetime64,
+    write_beliefs,
+)
 from flexstore.store import Store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -30,9 +40,9 @@ async def sensor(con: Any, add_site: Any, add_sensor: Any) -> int:
     sensor: int = await add_sensor((await add_site())[1])
     ada = await sources.ensure(con, "Ada", "user")
     bob = await sources.ensure(con, "Bob", "forecaster")
-    events = np.array([moment(at(hour)) for hour in (0, 1, 2, 5)])
-    await write(con, Beliefs(sensor, events, moment(at(0)), np.array([0.0, 10.0, 20.0, 50.0]), ada))
-    await write(con, Beliefs(sensor, events[2:3], moment(at(3)), np.array([21.0]), bob))
+    events = np.array([to_datetime64(at(hour)) for hour in (0, 1, 2, 5)])
+    await write_beliefs(con, BeliefBatch(sensor, events, to_datetime64(at(0)), np.array([0.0, 10.0, 20.0, 50.0]), ada))
+    await write_beliefs(con, BeliefBatch(sensor, events[2:3], to_datetime64(at(3)), np.array([21.0]), bob))
     return sensor
 
 
@@ -41,7 +51,9 @@ async def sensor(con: Any, add_site: Any, add_sensor: Any) -> int:
     [(None, None, 50), (5, None, 50), (4.9, None, 21), (4.9, 2.9, 20), (0, None, 0), (-1, None, None), (9, -1, None)],
 )
 async def test_latest(con: Any, sensor: int, when: float | None, prior: float | None, value: float | None) -> None:
-    found = await latest(con, [sensor, 999], None if when is None else at(when), None if prior is None else at(prior))
+    found = await load_latest_values(
+        con, [sensor, 999], None if when is None else at(when), None if prior is None else at(prior)
+    )
     assert {number: point.value for number, point in found.items()} == ({} if value is None else {sensor: value})
 
 
@@ -55,33 +67,35 @@ async def test_latest(con: Any, sensor: int, when: float | None, prior: float | 
 async def test_nearest(
     con: Any, sensor: int, when: float, radius: float, prior: float | None, value: float | None
 ) -> None:
-    found = await nearest(con, sensor, at(when), radius * HOUR, None if prior is None else at(prior))
+    found = await load_nearest_value(con, sensor, at(when), radius * HOUR, None if prior is None else at(prior))
     assert (found and found.value) == value
 
 
 async def test_stats_count_every_belief_per_source(con: Any, sensor: int) -> None:
-    ada = Stats(1, "Ada", at(0), at(6), at(0), 0, 50, 20, 80, 4)
-    bob = Stats(2, "Bob", at(2), at(3), at(3), 21, 21, 21, 21, 1)
-    assert await stats(con, sensor) == [ada, bob]
-    assert await stats(con, sensor, at(1), at(2)) == [Stats(1, "Ada", at(1), at(2), at(0), 10, 10, 10, 10, 1)]
-    assert await stats(con, sensor, at(6)) == []
+    ada = SourceStatistics(1, "Ada", at(0), at(6), at(0), 0, 50, 20, 80, 4)
+    bob = SourceStatistics(2, "Bob", at(2), at(3), at(3), 21, 21, 21, 21, 1)
+    assert await load_source_statistics(con, sensor) == [ada, bob]
+    assert await load_source_statistics(con, sensor, at(1), at(2)) == [
+        SourceStatistics(1, "Ada", at(1), at(2), at(0), 10, 10, 10, 10, 1)
+    ]
+    assert await load_source_statistics(con, sensor, at(6)) == []
 
 
 async def test_staleness_says_how_far_the_data_reach_per_type_of_source(con: Any, sensor: int) -> None:
-    found = await staleness(con, sensor)
+    found = await load_staleness(con, sensor)
     assert [(one.source_type, one.last_event_start, one.last_event_end, one.last_recorded) for one in found] == [
         ("forecaster", at(2), at(3), at(3)),
         ("user", at(5), at(6), at(0)),
     ]
-    assert await staleness(con, 999) == []
+    assert await load_staleness(con, 999) == []
 
 
 @pytest.mark.parametrize(
     ("start", "end", "gone"), [(None, None, 5), (1, 2, 1), (2, None, 3), (None, 2, 2), (2, 3, 2), (7, 9, 0)]
 )
 async def test_delete(con: Any, sensor: int, start: float | None, end: float | None, gone: int) -> None:
-    other = Beliefs(sensor + 1, np.array([moment(at(2))]), moment(at(0)), np.array([1.0]), 1)
-    await write(con, other)
+    other = BeliefBatch(sensor + 1, np.array([to_datetime64(at(2))]), to_datetime64(at(0)), np.array([1.0]), 1)
+    await write_beliefs(con, other)
     span = (None if start is None else at(start), None if end is None else at(end))
-    assert await delete(con, sensor, *span) == gone
+    assert await delete_beliefs(con, sensor, *span) == gone
     assert await con.fetchval("select count(*) from belief") == 6 - gone

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 from flexmodel.errors import Invalid
-from flexstore import days, retention, timescale
-from flexstore.series import Beliefs, daily, moment, stats, write
+from flexstore import daily_rollups, retention, timescale
+from flexstore.series import BeliefBatch, load_daily_statistics, load_source_statistics, to_datetime64, write_beliefs
 from flexstore.store import Store
 
 HOUR = np.timedelta64(3_600_000_000, "us")
@@ -20,17 +20,17 @@ async def fill(store: Store, sensor: int, hours: int = 24 * DAYS, before: int = 
     async with store.connection() as con:
         await con.execute("insert into source (name, type) values ('meter', 'user') on conflict do nothing")
         source = await con.fetchval("select id from source where name = 'meter'")
-        starts = moment(TODAY - timedelta(days=before)) + np.arange(hours) * HOUR
-        await write(con, Beliefs(sensor, starts, starts[0], np.arange(hours, dtype=float), source))
+        starts = to_datetime64(TODAY - timedelta(days=before)) + np.arange(hours) * HOUR
+        await write_beliefs(con, BeliefBatch(sensor, starts, starts[0], np.arange(hours, dtype=float), source))
 
 
 async def kept(store: Store, sensor: int) -> tuple[int, datetime]:
     """How many values there are, and when the first starts; in the table and in statistics."""
     async with store.connection() as con:
         row = await con.fetchrow("select count(*), min(event_start) from belief where sensor_id = $1", sensor)
-        assert (await daily(con, sensor)).count.sum() == row[0]
+        assert (await load_daily_statistics(con, sensor)).count.sum() == row[0]
         if row[0]:
-            [figures] = await stats(con, sensor)
+            [figures] = await load_source_statistics(con, sensor)
             assert (figures.count, figures.first_event_start) == tuple(row)
     return row[0], row[1]
 
@@ -44,7 +44,7 @@ async def test_the_sensor_decides_then_its_account_then_the_platform(either_stor
     sensors = (by_sensor, by_account, by_platform, forever, unreadable)
     for sensor in sensors:
         await fill(either_store, sensor)
-    deleted = await retention.apply(either_store, timedelta(days=40))
+    deleted = await retention.delete_expired(either_store, timedelta(days=40))
     left = [await kept(either_store, sensor) for sensor in sensors]
     for (count, first), age in zip(left[:3], (10, 20, 40), strict=True):
         assert first == TODAY - timedelta(days=age, hours=1)  # this event ends when the day of that age begins
@@ -58,27 +58,27 @@ async def test_the_sensor_decides_then_its_account_then_the_platform(either_stor
 async def test_without_anybody_saying_so_nothing_goes(either_store: Store, house: Any) -> None:
     sensor = await house()
     await fill(either_store, sensor)
-    assert await retention.apply(either_store) == {}
+    assert await retention.delete_expired(either_store) == {}
     assert (await kept(either_store, sensor))[0] == 24 * DAYS
 
 
 async def test_what_was_summed_up_goes_too_and_stays_away(either_store: Store, house: Any) -> None:
     sensor = await house("Asia/Kathmandu", sensor={"retention": "P1M"})
     await fill(either_store, sensor)
-    await days.refresh(either_store)
-    await retention.apply(either_store)
+    await daily_rollups.refresh(either_store)
+    await retention.delete_expired(either_store)
     before = await kept(either_store, sensor)
-    await days.refresh(either_store)
+    await daily_rollups.refresh(either_store)
     assert await kept(either_store, sensor) == before
     async with either_store.connection() as con:
         assert await con.fetchval("select min(day) from belief_per_day") > TODAY - timedelta(days=33)
-    assert await retention.apply(either_store) == {}
+    assert await retention.delete_expired(either_store) == {}
 
 
 async def test_it_is_noted_in_the_audit_log_of_the_account(either_store: Store, house: Any) -> None:
     sensor = await house(sensor={"retention": "P30D"})
     await fill(either_store, sensor)
-    deleted = await retention.apply(either_store)
+    deleted = await retention.delete_expired(either_store)
     async with either_store.connection() as con:
         [row] = await con.fetch("select event, account_id, details from audit_log")
         owner = await con.fetchval(
@@ -95,9 +95,9 @@ async def test_one_at_a_time_deletes(either_store: Store, house: Any) -> None:
     await fill(either_store, sensor)
     async with either_store.connection() as con:
         await con.execute("select pg_advisory_lock($1)", retention.LOCK)
-        assert await retention.apply(either_store) == {}
+        assert await retention.delete_expired(either_store) == {}
         await con.execute("select pg_advisory_unlock($1)", retention.LOCK)
-    assert await retention.apply(either_store) != {}
+    assert await retention.delete_expired(either_store) != {}
 
 
 async def test_chunks_of_which_nobody_keeps_anything_are_dropped(timescale_url: str, add_house: Any) -> None:
@@ -113,7 +113,7 @@ async def test_chunks_of_which_nobody_keeps_anything_are_dropped(timescale_url: 
         await con.execute(
             "select compress_chunk(chunk) from show_chunks('belief', older_than => $1::timestamptz) chunk", TODAY
         )
-        before = await timescale.chunks_until(con, NOW + timedelta(days=60))
+        before = await timescale.load_chunks_until(con, NOW + timedelta(days=60))
         droppable = [
             chunk
             for chunk in before
@@ -121,13 +121,13 @@ async def test_chunks_of_which_nobody_keeps_anything_are_dropped(timescale_url: 
             and not chunk.start <= TODAY - timedelta(days=120) < chunk.end
         ]
         assert droppable
-        await retention.apply(store)
-        after = await timescale.chunks_until(con, NOW + timedelta(days=60))
+        await retention.delete_expired(store)
+        after = await timescale.load_chunks_until(con, NOW + timedelta(days=60))
     assert set(before) - set(after) == set(droppable)
     assert await kept(store, goes) == (35 * 24 + 1, TODAY - timedelta(days=35, hours=1))
     assert await kept(store, goes_later) == (65 * 24 + 1, TODAY - timedelta(days=65, hours=1))
     assert await kept(store, stays) == (24, TODAY - timedelta(days=120))
-    await days.refresh(store)
+    await daily_rollups.refresh(store)
     assert (await kept(store, stays))[0] == 24
     await store.close()
 
@@ -139,9 +139,9 @@ async def test_a_chunk_in_use_is_left_for_later(timescale_url: str, add_house: A
     await fill(store, sensor)
     async with store.transaction() as busy:
         async with store.connection() as con:
-            [first, *_] = await timescale.chunks_until(con, NOW)
+            [first, *_] = await timescale.load_chunks_until(con, NOW)
         await busy.execute(f"lock table {first.name} in row exclusive mode")
-        await retention.apply(store)  # deletes its rows, which can be done beside others
+        await retention.delete_expired(store)  # deletes its rows, which can be done beside others
     assert await kept(store, sensor) == (40 * 24 + 1, TODAY - timedelta(days=40, hours=1))
     await store.close()
 
@@ -149,9 +149,11 @@ async def test_a_chunk_in_use_is_left_for_later(timescale_url: str, add_house: A
 @pytest.mark.parametrize("said", ["P0D", "PT23H", "-P1Y", "2 years", "", 5, ["P1D"], "P99999Y"])
 def test_what_is_no_length_of_time_is_refused(said: Any) -> None:
     with pytest.raises(Invalid, match=r"retention: .*(no length of time|shorter than a day)"):
-        retention.read(said)
+        retention.parse_retention(said)
 
 
 def test_what_can_be_said() -> None:
-    assert retention.read("forever") is None
-    assert retention.read("P2Y").before(datetime(2024, 2, 29, tzinfo=UTC)) == datetime(2022, 2, 28, tzinfo=UTC)
+    assert retention.parse_retention("forever") is None
+    assert retention.parse_retention("P2Y").before(datetime(2024, 2, 29, tzinfo=UTC)) == datetime(
+        2022, 2, 28, tzinfo=UTC
+    )

@@ -1,4 +1,4 @@
-"""What is written is read: compared with a plain model of beliefs, for few rows and for many."""
+"""Beliefs are read as they were written: compared with a plain model of beliefs, for few rows and for many."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from flexmodel.errors import Invalid
 from flexstore import sources
-from flexstore.series import Beliefs, SeriesQuery, Written, moment, read, reading, write, writing
+from flexstore.series import (
+    BeliefBatch,
+    SeriesQuery,
+    WriteCounts,
+    belief_queries,
+    belief_writes,
+    load_series,
+    to_datetime64,
+    write_beliefs,
+)
 from flexstore.store import Store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,16 +37,16 @@ def at(hours: float) -> datetime:
 
 
 def moments(hours: Any) -> np.ndarray[Any, Any]:
-    return np.array([moment(at(hour)) for hour in hours], dtype="datetime64[us]")
+    return np.array([to_datetime64(at(hour)) for hour in hours], dtype="datetime64[us]")
 
 
 @pytest.fixture(params=["few rows", "many rows", "many known"])
 def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """All ways in and out: one statement with the rows in it; compared and chosen from here; or by the database."""
     if request.param != "few rows":
-        monkeypatch.setattr(writing, "FEW", 0)
-    monkeypatch.setattr(writing, "KNOWN_PER_ROW", 0 if request.param == "many known" else 1000)
-    monkeypatch.setattr(reading, "MOST_BELIEFS", 1 if request.param == "many known" else 1000)
+        monkeypatch.setattr(belief_writes, "MAX_INLINE_ROWS", 0)
+    monkeypatch.setattr(belief_writes, "MAX_STORED_PER_ROW", 0 if request.param == "many known" else 1000)
+    monkeypatch.setattr(belief_queries, "MAX_CANDIDATES", 1 if request.param == "many known" else 1000)
     return str(request.param)
 
 
@@ -72,13 +81,13 @@ class Model:
 
     rows: dict[tuple[int, int, int], float] = field(default_factory=dict)
 
-    def write(self, rows: list[Row]) -> Written:
+    def write(self, rows: list[Row]) -> WriteCounts:
         counts = {"new": 0, "changed": 0, "unchanged": 0}
         last = {(row.event, row.believed, row.source): row.value for row in rows}
         alone = len({row.source for row in rows}) == 1
         for key in sorted(last, key=lambda key: key[1]):
             counts[self.write_one(key, last[key], alone)] += 1
-        return Written(**counts)
+        return WriteCounts(**counts)
 
     def write_one(self, key: tuple[int, int, int], value: float, alone: bool) -> str:
         if key in self.rows:
@@ -96,7 +105,7 @@ class Model:
         said = {(s, v) for (e, b, s), v in self.rows.items() if (e, b) == (event, last)}
         return last != believed and said == {(source, value)}
 
-    def read(self, query: SeriesQuery, four_sources: list[int]) -> dict[datetime, tuple[datetime, int, float]]:
+    def load_series(self, query: SeriesQuery, four_sources: list[int]) -> dict[datetime, tuple[datetime, int, float]]:
         found: dict[datetime, tuple[Any, int, float]] = {}
         for (event, believed, source), value in self.rows.items():
             start, told = at(event), at(believed)
@@ -111,8 +120,8 @@ class Model:
         return {start: (rank[0], source, value) for start, (rank, source, value) in sorted(found.items())}
 
 
-def beliefs(sensor: int, rows: list[Row], four_sources: list[int]) -> Beliefs:
-    return Beliefs(
+def beliefs(sensor: int, rows: list[Row], four_sources: list[int]) -> BeliefBatch:
+    return BeliefBatch(
         sensor=sensor,
         event_start=moments(row.event for row in rows),
         belief_time=moments(row.believed for row in rows),
@@ -144,7 +153,7 @@ async def test_reads_what_the_model_reads(
 ) -> None:
     sensor, model = next(SENSORS), Model()
     for rows in writes:
-        assert await write(con, beliefs(sensor, rows, four_sources)) == model.write(rows)
+        assert await write_beliefs(con, beliefs(sensor, rows, four_sources)) == model.write(rows)
     queries = [
         SeriesQuery(
             sensor,
@@ -157,7 +166,7 @@ async def test_reads_what_the_model_reads(
         )
         for start, length, prior, horizon, numbers in asked
     ]
-    for query, found in zip(queries, await read(con, queries), strict=True):
+    for query, found in zip(queries, await load_series(con, queries), strict=True):
         assert found.sensor_id == sensor
         rows_found = zip(
             found.event_start.tolist(), found.belief_time.tolist(), found.source.tolist(), found.values.tolist(),
@@ -166,11 +175,13 @@ async def test_reads_what_the_model_reads(
         assert {
             start.replace(tzinfo=UTC): (told.replace(tzinfo=UTC), source, value)
             for start, told, source, value in rows_found
-        } == model.read(query, four_sources)
+        } == model.load_series(query, four_sources)
 
 
-def single(sensor: int, value: float, *, believed: float = 0, event: float = 0, **rest: Any) -> Beliefs:
-    return Beliefs(sensor, moments([event]), moment(at(believed)), np.array([value]), **{"source": 1, **rest})
+def single(sensor: int, value: float, *, believed: float = 0, event: float = 0, **rest: Any) -> BeliefBatch:
+    return BeliefBatch(
+        sensor, moments([event]), to_datetime64(at(believed)), np.array([value]), **{"source": 1, **rest}
+    )
 
 
 def whole(sensor: int, **rest: Any) -> SeriesQuery:
@@ -179,63 +190,70 @@ def whole(sensor: int, **rest: Any) -> SeriesQuery:
 
 async def test_the_same_again_is_nothing_new(con: Any, size: str) -> None:
     sensor = next(SENSORS)
-    assert await write(con, single(sensor, 7)) == Written(new=1)
-    assert await write(con, single(sensor, 7)) == Written(unchanged=1)
-    assert await write(con, single(sensor, 7, believed=3)) == Written(unchanged=1)
-    assert await write(con, single(sensor, 8, believed=3)) == Written(new=1)
-    assert await write(con, single(sensor, 7, believed=4)) == Written(new=1)
+    assert await write_beliefs(con, single(sensor, 7)) == WriteCounts(new=1)
+    assert await write_beliefs(con, single(sensor, 7)) == WriteCounts(unchanged=1)
+    assert await write_beliefs(con, single(sensor, 7, believed=3)) == WriteCounts(unchanged=1)
+    assert await write_beliefs(con, single(sensor, 8, believed=3)) == WriteCounts(new=1)
+    assert await write_beliefs(con, single(sensor, 7, believed=4)) == WriteCounts(new=1)
     assert await con.fetchval("select count(*) from belief where sensor_id = $1", sensor) == 3
 
 
 async def test_another_value_of_the_same_belief_replaces_it(con: Any, size: str) -> None:
     sensor = next(SENSORS)
-    await write(con, single(sensor, 7))
-    assert await write(con, single(sensor, 8)) == Written(changed=1)
-    [found] = await read(con, [whole(sensor)])
+    await write_beliefs(con, single(sensor, 7))
+    assert await write_beliefs(con, single(sensor, 8)) == WriteCounts(changed=1)
+    [found] = await load_series(con, [whole(sensor)])
     assert found.values.tolist() == [8]
 
 
 async def test_of_duplicates_in_one_write_the_last_counts(con: Any, size: str) -> None:
     sensor = next(SENSORS)
     values = np.array([1.0, 2.0, 3.0])
-    written = await write(con, Beliefs(sensor, moments([0, 1, 0]), moment(at(0)), values, 1))
-    [found] = await read(con, [whole(sensor)])
-    assert (written, found.values.tolist()) == (Written(new=2), [3, 2])
+    written = await write_beliefs(con, BeliefBatch(sensor, moments([0, 1, 0]), to_datetime64(at(0)), values, 1))
+    [found] = await load_series(con, [whole(sensor)])
+    assert (written, found.values.tolist()) == (WriteCounts(new=2), [3, 2])
 
 
 async def test_what_is_not_a_number_is_not_stored(con: Any, size: str) -> None:
     sensor = next(SENSORS)
     values = np.array([1.0, np.nan, 3.0])
-    assert await write(con, Beliefs(sensor, moments([0, 1, 2]), moment(at(0)), values, 1)) == Written(new=2)
-    assert await write(con, single(sensor, np.nan)) == Written()
-    assert await write(con, Beliefs(sensor, moments([]), moment(at(0)), np.array([]), 1)) == Written()
+    assert await write_beliefs(
+        con, BeliefBatch(sensor, moments([0, 1, 2]), to_datetime64(at(0)), values, 1)
+    ) == WriteCounts(new=2)
+    assert await write_beliefs(con, single(sensor, np.nan)) == WriteCounts()
+    assert (
+        await write_beliefs(con, BeliefBatch(sensor, moments([]), to_datetime64(at(0)), np.array([]), 1))
+        == WriteCounts()
+    )
 
 
 @pytest.mark.parametrize("value", [-np.inf, 1e308])
 async def test_what_cannot_be_summed_up_is_refused(con: Any, value: float) -> None:
     with pytest.raises(Invalid) as refused:
-        await write(con, Beliefs(1, moments([0, 1]), moment(at(0)), np.array([1.0, value]), 1))
+        await write_beliefs(con, BeliefBatch(1, moments([0, 1]), to_datetime64(at(0)), np.array([1.0, value]), 1))
     assert refused.value.fields == {"values": [f"{value} is not between -1e100 and 1e100, in the unit of the sensor."]}
 
 
 async def test_there_is_no_minus_zero(con: Any, size: str) -> None:
     sensor = next(SENSORS)
-    await write(con, single(sensor, -0.0))
-    [found] = await read(con, [whole(sensor)])
+    await write_beliefs(con, single(sensor, -0.0))
+    [found] = await load_series(con, [whole(sensor)])
     assert not np.signbit(found.values).any()
 
 
 async def test_many_sensors_and_sources_in_one_write(con: Any, four_sources: list[int], size: str) -> None:
     one, other = next(SENSORS), next(SENSORS)
-    rows = Beliefs(
+    rows = BeliefBatch(
         sensor=np.array([other, one, other, one]),
         event_start=moments([1, 0, 0, 0]),
-        belief_time=moment(at(0)),
+        belief_time=to_datetime64(at(0)),
         values=np.array([1.0, 2.0, 3.0, 4.0]),
         source=np.array([four_sources[1], four_sources[2], four_sources[1], four_sources[1]]),
     )
-    assert await write(con, rows) == Written(new=4)
-    found = await read(con, [whole(other), whole(one), whole(one, sources=[four_sources[1]]), whole(next(SENSORS))])
+    assert await write_beliefs(con, rows) == WriteCounts(new=4)
+    found = await load_series(
+        con, [whole(other), whole(one), whole(one, sources=[four_sources[1]]), whole(next(SENSORS))]
+    )
     assert [series.values.tolist() for series in found] == [[3, 1], [2], [4], []]
     assert [series.sensor_id for series in found[:3]] == [other, one, one]
     assert found[0].event_start.tolist() == moments([0, 1]).tolist()
@@ -244,33 +262,35 @@ async def test_many_sensors_and_sources_in_one_write(con: Any, four_sources: lis
 async def test_of_a_spread_of_values_the_middle_counts(con: Any, size: str) -> None:
     sensor = next(SENSORS)
 
-    def spread(believed: float, *values: float) -> Beliefs:
+    def spread(believed: float, *values: float) -> BeliefBatch:
         chances = np.linspace(0.2, 0.8, len(values))
-        return Beliefs(sensor, moments([0] * len(values)), moment(at(believed)), np.array(values), 1, chances)
+        return BeliefBatch(
+            sensor, moments([0] * len(values)), to_datetime64(at(believed)), np.array(values), 1, chances
+        )
 
     async def value() -> float:
-        [found] = await read(con, [whole(sensor)])
+        [found] = await load_series(con, [whole(sensor)])
         return float(found.values[0])
 
-    assert await write(con, spread(0, 1, 2, 3)) == Written(new=3)
+    assert await write_beliefs(con, spread(0, 1, 2, 3)) == WriteCounts(new=3)
     assert await value() == 2
-    assert await write(con, spread(0, 1, 2, 4)) == Written(changed=1, unchanged=2)
+    assert await write_beliefs(con, spread(0, 1, 2, 4)) == WriteCounts(changed=1, unchanged=2)
     # All of a newer spread is kept, though its middle says what was said before: it belongs to the rest.
-    assert await write(con, spread(1, 0, 2, 9)) == Written(new=3)
+    assert await write_beliefs(con, spread(1, 0, 2, 9)) == WriteCounts(new=3)
     assert await value() == 2
     # A single value after a spread says more than its middle did.
-    assert await write(con, single(sensor, 2, believed=2)) == Written(new=1)
-    assert await write(con, single(sensor, 2, believed=3)) == Written(unchanged=1)
-    assert await write(con, spread(4, 5, 6)) == Written(new=2)
+    assert await write_beliefs(con, single(sensor, 2, believed=2)) == WriteCounts(new=1)
+    assert await write_beliefs(con, single(sensor, 2, believed=3)) == WriteCounts(unchanged=1)
+    assert await write_beliefs(con, spread(4, 5, 6)) == WriteCounts(new=2)
     assert await value() == 5
 
 
 async def test_a_spread_is_replaced_as_a_whole(con: Any, size: str) -> None:
     sensor = next(SENSORS)
 
-    def spread(event: float, believed: float, values: dict[float, float]) -> Beliefs:
+    def spread(event: float, believed: float, values: dict[float, float]) -> BeliefBatch:
         starts, chances = moments([event] * len(values)), np.array(list(values))
-        return Beliefs(sensor, starts, moment(at(believed)), np.array(list(values.values())), 1, chances)
+        return BeliefBatch(sensor, starts, to_datetime64(at(believed)), np.array(list(values.values())), 1, chances)
 
     async def rows() -> list[tuple[Any, ...]]:
         known = await con.fetch(
@@ -281,10 +301,10 @@ async def test_a_spread_is_replaced_as_a_whole(con: Any, size: str) -> None:
         return [(row[0], row[1], round(row[2], 3), row[3]) for row in known]
 
     for event in (0, 1):
-        assert await write(con, spread(event, 0, {0.1: 1, 0.5: 2, 0.9: 3})) == Written(new=3)
-    await write(con, spread(0, 1, {0.1: 4, 0.9: 5}))
+        assert await write_beliefs(con, spread(event, 0, {0.1: 1, 0.5: 2, 0.9: 3})) == WriteCounts(new=3)
+    await write_beliefs(con, spread(0, 1, {0.1: 4, 0.9: 5}))
     # The same source at the same time: what it said before with other probabilities is taken back.
-    assert await write(con, spread(0, 0, {0.2: 7, 0.5: 2, 0.8: 8})) == Written(new=2, unchanged=1)
+    assert await write_beliefs(con, spread(0, 0, {0.2: 7, 0.5: 2, 0.8: 8})) == WriteCounts(new=2, unchanged=1)
     assert await rows() == [
         (at(0), at(0), 0.2, 7), (at(0), at(0), 0.5, 2), (at(0), at(0), 0.8, 8),
         (at(0), at(1), 0.1, 4), (at(0), at(1), 0.9, 5),
@@ -297,13 +317,13 @@ async def test_recency_counts_before_version_and_version_before_number(con: Any,
     sensor = next(SENSORS)
 
     async def source() -> int:
-        [found] = await read(con, [whole(sensor)])
+        [found] = await load_series(con, [whole(sensor)])
         return int(found.source[0])
 
     for newcomer, believed, winner in [
         (ten, 0, ten), (nine, 0, ten), (late_nine, 0, ten), (nine, 1, nine), (late_nine, 1, late_nine), (none, 2, none),
     ]:  # fmt: skip
-        await write(con, single(sensor, newcomer, believed=believed, source=newcomer))
+        await write_beliefs(con, single(sensor, newcomer, believed=believed, source=newcomer))
         assert await source() == winner
 
 
@@ -312,20 +332,22 @@ async def test_sources_can_be_chosen(con: Any, store: Store, add_site: Any, four
     theirs = await sources.ensure(con, "theirs", "scheduler", account_id=account)
     sensor = next(SENSORS)
     for number, source in enumerate([*four_sources[:2], theirs]):
-        await write(con, single(sensor, number, believed=number, source=source))
+        await write_beliefs(con, single(sensor, number, believed=number, source=source))
     chosen = [
         {"types": ["forecaster"]}, {"types": ["forecaster", "user"]}, {"types": []}, {"excluded_types": ["scheduler"]},
         {"excluded_types": ["scheduler", "user"]}, {"accounts": [account]}, {"accounts": [account + 1]},
         {"sources": [four_sources[0], four_sources[1]]}, {"sources": [theirs], "excluded_types": ["scheduler"]},
     ]  # fmt: skip
-    found = await read(con, [whole(sensor, **choice) for choice in chosen])
+    found = await load_series(con, [whole(sensor, **choice) for choice in chosen])
     assert [series.values.tolist() for series in found] == [[0], [1], [], [1], [0], [2], [], [1], []]
 
 
 async def test_instantaneous_events_count_from_the_start_until_before_the_end(con: Any) -> None:
     sensor = next(SENSORS)
-    await write(con, Beliefs(sensor, moments([0, 1, 2]), moment(at(0)), np.array([1.0, 2.0, 3.0]), 1))
-    [found] = await read(con, [SeriesQuery(sensor, at(0), at(2))])
+    await write_beliefs(
+        con, BeliefBatch(sensor, moments([0, 1, 2]), to_datetime64(at(0)), np.array([1.0, 2.0, 3.0]), 1)
+    )
+    [found] = await load_series(con, [SeriesQuery(sensor, at(0), at(2))])
     assert found.values.tolist() == [1, 2]
 
 
@@ -333,22 +355,30 @@ async def test_a_write_is_part_of_the_callers_transaction(store: Store, con: Any
     sensor = next(SENSORS)
     with pytest.raises(RuntimeError):
         async with store.transaction() as other:
-            await write(other, single(sensor, 1))
-            await write(other, single(sensor, 2, event=5))
+            await write_beliefs(other, single(sensor, 1))
+            await write_beliefs(other, single(sensor, 2, event=5))
             raise RuntimeError
-    [found] = await read(con, [whole(sensor)])
+    [found] = await load_series(con, [whole(sensor)])
     assert len(found) == 0
 
 
 async def test_a_year_written_by_many_ways_in_is_one_year(con: Any) -> None:
     sensor = next(SENSORS)
     hours = np.arange(8760)
-    starts = moment(START) + hours * np.timedelta64(3_600_000_000, "us")
+    starts = to_datetime64(START) + hours * np.timedelta64(3_600_000_000, "us")
     shuffled = np.random.default_rng(1).permutation(8760)
     parts = (shuffled[:50], shuffled[50:4000], shuffled[3900:], hours)
-    written = [await write(con, Beliefs(sensor, starts[p], moment(START), p.astype(float), 1)) for p in parts]
-    [found] = await read(con, [SeriesQuery(sensor, START, at(8760), HOUR)])
-    assert written == [Written(new=50), Written(new=3950), Written(new=4760, unchanged=100), Written(unchanged=8760)]
+    written = [
+        await write_beliefs(con, BeliefBatch(sensor, starts[p], to_datetime64(START), p.astype(float), 1))
+        for p in parts
+    ]
+    [found] = await load_series(con, [SeriesQuery(sensor, START, at(8760), HOUR)])
+    assert written == [
+        WriteCounts(new=50),
+        WriteCounts(new=3950),
+        WriteCounts(new=4760, unchanged=100),
+        WriteCounts(unchanged=8760),
+    ]
     assert np.array_equal(found.values, hours)
     assert np.array_equal(found.event_start, starts)
 
@@ -356,9 +386,9 @@ async def test_a_year_written_by_many_ways_in_is_one_year(con: Any) -> None:
 async def test_a_time_without_zone_is_refused(con: Any) -> None:
     naive = datetime(2026, 1, 1)  # noqa: DTZ001 - that is what is wrong with it
     with pytest.raises(ValueError, match="2026-01-01T00:00:00 has no time zone"):
-        moment(naive)
+        to_datetime64(naive)
     with pytest.raises(ValueError, match="2026-01-01T00:00:00 has no time zone"):
-        await read(con, [SeriesQuery(1, naive, START)])
+        await load_series(con, [SeriesQuery(1, naive, START)])
 
 
 async def test_what_a_source_repeats_counts_again_once_another_has_contradicted(
@@ -367,7 +397,7 @@ async def test_what_a_source_repeats_counts_again_once_another_has_contradicted(
     one, other = four_sources[0], four_sources[3]
     sensor = next(SENSORS)
     for believed, source, value in [(0, one, 5), (1, other, 6), (2, one, 5)]:
-        assert await write(con, single(sensor, value, believed=believed, source=source)) == Written(new=1)
-    assert await write(con, single(sensor, 5, believed=3, source=one)) == Written(unchanged=1)
-    [found] = await read(con, [whole(sensor)])
+        assert await write_beliefs(con, single(sensor, value, believed=believed, source=source)) == WriteCounts(new=1)
+    assert await write_beliefs(con, single(sensor, 5, believed=3, source=one)) == WriteCounts(unchanged=1)
+    [found] = await load_series(con, [whole(sensor)])
     assert (found.values.tolist(), found.belief_time.tolist()) == ([5], moments([2]).tolist())

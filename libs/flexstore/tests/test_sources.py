@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from flexstore import audit, sources
+from flexstore import audit_log, sources
 from flexstore.store import Store
 
 
@@ -45,7 +45,9 @@ async def test_versions_have_an_order(store: Store, version: str | None, order: 
 
 async def test_the_audit_log_keeps_who_did_what(store: Store) -> None:
     async with store.connection() as con:
-        await audit.record(con, "Created asset", active_user_id=3, active_user_name="ada", asset_id=5, details={"a": 1})
+        await audit_log.record(
+            con, "Created asset", active_user_id=3, active_user_name="ada", asset_id=5, details={"a": 1}
+        )
         row = dict(await con.fetchrow("select * from audit_log, now()"))
     assert row.pop("event_datetime") <= row.pop("now")
     assert {key: value for key, value in row.items() if value is not None} == {

@@ -11,8 +11,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from flexmodel.time import moment_of
-from flexstore import aggregates, days, sources, timescale
-from flexstore.series import Beliefs, daily, delete, moment, stats, write
+from flexstore import continuous_aggregates, daily_rollups, sources, timescale
+from flexstore.series import (
+    BeliefBatch,
+    delete_beliefs,
+    load_daily_statistics,
+    load_source_statistics,
+    to_datetime64,
+    write_beliefs,
+)
 from flexstore.store import Store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -63,19 +70,21 @@ SPANS = [
 
 
 async def perform(store: Store, con: Any, sensor: int, two_sources: list[int], step: Write | Delete | Refresh) -> None:
-    first = moment(FIRST)
+    first = to_datetime64(FIRST)
     match step:
         case Write():
             starts = first + (step.first + np.arange(step.count)) * HOUR
             values = np.full(step.count, step.value)
             believed = first + step.believed * HOUR
-            await write(con, Beliefs(sensor, starts, believed, values, two_sources[step.source], step.probability))
+            await write_beliefs(
+                con, BeliefBatch(sensor, starts, believed, values, two_sources[step.source], step.probability)
+            )
         case Delete():
             start = FIRST + timedelta(hours=step.first)
             source = None if step.source is None else two_sources[step.source]
-            await delete(con, sensor, start, start + timedelta(hours=step.count), source)
+            await delete_beliefs(con, sensor, start, start + timedelta(hours=step.count), source)
         case Refresh():
-            await days.refresh(store)
+            await daily_rollups.refresh(store)
 
 
 def within(rows: Iterable[Any], start: datetime | None, end: datetime | None) -> list[Any]:
@@ -133,11 +142,11 @@ async def check(con: Any, sensor: int, timezone: str) -> None:
                 one.first_event_start, one.last_event_end, one.last_recorded, one.minimum, one.maximum, one.total,
                 one.count,
             )
-            for one in await stats(con, sensor, start, end)
+            for one in await load_source_statistics(con, sensor, start, end)
         }  # fmt: skip
         assert got == expected_stats(some)
         for by_source in (False, True):
-            table = await daily(con, sensor, start, end, by_source=by_source)
+            table = await load_daily_statistics(con, sensor, start, end, by_source=by_source)
             columns = (table.day, table.source.tolist(), table.count.tolist(), table.minimum.tolist(),
                        table.maximum.tolist(), table.total.tolist(), table.last_belief)  # fmt: skip
             assert {
@@ -157,7 +166,7 @@ async def test_statistics_do_not_depend_on_what_was_summed_up(
         for step in steps:
             await perform(either_store, con, sensor, two, step)
             await check(con, sensor, timezone)
-        await days.refresh(either_store)
+        await daily_rollups.refresh(either_store)
         await check(con, sensor, timezone)
 
 
@@ -167,14 +176,14 @@ async def filled(either_store: Store, house: Any) -> int:
     sensor: int = await house("Europe/Amsterdam")
     async with either_store.connection() as con:
         source = await sources.ensure(con, "meter", "user")
-        starts = moment(FIRST) + np.arange(480) * HOUR
-        await write(con, Beliefs(sensor, starts, moment(FIRST), np.arange(480.0), source))
-    assert await days.refresh(either_store) == 1
+        starts = to_datetime64(FIRST) + np.arange(480) * HOUR
+        await write_beliefs(con, BeliefBatch(sensor, starts, to_datetime64(FIRST), np.arange(480.0), source))
+    assert await daily_rollups.refresh(either_store) == 1
     return sensor
 
 
 async def test_days_are_summed_up_once(either_store: Store, filled: int) -> None:
-    assert await days.refresh(either_store) == 0
+    assert await daily_rollups.refresh(either_store) == 0
     async with either_store.connection() as con:
         assert await con.fetchval("select sum(beliefs) from belief_per_day where sensor_id = $1", filled) == 480
         assert await con.fetchval("select count(*) from belief_day_due") == 0
@@ -184,13 +193,13 @@ async def test_continuous_aggregates_are_used_if_and_only_if_they_may_be(
     either_store: Store, filled: int, request: pytest.FixtureRequest
 ) -> None:
     async with either_store.connection() as con:
-        by_timescale = await timescale.is_used_in_full(con)
+        by_timescale = await timescale.is_fully_enabled(con)
         ours = await con.fetchval("select count(*) from belief_day")
         assert (ours == 0) == by_timescale
         if "timescale" in request.node.callspec.id:
             assert by_timescale
-            assert {row["view_name"] for row in await con.fetch(aggregates.AGGREGATES)} == {
-                aggregates.name_of("Europe/Amsterdam")
+            assert {row["view_name"] for row in await con.fetch(continuous_aggregates.SELECT_AGGREGATES)} == {
+                continuous_aggregates.aggregate_name("Europe/Amsterdam")
             }
 
 
@@ -200,39 +209,43 @@ async def test_a_time_zone_that_timescale_no_longer_sums_up_is_summed_up_by_us(
     """Its government may move the clocks at midnight from now on."""
     tokyo = "select 'Asia/Tokyo' as timezone"
     async with either_store.connection() as con:
-        for zones in (tokyo, aggregates.ZONES):
-            monkeypatch.setattr(aggregates, "ZONES", zones)
-            await days.refresh(either_store)
+        for zones in (tokyo, continuous_aggregates.SELECT_TIMEZONES):
+            monkeypatch.setattr(continuous_aggregates, "SELECT_TIMEZONES", zones)
+            await daily_rollups.refresh(either_store)
             await check(con, filled, "Europe/Amsterdam")
             assert await con.fetchval("select sum(beliefs) from belief_per_day where sensor_id = $1", filled) == 480
-        by_timescale = await timescale.is_used_in_full(con)
+        by_timescale = await timescale.is_fully_enabled(con)
         assert (await con.fetchval("select count(*) from belief_day") == 0) == by_timescale
-        names = {row["view_name"] for row in await con.fetch(aggregates.AGGREGATES)} if by_timescale else set()
-        assert names == ({aggregates.name_of("Europe/Amsterdam")} if by_timescale else set())
+        names = (
+            {row["view_name"] for row in await con.fetch(continuous_aggregates.SELECT_AGGREGATES)}
+            if by_timescale
+            else set()
+        )
+        assert names == ({continuous_aggregates.aggregate_name("Europe/Amsterdam")} if by_timescale else set())
 
 
 async def test_what_is_summed_up_is_read_and_what_changed_is_not(either_store: Store, filled: int) -> None:
     """Only beliefs of the day that was corrected are read: those of the others may be gone from the table itself."""
     async with either_store.connection() as con:
         source = await sources.ensure(con, "meter", "user")
-        at = np.array([moment(FIRST) + 240 * HOUR])
-        await write(con, Beliefs(filled, at, moment(FIRST), np.array([1000.0]), source))
+        at = np.array([to_datetime64(FIRST) + 240 * HOUR])
+        await write_beliefs(con, BeliefBatch(filled, at, to_datetime64(FIRST), np.array([1000.0]), source))
         # Behind the back of those who note what changes.
         await con.execute("delete from belief where event_start < $1", FIRST + timedelta(days=5))
-        [figures] = await stats(con, filled)
+        [figures] = await load_source_statistics(con, filled)
         assert (figures.count, figures.maximum) == (480, 1000.0)
-        assert (await daily(con, filled)).maximum.max() == 1000.0
+        assert (await load_daily_statistics(con, filled)).maximum.max() == 1000.0
 
 
 async def test_a_value_that_a_spread_takes_back_no_longer_counts(either_store: Store, filled: int) -> None:
     async with either_store.connection() as con:
         source = await sources.ensure(con, "forecaster", "forecaster")
         for chances in ([0.1, 0.9], [0.1]):
-            at = np.full(len(chances), moment(FIRST))
-            await write(con, Beliefs(filled, at, moment(FIRST), np.array([5.0, 6.0])[: len(chances)], source,
-                                     np.array(chances)))  # fmt: skip
-            assert [one.count for one in await stats(con, filled)] == [480, len(chances)]
-            await days.refresh(either_store)
+            at = np.full(len(chances), to_datetime64(FIRST))
+            values = np.array([5.0, 6.0])[: len(chances)]
+            await write_beliefs(con, BeliefBatch(filled, at, to_datetime64(FIRST), values, source, np.array(chances)))
+            assert [one.count for one in await load_source_statistics(con, filled)] == [480, len(chances)]
+            await daily_rollups.refresh(either_store)
         await check(con, filled, "Europe/Amsterdam")
 
 
@@ -241,7 +254,7 @@ async def test_a_sensor_in_another_time_zone_has_other_days(either_store: Store,
         for timezone in ("Asia/Tokyo", "Atlantic/Azores", "Europe/Amsterdam"):
             await con.execute("update sensor set timezone = $2 where id = $1", filled, timezone)
             await check(con, filled, timezone)
-            await days.refresh(either_store)
+            await daily_rollups.refresh(either_store)
             await check(con, filled, timezone)
 
 
@@ -253,12 +266,17 @@ async def test_a_day_whose_midnight_comes_twice_keeps_its_first_hour(
     sensor = await house(timezone)
     async with either_store.connection() as con:
         source = await sources.ensure(con, "meter", "user")
-        await write(con, Beliefs(sensor, moment(first) + np.arange(150) * HOUR, moment(first), np.ones(150), source))
-        await days.refresh(either_store)
-        at = np.array([moment(first) + 80 * HOUR])
-        await write(con, Beliefs(sensor, at, moment(first) + HOUR, np.array([2.0]), source))
+        await write_beliefs(
+            con,
+            BeliefBatch(
+                sensor, to_datetime64(first) + np.arange(150) * HOUR, to_datetime64(first), np.ones(150), source
+            ),
+        )
+        await daily_rollups.refresh(either_store)
+        at = np.array([to_datetime64(first) + 80 * HOUR])
+        await write_beliefs(con, BeliefBatch(sensor, at, to_datetime64(first) + HOUR, np.array([2.0]), source))
         await check(con, sensor, timezone)
-        await days.refresh(either_store)
+        await daily_rollups.refresh(either_store)
         await check(con, sensor, timezone)
         assert await con.fetchval("select sum(beliefs) from belief_per_day where sensor_id = $1", sensor) == 151
 
@@ -267,30 +285,30 @@ async def test_a_time_zone_that_the_database_does_not_know_stops_nobody_else(eit
     known, unknown = await house("Asia/Tokyo"), await house("Mars/Olympus")
     async with either_store.connection() as con:
         source = await sources.ensure(con, "meter", "user")
-        starts = moment(FIRST) + np.arange(48) * HOUR
+        starts = to_datetime64(FIRST) + np.arange(48) * HOUR
         for sensor in (known, unknown):
-            await write(con, Beliefs(sensor, starts, moment(FIRST), np.ones(48), source))
-        await days.refresh(either_store)
+            await write_beliefs(con, BeliefBatch(sensor, starts, to_datetime64(FIRST), np.ones(48), source))
+        await daily_rollups.refresh(either_store)
         assert await con.fetchval("select count(*) from belief_per_day where sensor_id = $1", known) >= 2
-        assert [one.count for one in await stats(con, unknown)] == [48]
+        assert [one.count for one in await load_source_statistics(con, unknown)] == [48]
 
 
 async def test_a_sensor_whose_values_cannot_be_summed_up_stops_nobody_else(store: Store, add_house: Any) -> None:
     large, known = await add_house(store)("Asia/Tokyo"), await add_house(store)("Asia/Tokyo")
     async with store.connection() as con:
         source = await sources.ensure(con, "meter", "user")
-        starts = moment(FIRST) + np.arange(48) * HOUR
+        starts = to_datetime64(FIRST) + np.arange(48) * HOUR
         for sensor in (large, known):
-            await write(con, Beliefs(sensor, starts, moment(FIRST), np.ones(48), source))
+            await write_beliefs(con, BeliefBatch(sensor, starts, to_datetime64(FIRST), np.ones(48), source))
         await con.execute("update belief set event_value = 1.7e308 where sensor_id = $1", large)
-        await days.refresh(store)
+        await daily_rollups.refresh(store)
         assert await con.fetchval("select count(*) from belief_per_day where sensor_id = $1", known) >= 2
 
 
 async def test_a_deleted_sensor_leaves_nothing(either_store: Store, filled: int) -> None:
     async with either_store.connection() as con:
         await con.execute("delete from sensor where id = $1", filled)
-        await days.refresh(either_store)
+        await daily_rollups.refresh(either_store)
         for table in ("belief", "belief_per_day", "belief_day_due"):
             assert await con.fetchval(f"select count(*) from {table}") == 0
 
@@ -299,10 +317,10 @@ async def test_one_at_a_time_sums_up(either_store: Store, filled: int) -> None:
     async with either_store.connection() as con:
         await con.execute("insert into belief_day_due (sensor_id, first_event, last_event) values ($1, $2, $2)",
                           filled, FIRST)  # fmt: skip
-        await con.execute("select pg_advisory_lock($1)", days.LOCK)
-        assert await days.refresh(either_store) == 0
-        await con.execute("select pg_advisory_unlock($1)", days.LOCK)
-    assert await days.refresh(either_store) == 1
+        await con.execute("select pg_advisory_lock($1)", daily_rollups.LOCK)
+        assert await daily_rollups.refresh(either_store) == 0
+        await con.execute("select pg_advisory_unlock($1)", daily_rollups.LOCK)
+    assert await daily_rollups.refresh(either_store) == 1
 
 
 async def test_writers_and_summing_up_do_not_miss_each_other(either_store: Store, filled: int) -> None:
@@ -313,20 +331,20 @@ async def test_writers_and_summing_up_do_not_miss_each_other(either_store: Store
         async with either_store.connection() as con:
             source = await sources.ensure(con, f"writer {number}", "user")
             for post in range(25):
-                at = np.array([moment(FIRST) + (post * 19 + number) * HOUR])
-                await write(con, Beliefs(filled, at, moment(FIRST) + HOUR, np.array([1.0]), source))
-                [mine] = [one for one in await stats(con, filled) if one.source_id == source]
+                at = np.array([to_datetime64(FIRST) + (post * 19 + number) * HOUR])
+                await write_beliefs(con, BeliefBatch(filled, at, to_datetime64(FIRST) + HOUR, np.array([1.0]), source))
+                [mine] = [one for one in await load_source_statistics(con, filled) if one.source_id == source]
                 assert mine.count == post + 1
 
     async def summer() -> None:
         while not over.is_set():
-            await days.refresh(either_store)
+            await daily_rollups.refresh(either_store)
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(summer())
         await asyncio.gather(*(writer(number) for number in range(4)))
         over.set()
-    await days.refresh(either_store)
+    await daily_rollups.refresh(either_store)
     async with either_store.connection() as con:
         assert await con.fetchval("select count(*) from belief_day_due") == 0
         await check(con, filled, "Europe/Amsterdam")

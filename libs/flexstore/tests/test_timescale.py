@@ -11,9 +11,17 @@ import numpy as np
 import pytest
 from alembic import command
 from database import scratch_database
-from flexstore import days, migrate, timescale
-from flexstore.contents import Content, contents
-from flexstore.series import Beliefs, SeriesQuery, Written, moment, read, stats, write
+from flexstore import daily_rollups, migrate, timescale
+from flexstore.checksums import TableChecksum, load_checksums
+from flexstore.series import (
+    BeliefBatch,
+    SeriesQuery,
+    WriteCounts,
+    load_series,
+    load_source_statistics,
+    to_datetime64,
+    write_beliefs,
+)
 from flexstore.store import Store
 
 HOUR = np.timedelta64(3_600_000_000, "us")
@@ -43,14 +51,14 @@ async def store(timescale_url: str) -> AsyncIterator[Store]:
     await store.close()
 
 
-def year(sensor: int, source: int = 1, hours: int = 2400, value: float = 1.0) -> Beliefs:
-    starts = moment(FIRST) + np.arange(hours) * HOUR
-    return Beliefs(sensor, starts, moment(FIRST), value + np.arange(hours) % 24, source)
+def year(sensor: int, source: int = 1, hours: int = 2400, value: float = 1.0) -> BeliefBatch:
+    starts = to_datetime64(FIRST) + np.arange(hours) * HOUR
+    return BeliefBatch(sensor, starts, to_datetime64(FIRST), value + np.arange(hours) % 24, source)
 
 
-async def belief_content(url: str) -> Content:
+async def belief_content(url: str) -> TableChecksum:
     con = await asyncpg.connect(url)
-    found = await contents(con)
+    found = await load_checksums(con)
     await con.close()
     return found["belief"]
 
@@ -67,11 +75,11 @@ async def chunk_count(url: str) -> int:
 async def test_a_plain_database_with_values_becomes_timescale_and_stays_it(plain: str) -> None:
     store = await Store.connect(plain)
     async with store.connection() as con:
-        await write(con, year(1))
+        await write_beliefs(con, year(1))
     before = await belief_content(plain)
     assert before.rows == 2400
     for _ in range(2):
-        assert await migrate.upgrade(plain) == migrate.head()
+        assert await migrate.upgrade(plain) == migrate.head_revision()
         assert await belief_content(plain) == before
         assert await chunk_count(plain) >= 4
     await store.close()
@@ -87,7 +95,7 @@ async def test_who_owns_the_database_needs_nobody_to_install_the_extension(
         await con.close()
         await migrate.upgrade(owner)
         con = await asyncpg.connect(owner)
-        assert await timescale.is_used_in_full(con)
+        assert await timescale.is_fully_enabled(con)
         await con.close()
 
 
@@ -97,7 +105,7 @@ async def test_a_version_that_is_too_old_is_left_alone_and_named(
     monkeypatch.setattr(timescale, "VERSION", "select '2.17.2'")
     await migrate.upgrade(empty_timescale)
     con = await asyncpg.connect(empty_timescale)
-    assert not await timescale.is_used(con)
+    assert not await timescale.is_enabled(con)
     await con.close()
     assert "TimescaleDB 2.17.2 is too old" in caplog.text
 
@@ -113,9 +121,11 @@ async def test_writers_do_not_notice_the_upgrade(plain: str) -> None:
         while not over.is_set():
             async with store.connection() as con:
                 hours = (post * 7 + np.arange(1 + 150 * (post % 2))) % 2400
-                starts = moment(FIRST) + np.unique(hours) * HOUR
+                starts = to_datetime64(FIRST) + np.unique(hours) * HOUR
                 value = np.full(len(starts), float(post))
-                written = await write(con, Beliefs(sensor, starts, moment(FIRST) + post * HOUR, value, 1))
+                written = await write_beliefs(
+                    con, BeliefBatch(sensor, starts, to_datetime64(FIRST) + post * HOUR, value, 1)
+                )
             acknowledged.append(written.new)
             post += 1
 
@@ -126,7 +136,7 @@ async def test_writers_do_not_notice_the_upgrade(plain: str) -> None:
         revisions = await asyncio.gather(*(migrate.upgrade(plain) for _ in range(3)))
         await asyncio.sleep(0.3)
         over.set()
-    assert set(revisions) == {migrate.head()}
+    assert set(revisions) == {migrate.head_revision()}
     assert await chunk_count(plain) >= 1
     assert (await belief_content(plain)).rows == sum(acknowledged) > 1000
     await store.close()
@@ -139,7 +149,7 @@ REVISIONS = [script.revision for script in migrate._scripts().walk_revisions() i
 async def test_every_older_revision_becomes_the_newest(
     empty_timescale: str, revision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with migrate._session(empty_timescale) as (_, connection):
+    async with migrate._open_session(empty_timescale) as (_, connection):
         await connection.run_sync(lambda sync: command.upgrade(migrate._config(sync), revision))
         await connection.commit()
     con = await asyncpg.connect(empty_timescale)
@@ -150,7 +160,7 @@ async def test_every_older_revision_becomes_the_newest(
     )
     await con.close()
     before = await belief_content(empty_timescale)
-    assert await migrate.upgrade(empty_timescale) == migrate.head()
+    assert await migrate.upgrade(empty_timescale) == migrate.head_revision()
     assert await belief_content(empty_timescale) == before
     assert await chunk_count(empty_timescale) >= 3
 
@@ -160,16 +170,16 @@ async def test_what_was_summed_up_before_timescale_came_is_summed_up_again(plain
     sensor = await add_house(store)("Europe/Amsterdam")
     async with store.connection() as con:
         await con.execute("insert into source (name, type) values ('meter', 'user')")
-        await write(con, year(sensor))
-        await days.refresh(store)
-        before = await stats(con, sensor)
+        await write_beliefs(con, year(sensor))
+        await daily_rollups.refresh(store)
+        before = await load_source_statistics(con, sensor)
         assert await con.fetchval("select count(*) from belief_day") > 90
         await migrate.upgrade(plain)
-        assert await stats(con, sensor) == before
-        await days.refresh(store)
+        assert await load_source_statistics(con, sensor) == before
+        await daily_rollups.refresh(store)
         assert await con.fetchval("select count(*) from belief_day") == 0
         assert await con.fetchval("select sum(beliefs) from belief_per_day") > 2000
-        assert await stats(con, sensor) == before
+        assert await load_source_statistics(con, sensor) == before
     await store.close()
 
 
@@ -188,7 +198,7 @@ async def compressed(con: Any) -> list[bool]:
 
 async def test_only_what_is_old_is_compressed_and_the_age_can_be_set(store: Store) -> None:
     async with store.connection() as con:
-        await write(con, year(1))
+        await write_beliefs(con, year(1))
         assert await timescale.compress_after(con, timedelta(days=200))
         await compress(con)
         assert not any(await compressed(con))
@@ -203,7 +213,7 @@ async def test_only_what_is_old_is_compressed_and_the_age_can_be_set(store: Stor
             await con.fetchval("select count(*) from timescaledb_information.jobs where hypertable_name = 'belief'")
             == 0
         )
-        [found] = await read(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
+        [found] = await load_series(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
         assert len(found) == 2400
 
 
@@ -212,7 +222,7 @@ async def old_values(store: Store) -> int:
     """Sensors 1 and 2 have values that are compressed; returns how many each."""
     async with store.connection() as con:
         for sensor in (1, 2):
-            await write(con, year(sensor))
+            await write_beliefs(con, year(sensor))
         await timescale.compress_after(con, timedelta(days=7))
         await compress(con)
         assert any(await compressed(con))
@@ -221,38 +231,38 @@ async def old_values(store: Store) -> int:
 
 @pytest.mark.parametrize("count", [1, 50, 900])
 async def test_late_values_come_into_compressed_chunks(store: Store, old_values: int, count: int) -> None:
-    starts = moment(FIRST) + (5 * 24 + np.arange(count)) * HOUR
+    starts = to_datetime64(FIRST) + (5 * 24 + np.arange(count)) * HOUR
 
-    def late(hours: int, value: float) -> Beliefs:
-        return Beliefs(1, starts, moment(FIRST) + hours * HOUR, np.full(count, value), 1)
+    def late(hours: int, value: float) -> BeliefBatch:
+        return BeliefBatch(1, starts, to_datetime64(FIRST) + hours * HOUR, np.full(count, value), 1)
 
     async with store.connection() as con:
         before = await con.fetchval("select sum(event_value) from belief where sensor_id = 2")
-        assert await write(con, late(1, 100.0)) == Written(new=count)
-        assert await write(con, late(1, 100.0)) == Written(unchanged=count)
-        assert await write(con, late(2, 100.0)) == Written(unchanged=count)
-        assert await write(con, late(1, 200.0)) == Written(changed=count)
-        assert await write(con, late(0, 300.0)) == Written(changed=count)
-        [found] = await read(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
+        assert await write_beliefs(con, late(1, 100.0)) == WriteCounts(new=count)
+        assert await write_beliefs(con, late(1, 100.0)) == WriteCounts(unchanged=count)
+        assert await write_beliefs(con, late(2, 100.0)) == WriteCounts(unchanged=count)
+        assert await write_beliefs(con, late(1, 200.0)) == WriteCounts(changed=count)
+        assert await write_beliefs(con, late(0, 300.0)) == WriteCounts(changed=count)
+        [found] = await load_series(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
         assert len(found) == old_values
         assert (found.values == 200.0).sum() == count
         assert await con.fetchval("select count(*) from belief where sensor_id = 1") == old_values + count
         assert await con.fetchval("select sum(event_value) from belief where sensor_id = 2") == before
         await compress(con)
-        [again] = await read(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
+        [again] = await load_series(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
         assert (again.values == found.values).all()
 
 
 async def test_many_late_writers_at_once(store: Store, old_values: int) -> None:
-    async def writer(number: int) -> Written:
+    async def writer(number: int) -> WriteCounts:
         async with store.connection() as con:
-            return await write(con, Beliefs(1, year(1).event_start[:600], moment(FIRST) + number * HOUR,
-                                            np.full(600, 100.0 + number), 1))  # fmt: skip
+            starts, values = year(1).event_start[:600], np.full(600, 100.0 + number)
+            return await write_beliefs(con, BeliefBatch(1, starts, to_datetime64(FIRST) + number * HOUR, values, 1))
 
     written = await asyncio.gather(*(writer(number) for number in range(1, 9)))
     assert sum(one.new for one in written) == 8 * 600
     async with store.connection() as con:
-        [found] = await read(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
+        [found] = await load_series(con, [SeriesQuery(1, FIRST, TODAY + timedelta(days=1))])
         assert (found.values[:600] == 108.0).all()
         assert await con.fetchval("select count(*) from belief where sensor_id = 1") == old_values + 8 * 600
 
@@ -261,22 +271,22 @@ async def test_more_compressed_values_may_change_than_timescale_allows_by_defaul
     await migrate.upgrade(timescale_url)  # what is set for a database is not copied with it
     store = await Store.connect(timescale_url)
     count = 30_000
-    starts = moment(FIRST) + np.tile(np.arange(count // 10), 10) * (HOUR // 12)
+    starts = to_datetime64(FIRST) + np.tile(np.arange(count // 10), 10) * (HOUR // 12)
     sensors = np.repeat(np.arange(1, 11), count // 10)
 
-    def all_of(value: float) -> Beliefs:
-        return Beliefs(sensors, starts, moment(FIRST), np.full(count, value), 1)
+    def all_of(value: float) -> BeliefBatch:
+        return BeliefBatch(sensors, starts, to_datetime64(FIRST), np.full(count, value), 1)
 
     async with store.connection() as con:
-        await write(con, all_of(1.0))
+        await write_beliefs(con, all_of(1.0))
         await timescale.compress_after(con, timedelta(days=7))
         await compress(con)
         assert await con.fetchval("show timescaledb.max_tuples_decompressed_per_dml_transaction") == "0"
         await con.execute("set timescaledb.max_tuples_decompressed_per_dml_transaction = 1000")
         with pytest.raises(asyncpg.PostgresError, match="tuple decompression limit exceeded"):
-            await write(con, all_of(2.0))
+            await write_beliefs(con, all_of(2.0))
         await con.execute("reset timescaledb.max_tuples_decompressed_per_dml_transaction")
-        assert await write(con, all_of(2.0)) == Written(changed=count)
+        assert await write_beliefs(con, all_of(2.0)) == WriteCounts(changed=count)
     await store.close()
 
 
@@ -288,11 +298,11 @@ async def test_without_the_community_licence_there_are_chunks_and_nothing_more(
     sensor = await add_house(store)()
     async with store.connection() as con:
         await con.execute("insert into source (name, type) values ('meter', 'user')")
-        await write(con, year(sensor))
-        assert await timescale.is_used(con)
+        await write_beliefs(con, year(sensor))
+        assert await timescale.is_enabled(con)
         assert not await timescale.compress_after(con, timedelta(days=7))
-        before = await stats(con, sensor)
-        await days.refresh(store)
+        before = await load_source_statistics(con, sensor)
+        await daily_rollups.refresh(store)
         assert await con.fetchval("select count(*) from belief_day") > 80
-        assert await stats(con, sensor) == before
+        assert await load_source_statistics(con, sensor) == before
         assert "without its community licence" in await timescale.describe(con)

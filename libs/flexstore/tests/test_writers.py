@@ -7,30 +7,38 @@ from typing import Any
 import asyncpg
 import numpy as np
 import pytest
-from flexstore.series import Beliefs, SeriesQuery, Written, moment, read, write, writing
-from flexstore.series.wire import ROW
+from flexstore.series import (
+    BeliefBatch,
+    SeriesQuery,
+    WriteCounts,
+    belief_writes,
+    load_series,
+    to_datetime64,
+    write_beliefs,
+)
+from flexstore.series.binary_format import ROW_DTYPE
 from flexstore.store import Store
 
-START = moment(datetime(2026, 3, 1, tzinfo=UTC))
+START = to_datetime64(datetime(2026, 3, 1, tzinfo=UTC))
 HOUR = np.timedelta64(3_600_000_000, "us")
 WRITERS, SENSORS, EVENTS = 16, 3, 2000
 
 
-def window(writer: int, number: int) -> Beliefs:
+def window(writer: int, number: int) -> BeliefBatch:
     """Events of several sensors, overlapping with those of other writers and in no order; no two values are equal."""
     rng = np.random.default_rng([writer, number])
     events = rng.permutation(EVENTS)[: rng.choice([3, 60, 900])]
     sensors = rng.integers(1, SENSORS + 1, len(events))
     values = writer + events / 10_000 + sensors * 100.0
-    return Beliefs(sensors, START + events * HOUR, START + writer * HOUR, values, 1)
+    return BeliefBatch(sensors, START + events * HOUR, START + writer * HOUR, values, 1)
 
 
 async def test_what_sixteen_writers_store_does_not_depend_on_their_order(store: Store) -> None:
-    async def writer(number: int) -> list[Written]:
+    async def writer(number: int) -> list[WriteCounts]:
         written = []
         for window_number in range(6):
             async with store.connection() as con:
-                written.append(await write(con, window(number, window_number)))
+                written.append(await write_beliefs(con, window(number, window_number)))
         return written
 
     await asyncio.gather(*(writer(number) for number in range(WRITERS)))
@@ -43,7 +51,9 @@ async def test_what_sixteen_writers_store_does_not_depend_on_their_order(store: 
                 expected[key] = max(expected.get(key, (-1, 0.0)), (number, float(value)))
     end = datetime(2027, 1, 1, tzinfo=UTC)
     async with store.connection() as con:
-        found = await read(con, [SeriesQuery(sensor, datetime(2026, 1, 1, tzinfo=UTC), end) for sensor in (1, 2, 3)])
+        found = await load_series(
+            con, [SeriesQuery(sensor, datetime(2026, 1, 1, tzinfo=UTC), end) for sensor in (1, 2, 3)]
+        )
     got = {
         (series.sensor_id, int((event - START) // HOUR)): (int((told - START) // HOUR), float(value))
         for series in found
@@ -55,9 +65,9 @@ async def test_what_sixteen_writers_store_does_not_depend_on_their_order(store: 
 async def test_writers_of_the_same_beliefs_leave_each_once(store: Store) -> None:
     events = START + np.arange(500) * HOUR
 
-    async def writer(number: int) -> Written:
+    async def writer(number: int) -> WriteCounts:
         async with store.connection() as con:
-            return await write(con, Beliefs(1, events, START, np.full(500, float(number)), 1))
+            return await write_beliefs(con, BeliefBatch(1, events, START, np.full(500, float(number)), 1))
 
     written = await asyncio.gather(*(writer(number) for number in range(WRITERS)))
     async with store.connection() as con:
@@ -71,7 +81,7 @@ async def test_a_deadlock_is_tried_again(store: Store) -> None:
     """Two writers, each of whom holds what the other wants: one is sent back a step, and both get through."""
     async with store.connection() as con:
         # In TimescaleDB the first belief of a time makes the chunk, and the others wait for that.
-        await write(con, Beliefs(9, np.array([START]), START, np.array([0.0]), 1))
+        await write_beliefs(con, BeliefBatch(9, np.array([START]), START, np.array([0.0]), 1))
         await con.execute("create table held (id int primary key, x int); insert into held values (1, 0), (2, 0)")
         await con.execute("create sequence tries")
         await con.execute("""
@@ -84,12 +94,12 @@ async def test_a_deadlock_is_tried_again(store: Store) -> None:
         """)
         await con.execute("create trigger meddle before insert on belief for each row execute function meddle()")
 
-    async def writer(mine: int, others: int) -> Written:
+    async def writer(mine: int, others: int) -> WriteCounts:
         async with store.transaction() as con:
             values = np.array([float(mine), float(others)])
-            return await write(con, Beliefs(mine, START + np.arange(2) * HOUR, START, values, 1))
+            return await write_beliefs(con, BeliefBatch(mine, START + np.arange(2) * HOUR, START, values, 1))
 
-    assert await asyncio.gather(writer(1, 2), writer(2, 1)) == [Written(new=2)] * 2
+    assert await asyncio.gather(writer(1, 2), writer(2, 1)) == [WriteCounts(new=2)] * 2
     async with store.connection() as con:
         assert await con.fetchval("select count(*) from belief where sensor_id < 9") == 4
         assert await con.fetchval("select last_value from tries") > 4
@@ -99,14 +109,14 @@ async def test_another_writer_between_looking_and_copying_is_noticed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def sees_nothing(*_: Any) -> Any:
-        return np.empty(0, ROW)
+        return np.empty(0, ROW_DTYPE)
 
-    monkeypatch.setattr(writing, "_known", sees_nothing)
+    monkeypatch.setattr(belief_writes, "_load_stored", sees_nothing)
     events = START + np.arange(300) * HOUR
     async with store.connection() as con:
-        assert await write(con, Beliefs(1, events[:200], START, np.ones(200), 1)) == Written(new=200)
-        again = await write(con, Beliefs(1, events, START, np.full(300, 2.0), 1))
-        assert again == Written(new=100, changed=200)
+        assert await write_beliefs(con, BeliefBatch(1, events[:200], START, np.ones(200), 1)) == WriteCounts(new=200)
+        again = await write_beliefs(con, BeliefBatch(1, events, START, np.full(300, 2.0), 1))
+        assert again == WriteCounts(new=100, changed=200)
         assert await con.fetchval("select sum(event_value) from belief") == 600
 
 
@@ -115,5 +125,5 @@ async def test_a_write_that_fails_leaves_nothing(store: Store) -> None:
         await con.execute("alter table belief add constraint tall check (event_value < 1000)")
         values = np.arange(1200, dtype=float)
         with pytest.raises(asyncpg.CheckViolationError):
-            await write(con, Beliefs(1, START + np.arange(1200) * HOUR, START, values, 1))
+            await write_beliefs(con, BeliefBatch(1, START + np.arange(1200) * HOUR, START, values, 1))
         assert await con.fetchval("select count(*) from belief") == 0

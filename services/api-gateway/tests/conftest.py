@@ -26,7 +26,7 @@ from flexserve.responses import OrjsonResponse
 from flexserve.service_client import ServiceClient
 from flexserve.tokens import new
 from flexstore import jobs, sources, webhooks
-from flexstore.series import Beliefs, moment, write
+from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
 from flexstore.store import Store
 
 PASSWORD = "correct horse"
@@ -195,7 +195,7 @@ def know(house: Any) -> Any:
         starts = np.datetime64(START.replace(tzinfo=None), "us") + np.arange(len(values)) * np.timedelta64(minutes, "m")
         async with house.store.transaction() as con:
             source_id: int = await sources.ensure(con, source, kind)
-            await write(con, Beliefs(sensor, starts, moment(at), np.array(values), source_id))
+            await write_beliefs(con, BeliefBatch(sensor, starts, to_datetime64(at), np.array(values), source_id))
         return source_id
 
     return believe

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from flexstore import sources
-from flexstore.series import Beliefs, moment, write
+from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
 
 
 async def test_documents_come_and_go_as_text_or_json(toy: Any) -> None:
@@ -167,7 +167,9 @@ async def test_deleting_takes_everything_below_along(house: Any, toy: Any, add_s
     async with house.store.transaction() as con:
         source = await sources.ensure(con, "meter", "user")
         for sensor in (price, power, other_price):
-            await write(con, Beliefs(sensor, starts, moment(datetime.now(UTC)), np.array([1.0]), source))
+            await write_beliefs(
+                con, BeliefBatch(sensor, starts, to_datetime64(datetime.now(UTC)), np.array([1.0]), source)
+            )
     await toy.delete(f"/assets/{building}")
     for path in (f"/assets/{building}", f"/assets/{battery}"):
         assert (await toy.get(path, 404))["message"].startswith("No asset found")

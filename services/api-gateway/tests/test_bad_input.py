@@ -307,7 +307,7 @@ async def test_database_away_is_a_503_that_says_when(house: Any, toy: Any, monke
     async def away() -> Any:
         raise Unavailable("database")
 
-    monkeypatch.setattr(house.store, "_take", away)
+    monkeypatch.setattr(house.store, "_acquire", away)
     answer = await toy.client.get("/api/v3_0/assets")
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "2"

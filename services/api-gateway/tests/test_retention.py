@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from api_gateway import housekeeping
 from flexstore import sources
-from flexstore.series import Beliefs, moment, write
+from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
 
 HOUR = np.timedelta64(3_600_000_000, "us")
 FIRST = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=50)
@@ -16,8 +16,11 @@ async def fill(house: Any, *sensors: int) -> None:
     async with house.store.transaction() as con:
         source = await sources.ensure(con, "meter", "user")
         for sensor in sensors:
-            await write(
-                con, Beliefs(sensor, moment(FIRST) + np.arange(1200) * HOUR, moment(FIRST), np.ones(1200), source)
+            await write_beliefs(
+                con,
+                BeliefBatch(
+                    sensor, to_datetime64(FIRST) + np.arange(1200) * HOUR, to_datetime64(FIRST), np.ones(1200), source
+                ),
             )
 
 

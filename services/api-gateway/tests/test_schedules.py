@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from flexstore import jobs, sources
-from flexstore.series import Beliefs, moment, write
+from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 BATTERY = {"soc-at-start": "20 kWh", "soc-min": "5 kWh", "soc-max": "90 kWh", "power-capacity": "20 kW"}
@@ -25,7 +25,7 @@ async def store_values(house: Any, sensor: int, values: list[float], kind: str =
     starts = np.datetime64(START.replace(tzinfo=None), "us") + np.arange(len(values)) * np.timedelta64(60, "m")
     async with house.store.transaction() as con:
         source = await sources.ensure(con, kind, kind)
-        await write(con, Beliefs(sensor, starts, moment(START), np.array(values, float), source))
+        await write_beliefs(con, BeliefBatch(sensor, starts, to_datetime64(START), np.array(values, float), source))
 
 
 async def finish(house: Any, job: str, **schedules: Any) -> None:

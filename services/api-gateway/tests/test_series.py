@@ -16,7 +16,7 @@ import pytest
 from api_gateway.series import answering, asking, reading, tables
 from api_gateway.series.schemas import SeriesQuery
 from flexstore import sources
-from flexstore.series import Beliefs, moment, write
+from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
 from nanoarrow import ArrayStream
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -56,8 +56,10 @@ async def believe(house: Any, sensor: int, at: datetime, values: dict[float, flo
     """A spread of values of one event."""
     async with house.store.transaction() as con:
         source: int = await sources.ensure(con, "oracle", "forecaster")
-        starts, chances = np.full(len(values), moment(event)), np.array(list(values))
-        await write(con, Beliefs(sensor, starts, moment(at), np.array(list(values.values())), source, chances))
+        starts, chances = np.full(len(values), to_datetime64(event)), np.array(list(values))
+        await write_beliefs(
+            con, BeliefBatch(sensor, starts, to_datetime64(at), np.array(list(values.values())), source, chances)
+        )
     return source
 
 
@@ -315,13 +317,15 @@ async def patchy(toy: Any, add_site: Any, house: Any) -> list[int]:
         made.append(sensor)
         ticks = np.sort(random.choice(60, 30, replace=False)) * (minutes or 5)
         ticks += 0 if minutes else random.integers(0, 2, 30)  # off the grid, some of them
-        starts = moment(START) + ticks * np.timedelta64(1, "m")
+        starts = to_datetime64(START) + ticks * np.timedelta64(1, "m")
         async with house.store.transaction() as con:
             source = await sources.ensure(con, "someone", "user")
             for believed in (0, 1):
                 some = random.random(len(starts)) < 0.7
-                when = moment(START + believed * HOUR)
-                await write(con, Beliefs(sensor, starts[some], when, random.random(some.sum()).round(3), source))
+                when = to_datetime64(START + believed * HOUR)
+                await write_beliefs(
+                    con, BeliefBatch(sensor, starts[some], when, random.random(some.sum()).round(3), source)
+                )
     return made
 
 
@@ -394,10 +398,10 @@ async def test_nothing_is_left_of_what_a_client_did_not_take(
 async def test_a_million_values_take_no_more_memory(house: Any, toy: Any, add_site: Any) -> None:
     count = 1_000_000
     sensor = await sensor_of(toy, (await add_site())[0], "long", "kW", "PT5M")
-    starts = moment(START) + np.arange(count) * np.timedelta64(5, "m")
+    starts = to_datetime64(START) + np.arange(count) * np.timedelta64(5, "m")
     async with house.store.transaction() as con:
         source = await sources.ensure(con, "meter", "user")
-        await write(con, Beliefs(sensor, starts, moment(START), np.arange(count) % 1000.0, source))
+        await write_beliefs(con, BeliefBatch(sensor, starts, to_datetime64(START), np.arange(count) % 1000.0, source))
     del starts
     [row] = await house.fetch("select id, name, unit, event_resolution, timezone from sensor where id = $1", sensor)
     process = psutil.Process()

@@ -52,7 +52,7 @@ class Service:
         """What counts now, by start of the event."""
         async with self.store.connection() as con:
             asked = series.SeriesQuery(sensor, datetime.fromisoformat(start), datetime.fromisoformat(end), **query)
-            [found] = await series.read(con, [asked])
+            [found] = await series.load_series(con, [asked])
         starts = [time.replace(tzinfo=UTC) for time in found.event_start.tolist()]
         return dict(zip(starts, found.values.tolist(), strict=True))
 

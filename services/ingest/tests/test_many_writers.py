@@ -5,7 +5,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from flexstore import eventlog, webhooks
-from flexstore.series import write
+from flexstore.series import write_beliefs
 from ingest import storing
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -116,7 +116,7 @@ async def test_who_comes_while_data_are_being_stored_is_told(service, monkeypatc
     sensor = await service.add_sensor("kW", 60)
 
     async def slowly(con, beliefs):
-        written = await write(con, beliefs)
+        written = await write_beliefs(con, beliefs)
         await eventlog.follow(con, [service.account])
         return written
 

@@ -15,7 +15,7 @@ from flexmodel.quantities import convert
 from flexmodel.time import Instants, instant, parse_fixed_duration, parse_moment, steps
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 from flexstore import series, sources
-from flexstore.series import Beliefs, SeriesQuery
+from flexstore.series import BeliefBatch, SeriesQuery
 from flexstore.store import Store
 
 LISTS_OF_SENSORS = ("sensors", "inflexible-device-sensors")
@@ -220,6 +220,8 @@ def plant(store: Store) -> Callable[[Case], Awaitable[None]]:
                 for entry in entries:
                     source = await sources.ensure(con, entry.source, entry.source_type)
                     recorded = instant(entry.recorded)
-                    await series.write(con, Beliefs(one.sensors[name], entry.starts, recorded, entry.values, source))
+                    await series.write_beliefs(
+                        con, BeliefBatch(one.sensors[name], entry.starts, recorded, entry.values, source)
+                    )
 
     return put

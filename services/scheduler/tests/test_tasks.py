@@ -78,7 +78,7 @@ async def test_a_battery(store: Store, opened: Any, run: Run, unpack: Any):
     np.testing.assert_allclose(row["event_values"], -wanted, atol=1e-5)
     async with store.connection() as con:
         end = one.start + timedelta(hours=12)
-        [believed] = await series.read(con, [SeriesQuery(sensor, one.start, end, timedelta(minutes=15))])
+        [believed] = await series.load_series(con, [SeriesQuery(sensor, one.start, end, timedelta(minutes=15))])
         source = await con.fetchrow("select * from source where id = $1", int(believed.source[0]))
     assert believed.values.tolist() == row["event_values"]
     assert (source["name"], source["type"], source["model"]) == ("Flexmesh", "scheduler", "StorageScheduler")
@@ -165,10 +165,10 @@ async def test_prior_decides_on_what_is_known(store: Store, opened: Any, run: Ru
     one = await opened("g01-toy-battery")
     price = one.sensors["price"]
     async with store.connection() as con:
-        later = series.moment(one.start)
-        hours = np.arange(24) * np.timedelta64(1, "h") + series.moment(one.start - timedelta(hours=7))
+        later = series.to_datetime64(one.start)
+        hours = np.arange(24) * np.timedelta64(1, "h") + series.to_datetime64(one.start - timedelta(hours=7))
         source = await con.fetchval("select source_id from belief limit 1")
-        await series.write(con, series.Beliefs(price, hours, later, np.full(24, 1000.0), source))
+        await series.write_beliefs(con, series.BeliefBatch(price, hours, later, np.full(24, 1000.0), source))
     before = await run(one, prior=(one.start - timedelta(hours=1)).isoformat())
     after = await run(one)
     costs = [job.info["scheduler_info"]["commitment_costs"]["electricity net energy"] for job in (before, after)]

@@ -17,8 +17,15 @@ from typing import Any, Self
 import asyncpg
 from flexmodel.errors import Conflict, FlexmeshError, Forbidden, Unavailable
 from flexstore import timescale
-from flexstore.contents import Content, Versions, contents, revision, tables, versions
-from flexstore.store import PATIENT
+from flexstore.checksums import (
+    DatabaseVersions,
+    TableChecksum,
+    load_checksums,
+    load_revision,
+    load_table_names,
+    load_versions,
+)
+from flexstore.store import NO_TIMEOUTS
 
 from flexmesh import clients, schema
 
@@ -34,8 +41,8 @@ class Description:
     taken_at: str
     flexmesh: str
     revision: str | None
-    versions: Versions
-    tables: Mapping[str, Content]
+    versions: DatabaseVersions
+    tables: Mapping[str, TableChecksum]
 
     @staticmethod
     def beside(file: Path) -> Path:
@@ -51,15 +58,15 @@ class Description:
             return None
         try:
             found = json.loads(path.read_text())
-            found["versions"] = Versions(**found["versions"])
-            found["tables"] = {name: Content(**content) for name, content in found["tables"].items()}
+            found["versions"] = DatabaseVersions(**found["versions"])
+            found["tables"] = {name: TableChecksum(**content) for name, content in found["tables"].items()}
             return cls(**found)
         except (ValueError, TypeError, KeyError) as error:
             raise FlexmeshError(f"{path} does not describe a backup: {error}") from error
 
-    def differences(self, found: Mapping[str, Content]) -> list[str]:
+    def differences(self, found: Mapping[str, TableChecksum]) -> list[str]:
         """The tables whose rows are others than those described, in a sentence each."""
-        nothing = Content(0, "0")
+        nothing = TableChecksum(0, "0")
         return [
             f"{name}: {self.tables.get(name, nothing).rows} rows were saved, {found.get(name, nothing).rows} are there"
             + ("" if self.tables.get(name, nothing).rows != found.get(name, nothing).rows else ", with other values")
@@ -71,7 +78,7 @@ class Description:
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     try:
-        con = await asyncpg.connect(url, server_settings=PATIENT | {"timezone": "UTC"})
+        con = await asyncpg.connect(url, server_settings=NO_TIMEOUTS | {"timezone": "UTC"})
     except (asyncpg.PostgresError, OSError) as error:
         raise Unavailable("database", f"Cannot connect to the database: {error}") from error
     try:
@@ -84,9 +91,9 @@ async def describe(con: "asyncpg.Connection[asyncpg.Record]") -> Description:
     return Description(
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
         flexmesh=version("flexmesh"),
-        revision=await revision(con),
-        versions=await versions(con),
-        tables=await contents(con),
+        revision=await load_revision(con),
+        versions=await load_versions(con),
+        tables=await load_checksums(con),
     )
 
 
@@ -96,7 +103,7 @@ async def dump(url: str, file: Path, tell: Tell) -> Description:
     try:
         async with connected(url) as con, con.transaction(isolation="repeatable_read", readonly=True):
             await hold_still(con)
-            program = await clients.find("pg_dump", (await versions(con)).postgresql, newer=True)
+            program = await clients.find("pg_dump", (await load_versions(con)).postgresql, newer=True)
             moment = await con.fetchval("select pg_export_snapshot()")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(save(program, url, part, moment, tell))
@@ -145,7 +152,7 @@ async def restore(url: str, file: Path, tell: Tell) -> Description:
     """Fill an empty database from a backup: all of it or nothing. Compares afterwards, if the description is there."""
     described = Description.read(file)
     async with connected(url) as con:
-        server = await versions(con)
+        server = await load_versions(con)
         newer = server.postgresql >= OLDEST_TO_RESTORE_WITH_NEWER
         program = await clients.find("pg_restore", server.postgresql, newer=newer)
         wanted = await check(con, program, file, described)
@@ -165,7 +172,7 @@ async def check(
 ) -> str | None:
     """Refuse what cannot go well. Returns the version of TimescaleDB that the backup needs."""
     listing = await list_archive(program, file)
-    there = await tables(con)
+    there = await load_table_names(con)
     if there:
         raise Conflict(
             f"The database is not empty: it has {len(there)} tables ({', '.join(there[:3])}, …). Restore into a new "
@@ -200,7 +207,7 @@ async def check_timescale(con: "asyncpg.Connection[asyncpg.Record]", described: 
     available = {row["version"] for row in await con.fetch(INSTALLABLE)}
     if not available:
         raise Conflict("The backup is of a database with TimescaleDB, and this server does not have it.")
-    there = (await versions(con)).timescaledb
+    there = (await load_versions(con)).timescaledb
     wanted = (described and described.versions.timescaledb) or there or max(available)
     if wanted not in available or there not in (None, wanted):
         raise Conflict(
@@ -225,7 +232,7 @@ async def timescale_aside(con: "asyncpg.Connection[asyncpg.Record]", wanted: str
         yield
     finally:
         await con.execute("select timescaledb_post_restore()")
-    await timescale.use(con)  # what is set for a database is not in its backup
+    await timescale.enable(con)  # what is set for a database is not in its backup
 
 
 async def load(program: Path, url: str, file: Path, tell: Tell) -> None:

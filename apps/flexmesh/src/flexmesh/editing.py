@@ -22,7 +22,7 @@ UPDATED = {"asset": Type.ASSET_UPDATED, "sensor": Type.SENSOR_UPDATED}
 
 async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], name: str, value: Any) -> None:
     if name == retention.ATTRIBUTE and value is not None:
-        retention.read(value)
+        retention.parse_retention(value)
     for table, ids in subjects.items():
         for id in ids:
             found = await row(con, table, id, table)
@@ -130,7 +130,7 @@ async def delete_beliefs(
 ) -> int:
     total = 0
     for id in ids:
-        number = await series.delete(con, id, start, end, source)
+        number = await series.delete_beliefs(con, id, start, end, source)
         if number:
             account = (await find_thing(con, Thing.SENSOR, id))["account_id"]
             gone = {"sensor": id, "start": start, "end": end, "deleted": number}

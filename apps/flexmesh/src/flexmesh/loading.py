@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from flexmodel.errors import Conflict, FlexmeshError
 from flexmodel.time import Instants, instant
-from flexstore.series import Beliefs, Written
+from flexstore.series import BeliefBatch, WriteCounts
 from flexstore.store import Connection
 from ingest.data.repository import Sensor, find_sensor
 from ingest.files import columns, text
@@ -55,11 +55,11 @@ async def load(
     horizon: timedelta | None = None,
     probability: float = 0.5,
     overwrite: bool = False,
-) -> Written:
+) -> WriteCounts:
     """Stores what is in the file. Without horizon and column of belief times, all of it was believed now."""
     sensor = await find_sensor(con, sensor_id)
     source_id = await find_source(con, source)
-    now, written, storage = datetime.now(UTC), Written(), Storage()
+    now, written, storage = datetime.now(UTC), WriteCounts(), Storage()
     try:
         async for events in events_in(con, file, layout, sensor, unit):
             starts = instants(events["start"])
@@ -69,7 +69,7 @@ async def load(
             elif layout.beliefcol is not None:
                 believed = instants(events["belief"])
             values = events["value"].to_numpy()
-            beliefs = Beliefs(sensor_id, starts, believed, values, source_id, probability)
+            beliefs = BeliefBatch(sensor_id, starts, believed, values, source_id, probability)
             written += await storage.store(con, sensor, beliefs)
     except FileError as error:
         raise FlexmeshError(f"{file}: {error}") from None

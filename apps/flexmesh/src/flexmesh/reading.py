@@ -45,7 +45,7 @@ class SensorValues:
         """The values on every step of the window, with gaps where nothing is known."""
         step = self.resolution or timedelta(minutes=1)
         steps = np.full(max(1, -(-duration // step)), np.nan)
-        offsets = (self.starts - series.moment(start)) // np.timedelta64(step // timedelta(microseconds=1), "us")
+        offsets = (self.starts - series.to_datetime64(start)) // np.timedelta64(step // timedelta(microseconds=1), "us")
         inside = (offsets >= 0) & (offsets < len(steps))
         steps[offsets[inside].astype(int)] = self.values[inside]
         return steps
@@ -77,7 +77,7 @@ async def read(con: Connection, sensors: Sequence[int], window: Window) -> list[
             read.event_start,
             read.values,
         )
-        for found, read in zip(rows, await series.read(con, queries), strict=True)
+        for found, read in zip(rows, await series.load_series(con, queries), strict=True)
     ]
 
 

@@ -159,7 +159,7 @@ async def ensure_prices(con: Connection, sensor: int, day: date) -> bool:
     Hours that the clock skips or shows twice do as well: every hour has the price of its place on the clock.
     """
     start, end = midnight(day).astimezone(UTC), midnight(day + timedelta(days=1)).astimezone(UTC)
-    (known,) = await series.read(con, [series.SeriesQuery(sensor, start, end, timedelta(hours=1))])
+    (known,) = await series.load_series(con, [series.SeriesQuery(sensor, start, end, timedelta(hours=1))])
     if len(known):
         return False
     hours = [start + timedelta(hours=n) for n in range(round((end - start) / timedelta(hours=1)))]
@@ -167,6 +167,8 @@ async def ensure_prices(con: Connection, sensor: int, day: date) -> bool:
     user = await con.fetchrow("select id, account_id from users where lower(email) = $1", EMAIL)
     assert user is not None
     source = await sources.ensure(con, USERNAME, "user", user_id=user["id"], account_id=user["account_id"])
-    starts = np.array([series.moment(hour) for hour in hours])
-    await series.write(con, series.Beliefs(sensor, starts, series.moment(datetime.now(UTC)), prices, source))
+    starts = np.array([series.to_datetime64(hour) for hour in hours])
+    await series.write_beliefs(
+        con, series.BeliefBatch(sensor, starts, series.to_datetime64(datetime.now(UTC)), prices, source)
+    )
     return True

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from flexstore import timescale
-from flexstore.store import AWAY, PATIENT
+from flexstore.store import CONNECTION_LOST_ERRORS, NO_TIMEOUTS
 
 LOCK = 0x666C6578_6D657368  # "flexmesh"
 MIGRATIONS = "flexstore:migrations"
@@ -22,22 +22,22 @@ MIGRATIONS = "flexstore:migrations"
 
 async def upgrade(url: str) -> str:
     """Bring the database to the newest revision, and make use of TimescaleDB when it is there. Returns the revision."""
-    async with _session(url) as (raw, connection):
+    async with _open_session(url) as (raw, connection):
         # Held by the session, not by a transaction: a migration may commit on its way.
         await raw.execute("select pg_advisory_lock($1)", LOCK)
         await connection.run_sync(_upgrade)
         await connection.commit()
-        await timescale.use(raw)
-    return head()
+        await timescale.enable(raw)
+    return head_revision()
 
 
-async def current(url: str) -> str | None:
+async def load_revision(url: str) -> str | None:
     """The revision of the database; None when it is empty."""
-    async with _session(url) as (_, connection):
+    async with _open_session(url) as (_, connection):
         return await connection.run_sync(_revision)
 
 
-def head() -> str:
+def head_revision() -> str:
     """The newest revision this version knows."""
     revision = _scripts().get_current_head()
     assert revision is not None
@@ -63,18 +63,18 @@ def _upgrade(connection: Connection) -> None:
     known = {script.revision for script in _scripts().walk_revisions()}
     if revision is not None and revision not in known:
         raise Conflict(
-            f"The database is at revision {revision}, which this version of Flexmesh (newest revision {head()}) does "
-            "not know. Install the version that upgraded it, or a newer one."
+            f"The database is at revision {revision}, which this version of Flexmesh (newest revision "
+            f"{head_revision()}) does not know. Install the version that upgraded it, or a newer one."
         )
     connection.commit()
     command.upgrade(_config(connection), "head")
 
 
 @asynccontextmanager
-async def _session(url: str) -> AsyncIterator[tuple["asyncpg.Connection[asyncpg.Record]", AsyncConnection]]:
+async def _open_session(url: str) -> AsyncIterator[tuple["asyncpg.Connection[asyncpg.Record]", AsyncConnection]]:
     """One session on the database, both as asyncpg and as SQLAlchemy know it."""
     try:
-        raw: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url, server_settings=PATIENT)
+        raw: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url, server_settings=NO_TIMEOUTS)
     except (asyncpg.PostgresError, OSError) as error:
         raise Unavailable("database", f"Cannot connect to the database: {error}") from error
 
@@ -85,7 +85,7 @@ async def _session(url: str) -> AsyncIterator[tuple["asyncpg.Connection[asyncpg.
     try:
         async with engine.connect() as connection:
             yield raw, connection
-    except AWAY as error:
+    except CONNECTION_LOST_ERRORS as error:
         raise Unavailable("database") from error
     except asyncpg.InsufficientPrivilegeError as error:
         raise _forbidden(error) from error

@@ -15,14 +15,14 @@ from flexstore.store import Connection
 
 log = logging.getLogger(__name__)
 
-CHUNK = timedelta(days=30)
+CHUNK_INTERVAL = timedelta(days=30)
 """The stretch of time that lies together."""
 
 INSTALLED = "select exists (select from pg_extension where extname = 'timescaledb')"
 VERSION = """
 select coalesce(installed_version, default_version) from pg_available_extensions where name = 'timescaledb'
 """
-OLDEST = (2, 18)
+OLDEST_VERSION = (2, 18)
 PRELOADED = "select exists (select from pg_settings where name = 'timescaledb.max_background_workers')"
 """`shared_preload_libraries` would say so, too, but not to everybody."""
 LICENCE = "select current_setting('timescaledb.license', true)"
@@ -45,12 +45,12 @@ ALLOW_LATE_VALUES = "alter database {database} set timescaledb.max_tuples_decomp
 """Many late values at once may touch more than the 100,000 compressed ones that are allowed by default."""
 
 
-async def use(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
+async def enable(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
     """Turn `belief` into a hypertable if the extension is installed or can be. Returns whether it is one now."""
     if not await _installed(con):
         return False
-    if not await is_used(con):
-        await con.execute(MAKE_HYPERTABLE, CHUNK)
+    if not await is_enabled(con):
+        await con.execute(MAKE_HYPERTABLE, CHUNK_INTERVAL)
     if await has_community_licence(con):
         if not await con.fetchval(IS_COMPRESSIBLE):
             await con.execute(ALLOW_COMPRESSION)
@@ -67,7 +67,7 @@ async def _installed(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
     version = await con.fetchval(VERSION) if await con.fetchval(PRELOADED) else None
     if version is None:
         return False
-    if tuple(int(number) for number in re.findall(r"\d+", version)) < OLDEST:
+    if tuple(int(number) for number in re.findall(r"\d+", version)) < OLDEST_VERSION:
         log.warning("TimescaleDB %s is too old, so we do without it. Update it to 2.18 or newer.", version)
         return False
     try:
@@ -82,7 +82,7 @@ async def _installed(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
     return True
 
 
-async def is_used(con: Connection) -> bool:
+async def is_enabled(con: Connection) -> bool:
     """Whether beliefs are kept in chunks."""
     return bool(await con.fetchval(INSTALLED)) and bool(await con.fetchval(IS_HYPERTABLE))
 
@@ -102,9 +102,9 @@ async def describe(con: Connection) -> str:
     return f"TimescaleDB {version} without its community licence: nothing is compressed, and days are summed up by us"
 
 
-async def is_used_in_full(con: Connection) -> bool:
+async def is_fully_enabled(con: Connection) -> bool:
     """Whether beliefs are kept in chunks that may be compressed and aggregated."""
-    return await is_used(con) and await has_community_licence(con)
+    return await is_enabled(con) and await has_community_licence(con)
 
 
 COMPRESSES_AFTER = """
@@ -117,7 +117,7 @@ COMPRESS_AFTER = "select add_compression_policy('belief', compress_after => $1::
 
 async def compress_after(con: Connection, age: timedelta) -> bool:
     """Have chunks compressed once all their events are so old; with no age, never. Returns whether they will be."""
-    if not await is_used_in_full(con):
+    if not await is_fully_enabled(con):
         return False
     wanted = age or None
     if await con.fetchval(COMPRESSES_AFTER) != wanted:
@@ -142,7 +142,7 @@ class Chunk:
     end: datetime
 
 
-async def chunks_until(con: Connection, end: datetime) -> list[Chunk]:
+async def load_chunks_until(con: Connection, end: datetime) -> list[Chunk]:
     return [Chunk(*row) for row in await con.fetch(CHUNKS, end)]
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from flexmodel.errors import Invalid
 
-from flexstore import audit, events, outbox
+from flexstore import audit_log, events, outbox
 from flexstore.store import Connection
 
 TOPIC = "webhook"
@@ -141,7 +141,7 @@ async def disable(con: Connection, webhook: Webhook, reason: str) -> None:
     if not await con.fetchval(DISABLE, webhook.id, reason):
         return
     sentence = f"Webhook {webhook.id} to {webhook.origin} was disabled: {reason}"
-    await audit.record(
+    await audit_log.record(
         con, sentence, account_id=webhook.account_id, details={"active": {"before": True, "after": False}}
     )
     told = {"webhook": webhook.id, "reason": reason}

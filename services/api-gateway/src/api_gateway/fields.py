@@ -198,7 +198,7 @@ def keeping(attributes: dict[str, Any]) -> dict[str, Any]:
     said = attributes.get(retention.ATTRIBUTE)
     try:
         if said is not None:
-            retention.read(said)
+            retention.parse_retention(said)
     except Invalid as error:
         raise problem(error.fields[retention.ATTRIBUTE][0]) from error
     return attributes

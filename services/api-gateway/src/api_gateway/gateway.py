@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from flexserve.service_client import ServiceClient
-from flexstore.store import Pooled, Store
+from flexstore.store import PooledConnection, Store
 
 from api_gateway import attempts
 from api_gateway.auth.passwords import Passwords
@@ -33,7 +33,7 @@ class GatewayContext:
     passwords: Passwords = field(default_factory=Passwords)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Pooled]:
+    async def transaction(self) -> AsyncIterator[PooledConnection]:
         """A transaction in which a request changes something, and by which it is known to be carried out."""
         attempt = attempts.CURRENT.get()
         async with self.store.transaction() as con:

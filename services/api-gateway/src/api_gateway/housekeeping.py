@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from flexmodel.errors import Unavailable
-from flexstore import days, eventlog, jobs, retention, timescale
+from flexstore import daily_rollups, eventlog, jobs, retention, timescale
 from flexstore.store import Store
 
 from api_gateway import attempts, rate_limits
@@ -56,5 +56,5 @@ async def tidy(store: Store, settings: GatewaySettings) -> None:
             await con.execute(statement)
         await eventlog.forget(con, timedelta(hours=settings.event_hours), settings.events_kept)
         await timescale.compress_after(con, settings.compress_after)
-    await retention.apply(store, settings.retention)
-    await days.refresh(store)
+    await retention.delete_expired(store, settings.retention)
+    await daily_rollups.refresh(store)

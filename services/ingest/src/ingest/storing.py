@@ -9,7 +9,7 @@ from flexmodel.time import moment_of
 from flexserve import tracing
 from flexstore import events
 from flexstore.events import NOTICED_WITHIN, Type
-from flexstore.series import Beliefs, Written, write
+from flexstore.series import BeliefBatch, WriteCounts, write_beliefs
 from flexstore.store import Connection
 
 from ingest.data.repository import Sensor
@@ -25,29 +25,33 @@ class Storage:
         self._awaited: dict[int | None, tuple[float, bool]] = {}
         self._notified = 0.0
 
-    async def store(self, con: Connection, sensor: Sensor, beliefs: Beliefs) -> Written:
+    async def store(self, con: Connection, sensor: Sensor, beliefs: BeliefBatch) -> WriteCounts:
         if await self._is_awaited(con, sensor.account):
             async with con.transaction():
-                written = await write(con, beliefs)
+                written = await write_beliefs(con, beliefs)
                 await self._tell(con, [sensor], beliefs, written)
             return written
-        written = await write(con, beliefs)
+        written = await write_beliefs(con, beliefs)
         if await self._is_awaited(con, sensor.account):  # it took so long that somebody came meanwhile
             await self._tell(con, [sensor], beliefs, written)
         return written
 
-    async def store_together(self, con: Connection, parts: Sequence[tuple[Sequence[Sensor], Beliefs]]) -> Written:
+    async def store_together(
+        self, con: Connection, parts: Sequence[tuple[Sequence[Sensor], BeliefBatch]]
+    ) -> WriteCounts:
         """Beliefs about many sensors: each part is about sensors of one account, which are named with it."""
-        total = Written()
+        total = WriteCounts()
         async with con.transaction():
             for sensors, beliefs in parts:
-                written = await write(con, beliefs)
+                written = await write_beliefs(con, beliefs)
                 if await self._is_awaited(con, sensors[0].account):
                     await self._tell(con, sensors, beliefs, written)
                 total += written
         return total
 
-    async def _tell(self, con: Connection, sensors: Sequence[Sensor], beliefs: Beliefs, written: Written) -> None:
+    async def _tell(
+        self, con: Connection, sensors: Sequence[Sensor], beliefs: BeliefBatch, written: WriteCounts
+    ) -> None:
         if written.new or written.changed:
             at_once = monotonic() >= self._notified + NOTIFIED_SECONDS
             if at_once:
@@ -66,7 +70,7 @@ class Storage:
         return awaited
 
 
-def summary(sensors: Sequence[Sensor], beliefs: Beliefs, written: Written) -> dict[str, Any]:
+def summary(sensors: Sequence[Sensor], beliefs: BeliefBatch, written: WriteCounts) -> dict[str, Any]:
     first, last = moment_of(np.min(beliefs.event_start)), moment_of(np.max(beliefs.event_start))
     ids = [sensor.id for sensor in sensors]
     return {

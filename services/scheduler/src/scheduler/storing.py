@@ -8,7 +8,7 @@ from uuid import UUID
 
 import numpy as np
 from flexmodel.time import instant, steps
-from flexstore.series import Beliefs, write
+from flexstore.series import BeliefBatch, write_beliefs
 from flexstore.store import Connection
 
 from scheduler.planning import Plan
@@ -53,7 +53,7 @@ async def save(
     await con.executemany(SCHEDULE, rows)
     await con.execute(EXPLANATION, job_id, made.explanation)
     if made.values:
-        await write(con, beliefs(made.values, source, believed_at))
+        await write_beliefs(con, beliefs(made.values, source, believed_at))
     for one in made.values:
         if one.sets_sign:
             await con.execute(MARK_SIGN, one.sensor, one.consumption_positive)
@@ -62,9 +62,9 @@ async def save(
         await con.execute(NOTE_STATE_OF_ASSET, state.asset_id, state.at.isoformat(), state.energy)
 
 
-def beliefs(values: Sequence[Stored], source: int, believed_at: datetime) -> Beliefs:
+def beliefs(values: Sequence[Stored], source: int, believed_at: datetime) -> BeliefBatch:
     """All values as what the scheduler believes, to be written at once."""
-    return Beliefs(
+    return BeliefBatch(
         sensor=np.repeat([one.sensor for one in values], [len(one.values) for one in values]),
         event_start=np.concatenate([steps(one.start, one.resolution, len(one.values)) for one in values]),
         belief_time=instant(believed_at),

@@ -36,8 +36,8 @@ def current() -> None:
     from flexmesh.database import database_url
 
     with database_url() as url:
-        found = asyncio.run(migrate.current(url))
-    newest = migrate.head()
+        found = asyncio.run(migrate.load_revision(url))
+    newest = migrate.head_revision()
     state = "the newest" if found == newest else f"the newest is {newest}: run `flexmesh db upgrade`"
     typer.echo(f"The database is at revision {found} ({state})." if found else "The database has no tables yet.")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from flexstore.series import Written
+    from flexstore.series import WriteCounts
 
 
 class Counting:
@@ -24,5 +24,5 @@ class Counting:
     def __exit__(self, *_: object) -> None:
         self._status.stop()
 
-    def tell(self, until: "datetime", written: "Written") -> None:
+    def tell(self, until: "datetime", written: "WriteCounts") -> None:
         self._status.update(f"{self._name}: up to {until:%Y-%m-%d %H:%M}, {written.new} new values")

@@ -5,23 +5,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flexstore.series.wire import Moments
+from flexstore.series.binary_format import DatetimeArray
 
-type Places = NDArray[np.intp]
+type Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CandidateBeliefs:
     """Beliefs about a sensor, in the order of event, time of belief, source and probability."""
 
-    event_start: Moments
-    belief_time: Moments
+    event_start: DatetimeArray
+    belief_time: DatetimeArray
     source: NDArray[np.int32]
     probability: NDArray[np.float32]
     values: NDArray[np.float64]
 
 
-def latest(known: Known) -> tuple[Places, Places]:
+def find_latest(known: CandidateBeliefs) -> tuple[Indices, Indices]:
     """Where the last belief about each event is, and all of those that others are as recent as.
 
     There are others if several sources spoke at the same time, or one in a spread of values.
@@ -37,7 +37,7 @@ def latest(known: Known) -> tuple[Places, Places]:
     return last, np.flatnonzero(as_recent & contested[event])
 
 
-def settle(known: Known, last: Places, rivals: Places, ranks: dict[int, int]) -> Places:
+def resolve_ties(known: CandidateBeliefs, last: Indices, rivals: Indices, ranks: dict[int, int]) -> Indices:
     """Where the beliefs are that count, once the rivals are compared by the rank of their source and their middle."""
     chance = known.probability[rivals].astype(np.float64)
     rank = np.array([ranks[source] for source in known.source[rivals].tolist()])

@@ -1,8 +1,8 @@
-"""Statistics of a sensor: what each source said, how far it reaches, and per day what counts.
+"""Statistics of a sensor: figures per source, staleness per type of source, and daily statistics.
 
-Days long past are read as they were summed up. A day is one of the sensor's time zone. Which days are summed up, and
-how, is `flexstore.days`'s business. What it has not summed up (yet, or again after a change) is read belief by belief,
-so that the answer is the same either way.
+Settled days are read from the daily rollups. A day is a day in the sensor's time zone. `flexstore.daily_rollups`
+decides which days are rolled up, and how. Days that are not rolled up (yet, or again after a change) are computed from
+the beliefs themselves, so the result is the same either way.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from flexstore.series.reading import BEST
-from flexstore.series.wire import Moments, floats, integers, long_integers, moments
+from flexstore.series.belief_queries import PRECEDENCE
+from flexstore.series.binary_format import DatetimeArray, decode_float8, decode_int4, decode_int8, decode_timestamps
 from flexstore.store import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
+class SourceStatistics:
     """What one source said about a sensor. Every belief counts, also those that later ones replaced."""
 
     source_id: int
@@ -43,11 +43,11 @@ class Staleness:
 
 
 @dataclass(frozen=True, slots=True)
-class Daily:
+class DailyStatistics:
     """Per day the events of a sensor, each with the belief that counts. Days of which nothing is known are not here."""
 
     sensor_id: int
-    day: Moments
+    day: DatetimeArray
     """When it begins."""
     source: NDArray[np.int32]
     """Whose beliefs these are, if they were asked for by source; else the newest source's of those that count."""
@@ -55,7 +55,7 @@ class Daily:
     minimum: NDArray[np.float64]
     maximum: NDArray[np.float64]
     total: NDArray[np.float64]
-    last_belief: Moments
+    last_belief: DatetimeArray
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -65,19 +65,19 @@ class Daily:
         return len(self.day)
 
 
-async def stats(
+async def load_source_statistics(
     con: Connection, sensor_id: int, start: datetime | None = None, end: datetime | None = None
-) -> list[Stats]:
+) -> list[SourceStatistics]:
     """Figures per source about the events of a sensor that start in [start, end)."""
-    return [Stats(*row) for row in await con.fetch(STATS, sensor_id, start, end)]
+    return [SourceStatistics(*row) for row in await con.fetch(SELECT_SOURCE_STATISTICS, sensor_id, start, end)]
 
 
-async def staleness(con: Connection, sensor_id: int) -> list[Staleness]:
+async def load_staleness(con: Connection, sensor_id: int) -> list[Staleness]:
     """How far the data of a sensor reach, per type of source."""
-    return [Staleness(*row) for row in await con.fetch(STALENESS, sensor_id, None, None)]
+    return [Staleness(*row) for row in await con.fetch(SELECT_STALENESS, sensor_id, None, None)]
 
 
-async def daily(
+async def load_daily_statistics(
     con: Connection,
     sensor_id: int,
     start: datetime | None = None,
@@ -85,26 +85,26 @@ async def daily(
     prior: datetime | None = None,
     *,
     by_source: bool = False,
-) -> Daily:
+) -> DailyStatistics:
     """What is known, per day, of the events of a sensor that start in [start, end); a day may be cut by these.
 
     By source, the belief that counts is the most recent of each source, and each has days of its own.
     """
-    row = await con.fetchrow(DAILY_BY_SOURCE if by_source else DAILY, sensor_id, start, end, prior)
+    row = await con.fetchrow(SELECT_DAILY_BY_SOURCE if by_source else SELECT_DAILY, sensor_id, start, end, prior)
     assert row is not None
-    return Daily(
+    return DailyStatistics(
         sensor_id=sensor_id,
-        day=moments(row["day"]),
-        source=integers(row["source_id"]),
-        count=long_integers(row["events"]),
-        minimum=floats(row["minimum"]),
-        maximum=floats(row["maximum"]),
-        total=floats(row["total"]),
-        last_belief=moments(row["last_belief"]),
+        day=decode_timestamps(row["day"]),
+        source=decode_int4(row["source_id"]),
+        count=decode_int8(row["events"]),
+        minimum=decode_float8(row["minimum"]),
+        maximum=decode_float8(row["maximum"]),
+        total=decode_float8(row["total"]),
+        last_belief=decode_timestamps(row["last_belief"]),
     )
 
 
-def midnight(moment: str, timezone: str, days: int = 0) -> str:
+def midnight_sql(moment: str, timezone: str, days: int = 0) -> str:
     """SQL for the moment at which the day of a moment begins, or one so many days later. A day may have 23 or 25 hours.
 
     Of a midnight that comes twice (in the Azores each autumn, when 1:00 becomes 0:00) it is the first, and PostgreSQL
@@ -121,14 +121,14 @@ WHOLE_DAYS = f"""
 asked as materialized (
     select sensor.timezone,
         case when $2::timestamptz > $3::timestamptz then '{{}}' else tstzmultirange(tstzrange($2, $3)) end as span,
-        case when made.until is not null and $2 is distinct from {midnight("$2", "sensor.timezone")}
-            then {midnight("$2", "sensor.timezone", 1)} else $2 end as first_day,
-        case when made.until is not null then {midnight("least($3, made.until)", "sensor.timezone")} end as last_day
+        case when made.until is not null and $2 is distinct from {midnight_sql("$2", "sensor.timezone")}
+            then {midnight_sql("$2", "sensor.timezone", 1)} else $2 end as first_day,
+        case when made.until is not null then {midnight_sql("least($3, made.until)", "sensor.timezone")} end as last_day
     from sensor left join belief_day_until made on made.timezone = sensor.timezone where sensor.id = $1
 ),
 due as materialized (
     select coalesce(range_agg(tstzrange(
-        {midnight("first_event", "timezone")}, {midnight("last_event", "timezone", 1)}
+        {midnight_sql("first_event", "timezone")}, {midnight_sql("last_event", "timezone", 1)}
     )), '{{}}') as days
     from belief_day_due cross join asked where sensor_id = $1 and last_day is not null
 ),
@@ -164,7 +164,7 @@ parts as (
 )
 """  # noqa: S608 - put together from constants
 
-STATS = f"""
+SELECT_SOURCE_STATISTICS = f"""
 with {PARTS}
 select source.id, source.name, min(first_event), max(last_event) + sensor.event_resolution, max(last_belief),
     min(minimum), max(maximum), sum(total) / sum(beliefs), sum(total), sum(beliefs)::bigint
@@ -173,7 +173,7 @@ group by source.id, sensor.id
 order by source.id
 """  # noqa: S608 - put together from constants
 
-STALENESS = f"""
+SELECT_STALENESS = f"""
 with {PARTS}
 select source.type, max(last_event), max(last_event) + sensor.event_resolution, max(last_belief)
 from parts join source on source.id = parts.source_id join sensor on sensor.id = $1
@@ -182,7 +182,7 @@ order by source.type
 """  # noqa: S608 - put together from constants
 
 
-def _daily(apart: str, plain: str) -> str:
+def _daily_sql(apart: str, plain: str) -> str:
     """SQL for what counts per day, of each of what is kept apart. Of a plain day, that is what was summed up."""
     return f"""
         with {WHOLE_DAYS},
@@ -197,7 +197,7 @@ def _daily(apart: str, plain: str) -> str:
         rest as materialized (
             select unnest(asked.span - coalesce((
                 select range_agg(tstzrange(
-                    {midnight("day", "asked.timezone")}, {midnight("day", "asked.timezone", 1)}
+                    {midnight_sql("day", "asked.timezone")}, {midnight_sql("day", "asked.timezone", 1)}
                 )) from plain
             ), '{{}}')) as span, asked.timezone from asked
         ),
@@ -211,12 +211,12 @@ def _daily(apart: str, plain: str) -> str:
                     known.event_start, known.source_id, known.event_value, known.belief_time
                 from belief known left join source on source.id = known.source_id
                 where {IN_SPAN} and known.belief_time <= coalesce($4, 'infinity')
-                order by known.event_start{apart}, {BEST}
+                order by known.event_start{apart}, {PRECEDENCE}
             ) known
             group by day{apart}
         )
         select
-            array_send(array_agg({midnight("day", "asked.timezone")})) as day,
+            array_send(array_agg({midnight_sql("day", "asked.timezone")})) as day,
             array_send(array_agg(source_id)) as source_id,
             array_send(array_agg(events)) as events, array_send(array_agg(minimum)) as minimum,
             array_send(array_agg(maximum)) as maximum, array_send(array_agg(total)) as total,
@@ -225,5 +225,5 @@ def _daily(apart: str, plain: str) -> str:
     """  # noqa: S608 - put together from constants
 
 
-DAILY = _daily(apart="", plain="uncorrected and sources = 1")
-DAILY_BY_SOURCE = _daily(apart=", known.source_id", plain="uncorrected")
+SELECT_DAILY = _daily_sql(apart="", plain="uncorrected and sources = 1")
+SELECT_DAILY_BY_SOURCE = _daily_sql(apart=", known.source_id", plain="uncorrected")

@@ -2,26 +2,28 @@
 
 import numpy as np
 
-from flexstore.series.beliefs import CERTAIN, KEY
-from flexstore.series.wire import ROW, Rows, aware
+from flexstore.series.belief_batch import DETERMINISTIC, KEY_COLUMNS
+from flexstore.series.binary_format import ROW_DTYPE, BeliefRows, to_datetimes
 from flexstore.store import Connection
 
 
-def has_spreads(rows: Rows) -> bool:
-    return bool((rows["cumulative_probability"] != CERTAIN).any())
+def has_distributions(rows: BeliefRows) -> bool:
+    return bool((rows["cumulative_probability"] != DETERMINISTIC).any())
 
 
-async def take_back(con: Connection, rows: Rows) -> None:
+async def delete_replaced(con: Connection, rows: BeliefRows) -> None:
     """Delete what these rows, in the order of the key, replace without overwriting it."""
     starts, believed = rows["event_start"], rows["belief_time"]
-    span = aware(np.array([starts.min(), starts.max(), believed.min(), believed.max()]))
+    span = to_datetimes(np.array([starts.min(), starts.max(), believed.min(), believed.max()]))
     sensors, sources = (np.unique(rows[name]).tolist() for name in ("sensor_id", "source_id"))
-    if await con.fetchval(SAID_BEFORE, *span, sensors, sources):
-        keys = (aware(rows[name]) if ROW[name].kind == "M" else rows[name].tolist() for name in KEY)
-        await con.execute(TAKE_BACK, *span[:2], *keys)
+    if await con.fetchval(SELECT_HAS_EARLIER, *span, sensors, sources):
+        keys = (
+            to_datetimes(rows[name]) if ROW_DTYPE[name].kind == "M" else rows[name].tolist() for name in KEY_COLUMNS
+        )
+        await con.execute(DELETE_REPLACED, *span[:2], *keys)
 
 
-SAID_BEFORE = """
+SELECT_HAS_EARLIER = """
 select exists (
     select from unnest($5::int[]) as asked (sensor_id) cross join lateral (
         select from belief
@@ -32,7 +34,7 @@ select exists (
 )
 """
 
-TAKE_BACK = """
+DELETE_REPLACED = """
 with rows as materialized (
     select * from unnest($3::int[], $4::timestamptz[], $5::timestamptz[], $6::int[], $7::real[])
     as rows (sensor_id, event_start, belief_time, source_id, cumulative_probability)

@@ -2,6 +2,6 @@
 
 from sqlmodel import SQLModel
 
-from flexstore.tables import accounts, assets, beliefs, connectors, events, jobs, requests
+from flexstore.tables import accounts, activities, assets, beliefs, connectors, jobs, requests
 
-__all__ = ["SQLModel", "accounts", "assets", "beliefs", "connectors", "events", "jobs", "requests"]
+__all__ = ["SQLModel", "accounts", "activities", "assets", "beliefs", "connectors", "jobs", "requests"]

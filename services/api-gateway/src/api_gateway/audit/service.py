@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flexserve.logs import mask, mask_text
-from flexstore import audit
+from flexstore import audit_log
 
 from api_gateway.auth.identity import Identity
 
@@ -25,7 +25,7 @@ async def note(
     details: Mapping[str, Any] | None = None,
 ) -> None:
     """Note who did what to what, without secrets. Without an actor it was done on the command line."""
-    await audit.record(
+    await audit_log.record(
         con,
         mask_text(event),
         active_user_id=actor.user_id if actor else None,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Depends, Query
 from flexstore import series
-from flexstore.series import Daily, SeriesQuery
+from flexstore.series import DailyStatistics, SeriesQuery
 
 from api_gateway.annotations import repository as annotations
 from api_gateway.auth.access import Access, Found
@@ -32,7 +32,7 @@ from api_gateway.routing import WireRoute
 router = APIRouter(prefix="/assets/{id}", tags=["Charts"], route_class=WireRoute)
 
 Readable = Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))]
-FUNCTIONS: dict[str, Callable[[Daily], Any]] = {
+FUNCTIONS: dict[str, Callable[[DailyStatistics], Any]] = {
     "sum": lambda days: np.sum(days.total),
     "min": lambda days: np.min(days.minimum),
     "max": lambda days: np.max(days.maximum),
@@ -135,11 +135,11 @@ async def figure(con: Any, kpi: dict[str, Any], sensors: dict[int, Any], period:
     asked = SeriesQuery(sensor["id"], period.start, period.end, sensor["event_resolution"])
     function = str(kpi.get("function"))
     if function == "median":
-        [found] = await series.read(con, [asked])
+        [found] = await series.load_series(con, [asked])
         value = float(np.median(found.values)) if len(found) else None
     else:
         function = function if function in FUNCTIONS else "sum"
-        days = await series.daily(con, asked.sensor_id, asked.earliest, asked.end)
+        days = await series.load_daily_statistics(con, asked.sensor_id, asked.earliest_event_start, asked.end)
         # Nothing adds up to zero, but it has no mean and no largest value.
         value = float(FUNCTIONS[function](days)) if len(days) or function == "sum" else None
     return {

@@ -70,7 +70,7 @@ async def day_by_day(con: Any, sensors: dict[int, Any], period: Period, prior: d
     """The mean of each day of each sensor and source, as if it were a belief about the day."""
     rows = []
     for sensor_id in sensors:
-        days = await series.daily(con, sensor_id, period.start, period.end, prior, by_source=True)
+        days = await series.load_daily_statistics(con, sensor_id, period.start, period.end, prior, by_source=True)
         columns = (days.day, days.source.tolist(), days.last_belief, days.mean.tolist())
         rows += [
             {

@@ -117,7 +117,7 @@ def on_steps(found: Series, sensor: Any, window: Window, unit: str) -> Array:
 
 
 async def read(con: Any, sensor: Any, asked: Asked, unit: str) -> Array:
-    [found] = await series.read(con, [asked.query])
+    [found] = await series.load_series(con, [asked.query])
     if asked.query.types and not len(found):
         await check_type(con, sensor["id"], asked.query.types[0])
     return on_steps(found, sensor, asked.window, unit)

@@ -12,7 +12,7 @@ from flexserve import tracing
 from flexserve.service_client import SENSOR_HEADER
 from flexstore import events, series
 from flexstore.events import Type
-from flexstore.series import Stats
+from flexstore.series import SourceStatistics
 
 from api_gateway.audit.service import note
 from api_gateway.auth.access import Access, Found, unknown_data_sensor
@@ -112,7 +112,7 @@ async def delete_sensor_data(
         async with gateway.transaction() as con:
             if which.source is not None and not await repository.source_exists(con, which.source):
                 raise Invalid({"source": [f"No data source found with id {which.source}."]})
-            number = await series.delete(con, sensor["id"], which.start, which.until, which.source)
+            number = await series.delete_beliefs(con, sensor["id"], which.start, which.until, which.source)
             await note(
                 con,
                 sensor.caller,
@@ -131,7 +131,7 @@ async def delete_sensor_data(
 @router.get("/stats", response_model=Figures, summary="Get sensor statistics per data source.")
 async def get_sensor_stats(sensor: Readable, gateway: Gateway, query: Annotated[StatsQuery, Query()]) -> Json:
     async with gateway.store.connection() as con:
-        found = await series.stats(con, sensor["id"], query.event_start_time, query.event_end_time)
+        found = await series.load_source_statistics(con, sensor["id"], query.event_start_time, query.event_end_time)
     answer: dict[str, Any] = {"status": 200}
     for stats in found:
         figures = shown_stats(stats, sensor["timezone"])
@@ -139,7 +139,7 @@ async def get_sensor_stats(sensor: Readable, gateway: Gateway, query: Annotated[
     return Json(answer)
 
 
-def shown_stats(stats: Stats, timezone: str) -> dict[str, Any]:
+def shown_stats(stats: SourceStatistics, timezone: str) -> dict[str, Any]:
     zone = ZoneInfo(timezone)
     return {
         "First event start": stats.first_event_start.astimezone(zone).isoformat(),
@@ -156,7 +156,7 @@ def shown_stats(stats: Stats, timezone: str) -> dict[str, Any]:
 @router.get("/status", response_model=SensorStatuses, summary="Get how recent the data of a sensor are.")
 async def get_sensor_status(sensor: Readable, gateway: Gateway) -> Json:
     async with gateway.store.connection() as con:
-        found = await series.staleness(con, sensor["id"])
+        found = await series.load_staleness(con, sensor["id"])
     now = utc_now()
     lines = [status_of(sensor.row, one, now) for one in found] or [status_of(sensor.row, None, now)]
     return Json({"sensors_data": lines, "status": 200})

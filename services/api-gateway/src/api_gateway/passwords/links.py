@@ -3,7 +3,7 @@
 from typing import Any
 
 from flexmodel.errors import Invalid
-from flexstore import audit
+from flexstore import audit_log
 
 from api_gateway.auth import repository
 from api_gateway.auth.identity import BY_PASSWORD, Kind
@@ -53,7 +53,7 @@ async def choose(gateway: Gateway, token: str, password: str) -> int:
         user = await usable(con, token_hash)
         await repository.replace_password(con, user["id"], password_hash)
         await repository.revoke(con, user["id"], BY_PASSWORD)
-        await audit.record(
+        await audit_log.record(
             con,
             f"Password of user {user['username']} chosen through a mailed link",
             active_user_id=user["id"],

@@ -143,7 +143,7 @@ async def state_of(con: Any, asked: Asked, tree: AssetTree, trigger: Trigger) ->
 async def states(con: Any, trigger: Trigger) -> list[str | None]:
     """The states of charge at the start. Unlike other data they count even if an earlier schedule foresaw them."""
     readings, window = sorted(trigger.state_readings(), key=lambda reading: reading.sensor), trigger.window
-    found = await series.read(
+    found = await series.load_series(
         con,
         [
             SeriesQuery(

@@ -7,7 +7,7 @@ from typing import Any
 from flexmodel.quantities import convert
 from flexmodel.time import zone
 from flexstore import series
-from flexstore.series import Point
+from flexstore.series import SensorValue
 from flexstore.store import Store
 
 from api_gateway.series.asking import check_unit, zone_of
@@ -19,12 +19,14 @@ async def read(store: Store, rows: Sequence[Any], query: LatestQuery) -> list[di
     for row in rows:
         check_unit(row, query.unit, row["event_resolution"])
     async with store.connection() as con:
-        found = await series.latest(con, [row["id"] for row in rows], query.at or datetime.now(UTC), query.prior)
+        found = await series.load_latest_values(
+            con, [row["id"] for row in rows], query.at or datetime.now(UTC), query.prior
+        )
     told_in = zone(zone_of(rows, query))
     return [told(row, found.get(row["id"]), query.unit or row["unit"], told_in) for row in rows]
 
 
-def told(row: Any, point: Point | None, unit: str, told_in: tzinfo) -> dict[str, Any]:
+def told(row: Any, point: SensorValue | None, unit: str, told_in: tzinfo) -> dict[str, Any]:
     known: dict[str, Any] = dict.fromkeys(("value", "event-start", "event-end", "belief-time", "source"))
     if point is not None:
         [value] = convert([point.value], row["unit"], unit, row["event_resolution"]).tolist()

@@ -13,7 +13,7 @@ from flexmodel.problem import Array, Window
 from flexmodel.quantities import convert
 from flexmodel.time import Instants, instant
 from flexstore import series
-from flexstore.series import Believed, Series
+from flexstore.series import BeliefSet, Series
 from flexstore.store import Store
 
 from api_gateway.data.reading import on_steps
@@ -36,7 +36,7 @@ class Piece:
     """The number of the first step."""
     starts: Instants | None = None
     """When the events began; steps follow from the number of the first."""
-    believed: Believed | None = None
+    believed: BeliefSet | None = None
     """When, by whom and with which probability it was believed."""
 
 
@@ -75,7 +75,7 @@ def foreseen(asked: Asked, wanted: Wanted) -> int:
 
 async def together(store: Store, asked: Asked, places: Sequence[int]) -> list[Piece]:
     async with store.connection() as con:
-        found = await series.read(con, [asked.wanted[place].query for place in places])
+        found = await series.load_series(con, [asked.wanted[place].query for place in places])
     return [
         stepped(place, asked.wanted[place], one, 0, asked.wanted[place].steps)
         if asked.wanted[place].step
@@ -96,7 +96,7 @@ async def of_one(store: Store, asked: Asked, place: int) -> AsyncIterator[Piece]
 
 
 NO_MOMENTS, NO_NUMBERS = np.empty(0, "M8[us]"), np.empty(0)
-NOTHING = Believed(0, NO_MOMENTS, NO_MOMENTS, np.empty(0, np.int32), NO_NUMBERS, NO_NUMBERS)
+NOTHING = BeliefSet(0, NO_MOMENTS, NO_MOMENTS, np.empty(0, np.int32), NO_NUMBERS, NO_NUMBERS)
 
 
 async def by_events(store: Store, asked: Asked, place: int) -> AsyncIterator[Piece]:
@@ -104,15 +104,15 @@ async def by_events(store: Store, asked: Asked, place: int) -> AsyncIterator[Pie
     wanted, cursor = asked.wanted[place], asked.start
     while cursor < asked.end:
         async with store.connection() as con:
-            first, cursor = await series.stretch(con, wanted.id, cursor, asked.end, AT_ONCE)
+            first, cursor = await series.find_next_batch(con, wanted.id, cursor, asked.end, AT_ONCE)
             part = wanted.part(first, cursor)
             if first == cursor:
                 return
             if asked.beliefs:
-                [believed] = await series.read_beliefs(con, [part], latest=asked.beliefs == "latest")
+                [believed] = await series.load_beliefs(con, [part], latest=asked.beliefs == "latest")
                 piece = told(wanted, place, believed[believed.event_start >= instant(first)])
             else:
-                [one] = await series.read(con, [part])
+                [one] = await series.load_series(con, [part])
                 piece = each(asked, place, one, since=instant(first))
         yield piece
 
@@ -125,7 +125,7 @@ def each(asked: Asked, place: int, found: Series, since: np.datetime64 | None = 
     return Piece(place, values, starts=found.event_start[inside])
 
 
-def told(wanted: Wanted, place: int, found: Believed) -> Piece:
+def told(wanted: Wanted, place: int, found: BeliefSet) -> Piece:
     values = convert(found.values, wanted.row["unit"], wanted.unit, wanted.own)
     return Piece(place, values, starts=found.event_start, believed=found)
 
@@ -139,7 +139,7 @@ async def by_steps(store: Store, asked: Asked, place: int) -> AsyncIterator[Piec
         # What began before the step may last into it.
         since = asked.start + step * length - max(wanted.own - TICK, timedelta(0))
         async with store.connection() as con:
-            first, beyond = await series.stretch(con, wanted.id, since, wanted.query.end, AT_ONCE)
+            first, beyond = await series.find_next_batch(con, wanted.id, since, wanted.query.end, AT_ONCE)
             if first == wanted.query.end:
                 return
             step = max(step, (first - asked.start) // length)
@@ -147,7 +147,7 @@ async def by_steps(store: Store, asked: Asked, place: int) -> AsyncIterator[Piec
             begin, end = asked.start + step * length, asked.start + until * length
             if not wanted.own and until == step + 1:
                 end = begin + TICK  # of an instantaneous sensor only what is at the start of the step counts
-            [found] = await series.read(con, [wanted.part(begin, end)])
+            [found] = await series.load_series(con, [wanted.part(begin, end)])
         yield stepped(place, wanted, found, step, until)
         step = until
 

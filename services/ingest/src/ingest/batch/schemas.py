@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import orjson
 from flexmodel.errors import Invalid
-from flexstore.series import LARGEST
+from flexstore.series import LARGEST_VALUE
 from pydantic import PlainValidator, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -158,7 +158,7 @@ def read_alike(listed: list[Any], probabilities: Probabilities) -> Values | None
     except OverflowError:
         return None
     holes = np.isnan(array)
-    too_large = np.abs(array) > LARGEST
+    too_large = np.abs(array) > LARGEST_VALUE
     if too_large.any() or (holes.any(axis=-1) != holes.all(axis=-1)).any() or (np.diff(array, axis=-1) < 0).any():
         return None
     return array.transpose(0, 2, 1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from flexmodel.errors import Invalid
 from flexmodel.time import Instants
-from flexstore.series import LARGEST, Beliefs, Written
+from flexstore.series import LARGEST_VALUE, BeliefBatch, WriteCounts
 from flexstore.store import Store
 from numpy.typing import NDArray
 
@@ -44,8 +44,8 @@ class Rows:
         left_out = np.fromiter(numbers, np.int64)
         return self[~np.isin(self.number, left_out)] if len(left_out) else self
 
-    def beliefs(self, source: int) -> Beliefs:
-        return Beliefs(self.sensor, self.start, self.believed, self.value, source, self.probability)
+    def beliefs(self, source: int) -> BeliefBatch:
+        return BeliefBatch(self.sensor, self.start, self.believed, self.value, source, self.probability)
 
 
 class Batching:
@@ -57,7 +57,7 @@ class Batching:
         self.sources = sources
         self.max_events = max_events
 
-    async def take(self, user_id: int, batch: Batch, *, partial: bool) -> tuple[Written, Problems]:
+    async def take(self, user_id: int, batch: Batch, *, partial: bool) -> tuple[WriteCounts, Problems]:
         """What was stored; and why not, of items that could not be, where the others are wanted all the same."""
         problems = dict(batch.problems)
         async with self.store.connection() as con:
@@ -82,7 +82,7 @@ def rows_of(groups: list[Alike], sensors: Mapping[int, Sensor], max_events: int,
         except Invalid as invalid:
             problems |= {number: dict(invalid.fields) for number in group.numbers}
     rows = Rows(*(np.concatenate(parts) for parts in zip(*map(columns, found), strict=True)))
-    too_large = rows[np.abs(rows.value) > LARGEST]
+    too_large = rows[np.abs(rows.value) > LARGEST_VALUE]
     for number, sensor in zip(too_large.number.tolist(), too_large.sensor.tolist(), strict=True):
         problems[number] = {"values": [f"Too large a number in {sensors[sensor].unit}, the unit of the sensor."]}
     rows = rows.without(problems)

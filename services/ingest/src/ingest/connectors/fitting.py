@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from flexmodel.errors import Invalid
 from flexmodel.time import Instants, instant
-from flexstore.series import LARGEST, Beliefs
+from flexstore.series import LARGEST_VALUE, BeliefBatch
 
 from ingest.connectors.fetched import Fetched, NotFetched
 from ingest.data.repository import Sensor
@@ -17,10 +17,10 @@ from ingest.data.units import adds_up, in_unit
 MOST_EVENTS = 5_000_000
 
 
-def beliefs_of(fetched: Sequence[tuple[Fetched, int]], sensor: Sensor) -> Beliefs:
+def beliefs_of(fetched: Sequence[tuple[Fetched, int]], sensor: Sensor) -> BeliefBatch:
     """All that was fetched for the sensor, each with its source."""
     events = pl.concat([events_of(each, sensor).with_columns(source=pl.lit(source)) for each, source in fetched])
-    return Beliefs(
+    return BeliefBatch(
         sensor=sensor.id,
         event_start=events["start"].to_numpy(),
         belief_time=events["belief"].to_numpy(),
@@ -45,7 +45,7 @@ def events_of(fetched: Fetched, sensor: Sensor) -> pl.DataFrame:
 
 def rows_of(fetched: Fetched) -> pl.DataFrame:
     """The known values in order of time."""
-    if (np.abs(fetched.values) > LARGEST).any():
+    if (np.abs(fetched.values) > LARGEST_VALUE).any():
         raise NotFetched(f"A value of the {fetched.series} that came is not between -1e100 and 1e100.")
     believed = instant(fetched.believed) if isinstance(fetched.believed, datetime) else fetched.believed
     rows = pl.DataFrame(

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 from flexmodel.time import moment_of
 from flexstore import sources
-from flexstore.series import Beliefs, Written
+from flexstore.series import BeliefBatch, WriteCounts
 from flexstore.store import Store
 
 from ingest.connectors.equipment import Equipped
@@ -16,7 +16,7 @@ from ingest.connectors.fitting import beliefs_of
 from ingest.data.repository import Sensor
 from ingest.storing import Storage
 
-type Kept = tuple[Written, datetime | None]
+type Kept = tuple[WriteCounts, datetime | None]
 """What was new, and up to when all series are known; None if one of them had nothing."""
 
 
@@ -38,7 +38,7 @@ async def keep(store: Store, storage: Storage, equipped: Equipped, fetched: Sequ
 
 def by_series(
     equipped: Equipped, fetched: Sequence[Fetched], numbers: Sequence[int]
-) -> tuple[dict[str, Beliefs], list[NotFetched]]:
+) -> tuple[dict[str, BeliefBatch], list[NotFetched]]:
     """The beliefs about each sensor of which something is known, and what does not fit; `numbers` are the sources."""
     found, misfits = {}, []
     for series, sensor in equipped.sensors.items():
@@ -53,7 +53,7 @@ def by_series(
     return found, misfits
 
 
-def together(equipped: Equipped, beliefs: Mapping[str, Beliefs]) -> list[tuple[list[Sensor], Beliefs]]:
+def together(equipped: Equipped, beliefs: Mapping[str, BeliefBatch]) -> list[tuple[list[Sensor], BeliefBatch]]:
     """The beliefs of each account and source in one, so that many sensors cost one write."""
     alike: dict[tuple[int | None, bytes], list[str]] = {}
     for series in sorted(beliefs, key=lambda series: equipped.sensors[series].id):
@@ -65,7 +65,7 @@ def together(equipped: Equipped, beliefs: Mapping[str, Beliefs]) -> list[tuple[l
     ]
 
 
-def joined(parts: Sequence[Beliefs]) -> Beliefs:
+def joined(parts: Sequence[BeliefBatch]) -> BeliefBatch:
     """Beliefs about several sensors as one."""
     columns = [
         [
@@ -74,8 +74,8 @@ def joined(parts: Sequence[Beliefs]) -> Beliefs:
         ]
         for part in parts
     ]
-    return Beliefs(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+    return BeliefBatch(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
-def end_of(beliefs: Beliefs, equipped: Equipped, series: str) -> datetime:
+def end_of(beliefs: BeliefBatch, equipped: Equipped, series: str) -> datetime:
     return moment_of(np.max(beliefs.event_start)) + equipped.sensors[series].resolution

@@ -11,7 +11,7 @@ from typing import Any
 
 from flexmodel.errors import Conflict, FlexmeshError, Invalid, NotFound, Unavailable
 from flexserve import logs
-from flexstore.series import Written
+from flexstore.series import WriteCounts
 from flexstore.store import Store
 from prometheus_client import Counter
 
@@ -41,7 +41,7 @@ LONGEST_WAIT = timedelta(days=1)
 MOST_PARTS = 1_000
 
 type Window = tuple[datetime, datetime]
-type Tell = Callable[[datetime, Written], None]
+type Tell = Callable[[datetime, WriteCounts], None]
 """Told up to when a run has come, and what it has stored until then."""
 
 
@@ -49,7 +49,7 @@ type Tell = Callable[[datetime, Written], None]
 class Ran:
     """What came of a run."""
 
-    written: Written = field(default_factory=Written)
+    written: WriteCounts = field(default_factory=WriteCounts)
     data_until: datetime | None = None
     """How far all series reach; None if one of them had nothing."""
 

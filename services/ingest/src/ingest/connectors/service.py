@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 from flexmodel.errors import Conflict, Invalid, NotFound
 from flexmodel.time import format_duration
-from flexstore import audit
+from flexstore import audit_log
 from flexstore.store import Connection
 
 from ingest.connectors import configuration, repository
@@ -46,7 +46,9 @@ async def add(con: Connection, kind_name: str, name: str, changes: Changes) -> i
     number = await write(con, repository.ADD, account, kind.name, name, config, secrets, every)
     await repository.set_sensors(con, number, {series: sensor.id for series, sensor in sensors.items()})
     details = {"after": described(config, every, sensors)}
-    await audit.record(con, f"Added connector '{name}' ({kind.name}): {number}", account_id=account, details=details)
+    await audit_log.record(
+        con, f"Added connector '{name}' ({kind.name}): {number}", account_id=account, details=details
+    )
     return number
 
 
@@ -65,7 +67,7 @@ async def edit(con: Connection, number: int, changes: Changes) -> None:
     await write(con, repository.EDIT, number, name, config, secrets, every)
     await repository.set_sensors(con, number, wanted)
     details = {"before": described(found.config, found.every, before), "after": described(config, every, sensors)}
-    await audit.record(con, f"Edited connector '{name}': {number}", account_id=found.account_id, details=details)
+    await audit_log.record(con, f"Edited connector '{name}': {number}", account_id=found.account_id, details=details)
 
 
 async def switch(con: Connection, number: int, *, on: bool) -> str:
@@ -73,7 +75,7 @@ async def switch(con: Connection, number: int, *, on: bool) -> str:
     found = await get(con, number)
     await repository.switch(con, number, on=on)
     event = f"{'Resumed' if on else 'Paused'} connector '{found.name}': {number}"
-    await audit.record(con, event, account_id=found.account_id)
+    await audit_log.record(con, event, account_id=found.account_id)
     return found.name
 
 
@@ -81,7 +83,7 @@ async def delete(con: Connection, number: int) -> str:
     """Delete it; what it has fetched stays. Returns its name."""
     found = await get(con, number)
     await repository.delete(con, number)
-    await audit.record(con, f"Deleted connector '{found.name}': {number}", account_id=found.account_id)
+    await audit_log.record(con, f"Deleted connector '{found.name}': {number}", account_id=found.account_id)
     return found.name
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from flexserve.middleware import too_large
 from flexserve.responses import OrjsonResponse
 from flexserve.service_client import SENSOR_HEADER, acting_user
-from flexstore.series import Written
+from flexstore.series import WriteCounts
 
 from ingest.data.repository import told_sensor
 from ingest.data.rules import refuse
@@ -32,7 +32,7 @@ async def post_data(sensor_id: int, user: ActingUser, here: Here, request: Reque
     return stored(await here.posting.take(sensor, user, read_post(body)))
 
 
-def stored(written: Written, **more: int) -> OrjsonResponse:
+def stored(written: WriteCounts, **more: int) -> OrjsonResponse:
     """The answer to values that are stored for good."""
     return OrjsonResponse(
         {

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from flexmodel.errors import Invalid
 from flexmodel.time import Duration, TimeError, parse_duration, parse_fixed_duration, parse_moment
-from flexstore.series import LARGEST
+from flexstore.series import LARGEST_VALUE
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 from pydantic_core import PydanticCustomError, from_json
 
@@ -73,7 +73,7 @@ def read_values(value: Any) -> Values:
         array = np.array(listed, dtype=np.float64)
     except OverflowError as error:
         raise problem(wrong_items(listed)) from error
-    if any(listed[i] is not None for i in np.flatnonzero(~(np.abs(array) <= LARGEST))):
+    if any(listed[i] is not None for i in np.flatnonzero(~(np.abs(array) <= LARGEST_VALUE))):
         raise problem(wrong_items(listed))
     return array
 
@@ -99,7 +99,7 @@ def wrong_item(item: Any) -> str | None:
         return None if item is None else "Not a valid number."
     if not np.isfinite(number):
         return "Special numeric values (nan or infinity) are not permitted."
-    if abs(number) > LARGEST:
+    if abs(number) > LARGEST_VALUE:
         return TOO_LARGE
     return None if type(item) in (int, float) else "Not a valid number."
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from flexmodel.errors import Invalid
 from flexmodel.time import Instants, steps
-from flexstore.series import Beliefs, Written
+from flexstore.series import BeliefBatch, WriteCounts
 from flexstore.store import Store
 
 from ingest.data import rules
@@ -28,7 +28,7 @@ class Posting:
         self.sources = sources
         self.max_events = max_events
 
-    async def take(self, sensor: int | Sensor, user_id: int, post: Post) -> Written:
+    async def take(self, sensor: int | Sensor, user_id: int, post: Post) -> WriteCounts:
         # No transaction here: a few values are one statement, which is its own.
         async with self.store.connection() as con:
             if not isinstance(sensor, Sensor):
@@ -37,13 +37,13 @@ class Posting:
             return await self.storage.store(con, sensor, beliefs_of(post, sensor, source, self.max_events))
 
 
-def beliefs_of(post: Post, sensor: Sensor, source: int, max_events: int) -> Beliefs:
+def beliefs_of(post: Post, sensor: Sensor, source: int, max_events: int) -> BeliefBatch:
     events = events_of(post, sensor, max_events).known()
     believed = rules.belief_times(
         events.starts, sensor.resolution, prior=post.prior, horizon=post.horizon, now=datetime.now(UTC)
     )
     check_type(post, events.starts + np.timedelta64(sensor.resolution), believed)
-    return Beliefs(sensor.id, events.starts, believed, events.values, source)
+    return BeliefBatch(sensor.id, events.starts, believed, events.values, source)
 
 
 def events_of(post: Post, sensor: Sensor, max_events: int) -> Events:

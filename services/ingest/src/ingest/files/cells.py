@@ -3,7 +3,7 @@
 from typing import Literal
 
 import polars as pl
-from flexstore.series import LARGEST
+from flexstore.series import LARGEST_VALUE
 
 from ingest.data.service import FIRST, LAST
 
@@ -83,4 +83,4 @@ def numbers(column: str, *, decimal_comma: bool) -> pl.Expr:
     if decimal_comma:
         text = pl.when(~text.str.contains(".", literal=True)).then(text.str.replace(",", ".", literal=True))
     value = pl.when(text.str.contains(NUMBER)).then(text).cast(pl.Float64, strict=False)
-    return pl.when(value.abs() <= LARGEST).then(value)
+    return pl.when(value.abs() <= LARGEST_VALUE).then(value)

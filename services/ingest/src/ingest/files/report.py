@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flexmodel.errors import Invalid
-from flexstore.series import Written
+from flexstore.series import WriteCounts
 
 from ingest.files.problems import MANY, Problems
 
@@ -43,11 +43,11 @@ class FileReport:
 @dataclass(slots=True)
 class Report:
     files: list[FileReport] = field(default_factory=list)
-    sensors: dict[int, Written] = field(default_factory=lambda: defaultdict(Written))
+    sensors: dict[int, WriteCounts] = field(default_factory=lambda: defaultdict(WriteCounts))
 
     @property
-    def written(self) -> Written:
-        return sum(self.sensors.values(), Written())
+    def written(self) -> WriteCounts:
+        return sum(self.sensors.values(), WriteCounts())
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -62,7 +62,7 @@ class Report:
         }
 
 
-def counts(written: Written) -> dict[str, int]:
+def counts(written: WriteCounts) -> dict[str, int]:
     return {"new": written.new, "changed": written.changed, "unchanged": written.unchanged}
 
 

@@ -9,8 +9,8 @@ from typing import BinaryIO
 import numpy as np
 import polars as pl
 from flexmodel.time import instant
-from flexstore import audit, sources
-from flexstore.series import Beliefs
+from flexstore import audit_log, sources
+from flexstore.series import BeliefBatch
 from flexstore.store import Connection, Store
 
 from ingest.data.repository import Sensor, UserSources
@@ -148,7 +148,7 @@ async def note(con: Connection, user: int, files: Sequence[str], sensors: Sequen
     """Write into the audit log whose files went where."""
     name = await con.fetchval("select username from users where id = $1", user)
     for sensor in await con.fetch(ABOUT_SENSORS, sensors):
-        await audit.record(
+        await audit_log.record(
             con,
             f"Data from {', '.join(files)} uploaded to sensor '{sensor['name']}': {sensor['id']}",
             active_user_id=user,
@@ -247,13 +247,13 @@ class _Work:
             self.report.sensors[sensor.id] += await self.storage.store(self.con, sensor, beliefs)
             await self.progress.stored(events.height)
 
-    def _beliefs(self, events: pl.DataFrame, sensor: Sensor) -> Beliefs:
+    def _beliefs(self, events: pl.DataFrame, sensor: Sensor) -> BeliefBatch:
         starts = events["start"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
         said = events["belief"].dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
         instantly = self.terms.measured_instantly
         otherwise = starts + np.timedelta64(sensor.resolution) if instantly else instant(self.sent_at)
         ids = events["source"].replace_strict(self.sources.ids, default=self.sources.otherwise, return_dtype=pl.Int64)
-        return Beliefs(
+        return BeliefBatch(
             sensor=sensor.id,
             event_start=starts,
             belief_time=np.where(np.isnat(said), otherwise, said),

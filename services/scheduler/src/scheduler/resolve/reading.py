@@ -12,8 +12,7 @@ from flexmodel.series import LONGEST_HOLD
 from flexmodel.time import Instants
 from flexmodel.tree import AssetTree
 from flexmodel.values import SensorReference
-from flexstore.series import SeriesQuery
-from flexstore.series import read as read_series
+from flexstore.series import SeriesQuery, load_series
 from flexstore.store import Connection
 
 from scheduler.resolve.readings import Events, Readings, Reference, key
@@ -22,7 +21,7 @@ from scheduler.resolve.readings import Events, Readings, Reference, key
 async def read(con: Connection, trigger: Trigger, tree: AssetTree, now: datetime) -> Readings:
     """Everything as it was known at the trigger's `prior`, or now."""
     wanted = references(trigger)
-    series = await read_series(con, queries(trigger, wanted, tree, trigger.prior or now))
+    series = await load_series(con, queries(trigger, wanted, tree, trigger.prior or now))
     return Readings(
         {
             reference: events(reference, tree, found.event_start, found.values)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from flexmodel.time import Instants
-from flexstore.series.wire import floats, moments
+from flexstore.series.binary_format import decode_float8, decode_timestamps
 from flexstore.store import Connection
 
 from ingest.data.rules import Values
@@ -79,7 +79,7 @@ async def load(con: Connection, connector: int, key: Key, start: datetime) -> tu
     """The readings from a time on."""
     row = await con.fetchrow(LOAD, connector, *key, start)
     assert row is not None
-    return moments(row["times"]), floats(row["readings"])
+    return decode_timestamps(row["times"]), decode_float8(row["readings"])
 
 
 async def advance(con: Connection, connector: int, done: Due, until: datetime) -> None:

@@ -11,18 +11,18 @@ from datetime import timedelta
 
 import asyncpg
 
-from flexstore import aggregates, timescale
-from flexstore.series.beliefs import LATE
-from flexstore.series.statistics import midnight
+from flexstore import continuous_aggregates, timescale
+from flexstore.series.belief_batch import LATE_AFTER
+from flexstore.series.statistics import midnight_sql
 from flexstore.store import Connection, Store
 
 log = logging.getLogger(__name__)
 
-SETTLED = LATE + timedelta(days=2)
-"""Days are summed up when they began so long ago. That is a day and more after LATE: whoever began to write before it,
-and noted nothing, has long since finished."""
+SETTLED_AFTER = LATE_AFTER + timedelta(days=2)
+"""Days are summed up when they began so long ago. That is a day and more after LATE_AFTER: whoever began to
+write before it, and noted nothing, has long since finished."""
 LOCK = 0x666C6578_64617973  # "flexdays"
-PATIENCE = 3600.0
+STATEMENT_SECONDS = 3600.0
 """Seconds that one statement may take: a sensor may have many millions of beliefs."""
 
 
@@ -33,7 +33,7 @@ async def refresh(store: Store) -> int:
             return 0
         try:
             # For this session, which is the only one that may take so long.
-            await con.execute("select set_config('statement_timeout', $1, false)", f"{PATIENCE:.0f}s")
+            await con.execute("select set_config('statement_timeout', $1, false)", f"{STATEMENT_SECONDS:.0f}s")
             return await _refresh(con)
         finally:
             await con.execute("reset statement_timeout")
@@ -41,37 +41,39 @@ async def refresh(store: Store) -> int:
 
 
 async def _refresh(con: Connection) -> int:
-    zones = await aggregates.ensure(con) if await timescale.is_used_in_full(con) else []
-    await con.execute(ADVANCE, SETTLED)
-    sensors = await con.fetch(OURS, zones)
+    zones = await continuous_aggregates.ensure_aggregates(con) if await timescale.is_fully_enabled(con) else []
+    await con.execute(ADVANCE_SETTLED, SETTLED_AFTER)
+    sensors = await con.fetch(SELECT_OWN_SENSORS, zones)
     for row in sensors:
-        await _sum_up(con, row["sensor_id"])
-    due = await con.fetch(TIMESCALES, zones)
+        await _roll_up(con, row["sensor_id"])
+    due = await con.fetch(SELECT_TIMESCALE_DUE, zones)
     if due:
-        await aggregates.refresh(con, zones, PATIENCE)
+        await continuous_aggregates.refresh_aggregates(con, zones, STATEMENT_SECONDS)
         await con.execute("delete from belief_day_due where id = any($1::bigint[])", [row["id"] for row in due])
     return len(sensors) + len({row["sensor_id"] for row in due})
 
 
-async def _sum_up(con: Connection, sensor_id: int) -> None:
+async def _roll_up(con: Connection, sensor_id: int) -> None:
     """Sum up what is due of one sensor. All as of one moment, so that what is noted meanwhile stays due."""
     try:
         async with con.transaction(isolation="repeatable_read"):
-            days = await con.fetchval(TAKE, sensor_id)
-            await con.execute(FORGET, sensor_id, days, timeout=PATIENCE)
-            await con.execute(SUM_UP, sensor_id, days, timeout=PATIENCE)
+            days = await con.fetchval(TAKE_DUE_DAYS, sensor_id)
+            await con.execute(DELETE_ROLLUPS, sensor_id, days, timeout=STATEMENT_SECONDS)
+            await con.execute(INSERT_ROLLUPS, sensor_id, days, timeout=STATEMENT_SECONDS)
     except (asyncpg.SerializationError, asyncpg.DataError) as error:
         # It was deleted meanwhile, is in a time zone that only a newer database knows, or has values beyond counting.
         log.warning("The days of sensor %d are not summed up now: %s", sensor_id, error)
 
 
 # What is due, by who sums it up: days of the given time zones are TimescaleDB's.
-DUE = "from belief_day_due left join sensor on sensor.id = sensor_id where coalesce(timezone = any($1::text[]), false)"
-OURS = f"select distinct sensor_id {DUE} = false order by sensor_id"
-TIMESCALES = f"select belief_day_due.id, sensor_id {DUE}"
+FROM_DUE = (
+    "from belief_day_due left join sensor on sensor.id = sensor_id where coalesce(timezone = any($1::text[]), false)"
+)
+SELECT_OWN_SENSORS = f"select distinct sensor_id {FROM_DUE} = false order by sensor_id"
+SELECT_TIMESCALE_DUE = f"select belief_day_due.id, sensor_id {FROM_DUE}"
 
 # Of time zones that were never summed up, all is due; of the others, the days that have settled since.
-ADVANCE = """
+ADVANCE_SETTLED = """
 with settled as (
     select timezone, made.until as before, date_trunc('day', now() - $1::interval, 'UTC') as until
     from (select distinct timezone from sensor) zone join pg_timezone_names known on known.name = timezone
@@ -89,21 +91,21 @@ where (before is null or before < until) and exists (
 )
 """
 
-TAKE = f"""
+TAKE_DUE_DAYS = f"""
 with taken as (delete from belief_day_due where sensor_id = $1 returning first_event, last_event)
 select coalesce(array_agg(days), '{{}}') from (
     select unnest(range_agg(tstzrange(
-        {midnight("first_event", "timezone")}, {midnight("last_event", "timezone", 1)}
+        {midnight_sql("first_event", "timezone")}, {midnight_sql("last_event", "timezone", 1)}
     ))) as days
     from taken join sensor on sensor.id = $1
 ) due
 """  # noqa: S608 - put together from constants
 
-FORGET = """
+DELETE_ROLLUPS = """
 delete from belief_day using unnest($2::tstzrange[]) days where sensor_id = $1 and day <@ days
 """
 
-SUM_UP = """
+INSERT_ROLLUPS = """
 insert into belief_day (
     sensor_id, source_id, day, beliefs, events, minimum, maximum, total, first_event, last_event, last_belief
 )

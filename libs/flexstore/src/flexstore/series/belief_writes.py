@@ -11,23 +11,32 @@ from flexmodel.time import moment_of
 from numpy.typing import NDArray
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from flexstore.series.beliefs import DUE, KEY, LATE, Beliefs, by_chunk, generations, moment, rows_of
-from flexstore.series.comparing import Verdict, compare
-from flexstore.series.taking_back import has_spreads, take_back
-from flexstore.series.wire import COLUMNS, ROW, Rows, aware, copy_stream, rows_from
+from flexstore.series.belief_batch import (
+    KEY_COLUMNS,
+    LATE_AFTER,
+    MARK_DUE,
+    BeliefBatch,
+    split_by_chunk,
+    split_revisions,
+    to_datetime64,
+    to_rows,
+)
+from flexstore.series.belief_conflicts import WriteOutcome, classify
+from flexstore.series.binary_format import COLUMNS, ROW_DTYPE, BeliefRows, decode_rows, encode_copy, to_datetimes
+from flexstore.series.taking_back import delete_replaced, has_distributions
 from flexstore.store import Connection
 
-FEW = 100
+MAX_INLINE_ROWS = 100
 """Up to here one statement with the rows in it is quicker than COPY."""
-KNOWN_PER_ROW = 3
-MOST_KNOWN = 200_000
+MAX_STORED_PER_ROW = 3
+MAX_STORED = 200_000
 """So many known beliefs (per new one, and in all) are read and compared here, the quickest way. Of more, in less
 memory, the database finds those that matter."""
-COLLISIONS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+TRANSIENT_ERRORS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteCounts:
     """What became of the beliefs that were written, each counted once."""
 
     new: int = 0
@@ -36,36 +45,36 @@ class Written:
     unchanged: int = 0
     """Nothing new: it was there, or repeats what its source said before while nobody has said otherwise since."""
 
-    def __add__(self, other: "Written") -> "Written":
-        return Written(self.new + other.new, self.changed + other.changed, self.unchanged + other.unchanged)
+    def __add__(self, other: "WriteCounts") -> "WriteCounts":
+        return WriteCounts(self.new + other.new, self.changed + other.changed, self.unchanged + other.unchanged)
 
 
-async def write(con: Connection, beliefs: Beliefs) -> Written:
+async def write_beliefs(con: Connection, beliefs: BeliefBatch) -> WriteCounts:
     """Store beliefs, all or none. Inside a transaction of the caller's they are part of it."""
-    rows = rows_of(beliefs)
+    rows = to_rows(beliefs)
     if not len(rows):
-        return Written()
+        return WriteCounts()
     # Only a single value that repeats what was believed last is superfluous. A spread of values is one belief, whole or
     # not at all; and of several sources that speak at the same time one counts more than the other.
-    spread = has_spreads(rows)
+    spread = has_distributions(rows)
     plain = not spread and bool((rows["source_id"] == rows["source_id"][0]).all())
-    parts = generations(rows) if plain else [rows]
-    alone = len(rows) <= FEW and len(parts) == 1 and not spread and not con.is_in_transaction()
+    parts = split_revisions(rows) if plain else [rows]
+    alone = len(rows) <= MAX_INLINE_ROWS and len(parts) == 1 and not spread and not con.is_in_transaction()
 
-    async def attempt() -> Written:
+    async def attempt() -> WriteCounts:
         async with nullcontext() if alone else con.transaction():
             if spread:
-                await take_back(con, rows)
-                await _note_due(con, rows)
+                await delete_replaced(con, rows)
+                await _mark_due(con, rows)
             return await _write_parts(con, parts, plain)
 
     # Rows are written in the order of their key, so that writers wait for one another rather than lock up. The retry is
     # for what else a transaction does: a caller's own locks, or chunks that TimescaleDB makes on the way.
     try:
         return await attempt()
-    except COLLISIONS:
+    except TRANSIENT_ERRORS:
         again = AsyncRetrying(
-            retry=retry_if_exception_type(COLLISIONS),
+            retry=retry_if_exception_type(TRANSIENT_ERRORS),
             wait=wait_random_exponential(0.05, max=1.0),
             stop=stop_after_attempt(4),
             reraise=True,
@@ -73,110 +82,110 @@ async def write(con: Connection, beliefs: Beliefs) -> Written:
         return await again(attempt)
 
 
-async def _write_parts(con: Connection, parts: Sequence[Rows], plain: bool) -> Written:
-    written = Written()
+async def _write_parts(con: Connection, parts: Sequence[BeliefRows], plain: bool) -> WriteCounts:
+    written = WriteCounts()
     for part in parts:
         written += await _write_part(con, part, plain)
     return written
 
 
-async def _write_part(con: Connection, rows: Rows, plain: bool) -> Written:
-    if len(rows) <= FEW:
-        columns = (aware(rows[name]) if ROW[name].kind == "M" else rows[name].tolist() for name in COLUMNS)
+async def _write_part(con: Connection, rows: BeliefRows, plain: bool) -> WriteCounts:
+    if len(rows) <= MAX_INLINE_ROWS:
+        columns = (to_datetimes(rows[name]) if ROW_DTYPE[name].kind == "M" else rows[name].tolist() for name in COLUMNS)
         statement = UPSERT_FEW_LATE if _is_late(rows) else UPSERT_FEW
-        return _counted(await con.fetchrow(statement, plain, *_span(rows), *columns))
+        return _to_counts(await con.fetchrow(statement, plain, *_time_span(rows), *columns))
     written = await _write_many(con, rows, plain)
     if written.new or written.changed:
-        await _note_due(con, rows)
+        await _mark_due(con, rows)
     return written
 
 
-async def _note_due(con: Connection, rows: Rows) -> None:
+async def _mark_due(con: Connection, rows: BeliefRows) -> None:
     """These days may be summed up already, and have to be again."""
     if _is_late(rows):
-        await con.execute(NOTE_DUE, *_spans(rows))
+        await con.execute(INSERT_DUE, *_sensor_spans(rows))
 
 
-def _is_late(rows: Rows) -> bool:
-    return bool(rows["event_start"].min() < moment(datetime.now(UTC) - LATE))
+def _is_late(rows: BeliefRows) -> bool:
+    return bool(rows["event_start"].min() < to_datetime64(datetime.now(UTC) - LATE_AFTER))
 
 
-def _span(rows: Rows) -> list[datetime]:
+def _time_span(rows: BeliefRows) -> list[datetime]:
     starts = rows["event_start"]
-    return aware(np.array([starts.min(), starts.max()]))
+    return to_datetimes(np.array([starts.min(), starts.max()]))
 
 
-def _spans(rows: Rows) -> tuple[list[int], list[datetime], list[datetime]]:
+def _sensor_spans(rows: BeliefRows) -> tuple[list[int], list[datetime], list[datetime]]:
     """The sensors and for each its first and last event, of rows in the order of the key."""
     sensors, first = np.unique(rows["sensor_id"], return_index=True)
     last = np.append(first[1:], len(rows)) - 1
-    return sensors.tolist(), aware(rows["event_start"][first]), aware(rows["event_start"][last])
+    return sensors.tolist(), to_datetimes(rows["event_start"][first]), to_datetimes(rows["event_start"][last])
 
 
-async def _write_many(con: Connection, rows: Rows, plain: bool) -> Written:
-    span = _span(rows)
-    known = await _known(con, rows, span)
+async def _write_many(con: Connection, rows: BeliefRows, plain: bool) -> WriteCounts:
+    span = _time_span(rows)
+    known = await _load_stored(con, rows, span)
     if known is not None:
-        written = await _write_compared(con, rows, compare(rows, known, plain))
+        written = await _write_classified(con, rows, classify(rows, known, plain))
         if written is not None:
             return written
-    chunks = by_chunk(rows)
+    chunks = split_by_chunk(rows)
     if len(chunks) > 1:
-        written = Written()
+        written = WriteCounts()
         for chunk in chunks:
             written += await _write_many(con, chunk, plain)
         return written
-    async with _incoming(con, rows):
-        return _counted(await con.fetchrow(UPSERT_MANY, plain, *span))
+    async with _staging_table(con, rows):
+        return _to_counts(await con.fetchrow(UPSERT_MANY, plain, *span))
 
 
-async def _known(con: Connection, rows: Rows, span: list[datetime]) -> Rows | None:
+async def _load_stored(con: Connection, rows: BeliefRows, span: list[datetime]) -> BeliefRows | None:
     """What is known of the time that the rows span, in the order of the key. None if that is too much to look at."""
-    most = min(KNOWN_PER_ROW * len(rows), MOST_KNOWN)
-    found = await con.fetchrow(KNOWN, *_spans(rows), *span, moment_of(rows["belief_time"].max()), most)
+    most = min(MAX_STORED_PER_ROW * len(rows), MAX_STORED)
+    found = await con.fetchrow(STORED_IN_SPAN, *_sensor_spans(rows), *span, moment_of(rows["belief_time"].max()), most)
     assert found is not None
-    known = rows_from(dict(found))
+    known = decode_rows(dict(found))
     return known if len(known) < most else None
 
 
-async def _write_compared(con: Connection, rows: Rows, verdicts: NDArray[np.uint8]) -> Written | None:
+async def _write_classified(con: Connection, rows: BeliefRows, verdicts: NDArray[np.uint8]) -> WriteCounts | None:
     """Store what is not yet there. None when another writer has just been quicker, so that we have to look again."""
-    written = Written(*np.bincount(verdicts, minlength=len(Verdict)).tolist())
-    missing = rows[verdicts != Verdict.UNCHANGED]
+    written = WriteCounts(*np.bincount(verdicts, minlength=len(WriteOutcome)).tolist())
+    missing = rows[verdicts != WriteOutcome.UNCHANGED]
     if written.changed:
-        async with _incoming(con, missing):
-            await con.execute(REPLACE)
-    elif len(missing) and not await _copy(con, missing):
+        async with _staging_table(con, missing):
+            await con.execute(UPSERT_STAGED)
+    elif len(missing) and not await _copy_into_beliefs(con, missing):
         return None
     return written
 
 
 @asynccontextmanager
-async def _incoming(con: Connection, rows: Rows) -> AsyncIterator[None]:
+async def _staging_table(con: Connection, rows: BeliefRows) -> AsyncIterator[None]:
     """The rows in a table of their own, named incoming."""
     await con.execute("create temp table incoming (like belief) on commit drop")
-    await con.copy_to_table("incoming", source=copy_stream(rows), columns=COLUMNS, format="binary")
+    await con.copy_to_table("incoming", source=encode_copy(rows), columns=COLUMNS, format="binary")
     yield
     await con.execute("drop table incoming")
 
 
-async def _copy(con: Connection, rows: Rows) -> bool:
+async def _copy_into_beliefs(con: Connection, rows: BeliefRows) -> bool:
     """Copy right into the table, the quickest way. False when another writer got there first with one of the rows."""
     try:
         async with con.transaction():
-            await con.copy_to_table("belief", source=copy_stream(rows), columns=COLUMNS, format="binary")
+            await con.copy_to_table("belief", source=encode_copy(rows), columns=COLUMNS, format="binary")
     except asyncpg.UniqueViolationError:
         return False
     return True
 
 
-def _counted(counts: asyncpg.Record | None) -> Written:
+def _to_counts(counts: asyncpg.Record | None) -> WriteCounts:
     assert counts is not None
-    return Written(*counts)
+    return WriteCounts(*counts)
 
 
 # Here and below, the span of time of all rows is said once more as such: it tells TimescaleDB at once where to look.
-KNOWN = f"""
+STORED_IN_SPAN = f"""
 select {", ".join(f"array_send(array_agg({name})) as {name}" for name in COLUMNS)}
 from (
     select known.*
@@ -185,15 +194,15 @@ from (
         select {", ".join(COLUMNS)} from belief
         where belief.sensor_id = span.sensor_id and belief.event_start between span.first and span.last
             and belief.event_start between $4 and $5 and belief.belief_time <= $6
-        order by {", ".join(KEY)}
+        order by {", ".join(KEY_COLUMNS)}
     ) known
     limit $7
 ) known
 """  # noqa: S608 - put together from constants
 
-REPLACE = f"""
+UPSERT_STAGED = f"""
 insert into belief ({", ".join(COLUMNS)}) select {", ".join(COLUMNS)} from incoming
-on conflict ({", ".join(KEY)}) do update set event_value = excluded.event_value
+on conflict ({", ".join(KEY_COLUMNS)}) do update set event_value = excluded.event_value
     where belief.event_value is distinct from excluded.event_value
 """  # noqa: S608 - put together from constants
 
@@ -233,7 +242,7 @@ select count(*) filter (where verdict = 'new'), count(*) filter (where verdict =
     count(*) filter (where verdict = 'unchanged')
 from compared
 """
-UPSERT_MANY = UPSERT.format(columns=", ".join(COLUMNS), key=", ".join(KEY), incoming="incoming", due="")
+UPSERT_MANY = UPSERT.format(columns=", ".join(COLUMNS), key=", ".join(KEY_COLUMNS), incoming="incoming", due="")
 # Arrays that come from a subquery look the same to the planner whatever they hold. So it keeps one plan for all, and
 # does not make a new one each time, which would take longer than all else together.
 FEW_ROWS = f"""
@@ -242,14 +251,14 @@ unnest(
     (select $9::float8[])
 ) as incoming ({", ".join(COLUMNS)})
 """
-UPSERT_FEW = UPSERT.format(columns=", ".join(COLUMNS), key=", ".join(KEY), incoming=FEW_ROWS, due="")
+UPSERT_FEW = UPSERT.format(columns=", ".join(COLUMNS), key=", ".join(KEY_COLUMNS), incoming=FEW_ROWS, due="")
 UPSERT_FEW_LATE = UPSERT.format(
     columns=", ".join(COLUMNS),
-    key=", ".join(KEY),
+    key=", ".join(KEY_COLUMNS),
     incoming=FEW_ROWS,
-    due=f", {DUE.format(changed="compared where verdict <> 'unchanged'")}",
+    due=f", {MARK_DUE.format(changed="compared where verdict <> 'unchanged'")}",
 )
-NOTE_DUE = """
+INSERT_DUE = """
 insert into belief_day_due (sensor_id, first_event, last_event)
 select * from unnest($1::int[], $2::timestamptz[], $3::timestamptz[])
 """

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-type Rows = NDArray[np.void]
-type Moments = NDArray[np.datetime64]
+type BeliefRows = NDArray[np.void]
+type DatetimeArray = NDArray[np.datetime64]
 
-ROW = np.dtype(
+ROW_DTYPE = np.dtype(
     [
         ("sensor_id", "i4"),
         ("event_start", "M8[us]"),
@@ -22,7 +22,7 @@ ROW = np.dtype(
     ]
 )
 """A row of the table `belief`."""
-COLUMNS = tuple(ROW.names or ())
+COLUMNS = tuple(ROW_DTYPE.names or ())
 
 EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
 """PostgreSQL counts microseconds from here."""
@@ -38,7 +38,11 @@ COPY_END = b"\xff\xff"
 COPY_ROW = np.dtype(
     [
         ("fields", ">i2"),
-        *((part, kind) for name in COLUMNS for part, kind in ((f"{name} size", ">i4"), (name, _sent_as(ROW[name])))),
+        *(
+            (part, kind)
+            for name in COLUMNS
+            for part, kind in ((f"{name} size", ">i4"), (name, _sent_as(ROW_DTYPE[name])))
+        ),
     ]
 )
 """The same row as COPY takes it: the number of fields, then the size and the content of each."""
@@ -49,7 +53,7 @@ ARRAY_HEADER = 20
 """Bytes before the elements of a one-dimensional array."""
 
 
-async def copy_stream(rows: Rows) -> AsyncIterator[bytes]:
+async def encode_copy(rows: BeliefRows) -> AsyncIterator[bytes]:
     """The rows as the binary input of COPY."""
     yield COPY_START
     for first in range(0, len(rows), COPY_ROWS):
@@ -57,43 +61,43 @@ async def copy_stream(rows: Rows) -> AsyncIterator[bytes]:
         packed = np.empty(len(part), COPY_ROW)
         packed["fields"] = len(COLUMNS)
         for name in COLUMNS:
-            packed[f"{name} size"] = ROW[name].itemsize
+            packed[f"{name} size"] = ROW_DTYPE[name].itemsize
             column = part[name]
             packed[name] = column.astype(np.int64) - EPOCH if column.dtype.kind == "M" else column
         yield packed.tobytes()
     yield COPY_END
 
 
-def rows_from(record: Mapping[str, bytes | None]) -> Rows:
+def decode_rows(record: Mapping[str, bytes | None]) -> BeliefRows:
     """Rows from a record that has an array per column."""
-    columns = {name: _elements(record[name], _sent_as(ROW[name])) for name in COLUMNS}
-    rows = np.empty(len(columns[COLUMNS[0]]), ROW)
+    columns = {name: _elements(record[name], _sent_as(ROW_DTYPE[name])) for name in COLUMNS}
+    rows = np.empty(len(columns[COLUMNS[0]]), ROW_DTYPE)
     for name, column in columns.items():
-        rows[name] = (column.astype(np.int64) + EPOCH).view("M8[us]") if ROW[name].kind == "M" else column
+        rows[name] = (column.astype(np.int64) + EPOCH).view("M8[us]") if ROW_DTYPE[name].kind == "M" else column
     return rows
 
 
-def floats(array: bytes | None) -> NDArray[np.float64]:
+def decode_float8(array: bytes | None) -> NDArray[np.float64]:
     """The elements of a `float8[]` as `array_send` gives it. NULL, an aggregate over nothing, is empty."""
     return _elements(array, ">f8").astype(np.float64)
 
 
-def reals(array: bytes | None) -> NDArray[np.float32]:
+def decode_float4(array: bytes | None) -> NDArray[np.float32]:
     """The elements of a `float4[]`."""
     return _elements(array, ">f4").astype(np.float32)
 
 
-def integers(array: bytes | None) -> NDArray[np.int32]:
+def decode_int4(array: bytes | None) -> NDArray[np.int32]:
     """The elements of an `int4[]`."""
     return _elements(array, ">i4").astype(np.int32)
 
 
-def long_integers(array: bytes | None) -> NDArray[np.int64]:
+def decode_int8(array: bytes | None) -> NDArray[np.int64]:
     """The elements of an `int8[]`."""
     return _elements(array, ">i8").astype(np.int64)
 
 
-def moments(array: bytes | None) -> Moments:
+def decode_timestamps(array: bytes | None) -> DatetimeArray:
     """The elements of a `timestamptz[]`."""
     return (_elements(array, ">i8").astype(np.int64) + EPOCH).view("datetime64[us]")
 
@@ -109,6 +113,6 @@ def _element(kind: str) -> np.dtype[np.void]:
     return np.dtype([("size", ">i4"), ("value", kind)])
 
 
-def aware(times: Moments) -> list[datetime]:
+def to_datetimes(times: DatetimeArray) -> list[datetime]:
     """The moments as Python knows them."""
     return [time.replace(tzinfo=UTC) for time in times.tolist()]

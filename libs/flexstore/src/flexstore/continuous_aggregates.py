@@ -1,7 +1,7 @@
 """Daily statistics as continuous aggregates of TimescaleDB, one per time zone: it sums up days of one zone only.
 
 A day that begins twice (in the Azores each autumn, when 1:00 becomes 0:00) loses its first hour when TimescaleDB sums
-it up again. Zones that have such days are left to `flexstore.days`.
+it up again. Zones that have such days are left to `flexstore.daily_rollups`.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from flexstore.store import Connection
 
-ZONES = """
+SELECT_TIMEZONES = """
 select timezone from (
     select timezone from sensor join pg_timezone_names known on known.name = sensor.timezone
     union select timezone from belief_day_until
@@ -21,10 +21,10 @@ where not exists (
 )
 order by timezone
 """
-AGGREGATES = """
+SELECT_AGGREGATES = """
 select view_name from timescaledb_information.continuous_aggregates where hypertable_name = 'belief'
 """
-AGGREGATE = """
+CREATE_AGGREGATE = """
 create materialized view {name} with (timescaledb.continuous, timescaledb.materialized_only = true) as
 select sensor_id, source_id, time_bucket('1 day', event_start, {timezone}) as day,
     count(*) as beliefs, count(distinct event_start) as events, min(event_value) as minimum,
@@ -34,49 +34,49 @@ from belief group by sensor_id, source_id, day
 with no data
 """
 """Sums are kept 2^64 times smaller, which is exact: values beyond counting of one sensor do not stop the others."""
-DAYS_OF_ZONE = """
+SELECT_DAYS_OF_ZONE = """
 select sensor_id, source_id, day, beliefs, events, minimum, maximum, total * power(2::float8, 64) as total,
     first_event, last_event, last_belief
 from {name} join sensor on sensor.id = sensor_id and sensor.timezone = {timezone}
 """
-DAYS_OF_OTHER_ZONES = """
+SELECT_DAYS_OF_OTHER_ZONES = """
 select belief_day.* from belief_day join sensor on sensor.id = sensor_id
 where sensor.timezone <> all(array[{timezones}]::text[])
 """
-SHOWN = "select string_to_array(obj_description('belief_per_day'::regclass), ' ')"
+SELECT_VIEW_ZONES = "select string_to_array(obj_description('belief_per_day'::regclass), ' ')"
 """The view says in its comment of which time zones it shows an aggregate."""
-SUMMED_UP_BEFORE = """
+DELETE_ROLLUPS = """
 delete from belief_day using sensor where sensor.id = sensor_id and sensor.timezone = any($1::text[])
 """
 
 
-def name_of(timezone: str) -> str:
+def aggregate_name(timezone: str) -> str:
     """What the continuous aggregate of the days of a time zone is called: another one, if it is made otherwise."""
     readable = re.sub(r"[^a-z0-9]+", "_", timezone.lower())[:30]
-    return f"belief_day_{readable}_{hashlib.sha256((AGGREGATE + timezone).encode()).hexdigest()[:8]}"
+    return f"belief_day_{readable}_{hashlib.sha256((CREATE_AGGREGATE + timezone).encode()).hexdigest()[:8]}"
 
 
-async def ensure(con: Connection) -> list[str]:
+async def ensure_aggregates(con: Connection) -> list[str]:
     """An aggregate for every time zone that can have one, and the view that shows each sensor the days of its own.
 
     Returns these time zones.
     """
-    zones = [row["timezone"] for row in await con.fetch(ZONES)]
-    changed = sorted(set(zones) ^ set(await con.fetchval(SHOWN) or ()))
+    zones = [row["timezone"] for row in await con.fetch(SELECT_TIMEZONES)]
+    changed = sorted(set(zones) ^ set(await con.fetchval(SELECT_VIEW_ZONES) or ()))
     if not changed:
         return zones
-    there = {row["view_name"] for row in await con.fetch(AGGREGATES)}
+    there = {row["view_name"] for row in await con.fetch(SELECT_AGGREGATES)}
     literals = {zone: await _literal(con, zone) for zone in zones}
-    names = {zone: name_of(zone) for zone in zones}
-    parts = [DAYS_OF_ZONE.format(name=names[zone], timezone=literals[zone]) for zone in zones]
-    parts.append(DAYS_OF_OTHER_ZONES.format(timezones=", ".join(literals.values())))
+    names = {zone: aggregate_name(zone) for zone in zones}
+    parts = [SELECT_DAYS_OF_ZONE.format(name=names[zone], timezone=literals[zone]) for zone in zones]
+    parts.append(SELECT_DAYS_OF_OTHER_ZONES.format(timezones=", ".join(literals.values())))
     async with con.transaction():
         for zone in zones:
             if names[zone] not in there:
-                await con.execute(AGGREGATE.format(name=names[zone], timezone=literals[zone]))
+                await con.execute(CREATE_AGGREGATE.format(name=names[zone], timezone=literals[zone]))
         # What was summed up here before TimescaleDB came, or by it, no longer counts.
         await con.execute("delete from belief_day_until where timezone = any($1::text[])", changed)
-        await con.execute(SUMMED_UP_BEFORE, changed)
+        await con.execute(DELETE_ROLLUPS, changed)
         await con.execute(f"create or replace view belief_per_day as {' union all '.join(parts)}")
         await con.execute(f"comment on view belief_per_day is {await _literal(con, ' '.join(zones))}")
         for name in there - set(names.values()):
@@ -84,10 +84,10 @@ async def ensure(con: Connection) -> list[str]:
     return zones
 
 
-async def refresh(con: Connection, zones: Sequence[str], timeout: float) -> None:  # noqa: ASYNC109 - it is the server's to keep
+async def refresh_aggregates(con: Connection, zones: Sequence[str], timeout: float) -> None:  # noqa: ASYNC109 - it is the server's to keep
     """Sum up what changed. TimescaleDB knows what did, and commits on its way, so this is no part of a transaction."""
     for row in await con.fetch("select timezone, until from belief_day_until where timezone = any($1::text[])", zones):
-        name, until = name_of(row["timezone"]), row["until"].isoformat()
+        name, until = aggregate_name(row["timezone"]), row["until"].isoformat()
         await con.execute(f"call refresh_continuous_aggregate('{name}', null, '{until}')", timeout=timeout)
 
 
