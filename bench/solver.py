@@ -23,7 +23,7 @@ import numpy as np
 from flexmodel.problem import Array, Devices, Index, Problem, Site, Stocks, Window
 from scheduler.formulation.model import formulate
 from scheduler.solving import engine, readout
-from scheduler.solving.optimise import Options, optimise
+from scheduler.solving.search import Options, optimise
 
 WIDTH = 13
 SIZES = ("1x96", "1x288", "1x672", "10x96", "100x96", "1000x96", "10000x96-free")

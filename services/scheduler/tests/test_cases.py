@@ -15,10 +15,9 @@ from flexmodel.time import moment_of, parse_fixed_duration, parse_moment, steps
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import read_trigger
 from scheduler.planning import Plan, plan
-from scheduler.resolve.reading import events, queries, references
-from scheduler.resolve.readings import Readings
-from scheduler.result import Stored
-from scheduler.solving.optimise import Options
+from scheduler.resolve.outputs import Stored
+from scheduler.resolve.series import Readings, events, queries, references
+from scheduler.solving.search import Options
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.json"))
 NOW = datetime(2100, 1, 1, tzinfo=UTC)

@@ -12,10 +12,10 @@ from flexstore import jobs, running
 from flexstore.store import Store
 from scheduler.app import create_app
 from scheduler.optimize import service
-from scheduler.optimize.answer import answer
-from scheduler.optimize.question import read
+from scheduler.optimize.request import read
+from scheduler.optimize.response import answer
 from scheduler.settings import SchedulerSettings
-from scheduler.solve import Options, OutOfTimeError
+from scheduler.solving.solve import Options, OutOfTimeError
 from scheduler.tasks import make_handler, tell_failure
 
 START = "2026-01-13T00:00:00+01:00"

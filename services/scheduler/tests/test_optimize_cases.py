@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from flexmodel.quantities import convert
-from scheduler.optimize.answer import answer
-from scheduler.optimize.question import read
-from scheduler.solve import Options
+from scheduler.optimize.request import read
+from scheduler.optimize.response import answer
+from scheduler.solving.solve import Options
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.json"))
 

@@ -9,12 +9,10 @@ from flexmodel.parts import CommodityContext, Device, Inflexible, Process, Proce
 from flexmodel.problem import Kind, Window
 from flexmodel.time import steps
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
-from scheduler.processes.plan import NoRoomError
-from scheduler.resolve.devices import bands, devices
-from scheduler.resolve.limits import device_limits
-from scheduler.resolve.placements import placements
+from scheduler.process_placement import NoRoomError
+from scheduler.resolve.devices import bands, device_limits, devices, placements
 from scheduler.resolve.profiles import Profiles
-from scheduler.resolve.readings import Events, Readings
+from scheduler.resolve.series import Events, Readings
 from scheduler.resolve.sites import leading_price, sites
 
 START = datetime(2026, 1, 13, tzinfo=UTC)

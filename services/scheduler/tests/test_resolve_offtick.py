@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flexmodel.problem import Window
 from flexmodel.values import Segment, Segments
-from scheduler.resolve.offtick import Projection, Reach, between_steps, project, project_known_state
+from scheduler.resolve.soc_requirements import Projection, Reach, between_steps, project, project_known_state
 
 WINDOW = Window(datetime(2026, 1, 13, 16, tzinfo=UTC), timedelta(minutes=15), 8)
 AT_1700, AT_1715 = 3, 4

@@ -9,7 +9,7 @@ from flexmodel.problem import Window
 from flexmodel.time import steps
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
 from scheduler.resolve.profiles import Profiles, UnknownPricesError
-from scheduler.resolve.readings import Events, Readings
+from scheduler.resolve.series import Events, Readings
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -11,7 +11,7 @@ from flexmodel.time import instant
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
 from scheduler.resolve.devices import devices
 from scheduler.resolve.profiles import Profiles
-from scheduler.resolve.readings import Events, Readings, Reference, UnknownStateError
+from scheduler.resolve.series import Events, Readings, Reference, UnknownStateError
 from scheduler.resolve.stocks import eagerness, stocks
 
 START = datetime(2026, 1, 13, tzinfo=UTC)

@@ -9,9 +9,8 @@ from flexmodel.problem import Array, Window
 from flexmodel.schedule import Marginal, Schedule, Status
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 from flexmodel.values import Fixed
-from scheduler.resolve.outputs import Output, PowerOutput, StateOutput, outputs
-from scheduler.resolve.wishes import Wishes
-from scheduler.result import job_result, stored
+from scheduler.resolve.outputs import Output, PowerOutput, StateOutput, outputs, stored
+from scheduler.resolve.soc_requirements import Wishes, soc_report
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -120,9 +119,8 @@ def wishes(
 def test_broken_wishes_are_told_with_what_is_missing():
     plan = schedule([[0.0] * 4], [[0.0, 0.1, 0.2, 0.3, 0.4]])
     asked = wishes(minima=[NAN, 0.15, NAN, 0.66], targets=[NAN, NAN, 0.25, NAN])
-    result = job_result(plan, stored(plan, [output()]), [BATTERY], [asked])
+    result = soc_report(plan, [BATTERY], [asked])
     assert result == {
-        "num-beliefs": 4,
         "resolved": [],
         "unresolved": [
             {
@@ -137,7 +135,7 @@ def test_broken_wishes_are_told_with_what_is_missing():
 def test_kept_wishes_are_told_with_what_is_left_and_targets_are_not():
     plan = schedule([[0.0] * 4], [[0.0, 0.1, 0.2, 0.3, 0.4]])
     asked = wishes(minima=[NAN, 0.15, NAN, NAN], maxima=[0.1, NAN, NAN, NAN], targets=[NAN, NAN, 0.3, NAN])
-    result = job_result(plan, [], [BATTERY], [asked])
+    result = soc_report(plan, [BATTERY], [asked])
     assert result["unresolved"] == []
     assert result["resolved"] == [
         {
@@ -150,7 +148,7 @@ def test_kept_wishes_are_told_with_what_is_left_and_targets_are_not():
 
 def test_what_differs_by_less_than_a_watt_hour_is_kept():
     plan = schedule([[0.0] * 4], [[0.0, 0.0, 0.0, 0.0, 0.05565]])
-    result = job_result(plan, [], [BATTERY], [wishes(minima=[NAN, NAN, NAN, 0.05565017591])])
+    result = soc_report(plan, [BATTERY], [wishes(minima=[NAN, NAN, NAN, 0.05565017591])])
     assert result["unresolved"] == []
 
 

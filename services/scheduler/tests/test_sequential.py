@@ -22,10 +22,9 @@ from flexmodel.parts import (
 from flexmodel.problem import Window
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
-from scheduler.planning import Plan, plan
-from scheduler.resolve.readings import Events, Readings
-from scheduler.sequential import check, turn
-from scheduler.solving.optimise import Options
+from scheduler.planning import Plan, check_sequential, device_turn, plan
+from scheduler.resolve.series import Events, Readings
+from scheduler.solving.search import Options
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
@@ -79,7 +78,7 @@ def test_each_turn_has_its_own_steps_and_only_its_own_target_makes_it_longer(tri
     target = Stock("car", 1, (1,), Fixed(0.0), targets=Segments((Segment(late, late, 1.0),)))
     asked = trigger(window=Window(START, QUARTER, 24))
     asked = trigger(window=Window(START, QUARTER, 24), stocks=(asked.stocks[0], target))
-    first, second = turn(asked, 0, [], tree()), turn(asked, 1, [], tree())
+    first, second = device_turn(asked, 0, [], tree()), turn(asked, 1, [], tree())
     assert first.window == WINDOW
     assert second.window == Window(START, HOUR, 6)
     assert second.stocks[0].devices == (0,)
@@ -89,7 +88,7 @@ def test_members_are_renumbered_and_those_to_come_are_left_out(trigger: Callable
     group = DeviceGroup("asset:1", (0, 1), Fixed(1.0), None, None, 1e7)
     later = DeviceGroup("asset:2", (1,), Fixed(1.0), None, None, 1e7)
     contract = CustomCommitment("contract", "electricity", (0, 1, 2), Fixed(0.0), Price(Fixed(1.0), "MWh"), None)
-    one = turn(trigger(groups=(group, later), commitments=(contract,)), 0, [], tree())
+    one = device_turn(trigger(groups=(group, later), commitments=(contract,)), 0, [], tree())
     assert [group.members for group in one.groups] == [(0,)]
     assert [commitment.members for commitment in one.commitments] == [(0, 1)]
 
@@ -121,4 +120,4 @@ def test_the_second_device_gets_what_the_first_one_leaves(trigger: Callable[...,
 )
 def test_what_belongs_together_is_refused(trigger: Callable[..., Trigger], given: dict[str, Any]):
     with pytest.raises(Invalid, match="planned together"):
-        check(trigger(**given))
+        check_sequential(trigger(**given))

@@ -1,21 +1,25 @@
-"""From a trigger and what was read to a schedule and everything that is stored of it. Pure: runs in any thread."""
+"""Planning."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
-from flexmodel.parts import Trigger
+from flexmodel.errors import Invalid
+from flexmodel.parts import Device, Inflexible, Stock, Trigger
+from flexmodel.problem import Window
 from flexmodel.schedule import Schedule, Status
+from flexmodel.time import steps
 from flexmodel.tree import AssetTree
+from flexmodel.values import Segments, SensorReference
 
-from scheduler import sequential
-from scheduler.explain import FORMAT, explain
-from scheduler.resolve import Resolved, assemble
-from scheduler.resolve.readings import Readings
-from scheduler.result import Stored, job_result, stored
-from scheduler.sequential import Planned
-from scheduler.solve import solve
-from scheduler.solving.optimise import Options
+from scheduler.explaining.explain import FORMAT, explain
+from scheduler.resolve.assemble import Resolved, assemble
+from scheduler.resolve.outputs import Stored, stored
+from scheduler.resolve.series import Events, Readings
+from scheduler.resolve.soc_requirements import soc_report
+from scheduler.solving.search import Options
+from scheduler.solving.solve import solve
 
 STORAGE, PROCESS = "StorageScheduler", "ProcessScheduler"
 OF_DEVICES = ("any soc ", "all soc ", "any consumption breach", "all consumption breach", "any production breach",
@@ -58,12 +62,12 @@ def plan(trigger: Trigger, tree: AssetTree, readings: Readings, options: Options
 
 
 def _one_by_one(trigger: Trigger, tree: AssetTree, readings: Readings, options: Options) -> list[Solved]:
-    sequential.check(trigger)
+    check_sequential(trigger)
     solved: list[Solved] = []
     before: list[Planned] = []
     for index, device in enumerate(trigger.devices):
-        turn = sequential.turn(trigger, index, before, tree)
-        resolved = assemble(turn, tree, sequential.with_planned(readings, before))
+        turn = device_turn(trigger, index, before, tree)
+        resolved = assemble(turn, tree, with_planned(readings, before))
         solved.append(Solved(resolved, solve(resolved.problem, options)))
         before.append(Planned.of(index, device, solved[-1].schedule))
     return solved
@@ -76,7 +80,7 @@ def _told(trigger: Trigger, solved: Sequence[Solved]) -> Plan:
     for one in solved:
         own = stored(one.schedule, one.resolved.outputs)
         values |= {output.sensor: output for output in own}
-        results.append(job_result(one.schedule, own, one.resolved.stocks, one.resolved.wishes))
+        results.append(soc_report(one.schedule, one.resolved.stocks, one.resolved.wishes))
     result: dict[str, Any] = {
         "num-beliefs": sum(len(output.values) for output in values.values()),
         "resolved": [entry for part in results for entry in part["resolved"]],
@@ -141,3 +145,83 @@ def _incurred(solved: Sequence[Solved]) -> dict[str, float]:
                 numbered = name.replace("device 0", f"device {index}").replace("storage 0 ", f"storage {index} ")
                 total[numbered] = total.get(numbered, 0.0) + cost
     return total
+
+
+DEFAULT_RESOLUTION = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The power of a device whose turn is over, as if it had been read from a sensor."""
+
+    index: int
+    inflexible: Inflexible
+    events: Events
+
+    @classmethod
+    def of(cls, index: int, device: Device, schedule: Schedule) -> "Planned":
+        window = schedule.window
+        starts = steps(window.start, window.resolution, window.steps)
+        # No sensor has a negative id, so this is nobody else's series.
+        reference = SensorReference(-1 - index)
+        return cls(
+            index,
+            Inflexible(device.label, reference, 1, device.commodity),
+            Events("MW", window.resolution, starts, schedule.power[0]),
+        )
+
+
+def check_sequential(trigger: Trigger) -> None:
+    """Refuse what only makes sense for devices that are planned together."""
+    together = [f"{stock.label} is shared by several devices" for stock in trigger.stocks if len(stock.devices) > 1]
+    together += [f"{converter.name} couples several devices" for converter in trigger.converters]
+    together += [f"the flows of {node.commodity} must balance" for node in trigger.nodes]
+    if together:
+        raise Invalid({"sequential": [f"These devices can only be planned together: {'; '.join(together)}."]})
+
+
+def device_turn(trigger: Trigger, index: int, before: Sequence[Planned], tree: AssetTree) -> Trigger:
+    """The trigger for one device alone."""
+    device = trigger.devices[index]
+    places = {index: 0}
+    places |= {len(trigger.devices) + position: 1 + position for position in range(len(trigger.inflexible))}
+    places |= {planned.index: 1 + len(trigger.inflexible) + position for position, planned in enumerate(before)}
+
+    def here(members: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(places[member] for member in members if member in places)
+
+    stock = None if device.stock is None else trigger.stocks[device.stock]
+    groups = (replace(group, members=here(group.members)) for group in trigger.groups)
+    commitments = (replace(commitment, members=here(commitment.members)) for commitment in trigger.commitments)
+    return replace(
+        trigger,
+        window=_window(trigger, device, stock, tree),
+        devices=(replace(device, stock=None if stock is None else 0),),
+        inflexible=(*trigger.inflexible, *(planned.inflexible for planned in before)),
+        stocks=() if stock is None else (replace(stock, devices=(0,)),),
+        groups=tuple(group for group in groups if group.members),
+        commitments=tuple(commitment for commitment in commitments if commitment.members),
+    )
+
+
+def with_planned(readings: Readings, before: Sequence[Planned]) -> Readings:
+    return Readings({**readings.events, **{planned.inflexible.reference: planned.events for planned in before}})
+
+
+def _window(trigger: Trigger, device: Device, stock: Stock | None, tree: AssetTree) -> Window:
+    """The requested window in the device's own steps, longer only for the sake of its own targets."""
+    resolution = _resolution(trigger, device, tree)
+    end = trigger.requested_end
+    if stock is not None and isinstance(stock.targets, Segments):
+        last = max((item.end for item in stock.targets.items), default=end)
+        end = max(end, min(last, trigger.window.end))
+    return Window(trigger.window.start, resolution, -(-(end - trigger.window.start) // resolution))
+
+
+def _resolution(trigger: Trigger, device: Device, tree: AssetTree) -> timedelta:
+    """That of its sensor, unless another one was asked for."""
+    own = [tree.sensors[one.sensor].resolution for one in trigger.devices if one.sensor is not None]
+    usual = min((resolution for resolution in own if resolution), default=DEFAULT_RESOLUTION)
+    if trigger.window.resolution != usual or device.sensor is None:
+        return trigger.window.resolution
+    return tree.sensors[device.sensor].resolution or usual

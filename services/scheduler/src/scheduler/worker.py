@@ -12,9 +12,9 @@ from flexstore.store import Store
 
 from scheduler.app import SERVICE, create_app
 from scheduler.planning import plan
-from scheduler.resolve.readings import Readings
+from scheduler.resolve.series import Readings
 from scheduler.settings import SchedulerSettings
-from scheduler.solving.optimise import Options
+from scheduler.solving.search import Options
 from scheduler.tasks import QUEUE, make_tasks
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from flexmodel.schedule import Status
-from scheduler.solve import solve
-from scheduler.solving.optimise import Options
+from scheduler.solving.search import Options
+from scheduler.solving.solve import solve
 
 ENERGY = "electricity net energy"
 FULL = Options(every_binary=True)

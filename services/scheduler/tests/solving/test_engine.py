@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from flexmodel.errors import Invalid
 from scheduler.formulation.model import formulate
-from scheduler.solve import solve
 from scheduler.solving import engine
 from scheduler.solving.engine import Answer, solve_linear, solve_with
+from scheduler.solving.solve import solve
 
 PROGRAM = """
 import sys; sys.path.insert(0, {folder!r})
 import hashlib
 from conftest import Draft
 from test_engine import fleet
-from scheduler.solve import solve
+from scheduler.solving.solve import solve
 schedule = solve(fleet(Draft, {count}))
 print(hashlib.sha256(schedule.power.tobytes() + schedule.soc.tobytes()).hexdigest(), schedule.solver)
 """

@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from scheduler.explain import explain
-from scheduler.solve import solve
+from scheduler.explaining.explain import explain
+from scheduler.solving.solve import solve
 
 ENERGY = "electricity net energy"
 

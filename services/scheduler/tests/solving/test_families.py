@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scheduler.solve import solve
+from scheduler.solving.solve import solve
 
 ENERGY = "electricity net energy"
 

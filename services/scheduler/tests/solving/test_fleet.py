@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from scheduler.formulation.model import formulate
-from scheduler.solve import solve
 from scheduler.solving.engine import solve_with
-from scheduler.solving.fleet.arrow import Factor, NoArrowError, find_arrow
-from scheduler.solving.fleet.fleet import dual_bound, solve_fleet
-from scheduler.solving.optimise import Options
+from scheduler.solving.fleet.arrowhead import Factor, NoArrowError, find_arrow
+from scheduler.solving.fleet.solve import dual_bound, solve_fleet
+from scheduler.solving.search import Options
+from scheduler.solving.solve import solve
 from scipy.sparse import csr_matrix
 
 SMALL = Options(fleet=0)
@@ -62,7 +62,7 @@ def test_prices_of_a_fleet_are_what_a_little_more_costs(draft):
 
 
 def test_without_a_common_limit_each_is_solved_for_itself(draft, monkeypatch):
-    monkeypatch.setattr("scheduler.solving.fleet.fleet.BATCH", 7)
+    monkeypatch.setattr("scheduler.solving.fleet.solve.BATCH", 7)
     case = fleet(draft, 30, power=np.nan, consumption=np.nan)
     case.sites[0]["production_price"] = case.sites[0]["consumption_price"]
     problem = case.problem()

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from scheduler.solve import Infeasible, OutOfTimeError, solve
-from scheduler.solving.optimise import Options
+from scheduler.solving.search import Options
+from scheduler.solving.solve import Infeasible, OutOfTimeError, solve
 
 
 def reason(case) -> str:

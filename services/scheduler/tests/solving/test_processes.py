@@ -5,7 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from flexmodel.problem import Kind
-from scheduler.processes.plan import NoRoomError, plan, steps_of
+from scheduler.process_placement import NoRoomError, plan, steps_of
 
 PRICES = [10, 11, 12, 15, 18, 17, 10.5, 9, 9.5, 9, 8.5, 10, 8, 5, 4, 4, 5.5, 8, 12, 13, 14, 12.5, 10, 7]
 DAY = [100] * 8 + [90] * 8 + [100] * 8

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scheduler.explain import explain
+from scheduler.explaining.explain import explain
 from scheduler.formulation.model import formulate
 from scheduler.formulation.storage import decay, limits
-from scheduler.solve import Infeasible, solve
-from scheduler.solving.optimise import Options, optimise
+from scheduler.solving.search import Options, optimise
+from scheduler.solving.solve import Infeasible, solve
 
 pytestmark = pytest.mark.filterwarnings("error")
 CAREFUL = settings(

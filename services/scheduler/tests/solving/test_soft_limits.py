@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flexmodel.problem import Problem
 from scheduler.formulation.terms import runs
-from scheduler.solve import solve
+from scheduler.solving.solve import solve
 
 ENERGY = "electricity net energy"
 

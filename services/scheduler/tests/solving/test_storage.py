@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from flexmodel.schedule import Status
-from scheduler.solve import solve
+from scheduler.solving.solve import solve
 
 PRICES = [10, 11, 12, 15, 18, 17, 10.5, 9, 9.5, 9, 8.5, 10, 8, 5, 4, 4, 5.5, 8, 12, 13, 14, 12.5, 10, 7][7:19]
 SOLAR = -np.array([0, 0, 0, 0, 10, 30, 60, 100, 140, 170, 190, 210, 220, 210, 190, 170, 140, 100, 60, 30, 10, 0, 0, 0])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scheduler.solve import Infeasible, solve
+from scheduler.solving.solve import Infeasible, solve
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 

@@ -13,7 +13,7 @@ from flexmodel.problem import Array, Kind, Problem, Stocks
 
 from scheduler.formulation.ledger import Ledger
 from scheduler.formulation.storage import decay, limits
-from scheduler.processes.plan import plan
+from scheduler.process_placement import plan
 
 LEEWAY = 1e-6
 """MW or MWh by which a baseline may miss a limit and still count as keeping it."""

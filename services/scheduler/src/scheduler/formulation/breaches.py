@@ -14,8 +14,7 @@ import numpy as np
 from flexmodel.problem import Array, Index, Problem, Stocks
 from flexmodel.schedule import Owner
 
-from scheduler.formulation.aggregates import Aggregates
-from scheduler.formulation.terms import Each, Largest, Subject
+from scheduler.formulation.terms import Aggregates, Each, Largest, Subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 from flexmodel.problem import Array, Index, Problem
 
-from scheduler.formulation import bands, ledger, starts
+from scheduler.formulation import discrete, ledger
 from scheduler.formulation.builder import Builder, Program
-from scheduler.formulation.coupling import add_coupling
+from scheduler.formulation.flows import add_coupling, add_nodes
 from scheduler.formulation.ledger import Ledger
 from scheduler.formulation.net import Net, add_net
-from scheduler.formulation.nodes import add_nodes
 from scheduler.formulation.power import Power, add_power
 from scheduler.formulation.storage import Storage, add_storage
 
@@ -33,9 +32,9 @@ class Model:
         """A solution without whole numbers, with a plausible choice in place of the fractions."""
         guessed = x.copy()
         for modes in self.modes:
-            guessed[modes[modes >= 0]] = bands.guess(modes, x)[modes >= 0]
+            guessed[modes[modes >= 0]] = discrete.likely_modes(modes, x)[modes >= 0]
         for process, columns in zip(self.problem.processes, self.starts, strict=True):
-            guessed[columns[columns >= 0]] = starts.guess(process, self.problem)[columns >= 0]
+            guessed[columns[columns >= 0]] = discrete.cheapest_starts(process, self.problem)[columns >= 0]
         return guessed
 
 
@@ -48,6 +47,6 @@ def formulate(problem: Problem) -> Model:
     net = add_net(builder, book.aggregates, power, book.terms)
     add_coupling(builder, problem, power)
     add_nodes(builder, problem, power)
-    modes = bands.add_bands(builder, problem, power)
-    processes = starts.add_starts(builder, problem, power)
+    modes = discrete.add_modes(builder, problem, power)
+    processes = discrete.add_processes(builder, problem, power)
     return Model(problem, book, builder.build(), power, storage, net, modes, processes)

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from flexmodel.problem import Array, Index, Mask
 
-from scheduler.formulation.aggregates import Aggregates
 from scheduler.formulation.builder import Builder
-from scheduler.formulation.kinks import sort
-from scheduler.formulation.largest import add_largest
-from scheduler.formulation.pieces import Cost, Pieces, add_pieces, at_piece, price
+from scheduler.formulation.pieces import Cost, Pieces, add_largest, add_pieces, at_piece, price, sort
 from scheduler.formulation.power import Power
-from scheduler.formulation.terms import Each, Largest
+from scheduler.formulation.terms import Aggregates, Each, Largest
 
 
 @dataclass(frozen=True, slots=True)

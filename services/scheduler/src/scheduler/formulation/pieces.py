@@ -1,16 +1,6 @@
-"""Quantities with a piecewise linear cost: one column for each piece between two baselines, and no rows.
+"""Pieces."""
 
-    X = constant + Σ_k sign_k · x_k,      cost(X) = base + Σ_k slope_k · sign_k · x_k
-
-The piece with the gentlest slope is home: its column keeps the quantity's own values. Pieces above it count up from
-its end, pieces below it count down from its start. Where the cost has a sharp lowest point instead (a target, say),
-all pieces count from there. So a penalty is paid on the breach itself and is never the difference of two large
-numbers. Where the slopes rise the cheapest filling is the right one. Where a slope falls (production earns more than
-consumption costs, say) the program alone would fill the pieces out of order: those kinks are `concave` and need a
-binary choice.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +8,7 @@ from flexmodel.problem import Array, Index, Mask
 from numpy.typing import ArrayLike
 
 from scheduler.formulation.builder import Builder
+from scheduler.formulation.terms import Each, Largest, Subject
 
 CROSSED = 1e-9
 """By how much the ends of a range may cross and still be a point."""
@@ -167,3 +158,84 @@ def add_pieces(builder: Builder, name: str, where: Mask, cost: Cost) -> Pieces:
     constant = np.where(fixed, point, np.where(sharp, at_piece(cost.left, cost.home), 0.0))
     builder.offset += float(np.sum(cost.base, where=where))
     return Pieces(cost, columns, sign, constant)
+
+
+@dataclass(frozen=True, slots=True)
+class Crest:
+    """A largest deviation that needs variables: `group` (rows, steps) numbers them, -1 where it cannot matter."""
+
+    term: Largest
+    group: Index
+
+
+def sort(
+    terms: Iterable[Each | Largest], subject: Subject, lowest: Array, highest: Array
+) -> tuple[list[Kinked], list[Crest]]:
+    """Prices by step, spread over all rows of the quantity, and the largest deviations that remain."""
+    layers: list[Kinked] = []
+    crests: list[Crest] = []
+    for term in terms:
+        if term.subject != subject:
+            continue
+        if isinstance(term, Each):
+            _lay(layers, term, lowest.shape)
+            continue
+        reach = _reachable(term, lowest, highest)
+        if reach.any():
+            single, group = _split_term(term, reach)
+            _lay(layers, single, lowest.shape)
+            if (group >= 0).any():
+                crests.append(Crest(term, group))
+    return [Kinked(np.nan_to_num(layer.baseline), layer.up, layer.down) for layer in layers], crests
+
+
+def _lay(layers: list[Kinked], term: Each, shape: tuple[int, ...]) -> None:
+    """Put the term on the first layer whose baselines are the same or not yet chosen wherever both are active."""
+    active = ~np.isnan(term.baseline) & ((term.up != 0) | (term.down != 0))
+    if not active.any():
+        return
+    for layer in layers:
+        taken = layer.baseline[term.rows]
+        if (~active | np.isnan(taken) | (taken == term.baseline)).all():
+            break
+    else:
+        layer = Kinked(np.full(shape, np.nan), np.zeros(shape), np.zeros(shape))
+        layers.append(layer)
+    layer.baseline[term.rows] = np.where(active, term.baseline, layer.baseline[term.rows])
+    layer.up[term.rows] += np.where(active, term.up, 0.0)
+    layer.down[term.rows] += np.where(active, term.down, 0.0)
+
+
+def _reachable(term: Largest, lowest: Array, highest: Array) -> Mask:
+    """Where the quantity can leave the baseline, at a price."""
+    beyond = highest[term.rows] - term.baseline if term.side > 0 else term.baseline - lowest[term.rows]
+    return (beyond > NEGLIGIBLE) & (term.price > 0)
+
+
+def _split_term(term: Largest, reach: Mask) -> tuple[Each, Index]:
+    """The groups with one reachable step as a price by step, and the other groups."""
+    group = np.where(reach, term.groups, -1)
+    size = np.bincount(group[group >= 0], minlength=1)
+    alone = (group >= 0) & (size[np.maximum(group, 0)] == 1)
+    charge = np.where(alone, term.price, 0.0)
+    none = np.zeros(charge.shape)
+    up, down = (charge, none) if term.side > 0 else (none, -charge)
+    return Each(term.names, term.subject, term.rows, term.baseline, up, down), np.where(alone, -1, group)
+
+
+NEGLIGIBLE = 1e-12
+
+
+def add_largest(builder: Builder, name: str, crests: Sequence[Crest], quantity: Pieces) -> None:
+    """Columns and rows of all groups."""
+    for number, (term, group) in enumerate((crest.term, crest.group) for crest in crests):
+        active = group >= 0
+        top = np.zeros(int(group.max()) + 1)
+        np.maximum.at(top, group[active], term.price[active])
+        crest = builder.columns(f"{name}.{number}", top > 0, 0.0, np.inf, top)
+        highest = np.where(active, top[group], 1.0)
+        factor = np.where(active, term.side * term.price / highest, 0.0)
+        rest = np.where(active, factor * (term.baseline - quantity.constant[term.rows]), 0.0)
+        rows = builder.rows(f"{name}.{number}", active, -np.inf, rest)
+        quantity.put(builder, rows, factor, term.rows)
+        builder.put(rows, np.where(active, crest[group], -1), -1.0)

@@ -16,9 +16,7 @@ import numpy as np
 from flexmodel.problem import Array, Index, Problem, Stocks
 
 from scheduler.formulation.builder import Builder
-from scheduler.formulation.kinks import sort
-from scheduler.formulation.largest import add_largest
-from scheduler.formulation.pieces import Pieces, add_pieces, price
+from scheduler.formulation.pieces import Pieces, add_largest, add_pieces, price, sort
 from scheduler.formulation.power import Power
 from scheduler.formulation.terms import Each, Largest
 

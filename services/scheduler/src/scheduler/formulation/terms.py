@@ -1,17 +1,11 @@
-"""What costs money: prices on deviations of a net power or of a stock, each under the name it is reported by.
+"""Terms."""
 
-    Each:     Σ_j  up_j · (X_j − q_j)⁺ − down_j · (q_j − X_j)⁺
-    Largest:  Σ_g  max_{j∈g}  price_j · (±(X_j − q_j))⁺
-
-X is the net power of an aggregate of devices (MW) or the energy in a stock (MWh), q the baseline. A penalty on being
-low is a negative `down`; a positive one is a revenue. Rows of the arrays are aggregates or stocks, columns are steps.
-"""
-
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from flexmodel.problem import Array, Index, Mask
+from flexmodel.problem import Array, Group, Index, Mask, Problem, Site
 
 Subject = Literal["power", "stock"]
 
@@ -103,3 +97,67 @@ def runs(active: Mask, *values: Array) -> Index:
     fresh[steady, 1:] = False
     number = np.cumsum(fresh).reshape(active.shape) - 1
     return np.where(active, number, -1)
+
+
+class Aggregates:
+    """The sets, each once however many prices refer to it, with the hard caps on their sum."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.members: list[Index] = []
+        self._lower: list[Array] = []
+        self._upper: list[Array] = []
+        self._known: dict[bytes, int] = {}
+
+    def find(self, devices: Index) -> int:
+        """The number of the set with these devices, which is added if it is new."""
+        ordered = np.unique(devices)
+        key = ordered.tobytes()
+        if key not in self._known:
+            self._known[key] = len(self.members)
+            self.members.append(ordered)
+            self._lower.append(np.full(self.steps, -np.inf))
+            self._upper.append(np.full(self.steps, np.inf))
+        return self._known[key]
+
+    def find_each(self, devices: Iterable[int]) -> Index:
+        """The numbers of sets with one device each."""
+        return np.array([self.find(np.array([device], dtype=np.int64)) for device in devices], dtype=np.int64)
+
+    def cap(self, number: int, lower: Array, upper: Array) -> None:
+        """Limit the sum of a set; NaN is no limit."""
+        self._lower[number] = np.fmax(self._lower[number], lower)
+        self._upper[number] = np.fmin(self._upper[number], upper)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def lower(self) -> Array:
+        return np.array(self._lower).reshape(len(self), self.steps)
+
+    @property
+    def upper(self) -> Array:
+        return np.array(self._upper).reshape(len(self), self.steps)
+
+    def pairs(self) -> tuple[Index, Index]:
+        """Every membership as (set, device)."""
+        sizes = [len(devices) for devices in self.members]
+        none = np.zeros(0, dtype=np.int64)
+        return np.repeat(np.arange(len(self)), sizes), np.concatenate([none, *self.members])
+
+    def sums(self, values: Array) -> Array:
+        """The sums (sets, steps) of values given by device (devices, steps)."""
+        total = np.zeros((len(self), self.steps))
+        for number, devices in enumerate(self.members):
+            total[number] = values[devices].sum(axis=0)
+        return total
+
+
+def of_problem(problem: Problem) -> Aggregates:
+    """The sites first, in their order, then the groups, with their hard caps."""
+    aggregates = Aggregates(problem.window.steps)
+    parts: list[Site | Group] = [*problem.sites, *problem.groups]
+    for part in parts:
+        aggregates.cap(aggregates.find(part.devices), part.power_min, part.power_max)
+    return aggregates

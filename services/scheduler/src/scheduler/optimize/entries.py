@@ -10,7 +10,7 @@ from flexmodel.reading import Refused
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 
 from scheduler.optimize.names import Names
-from scheduler.resolve.readings import Events
+from scheduler.resolve.series import Events
 
 Config = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from flexmodel.quantities import QuantityError, check_unit
 from flexmodel.reading import Refused, at, mapping, moment
 from flexmodel.time import TimeError, parse_fixed_duration, steps
 
-from scheduler.resolve.readings import Events
+from scheduler.resolve.series import Events
 
 KEYS = ("unit", "resolution", "start", "values")
 LONGEST = timedelta(days=366)

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from scheduler.optimize.answer import answer
-from scheduler.optimize.question import read
+from scheduler.optimize.request import read
+from scheduler.optimize.response import answer
 from scheduler.settings import SchedulerSettings
-from scheduler.solve import Options, OutOfTimeError
+from scheduler.solving.solve import Options, OutOfTimeError
 
 
 class Optimizer:

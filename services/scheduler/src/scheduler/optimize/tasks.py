@@ -11,10 +11,10 @@ from flexstore.jobs import Job
 from flexstore.running import Outcome
 from flexstore.store import Connection
 
-from scheduler.optimize.answer import answer
-from scheduler.optimize.question import read
+from scheduler.optimize.request import read
+from scheduler.optimize.response import answer
 from scheduler.settings import SchedulerSettings
-from scheduler.solve import Options
+from scheduler.solving.solve import Options
 
 KIND = "optimize"
 """The key of the job's request under which the problem is."""

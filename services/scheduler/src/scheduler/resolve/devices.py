@@ -1,15 +1,127 @@
-"""Devices: their power limits, hard and soft, and their efficiencies; inflexible ones with the power that was read."""
+"""Devices: power limits, efficiencies, fixed power of inflexible devices, and processes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from flexmodel.parts import Device, Inflexible, Trigger
-from flexmodel.problem import Array, Bands, Devices
+from flexmodel.problem import Array, Bands, Devices, Kind, Mask, Process, Site, Window
+from flexmodel.time import instant, steps
+from flexmodel.values import VariableQuantity
 
-from scheduler.resolve.limits import Direction, device_limits, hard
-from scheduler.resolve.placements import Placement
+from scheduler.process_placement import plan, steps_of
 from scheduler.resolve.profiles import Profiles
+from scheduler.resolve.sites import within
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What limits power in one direction, as non-negative numbers."""
+
+    hard: Array
+    soft: Array
+    """NaN: no soft limit."""
+    price: Array
+    """Currency per MW."""
+
+
+def device_limits(device: Device, currency: str, profiles: Profiles) -> tuple[Direction, Direction]:
+    """Limits on consumption and on production."""
+
+    def capacity(quantity: VariableQuantity | None, field: str) -> Array | None:
+        return None if quantity is None else profiles.limit(quantity, f"{field} of {device.label}")
+
+    def price(quantity: VariableQuantity | None, field: str) -> Array | None:
+        return profiles.penalty(quantity, f"{currency}/MW", field)
+
+    consumption = capacity(device.consumption_capacity, "consumption-capacity")
+    production = capacity(device.production_capacity, "production-capacity")
+    power = _power_limit(device, consumption, production, profiles)
+    up = price(device.consumption_breach_price, "consumption-breach-price")
+    down = price(device.production_breach_price, "production-breach-price")
+    return (
+        _direction_limit(consumption, production, power, up, device.may_consume),
+        _direction_limit(production, consumption, power, down, device.may_produce),
+    )
+
+
+def _power_limit(device: Device, consumption: Array | None, production: Array | None, profiles: Profiles) -> Array:
+    """The limit that holds in both directions."""
+    power = profiles.limit(device.power_capacity, f"power-capacity of {device.label}")
+    given = [capacity for capacity in (consumption, production) if capacity is not None]
+    if device.power_capacity is None and given and not (len(given) == 1 and _is_zero(given[0])):
+        power = np.fmax.reduce(given)
+    unknown = np.isnan(power)
+    if device.fallback_capacity is None or not unknown.any():
+        return power
+    return np.where(unknown, profiles.limit(device.fallback_capacity, f"The capacity of {device.label}"), power)
+
+
+def _direction_limit(
+    own: Array | None, other: Array | None, power: Array, price: Array | None, is_open: bool
+) -> Direction:
+    if not is_open or (own is None and other is not None and not _is_zero(other)):
+        return hard(np.zeros(len(power)))
+    if own is None:
+        return hard(power)
+    cap = within(own, power)
+    return hard(cap) if price is None or not cap.any() else Direction(power, cap, price)
+
+
+def hard(cap: Array) -> Direction:
+    """A limit that nothing can exceed."""
+    return Direction(cap, np.full(len(cap), np.nan), np.zeros(len(cap)))
+
+
+def _is_zero(capacity: Array) -> bool:
+    """Whether it is zero wherever it is known, and known somewhere."""
+    known = capacity[~np.isnan(capacity)]
+    return len(known) > 0 and not known.any()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A task, and when it runs if that is found already."""
+
+    process: Process
+    runs: Mask | None
+
+
+def placements(trigger: Trigger, sites: Sequence[Site]) -> list[Placement]:
+    """All tasks. Which time is cheapest depends on everything else; the dearest is found here, on the price alone."""
+    prices = {site.commodity: site.consumption_price for site in sites}
+    nothing = np.zeros(trigger.window.steps)
+    return [
+        _place(index, device, prices.get(device.commodity, nothing), trigger.window)
+        for index, device in enumerate(trigger.devices)
+        if device.process is not None
+    ]
+
+
+def _place(index: int, device: Device, prices: Array, window: Window) -> Placement:
+    """Raises if there is no room for the task."""
+    task = device.process
+    assert task is not None
+    process = Process(
+        device=index,
+        kind=Kind(task.type.value),
+        power=task.power,
+        steps=steps_of(task.duration, window.resolution, window.steps),
+        allowed=_allowed(task.restrictions, window),
+    )
+    runs = plan(prices, process.steps, process.kind, process.allowed, dearest=task.maximise)
+    return Placement(process, runs if task.maximise else None)
+
+
+def _allowed(restrictions: Sequence[tuple[datetime, datetime]], window: Window) -> Mask:
+    """The steps that no restriction touches."""
+    begins = steps(window.start, window.resolution, window.steps)
+    ends = steps(window.start + window.resolution, window.resolution, window.steps)
+    allowed = np.ones(window.steps, dtype=np.bool_)
+    for start, end in restrictions:
+        allowed &= (ends <= instant(start)) | (begins >= instant(end))
+    return allowed
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,17 @@
-"""Which sensors a schedule is stored on: what of it, in which unit and with which sign."""
+"""Outputs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
+import numpy as np
 from flexmodel.parts import CommodityContext, Device, DeviceGroup, Trigger
-from flexmodel.quantities import is_power
+from flexmodel.problem import Array, Window
+from flexmodel.quantities import convert, is_power, is_ratio
+from flexmodel.schedule import Schedule
+from flexmodel.series import to_steps
+from flexmodel.time import ceil, floor, steps, zone
 from flexmodel.tree import AssetTree
 
 Part = Literal["all", "consumption", "production"]
@@ -119,3 +124,75 @@ def _states(trigger: Trigger, tree: AssetTree) -> Iterator[StateOutput]:
     for index, stock in enumerate(trigger.stocks):
         if stock.sensor is not None:
             yield StateOutput(stock.sensor, tree.sensors[stock.sensor].unit, index, stock.percent_of)
+
+
+DECIMALS = 6
+"""Values are stored, and requirements judged, to a millionth of their unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The values of one sensor, in its unit and sign."""
+
+    sensor: int
+    start: datetime
+    resolution: timedelta
+    """How far the values are apart."""
+    unit: str
+    consumption_positive: bool
+    values: Array
+    sets_sign: bool = False
+    """Whether the sensor is to be marked with the sign in which it is stored."""
+
+
+def stored(schedule: Schedule, outputs: Sequence[Output]) -> list[Stored]:
+    """What every output sensor gets."""
+    return [
+        _power_series(schedule, to) if isinstance(to, PowerOutput) else _state_series(schedule, to) for to in outputs
+    ]
+
+
+def _power_series(schedule: Schedule, output: PowerOutput) -> Stored:
+    grid = _grid(schedule.window, output.resolution, output.timezone)
+    power = schedule.power[list(output.devices)].sum(axis=0)
+    if output.part == "consumption":
+        power = np.maximum(power, 0.0)
+    elif output.part == "production":
+        power = np.minimum(power, 0.0)
+    if grid != schedule.window:
+        begins = steps(schedule.window.start, schedule.window.resolution, schedule.window.steps)
+        power = to_steps(begins, power, schedule.window.resolution, grid)
+    values = convert(power, "MW", output.unit, grid.resolution)
+    return Stored(
+        output.sensor,
+        grid.start,
+        grid.resolution,
+        output.unit,
+        output.consumption_positive,
+        _rounded(values if output.consumption_positive else -values),
+        output.sets_sign,
+    )
+
+
+def _grid(window: Window, resolution: timedelta, timezone: str) -> Window:
+    """The window in the sensor's own steps, counted from its midnight. An instantaneous one gets a value per step."""
+    if resolution in (timedelta(0), window.resolution):
+        return window
+    offset = window.start.astimezone(zone(timezone)).utcoffset() or timedelta(0)
+    start, end = floor(window.start + offset, resolution) - offset, ceil(window.end + offset, resolution) - offset
+    return Window(start, resolution, (end - start) // resolution)
+
+
+def _state_series(schedule: Schedule, output: StateOutput) -> Stored:
+    energy = schedule.soc[output.stock]
+    if is_ratio(output.unit):
+        values = convert(energy / output.percent_of, "", output.unit)
+    else:
+        values = convert(energy, "MWh", output.unit)
+    window = schedule.window
+    return Stored(output.sensor, window.start, window.resolution, output.unit, True, _rounded(values))
+
+
+def _rounded(values: Array) -> Array:
+    """Without dust, and without a minus before zero."""
+    return np.round(values, DECIMALS) + 0.0

@@ -20,7 +20,7 @@ from flexmodel.series import (
 )
 from flexmodel.values import Fixed, Segments, SensorReference, VariableQuantity
 
-from scheduler.resolve.readings import Events, Readings
+from scheduler.resolve.series import Events, Readings
 
 
 class UnknownPricesError(FlexmeshError):

@@ -1,10 +1,10 @@
-"""The grid connection of each commodity: prices, caps and peaks on the sum of its devices."""
+"""Sites, nodes, groups, couplings and commitments: what is priced or limited on sums of devices."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from flexmodel.parts import ELECTRICITY, CommodityContext, Trigger
-from flexmodel.problem import Array, Index, Node, Site
+from flexmodel.parts import ELECTRICITY, CommodityContext, CustomCommitment, DeviceGroup, Price, Trigger
+from flexmodel.problem import Array, Commitment, Coupling, Group, Index, Node, Site
 from flexmodel.values import VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
@@ -13,7 +13,8 @@ from scheduler.resolve.profiles import Profiles
 def sites(trigger: Trigger, profiles: Profiles) -> tuple[Site, ...]:
     """One site per commodity with a grid connection."""
     return tuple(
-        _site(context, members(trigger, context.commodity), trigger.currency, profiles) for context in trigger.contexts
+        _resolve_site(context, members(trigger, context.commodity), trigger.currency, profiles)
+        for context in trigger.contexts
     )
 
 
@@ -33,7 +34,7 @@ def leading_price(sites: tuple[Site, ...]) -> Array | None:
     )
 
 
-def _site(context: CommodityContext, devices: Index, currency: str, profiles: Profiles) -> Site:
+def _resolve_site(context: CommodityContext, devices: Index, currency: str, profiles: Profiles) -> Site:
     unit = f"{currency}/MWh"
     consumption_price = profiles.price(context.consumption_price, unit, "consumption-price")
     production_price = (
@@ -107,3 +108,62 @@ class _Given:
             return _Peak(None, None)
         paid = np.zeros(self.profiles.window.steps) if sunk is None else self.profiles.limit(sunk, f"site-peak-{way}")
         return _Peak(paid, penalty)
+
+
+def groups(trigger: Trigger, profiles: Profiles) -> tuple[Group, ...]:
+    return tuple(_resolve_group(group, profiles) for group in trigger.groups)
+
+
+def couplings(trigger: Trigger) -> tuple[Coupling, ...]:
+    return tuple(
+        Coupling(
+            name=converter.name,
+            devices=np.array(converter.devices, dtype=np.int64),
+            coefficients=np.array(converter.coefficients, dtype=np.float64),
+        )
+        for converter in trigger.converters
+    )
+
+
+def commitments(trigger: Trigger, profiles: Profiles) -> tuple[Commitment, ...]:
+    return tuple(_resolve_commitment(commitment, trigger.currency, profiles) for commitment in trigger.commitments)
+
+
+def _resolve_group(group: DeviceGroup, profiles: Profiles) -> Group:
+    """The power capacity is hard; the directional ones are soft and never more than that."""
+    capacity = profiles.limit(group.power_capacity, f"power-capacity of group {group.name}")
+    consumption, production = (
+        None if cap is None else within(profiles.limit(cap, f"{field} of group {group.name}"), capacity)
+        for field, cap in (
+            ("consumption-capacity", group.consumption_capacity),
+            ("production-capacity", group.production_capacity),
+        )
+    )
+    return Group(
+        name=group.name,
+        devices=np.array(group.members, dtype=np.int64),
+        power_max=capacity,
+        power_min=-capacity,
+        consumption_cap=consumption,
+        production_cap=production,
+        breach_price=group.breach_price,
+    )
+
+
+def _resolve_commitment(commitment: CustomCommitment, currency: str, profiles: Profiles) -> Commitment:
+    return Commitment(
+        name=commitment.name,
+        commodity=commitment.commodity,
+        devices=np.array(commitment.members, dtype=np.int64),
+        baseline=profiles.steps(commitment.baseline, "MW"),
+        up_price=_per_step(commitment.up_price, currency, f"up-price of {commitment.name}", profiles),
+        down_price=_per_step(commitment.down_price, currency, f"down-price of {commitment.name}", profiles),
+    )
+
+
+def _per_step(price: Price | None, currency: str, what: str, profiles: Profiles) -> Array:
+    """Currency per MW and step. A deviation without a price is free; a price per MW is charged at every step."""
+    if price is None:
+        return np.zeros(profiles.window.steps)
+    known = profiles.known(price.quantity, f"{currency}/{price.per}", 0.0, what)
+    return known * profiles.window.hours if price.per == "MWh" else known

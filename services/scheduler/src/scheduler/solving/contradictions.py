@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from flexmodel.problem import Array, Mask, Problem
 
-from scheduler.explaining.words import energy, moment, power
+from scheduler.formatting import energy, moment, power
 
 LEEWAY = 1e-6
 """MW or MWh by which limits may cross: rounding, not contradiction."""

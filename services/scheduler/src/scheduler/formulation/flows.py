@@ -1,8 +1,6 @@
-"""Converters: the ports of one converter keep a fixed proportion.
+"""Flows."""
 
-P_{d,j} · γ_0 = P_{0,j} · γ_d      for every port d other than the first, γ > 0 consuming, γ < 0 producing
-"""
-
+import numpy as np
 from flexmodel.problem import Problem
 
 from scheduler.formulation.builder import Builder
@@ -18,3 +16,11 @@ def add_coupling(builder: Builder, problem: Problem, power: Power) -> None:
         rows = builder.rows(f"coupling.{coupling.name}", known == known, known, known)
         power.put(builder, rows, others, own)
         power.put(builder, rows, first, -share)
+
+
+def add_nodes(builder: Builder, problem: Problem, power: Power) -> None:
+    """A row (nodes, steps) for each node and step."""
+    for node in problem.nodes:
+        known = -power.fixed[node.devices].sum(axis=0)
+        rows = builder.rows(f"node.{node.commodity}", np.ones(known.shape, dtype=bool), known, known)
+        power.put(builder, rows[None, :], node.devices)

@@ -12,8 +12,7 @@ from flexstore.series import BeliefBatch, write_beliefs
 from flexstore.store import Connection
 
 from scheduler.planning import Plan
-from scheduler.resolve.outputs import SIGN
-from scheduler.result import Stored
+from scheduler.resolve.outputs import SIGN, Stored
 
 SCHEDULE = """
 insert into schedule (job_id, sensor_id, start, resolution, unit, consumption_positive, event_values)

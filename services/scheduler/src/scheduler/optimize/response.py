@@ -8,10 +8,10 @@ from flexmodel.problem import Array
 from flexmodel.schedule import Schedule
 from flexmodel.time import format_duration
 
-from scheduler.explain import explain
-from scheduler.optimize.question import Question
-from scheduler.resolve import Resolved, assemble
-from scheduler.solve import Infeasible, Options, OutOfTimeError, solve
+from scheduler.explaining.explain import explain
+from scheduler.optimize.request import Question
+from scheduler.resolve.assemble import Resolved, assemble
+from scheduler.solving.solve import Infeasible, Options, OutOfTimeError, solve
 
 DIGITS = 9
 """Decimals of MW and MWh: finer than any meter, coarser than the dust of arithmetic."""

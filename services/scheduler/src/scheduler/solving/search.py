@@ -20,7 +20,7 @@ from scheduler.formulation.builder import Program
 from scheduler.formulation.choices import directions, fixed, join, kinks, with_binaries
 from scheduler.formulation.model import Model
 from scheduler.solving.engine import Answer, Solution, solve_integer, solve_linear
-from scheduler.solving.fleet.fleet import solve_fleet
+from scheduler.solving.fleet.solve import solve_fleet
 
 
 @dataclass(frozen=True, slots=True)

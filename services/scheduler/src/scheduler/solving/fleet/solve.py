@@ -17,9 +17,9 @@ from scipy.sparse import csr_matrix, hstack
 
 from scheduler.formulation.builder import Program
 from scheduler.solving.engine import Answer, Solution
-from scheduler.solving.fleet.arrow import Arrow, Factor, NoArrowError, find_arrow
-from scheduler.solving.fleet.interior import NotConvergedError, Point
-from scheduler.solving.fleet.interior import solve as solve_interior
+from scheduler.solving.fleet.arrowhead import Arrow, Factor, NoArrowError, find_arrow
+from scheduler.solving.fleet.interior_point import NotConvergedError, Point
+from scheduler.solving.fleet.interior_point import solve as solve_interior
 
 DEAR = 1e3
 """Times the usual price from which a column is taken for the breach of a limit."""

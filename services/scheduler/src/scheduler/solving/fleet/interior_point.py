@@ -12,7 +12,7 @@ import numpy as np
 from flexmodel.problem import Array
 from scipy.sparse import csr_matrix
 
-from scheduler.solving.fleet.arrow import Arrow, Factor
+from scheduler.solving.fleet.arrowhead import Arrow, Factor
 
 ROUNDS = 80
 GAP = 1e-7

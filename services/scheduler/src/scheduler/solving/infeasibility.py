@@ -1,23 +1,19 @@
-"""Why a problem has no schedule: the smallest violation of its hard limits, in words and numbers.
-
-The hard limits are made soft, one kind after another. The first kind that helps is the one to blame; what stands in the
-way of keeping it is read from the dual prices.
-"""
+"""Infeasible."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 import numpy as np
 from flexmodel.errors import FlexmeshError
-from flexmodel.problem import Array, Index, Problem
+from flexmodel.problem import Array, Group, Index, Node, Problem, Site, Stocks
 from flexmodel.schedule import Check, Marginal
 
-from scheduler.explaining.words import energy, listed, moment, power, spells
+from scheduler.formatting import energy, listed, moment, power, spells
 from scheduler.formulation.model import formulate
-from scheduler.solving.marginals import marginals
-from scheduler.solving.optimise import NoSolutionError, NoTimeError, Options, optimise
-from scheduler.solving.readout import checks, tidy
-from scheduler.solving.soften import Stage, imbalance, soften
+from scheduler.formulation.storage import limits
+from scheduler.solving.readout import checks, marginals, tidy
+from scheduler.solving.search import NoSolutionError, NoTimeError, Options, optimise
 
 SENTENCES = 5
 """How many violations are told."""
@@ -147,7 +143,7 @@ def _values(limits: Array) -> str:
 def _imbalances(problem: Problem, plan: Array) -> list[str]:
     """What commodities without a grid lack or have left over."""
     sentences = []
-    for node, rest in zip(problem.nodes, imbalance(problem, plan), strict=True):
+    for node, rest in zip(problem.nodes, imbalances(problem, plan), strict=True):
         step = int(np.argmax(np.abs(rest)))
         if abs(rest[step]) > DUST:
             at = moment(problem.window.start + step * problem.window.resolution)
@@ -191,3 +187,92 @@ def _culprits(problem: Problem, options: Options) -> list[str]:
 
 def _without[T](items: tuple[T, ...], item: T) -> tuple[T, ...]:
     return tuple(other for other in items if other is not item)
+
+
+class Stage(IntEnum):
+    """Which limits are made soft; each stage adds to the one before."""
+
+    WISHES = 0
+    """What users ask of states of charge at given times."""
+    STORAGES = 1
+    """The constant limits of storages."""
+    CAPS = 2
+    """The caps of sites and groups, and the balance of commodities without a grid."""
+
+
+def soften(problem: Problem, stage: Stage) -> Problem:
+    """The problem in which only violations of the stage's limits cost: one per MW or MWh, and one per hour."""
+    none = np.full(problem.devices.power_min.shape, np.nan)
+    sites, groups, nodes = [_unpriced(site) for site in problem.sites], list(problem.groups), problem.nodes
+    if stage >= Stage.CAPS:
+        sites = [_soft_site(site) for site in sites] + [_as_site(node, problem.window.steps) for node in nodes]
+        groups, nodes = [_soft_group(group) for group in groups], ()
+    else:
+        groups = [replace(group, consumption_cap=None, production_cap=None) for group in groups]
+    return replace(
+        problem,
+        devices=replace(problem.devices, consumption_cap=none, production_cap=none),
+        stocks=_soft_stocks(problem.stocks, stage),
+        sites=tuple(sites),
+        nodes=nodes,
+        groups=tuple(groups),
+        commitments=(),
+    )
+
+
+def _soft_stocks(stocks: Stocks, stage: Stage) -> Stocks:
+    shape = stocks.gain.shape
+    one, none, unbounded = np.ones(shape), np.full(shape, np.nan), np.full(len(stocks), np.nan)
+    priced = replace(stocks, minima_breach_price=one, maxima_breach_price=one, fullness_price=np.zeros(shape))
+    unwished = replace(priced, hard_minima=none, hard_maxima=none, hard_targets=none)
+    if stage is Stage.WISHES:
+        return replace(unwished, minima=stocks.hard_minima, maxima=stocks.hard_maxima, targets=stocks.hard_targets)
+    low, high = (np.where(np.isfinite(bound), bound, np.nan) for bound in limits(stocks))
+    return replace(unwished, soc_min=unbounded, soc_max=unbounded, minima=low, maxima=high, targets=none)
+
+
+def _unpriced(site: Site) -> Site:
+    return Site(
+        commodity=site.commodity,
+        devices=site.devices,
+        consumption_price=np.zeros(len(site.consumption_price)),
+        production_price=np.zeros(len(site.consumption_price)),
+        power_max=site.power_max,
+        power_min=site.power_min,
+    )
+
+
+def _soft_site(site: Site) -> Site:
+    one, none = np.ones(len(site.power_max)), np.full(len(site.power_max), np.nan)
+    return replace(
+        site,
+        power_max=none,
+        power_min=none,
+        consumption_cap=site.power_max,
+        production_cap=-site.power_min,
+        consumption_breach_price=one,
+        production_breach_price=one,
+    )
+
+
+def _soft_group(group: Group) -> Group:
+    none = np.full(len(group.power_max), np.nan)
+    return replace(
+        group,
+        power_max=none,
+        power_min=none,
+        consumption_cap=group.power_max,
+        production_cap=-group.power_min,
+        breach_price=1.0,
+    )
+
+
+def _as_site(node: Node, steps: int) -> Site:
+    """A grid that takes and gives what does not balance, at a price in both directions."""
+    one, none = np.ones(steps), np.full(steps, np.nan)
+    return Site(node.commodity, node.devices, one, -one, none, none)
+
+
+def imbalances(problem: Problem, power: Array) -> list[Array]:
+    """What is left over at each node of the original problem, in MW."""
+    return [power[node.devices].sum(axis=0) for node in problem.nodes]

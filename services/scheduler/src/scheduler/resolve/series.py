@@ -1,11 +1,12 @@
-"""Reads every series that a trigger refers to, in one query."""
+"""Series of stored values: load all that a trigger refers to in one query."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from flexmodel.errors import FlexmeshError
 from flexmodel.parts import StateReading, Trigger
 from flexmodel.problem import Array, Window
 from flexmodel.series import LONGEST_HOLD
@@ -15,10 +16,48 @@ from flexmodel.values import SensorReference
 from flexstore.series import SeriesQuery, load_series
 from flexstore.store import Connection
 
-from scheduler.resolve.readings import Events, Readings, Reference, key
+Reference = SensorReference | StateReading
 
 
-async def read(con: Connection, trigger: Trigger, tree: AssetTree, now: datetime) -> Readings:
+@dataclass(frozen=True, slots=True)
+class Events:
+    """A sensor's events over some period, sorted by start, in the sensor's unit. Resolution zero: instantaneous."""
+
+    unit: str
+    resolution: timedelta
+    starts: Instants
+    values: Array
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state of charge, and when it was that."""
+
+    at: datetime
+    energy: float
+    """MWh"""
+
+
+class UnknownStateError(FlexmeshError):
+    """No recent state of charge is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Everything that was read for one schedule."""
+
+    events: Mapping[Reference, Events]
+
+    def of(self, reference: Reference) -> Events:
+        return self.events[key(reference)]
+
+
+def key(reference: Reference) -> Reference:
+    """What has to be read for a reference: its default plays no role in that."""
+    return replace(reference, default=None) if isinstance(reference, SensorReference) else reference
+
+
+async def load_series(con: Connection, trigger: Trigger, tree: AssetTree, now: datetime) -> Readings:
     """Everything as it was known at the trigger's `prior`, or now."""
     wanted = references(trigger)
     series = await load_series(con, queries(trigger, wanted, tree, trigger.prior or now))

@@ -13,7 +13,7 @@ from flexmodel.schedule import Check, Schedule
 from scheduler.explaining.baselines import Baseline, baselines
 from scheduler.explaining.binding import Spell, binding
 from scheduler.explaining.split import split
-from scheduler.explaining.words import energy, listed, moment, money, number, power
+from scheduler.formatting import energy, listed, moment, money, number, power
 from scheduler.formulation import ledger
 
 FORMAT = "explanation/1"

@@ -7,8 +7,8 @@ from flexmodel.schedule import Schedule
 from scheduler.formulation.model import formulate
 from scheduler.solving import readout
 from scheduler.solving.contradictions import contradictions
-from scheduler.solving.diagnose import Infeasible, diagnose
-from scheduler.solving.optimise import NoSolutionError, NoTimeError, Options, optimise
+from scheduler.solving.infeasibility import Infeasible, diagnose
+from scheduler.solving.search import NoSolutionError, NoTimeError, Options, optimise
 
 __all__ = ["Infeasible", "Options", "OutOfTimeError", "solve"]
 

@@ -16,11 +16,10 @@ from flexmodel.window import WITHOUT_SENSORS
 from flexstore.series import SeriesQuery
 
 from scheduler.optimize.entries import Config, Site, read_entries, site
+from scheduler.optimize.error_locations import located
 from scheduler.optimize.names import Names
-from scheduler.optimize.refusals import located
 from scheduler.optimize.series import read_series
-from scheduler.resolve.reading import queries, references
-from scheduler.resolve.readings import Events, Readings
+from scheduler.resolve.series import Events, Readings, queries, references
 
 KEYS = ("start", "duration", "end", "resolution", "timezone", "flex-model", "flex-context", "series")
 LONGEST = timedelta(days=366)

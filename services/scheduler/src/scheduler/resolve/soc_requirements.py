@@ -1,0 +1,207 @@
+"""Requirements."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+from flexmodel.parts import Stock
+from flexmodel.problem import Array, Devices, Mask, Window
+from flexmodel.schedule import Schedule
+from flexmodel.series import Overlap, end_instants
+from flexmodel.time import moment_of
+from flexmodel.values import Segment, Segments, VariableQuantity
+
+from scheduler.resolve.profiles import Profiles
+from scheduler.resolve.series import State
+
+DECIMALS = 6
+"""Requirements are judged to a millionth of a MWh."""
+Kind = Literal["minima", "maxima", "targets"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How fast a stock can be filled and drained, in MW per step, and the limits that no wish may pass."""
+
+    charge: Array
+    discharge: Array
+    lowest: float
+    highest: float
+
+
+@dataclass(slots=True)
+class Projection:
+    """The bounds that off-tick wishes put on the ends of steps; NaN where there is none."""
+
+    minima: Array
+    maxima: Array
+    targets: Array
+
+    @classmethod
+    def empty(cls, steps: int) -> "Projection":
+        return cls(*(np.full(steps, np.nan) for _ in range(3)))
+
+    def at_least(self, step: int, value: float, reach: Reach) -> None:
+        """Of two bounds at one step the stricter counts; none passes the limits of the stock."""
+        if 0 <= step < len(self.minima):
+            self.minima[step] = np.fmax(self.minima[step], np.fmax(value, reach.lowest))
+
+    def at_most(self, step: int, value: float, reach: Reach) -> None:
+        if 0 <= step < len(self.maxima):
+            self.maxima[step] = np.fmin(self.maxima[step], np.fmin(value, reach.highest))
+
+    def exactly(self, step: int, value: float) -> None:
+        if 0 <= step < len(self.targets):
+            self.targets[step] = value
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """MWh at the ends of steps, NaN where nothing is asked."""
+
+    minima: Array
+    maxima: Array
+    targets: Array
+    carried_minima: Mask
+    """Where a minimum is not asked for itself, but carried over from a wish for a moment between two steps."""
+    carried_maxima: Mask
+
+
+def wishes(stock: Stock, state: State, profiles: Profiles, devices: Devices, soc_min: float, soc_max: float) -> Wishes:
+    """All wishes for one stock. Where several speak of one moment the strictest counts, of targets the first."""
+    window = profiles.window
+    fields: dict[Kind, tuple[VariableQuantity | None, Overlap]] = {
+        "minima": (stock.minima, "max"),
+        "maxima": (stock.maxima, "min"),
+        "targets": (stock.targets, "first"),
+    }
+    asked = {
+        kind: profiles.instants(quantity, overlap, stock.percent_of) for kind, (quantity, overlap) in fields.items()
+    }
+    points = {kind: between_steps(quantity, window) for kind, (quantity, _) in fields.items()}
+    onto = Projection.empty(window.steps)
+    reach = _reach(stock, devices, soc_min, soc_max)
+    if stock.project_off_tick:
+        for kind in points:
+            project(kind, points[kind], window, reach, onto)
+    else:
+        profiles.warnings += [
+            f"soc-{kind} of {stock.label} at {point.start.isoformat()} lies between two steps and was left out."
+            for kind in points
+            for point in points[kind]
+        ]
+    project_known_state(state.at, state.energy, window, reach, onto)
+    return Wishes(
+        minima=np.fmax(asked["minima"], onto.minima),
+        maxima=np.fmin(asked["maxima"], onto.maxima),
+        targets=np.where(np.isnan(asked["targets"]), onto.targets, asked["targets"]),
+        carried_minima=np.isnan(asked["minima"]),
+        carried_maxima=np.isnan(asked["maxima"]),
+    )
+
+
+def _reach(stock: Stock, devices: Devices, soc_min: float, soc_max: float) -> Reach:
+    """How fast the stock's devices together can fill and drain it."""
+    own = list(stock.devices)
+    charge = np.maximum(np.fmin(devices.power_max[own], devices.consumption_cap[own]), 0.0)
+    discharge = np.maximum(np.fmin(-devices.power_min[own], devices.production_cap[own]), 0.0)
+    return Reach(
+        charge=(charge * devices.charging_efficiency[own]).sum(axis=0),
+        discharge=(discharge / np.maximum(devices.discharging_efficiency[own], 1e-9)).sum(axis=0),
+        lowest=soc_min,
+        highest=soc_max,
+    )
+
+
+def between_steps(quantity: VariableQuantity | None, window: Window) -> list[Segment]:
+    """The points in time, inside the window, that do not fall on the end of a step."""
+    if not isinstance(quantity, Segments):
+        return []
+    return [
+        item
+        for item in quantity.items
+        if item.start == item.end
+        and window.start < item.start < window.end
+        and (item.start - window.start) % window.resolution
+    ]
+
+
+def project(kind: Kind, points: Iterable[Segment], window: Window, reach: Reach, onto: Projection) -> None:
+    """Adds the bounds of some off-tick wishes of one kind."""
+    for point in points:
+        step, before, after = _around(point.start, window)
+        value = point.value
+        if kind in ("targets", "minima"):
+            onto.at_least(step - 1, value - reach.charge[step] * before, reach)
+        if kind in ("targets", "maxima"):
+            onto.at_most(step - 1, value + reach.discharge[step] * before, reach)
+        if kind == "targets":
+            onto.exactly(step, value)
+        elif kind == "minima":
+            onto.at_least(step, value - reach.discharge[step] * after, reach)
+        else:
+            onto.at_most(step, value + reach.charge[step] * after, reach)
+
+
+def project_known_state(at: datetime, value: float, window: Window, reach: Reach, onto: Projection) -> None:
+    """Adds the bounds that follow from the state measured during the first step."""
+    if window.start < at < window.start + window.resolution:
+        _, _, after = _around(at, window)
+        onto.at_least(0, value - reach.discharge[0] * after, reach)
+        onto.at_most(0, value + reach.charge[0] * after, reach)
+
+
+def _around(moment: datetime, window: Window) -> tuple[int, float, float]:
+    """The step in which a moment lies, and the hours from its start to the moment and from there to its end."""
+    step, into = divmod(moment - window.start, window.resolution)
+    before = into / window.resolution * window.hours
+    return step, before, window.hours - before
+
+
+def soc_report(schedule: Schedule, stocks: Sequence[Stock], requirements: Sequence[Wishes]) -> dict[str, Any]:
+    """Return which requirements the schedule keeps (`resolved`) and which it misses (`unresolved`), by asset."""
+    verdicts = [_Verdict.of(each, schedule.soc[index, 1:], schedule.window) for index, each in enumerate(requirements)]
+    return {
+        "resolved": _by_asset(stocks, [verdict.kept for verdict in verdicts]),
+        "unresolved": _by_asset(stocks, [verdict.broken for verdict in verdicts]),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """How one stock's wishes fared: by field, the instants with what is missing, or with what is left."""
+
+    broken: dict[str, list[dict[str, str]]]
+    kept: dict[str, list[dict[str, str]]]
+
+    @classmethod
+    def of(cls, asked: Wishes, soc: Array, window: Window) -> "_Verdict":
+        verdict = cls({}, {})
+        soc = np.round(soc, DECIMALS)
+        for field, bound, carried, sign in (
+            ("soc-minima", asked.minima, asked.carried_minima, 1),
+            ("soc-maxima", asked.maxima, asked.carried_maxima, -1),
+        ):
+            margin = sign * (soc - np.round(bound, DECIMALS)) + 0.0
+            kept = (margin >= 0) & ~carried
+            if (margin < 0).any():
+                verdict.broken[field] = list(_entries(margin < 0, -margin, "violation", window))
+            elif kept.any():
+                verdict.kept[field] = list(_entries(kept, margin, "margin", window))
+        distance = np.abs(soc - np.round(asked.targets, DECIMALS))
+        if (distance > 0).any():
+            verdict.broken["soc-targets"] = list(_entries(distance > 0, distance, "violation", window))
+        return verdict
+
+
+def _entries(where: Mask, energy: Array, name: str, window: Window) -> Iterator[dict[str, str]]:
+    instants = end_instants(window)
+    for step in np.flatnonzero(where):
+        kilowatt_hours = round(float(energy[step]) * 1000, DECIMALS)
+        yield {"datetime": moment_of(instants[step]).isoformat(), name: f"{kilowatt_hours} kWh"}
+
+
+def _by_asset(stocks: Sequence[Stock], fields: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{"asset": stock.asset_id, **entry} for stock, entry in zip(stocks, fields, strict=True) if entry]
