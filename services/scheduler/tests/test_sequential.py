@@ -78,7 +78,7 @@ def test_each_turn_has_its_own_steps_and_only_its_own_target_makes_it_longer(tri
     target = Stock("car", 1, (1,), Fixed(0.0), targets=Segments((Segment(late, late, 1.0),)))
     asked = trigger(window=Window(START, QUARTER, 24))
     asked = trigger(window=Window(START, QUARTER, 24), stocks=(asked.stocks[0], target))
-    first, second = device_turn(asked, 0, [], tree()), turn(asked, 1, [], tree())
+    first, second = device_turn(asked, 0, [], tree()), device_turn(asked, 1, [], tree())
     assert first.window == WINDOW
     assert second.window == Window(START, HOUR, 6)
     assert second.stocks[0].devices == (0,)

@@ -27,7 +27,7 @@ from prometheus_client import Counter, Histogram
 from scheduler.optimize import tasks as optimize
 from scheduler.planning import Plan, plan
 from scheduler.repository import KnownState, save
-from scheduler.resolve.series import Readings, load_series
+from scheduler.resolve.series import Readings, load_referenced_series
 from scheduler.settings import SchedulerSettings
 from scheduler.solving.search import Options
 
@@ -110,7 +110,7 @@ async def read(job: Job, store: Store, now: datetime) -> Order:
             asset_id = await _asset_of(con, sensor_id)
         tree = await trees.load(con, asset_id, extra_sensors=sensors_in(message))
         trigger = await asyncio.to_thread(read_trigger, message, tree, sensor_id=sensor_id)
-        return Order(trigger, tree, await load_series(con, trigger, tree, now), sensor_id)
+        return Order(trigger, tree, await load_referenced_series(con, trigger, tree, now), sensor_id)
 
 
 async def _asset_of(con: Connection, sensor_id: Any) -> int:

@@ -57,7 +57,7 @@ def key(reference: Reference) -> Reference:
     return replace(reference, default=None) if isinstance(reference, SensorReference) else reference
 
 
-async def load_series(con: Connection, trigger: Trigger, tree: AssetTree, now: datetime) -> Readings:
+async def load_referenced_series(con: Connection, trigger: Trigger, tree: AssetTree, now: datetime) -> Readings:
     """Everything as it was known at the trigger's `prior`, or now."""
     wanted = references(trigger)
     series = await load_series(con, queries(trigger, wanted, tree, trigger.prior or now))
