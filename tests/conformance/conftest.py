@@ -18,7 +18,7 @@ from api_gateway.auth.passwords import HASHER
 from api_gateway.sensors import service as sensors
 from api_gateway.settings import GatewaySettings
 from api_gateway.users import service as users
-from flexserve import tokens
+from flexserve import service_token
 from flexserve.service_client import ServiceClient
 from flexstore import running
 from flexstore.store import Store
@@ -55,7 +55,7 @@ class Services:
 @asynccontextmanager
 async def services(database_url: str) -> AsyncIterator[Services]:
     """Gateway and ingest, with the toy account and a public price sensor."""
-    token = tokens.new()
+    token = service_token.generate_token()
     store = await Store.connect(database_url, max_size=10)
     names = await settle(store)
     back = ingest.app.create_app(IngestSettings(database_url=database_url, service_token=token), store)

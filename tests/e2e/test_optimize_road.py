@@ -18,7 +18,7 @@ from api_gateway.auth.tokens import digest, new_token
 from api_gateway.optimize.schemas import ANSWER, EXAMPLE
 from api_gateway.settings import GatewaySettings
 from api_gateway.users import service as users
-from flexserve import tokens
+from flexserve import service_token
 from flexserve.service_client import ServiceClient
 from flexstore import jobs, running
 from flexstore.store import Store
@@ -65,7 +65,7 @@ def opened(database_url: str) -> Open:
 
     @asynccontextmanager
     async def open_them(**settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Store]]:
-        token, store = tokens.new(), await Store.connect(database_url)
+        token, store = service_token.generate_token(), await Store.connect(database_url)
         back = create_scheduler(SchedulerSettings(service_token=token, **settings))
         front = create_gateway(
             GatewaySettings(database_url=database_url, service_token=token),

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 from flexmodel.errors import NotFound
 from flexserve.app import create_app
-from flexserve.direct import Direct, table_of
+from flexserve.direct import DirectRoutesMiddleware, routes_by_method_and_path
 from flexserve.responses import OrjsonResponse
 from flexserve.settings import ServiceSettings
 from starlette.exceptions import HTTPException
@@ -73,7 +73,9 @@ def application(settings: ServiceSettings) -> FastAPI:
 
 
 def without(app: FastAPI) -> FastAPI:
-    app.user_middleware = [middleware for middleware in app.user_middleware if middleware.cls is not Direct]
+    app.user_middleware = [
+        middleware for middleware in app.user_middleware if middleware.cls is not DirectRoutesMiddleware
+    ]
     return app
 
 
@@ -94,7 +96,11 @@ async def clients(settings: ServiceSettings) -> AsyncIterator[list[httpx.AsyncCl
 def test_knows_which_routes_it_can_serve() -> None:
     app = FastAPI()
     app.include_router(things(), prefix="/api")
-    served = {key: straight is not None for key, straight in table_of(app.router.routes).items() if "things" in key[1]}
+    served = {
+        key: straight is not None
+        for key, straight in routes_by_method_and_path(app.router.routes).items()
+        if "things" in key[1]
+    }
     assert served == {
         ("GET", "/api/things/{}"): True,
         ("POST", "/api/things/{}/parts/{}"): True,

@@ -7,7 +7,7 @@ import pytest
 from fastapi import APIRouter
 from flexmodel.errors import Conflict, FlexmeshError, Forbidden, Invalid, NotFound, Unavailable
 from flexserve.app import create_app
-from flexserve.errors import Failure, raise_for
+from flexserve.errors import Failure, raise_for_status
 from flexserve.settings import ServiceSettings
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
@@ -159,7 +159,7 @@ async def test_a_body_that_is_too_large(client: httpx.AsyncClient) -> None:
 
 
 def raise_again(response: httpx.Response) -> None:
-    raise_for(response.status_code, response.content, response.headers, "GET /somewhere")
+    raise_for_status(response.status_code, response.content, response.headers, "GET /somewhere")
 
 
 @pytest.mark.parametrize("kind", ["invalid", "absent", "forbidden", "conflict", "away", "other"])

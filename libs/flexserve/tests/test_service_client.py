@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, Depends, Request
 from flexmodel.errors import Invalid, NotFound, Unavailable
-from flexserve import logs, tokens
+from flexserve import logs, service_token
 from flexserve.app import create_app
 from flexserve.loop import Loop
 from flexserve.server import http_server, listen
 from flexserve.service_client import ServiceClient
 from flexserve.settings import ServiceSettings
 
-TOKEN = tokens.new()
+TOKEN = service_token.generate_token()
 
 
 def other_service(settings: ServiceSettings) -> Any:
-    router = APIRouter(dependencies=[Depends(tokens.ServiceOnly(TOKEN))])
+    router = APIRouter(dependencies=[Depends(service_token.RequireServiceToken(TOKEN))])
 
     @router.api_route("/echo", methods=["GET", "POST"])
     async def echo(request: Request) -> dict[str, Any]:

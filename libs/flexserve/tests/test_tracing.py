@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter
-from flexserve import logs, tokens, tracing
+from flexserve import logs, service_token, tracing
 from flexserve.app import create_app
 from flexserve.broker import BrokerApp, Publisher
 from flexserve.loop import Loop
@@ -147,7 +147,7 @@ async def test_one_trace_from_request_to_task_to_sibling(
     client_for: Any,
     loop: Loop,
 ) -> None:
-    token, done = tokens.new(), threading.Event()
+    token, done = service_token.generate_token(), threading.Event()
     other = create_app(settings, service="other", title="Other")
 
     @other.get("/help")

@@ -24,7 +24,7 @@ from api_gateway.users import service as users
 from fastapi import FastAPI, Request
 from flexserve.responses import OrjsonResponse
 from flexserve.service_client import ServiceClient
-from flexserve.tokens import new
+from flexserve.service_token import generate_token
 from flexstore import jobs, sources, webhooks
 from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
 from flexstore.store import Store
@@ -124,7 +124,7 @@ class House:
 def application(max_body_mb: float) -> FastAPI:
     """The application, which takes longer to put together than a database: tests share it and change what is behind."""
     settings = GatewaySettings(max_body_mb=max_body_mb)
-    nowhere = {name: ServiceClient(name, "http://nowhere", new()) for name in ("ingest", "scheduler")}
+    nowhere = {name: ServiceClient(name, "http://nowhere", generate_token()) for name in ("ingest", "scheduler")}
     return create_app(settings, **nowhere)
 
 
@@ -138,8 +138,8 @@ async def opened(database_url: str, **changes: Any) -> AsyncIterator[House]:
     app.state.gateway = context_of(
         settings,
         store,
-        ServiceClient("ingest", ingest.app(), new()),
-        ServiceClient("scheduler", scheduler.app(), new()),
+        ServiceClient("ingest", ingest.app(), generate_token()),
+        ServiceClient("scheduler", scheduler.app(), generate_token()),
         woken.set,
     )
     yield House(app, store, ingest, scheduler, settings, woken)

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
-from flexserve import addresses
+from flexserve import public_addresses
 from ingest.connectors import web as web_module
 from ingest.connectors.fetched import NotFetched, Passing
 from ingest.connectors.web import Limits, Web, opened, retry_after
@@ -196,7 +196,7 @@ async def test_redirects_to_files_are_refused(web, provider):
     "target", ["http://169.254.169.254/latest/meta-data/", "http://[::1]:5432/", "http://10.0.0.1/"]
 )
 async def test_redirects_into_our_own_network_are_refused(monkeypatch, provider, target):
-    is_public = addresses.is_public
+    is_public = public_addresses.is_public
     here = ipaddress.ip_address("127.0.0.1")
     monkeypatch.setattr(addresses, "is_public", lambda address: address == here or is_public(address))
     provider.answer(status=302, headers={"location": target})

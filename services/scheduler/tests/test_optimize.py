@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from flexmodel.errors import Invalid
-from flexserve.tokens import new
+from flexserve.service_token import generate_token
 from flexstore import jobs, running
 from flexstore.store import Store
 from scheduler.app import create_app
@@ -213,7 +213,7 @@ def test_a_gap_in_the_prices_is_said_with_the_name_of_the_series():
 @pytest.fixture
 def client() -> Callable[..., httpx.AsyncClient]:
     def open_client(**changes: Any) -> httpx.AsyncClient:
-        token = new()
+        token = generate_token()
         app = create_app(SchedulerSettings(service_token=token, **changes))
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://scheduler", headers=headers)

@@ -10,7 +10,7 @@ import uvicorn
 from api_gateway.app import create_app as create_gateway
 from api_gateway.settings import GatewaySettings
 from flexmodel.errors import FlexmeshError
-from flexserve import server, tokens
+from flexserve import server, service_token
 from flexserve.broker import celery_app
 from flexserve.loop import Loop
 from flexserve.service_client import ServiceClient
@@ -35,7 +35,7 @@ from flexmesh.stopping import Stop
 
 async def run(url: str, address: str, listening: socket.socket, steps: Steps, stop: Stop, *, with_toy: bool) -> None:
     """Serves at the address until SIGTERM or Ctrl-C, with the database at the URL."""
-    own = {"public_url": address, "service_token": tokens.new(), "mail_to_stderr": True}
+    own = {"public_url": address, "service_token": service_token.generate_token(), "mail_to_stderr": True}
     settings = load(GatewaySettings, database_url=url, **own)
     if stop.asked:
         return
@@ -51,7 +51,7 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, st
                 "ingest": create_ingest(load(IngestSettings, **shared(settings)), store),
                 "scheduler": create_scheduler(load(SchedulerSettings, **shared(settings))),
             }
-            token, timeout = tokens.required(settings), settings.sibling_timeout
+            token, timeout = service_token.required_token(settings), settings.sibling_timeout
             ingest, scheduler = (ServiceClient(name, back, token, timeout=timeout) for name, back in backs.items())
             reporting = create_reporting(load(ReportingSettings, **shared(settings)), store)
             await stack.enter_async_context(reporting.router.lifespan_context(reporting))

@@ -9,11 +9,11 @@ from fastapi import APIRouter, FastAPI
 from fastapi.datastructures import Default
 
 from flexserve import health, logs, metrics, tracing
-from flexserve.direct import Direct
+from flexserve.direct import DirectRoutesMiddleware
 from flexserve.errors import ErrorStyle, ErrorStyles
-from flexserve.heads import Heads
+from flexserve.head_requests import HeadMiddleware
 from flexserve.health import Check
-from flexserve.middleware import Observed
+from flexserve.request_observability import RequestObservabilityMiddleware
 from flexserve.responses import OrjsonResponse
 from flexserve.settings import ServiceSettings
 
@@ -48,12 +48,16 @@ def create_app(
     )
     styles = ErrorStyles(error_styles)
     styles.install(app)
-    app.add_middleware(Heads)
+    app.add_middleware(HeadMiddleware)
     if not tracing.is_on():  # FastAPI's own way makes spans of what it does
-        app.add_middleware(Direct, routes=app.router.routes)
+        app.add_middleware(DirectRoutesMiddleware, routes=app.router.routes)
     limit = settings.max_body_bytes if max_body_bytes is None else max_body_bytes
     app.add_middleware(
-        Observed, service=service, styles=styles, max_body_bytes=limit, max_upload_bytes=max_upload_bytes or limit
+        RequestObservabilityMiddleware,
+        service=service,
+        styles=styles,
+        max_body_bytes=limit,
+        max_upload_bytes=max_upload_bytes or limit,
     )
     app.router.routes += health.routes(service, VERSION, checks, settings.readiness_timeout)
     app.router.routes += metrics.routes(service, VERSION)

@@ -23,19 +23,19 @@ _NUMBER = re.compile(r"/(\d{1,18})(?=/|$)", re.ASCII)
 _PARAMETER = re.compile(r"/\{\w+\}")
 _PARAMETERS = ("path_params", "query_params", "header_params", "cookie_params", "body_params")
 
-Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+RequestHandler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
-class Around(ABC):
+class WrappingRoute(ABC):
     """A kind of route that does something around its handler, whichever way requests come to it."""
 
     @abstractmethod
-    def around(self, handle: Handle) -> Handle:
+    def wrap(self, handle: RequestHandler) -> RequestHandler:
         """The handler with what is done around it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Straight:
+class DirectRoute:
     """A route that requests can go straight to."""
 
     route: APIRoute
@@ -43,16 +43,16 @@ class Straight:
     names: tuple[str, ...]
     """Of the numbers in the path."""
     endpoint: Callable[..., Any]
-    handle: Handle
+    handle: RequestHandler
 
 
-class Direct:
+class DirectRoutesMiddleware:
     """Sends what it can straight to its route, and everything else to `app`."""
 
     def __init__(self, app: ASGIApp, *, routes: list[BaseRoute]) -> None:
         self.app = app
         self._routes = routes
-        self._table: dict[tuple[str, str], Straight | None] | None = None
+        self._table: dict[tuple[str, str], DirectRoute | None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._find(scope) if scope["type"] == "http" and not scope["root_path"] else None
@@ -66,39 +66,39 @@ class Direct:
         response = await found.handle(Request(scope, receive, send))
         await response(scope, receive, send)
 
-    def _find(self, scope: Scope) -> Straight | None:
+    def _find(self, scope: Scope) -> DirectRoute | None:
         if self._table is None:  # routes are added until the first request
-            self._table = table_of(self._routes)
+            self._table = routes_by_method_and_path(self._routes)
         return self._table.get((scope["method"], _NUMBER.sub("/{}", scope["path"])))
 
 
-def table_of(routes: list[BaseRoute]) -> dict[tuple[str, str], Straight | None]:
+def routes_by_method_and_path(routes: list[BaseRoute]) -> dict[tuple[str, str], DirectRoute | None]:
     """The routes by method and by path with numbers left out. The first wins; nothing stands for FastAPI's own way."""
-    table: dict[tuple[str, str], Straight | None] = {}
+    table: dict[tuple[str, str], DirectRoute | None] = {}
     for context in iter_route_contexts(routes):
         template = context.path_format or ""
-        straight = straight_to(context, template) if isinstance(context.original_route, APIRoute) else None
+        straight = direct_route(context, template) if isinstance(context.original_route, APIRoute) else None
         for method in context.methods or ():
             table.setdefault((method, _PARAMETER.sub("/{}", template)), straight)
     return table
 
 
-def straight_to(context: Any, template: str) -> Straight | None:
+def direct_route(context: Any, template: str) -> DirectRoute | None:
     """The short way to a route, if there is one."""
     route: APIRoute = context.original_route
     result = get_type_hints(context.endpoint).get("return")
     run = _plan(context.dependant) if isinstance(result, type) and issubclass(result, Response) else None
     if run is None:
         return None
-    if isinstance(route, Around):
-        run = route.around(run)
+    if isinstance(route, WrappingRoute):
+        run = route.wrap(run)
     elif type(route).get_route_handler is not APIRoute.get_route_handler:
         return None  # it does something that we know nothing of
     names = tuple(part[2:-1] for part in _PARAMETER.findall(template))
-    return Straight(route, template, names, context.endpoint, run)
+    return DirectRoute(route, template, names, context.endpoint, run)
 
 
-def _plan(dependant: Any) -> Handle | None:
+def _plan(dependant: Any) -> RequestHandler | None:
     """What to call in which order for a route, each dependency once; nothing if it wants more than we can give."""
     steps: list[tuple[Callable[..., Awaitable[Any]], tuple[tuple[str, Any], ...]]] = []
     positions: dict[Any, int] = {}

@@ -12,7 +12,7 @@ import orjson
 import structlog
 from opentelemetry import trace
 
-Event = MutableMapping[str, Any]
+LogEvent = MutableMapping[str, Any]
 
 MASK = "***"
 _SECRET_KEYS = ("authorization", "password", "passwd", "secret", "token", "cookie", "api_key", "apikey", "api-key")
@@ -33,7 +33,7 @@ def setup(service: str, level: str = "info", format: str = "auto") -> None:
     number = logging.getLevelNamesMapping()[level.upper()]
     console = format == "console" or (format == "auto" and sys.stderr.isatty())
 
-    def add_names(logger: "_Output", _name: str, event: Event) -> Event:
+    def add_names(logger: "_Output", _name: str, event: LogEvent) -> LogEvent:
         event.setdefault("service", service)
         event["logger"] = logger.name
         return event
@@ -84,7 +84,7 @@ def current(key: str) -> Any:
     return structlog.contextvars.get_contextvars().get(key)
 
 
-def mask(_logger: Any, _name: str, event: Event) -> Event:
+def mask(_logger: Any, _name: str, event: LogEvent) -> LogEvent:
     """Hide passwords and tokens, by the name of the field or by the look of the text."""
     return {key: _masked(key, value) for key, value in event.items()}
 
@@ -118,14 +118,14 @@ def is_secret(key: str) -> bool:
     return any(word in lowered for word in _SECRET_KEYS)
 
 
-def _add_trace_id(_logger: Any, _name: str, event: Event) -> Event:
+def _add_trace_id(_logger: Any, _name: str, event: LogEvent) -> LogEvent:
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
         event["trace_id"] = f"{context.trace_id:032x}"
     return event
 
 
-def _render_json(_logger: Any, _name: str, event: Event) -> str:
+def _render_json(_logger: Any, _name: str, event: LogEvent) -> str:
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 

@@ -19,7 +19,7 @@ from flexserve.settings import ServiceSettings, variable
 
 log = logs.get(__name__)
 
-stopping: set[Callable[[], None]] = set()
+shutdown_callbacks: set[Callable[[], None]] = set()
 """Called when a server begins to stop, before it waits for running requests: to end those that would never end."""
 
 
@@ -41,7 +41,7 @@ def http_server(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Server:
     config = uvicorn.Config(
         _PlainStartupErrors(app),
         loop="auto",
-        http=connections(settings),
+        http=http_protocol(settings),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -53,18 +53,18 @@ def http_server(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Server:
     return _Server(config)
 
 
-def connections(settings: ServiceSettings) -> type[asyncio.Protocol] | Literal["auto"]:
+def http_protocol(settings: ServiceSettings) -> type[asyncio.Protocol] | Literal["auto"]:
     """What talks to clients: it bounds how slow they may be, where it is installed."""
     if find_spec("httptools") is None:
         return "auto"
-    from flexserve.slow_clients import protocol  # noqa: PLC0415 - not everywhere is what it needs
+    from flexserve.slow_clients import slow_client_protocol  # noqa: PLC0415 - not everywhere is what it needs
 
-    return protocol(settings)
+    return slow_client_protocol(settings)
 
 
 class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for call in stopping:
+        for call in shutdown_callbacks:
             call()
         await super().shutdown(sockets)
 
@@ -79,14 +79,14 @@ def listen(settings: ServiceSettings) -> socket.socket:
         # which takes 40 ms: the event loops only set it on sockets that name their protocol, and these do not.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
-        print(_why_not(error, host, port), file=sys.stderr)
+        print(_listen_error(error, host, port), file=sys.stderr)
         raise SystemExit(1) from None
     address = listening.getsockname()
     log.info("listening", host=address[0], port=address[1])
     return listening
 
 
-def _why_not(error: OSError, host: str, port: int) -> str:
+def _listen_error(error: OSError, host: str, port: int) -> str:
     choose = f"choose another with {variable('port')}"
     if error.errno == errno.EADDRINUSE:
         return f"Port {port} on {host} is already in use: stop the program that uses it, or {choose}."

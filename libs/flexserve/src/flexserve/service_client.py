@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 from yarl import URL
 
 from flexserve import logs, tracing
-from flexserve.errors import raise_for
+from flexserve.errors import raise_for_status
 
 USER_HEADER = "X-Flexmesh-User"
 ACCOUNT_HEADER = "X-Flexmesh-Account"
@@ -85,7 +85,7 @@ class ServiceClient:
         """Send a request. The path may carry a query."""
         with tracing.span(f"{method} {self.name}", SpanKind.CLIENT, http__request__method=method):
             answer = await self._way.send(method, path, {**self._context(user, account), **(headers or {})}, content)
-        raise_for(answer.status_code, answer.content, answer.headers, f"{method} {path}")
+        raise_for_status(answer.status_code, answer.content, answer.headers, f"{method} {path}")
         return answer
 
     async def get(self, path: str, **options: Any) -> ServiceResponse:

@@ -14,11 +14,11 @@ from flexserve.settings import ServiceSettings
 
 log = logs.get(__name__)
 
-LONGEST_HEAD = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
 """Bytes of a request's first line and headers."""
 
 
-class Bounded(HttpToolsProtocol):
+class SlowClientProtocol(HttpToolsProtocol):
     """A connection that ends when its client is too slow. Subclasses know the settings."""
 
     patience = 20.0
@@ -50,8 +50,8 @@ class Bounded(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
         super().data_received(data)
-        if self.arriving and self.in_head and self.received > LONGEST_HEAD:
-            self._refuse(431, f"The headers of a request may have {LONGEST_HEAD} bytes.")
+        if self.arriving and self.in_head and self.received > MAX_HEAD_BYTES:
+            self._refuse(431, f"The headers of a request may have {MAX_HEAD_BYTES} bytes.")
         elif self.arriving and self.watch is None:
             self._look_again()
 
@@ -122,7 +122,7 @@ class Bounded(HttpToolsProtocol):
         self.transport.abort()
 
 
-def protocol(settings: ServiceSettings) -> type[asyncio.Protocol]:
+def slow_client_protocol(settings: ServiceSettings) -> type[asyncio.Protocol]:
     """Connections with the bounds of the settings."""
     bounds = {"patience": settings.slow_client_seconds, "rate": settings.slow_client_kb_per_second * 1000}
-    return type("Bounded", (Bounded,), bounds)
+    return type("Bounded", (SlowClientProtocol,), bounds)

@@ -2,7 +2,7 @@
 
 import sys
 
-from flexserve import server, tokens
+from flexserve import server, service_token
 from flexserve.app import start_logs
 from flexserve.service_client import ServiceClient
 from flexserve.settings import load
@@ -14,7 +14,7 @@ from api_gateway.settings import GatewaySettings
 def main() -> int:
     settings = load(GatewaySettings)
     start_logs(settings, SERVICE)
-    token, timeout = tokens.required(settings), settings.sibling_timeout
+    token, timeout = service_token.required_token(settings), settings.sibling_timeout
     ingest = ServiceClient("ingest", settings.ingest_url, token, timeout=timeout)
     scheduler = ServiceClient("scheduler", settings.scheduler_url, token, timeout=timeout)
     return server.serve(create_app(settings, ingest=ingest, scheduler=scheduler), settings)

@@ -10,7 +10,7 @@ from flexmodel.quantities import check_unit
 from flexserve import server
 from flexserve.app import create_app as create_service
 from flexserve.broker import Publisher, celery_app
-from flexserve.errors import problem
+from flexserve.errors import problem_details
 from flexserve.health import Check
 from flexserve.service_client import ServiceClient
 from flexstore.outbox import MAIL, TASK, Message, Relay
@@ -103,7 +103,7 @@ def create_app(
             Check("broker", publisher.ping),
         ],
         max_upload_bytes=int(settings.upload_max_mb * 1_000_000),
-        error_styles={"/api": envelope, "/api/v1": problem},
+        error_styles={"/api": envelope, "/api/v1": problem_details},
         docs_url=None,
         redoc_url=None,
     )
@@ -176,12 +176,12 @@ async def relaying(publisher: Publisher, store: Store, settings: GatewaySettings
 @asynccontextmanager
 async def listening(feed: Feed) -> AsyncIterator[None]:
     """Tell clients of events, until the server begins to stop: it waits for what it has begun to answer."""
-    server.stopping.add(feed.close)
+    server.shutdown_callbacks.add(feed.close)
     try:
         async with lasting(feed.run()):
             yield
     finally:
-        server.stopping.discard(feed.close)
+        server.shutdown_callbacks.discard(feed.close)
 
 
 @asynccontextmanager

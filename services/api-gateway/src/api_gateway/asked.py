@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 from fastapi import Request
-from flexserve.middleware import UPLOADS
+from flexserve.request_observability import UPLOAD_PATH_SUFFIX
 from starlette.types import Message
 
 BORDER = b"\0border\0"
@@ -64,7 +64,7 @@ async def asked_in(request: Request, caller: Any) -> Asked:
     """What this caller asks for. What another token may do is not answered to one that may do less."""
     may = f"{sorted(caller['scopes'])} {caller['only_account']}"
     asked = f"{request.method} {request.url.path}?{request.url.query}\n{may}\n".encode()
-    if not request.url.path.endswith(UPLOADS):
+    if not request.url.path.endswith(UPLOAD_PATH_SUFFIX):
         return Asked(request, sha256(asked + await request.body()).digest())
     content = Content(border_of(request))
     return Asked(listened_to(request, content), sha256(asked).digest(), content)

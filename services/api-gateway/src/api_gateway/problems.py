@@ -7,8 +7,8 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from flexmodel.errors import first_sentence
-from flexserve.direct import Around, Handle
-from flexserve.errors import Failure, problem
+from flexserve.direct import RequestHandler, WrappingRoute
+from flexserve.errors import Failure, problem_details
 from starlette.exceptions import HTTPException
 
 from api_gateway.idempotency import once
@@ -16,24 +16,24 @@ from api_gateway.responses import Rejected
 from api_gateway.routing import StrictRequest, is_of_another_kind, wrong_type
 
 
-class ProblemRoute(Around, APIRoute):
+class ProblemRoute(WrappingRoute, APIRoute):
     """A route whose refusals, those of what it demands of its caller included, are problems."""
 
-    def get_route_handler(self) -> Handle:
-        return self.around(super().get_route_handler())
+    def get_route_handler(self) -> RequestHandler:
+        return self.wrap(super().get_route_handler())
 
-    def around(self, handle: Handle) -> Handle:
+    def wrap(self, handle: RequestHandler) -> RequestHandler:
         async def strictly(request: Request) -> Response:
             try:
                 return await once(StrictRequest(request.scope, request.receive), handle)
             except RequestValidationError as error:
                 if is_of_another_kind(error):
-                    return problem(failure(wrong_type(request)), request.scope)
+                    return problem_details(failure(wrong_type(request)), request.scope)
                 raise
             except orjson.JSONDecodeError as error:
                 raise HTTPException(400, f"The body is not valid JSON: {error.msg}.") from error
             except Rejected as rejected:
-                return problem(failure(rejected), request.scope)
+                return problem_details(failure(rejected), request.scope)
 
         return strictly
 

@@ -8,7 +8,7 @@ import orjson
 from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from flexserve.direct import Around, Handle
+from flexserve.direct import RequestHandler, WrappingRoute
 from pydantic import BaseModel, ValidationError
 
 from api_gateway.fields import DEEPEST, holds_nul, is_too_deep
@@ -45,13 +45,13 @@ class StrictRequest(Request):
         return self._json
 
 
-class WireRoute(Around, APIRoute):
+class WireRoute(WrappingRoute, APIRoute):
     """A route that reads strict JSON and refuses every other kind of body by name."""
 
-    def get_route_handler(self) -> Handle:
-        return self.around(super().get_route_handler())
+    def get_route_handler(self) -> RequestHandler:
+        return self.wrap(super().get_route_handler())
 
-    def around(self, handle: Handle) -> Handle:
+    def wrap(self, handle: RequestHandler) -> RequestHandler:
         async def strictly(request: Request) -> Response:
             try:
                 return await once(StrictRequest(request.scope, request.receive), handle)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import Depends, FastAPI
-from flexserve import tokens
+from flexserve import service_token
 from flexserve.app import create_app as create_service
 from flexserve.health import Check
 from flexstore.store import Store
@@ -40,7 +40,7 @@ def create_app(settings: IngestSettings, store: Store | None = None) -> FastAPI:
     async def ping() -> None:
         await app.state.ingest.store.check(settings.readiness_timeout)
 
-    guard = Depends(tokens.ServiceOnly(tokens.required(settings)))
+    guard = Depends(service_token.RequireServiceToken(service_token.required_token(settings)))
     app = create_service(
         settings,
         service=SERVICE,

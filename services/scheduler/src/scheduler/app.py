@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fastapi import Depends, FastAPI
-from flexserve import tokens
+from flexserve import service_token
 from flexserve.app import create_app as create_service
 from flexserve.health import Check
 
@@ -22,5 +22,5 @@ def create_app(settings: SchedulerSettings, checks: Sequence[Check] = ()) -> Fas
     # A worker can do without the token; then nobody could prove to be a service, so nobody is listened to.
     if settings.service_token is not None:
         app.state.optimizer = Optimizer(settings)
-        app.include_router(optimize, dependencies=[Depends(tokens.ServiceOnly(settings.service_token))])
+        app.include_router(optimize, dependencies=[Depends(service_token.RequireServiceToken(settings.service_token))])
     return app

@@ -1,7 +1,7 @@
 """`POST /internal/data`: series of many sensors, passed on by the gateway, which has asked who may post to them."""
 
 from fastapi import APIRouter, Request
-from flexserve.middleware import too_large
+from flexserve.request_observability import body_too_large
 from flexserve.responses import OrjsonResponse
 
 from ingest.batch.schemas import read_batch
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/internal/data")
 async def post_batch(user: ActingUser, here: Here, request: Request, partial: bool = False) -> OrjsonResponse:
     body = await request.body()
     if len(body) > here.settings.post_max_bytes:
-        raise too_large(here.settings.post_max_bytes)
+        raise body_too_large(here.settings.post_max_bytes)
     batch = read_batch(body)
     written, problems = await here.batching.take(user, batch, partial=partial)
     return OrjsonResponse(

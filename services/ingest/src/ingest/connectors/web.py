@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 import httpx
-from flexserve.addresses import PrivateAddress, PublicOnly
+from flexserve.public_addresses import PrivateAddressError, PublicAddressTransport
 
 from ingest.connectors.fetched import NotFetched, Passing
 
@@ -102,7 +102,7 @@ class Web:
                 answer = await self._follow(request)
         except (TimeoutError, httpx.TimeoutException):
             raise Passing(f"{host} did not answer within {self.limits.seconds:g} seconds.") from None
-        except PrivateAddress as error:
+        except PrivateAddressError as error:
             raise NotFetched(str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Passing(f"{host} cannot be reached: {error or type(error).__name__}.") from None
@@ -205,6 +205,6 @@ async def opened(limits: Limits, *, private_addresses: bool) -> AsyncIterator[We
     """A `Web` with connections of its own."""
     async with AsyncExitStack() as stack:
         plain = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=50, max_keepalive_connections=10))
-        transport: httpx.AsyncBaseTransport = plain if private_addresses else PublicOnly(plain)
+        transport: httpx.AsyncBaseTransport = plain if private_addresses else PublicAddressTransport(plain)
         stack.push_async_callback(plain.aclose)
         yield Web(transport, limits)

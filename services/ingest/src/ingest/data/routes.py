@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from flexserve.middleware import too_large
+from flexserve.request_observability import body_too_large
 from flexserve.responses import OrjsonResponse
 from flexserve.service_client import SENSOR_HEADER, acting_user
 from flexstore.series import WriteCounts
@@ -26,7 +26,7 @@ async def post_data(sensor_id: int, user: ActingUser, here: Here, request: Reque
         raise refuse(f"Send the values as JSON, with the header Content-Type: application/json (got {kind[:80]}).")
     body = await request.body()
     if len(body) > here.settings.post_max_bytes:
-        raise too_large(here.settings.post_max_bytes)
+        raise body_too_large(here.settings.post_max_bytes)
     told = request.headers.get(SENSOR_HEADER)
     sensor = sensor_id if told is None else told_sensor(sensor_id, told)
     return stored(await here.posting.take(sensor, user, read_post(body)))

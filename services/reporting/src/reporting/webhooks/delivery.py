@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import orjson
 from flexserve import logs, tracing
-from flexserve.addresses import PublicOnly
+from flexserve.public_addresses import PublicAddressTransport
 from flexstore import webhooks
 from flexstore.outbox import Message
 from flexstore.store import Store
@@ -48,7 +48,7 @@ def http_client(settings: ReportingSettings) -> httpx.AsyncClient:
     """A client for webhooks. It follows no redirects: a webhook is where its owner said it is."""
     inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=50, max_keepalive_connections=10))
     return httpx.AsyncClient(
-        transport=inner if settings.webhook_private_addresses else PublicOnly(inner),
+        transport=inner if settings.webhook_private_addresses else PublicAddressTransport(inner),
         timeout=httpx.Timeout(settings.webhook_timeout, connect=CONNECT_SECONDS),
         headers={"User-Agent": AGENT, "Content-Type": "application/json"},
         trust_env=False,

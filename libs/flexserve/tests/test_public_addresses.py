@@ -2,8 +2,7 @@ import ipaddress
 
 import httpx
 import pytest
-from flexserve import addresses
-from flexserve.addresses import PrivateAddress, PublicOnly, is_public
+from flexserve.public_addresses import PrivateAddressError, PublicAddressTransport, is_public
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::6810:84e5", "64:ff9b::5db8:d70e"])
@@ -60,7 +59,7 @@ def names(monkeypatch, **known: list[str]) -> None:
 async def test_it_connects_to_the_address_it_checked(monkeypatch):
     names(monkeypatch, hook=["93.184.215.14"])
     recorder = Recorder()
-    async with httpx.AsyncClient(transport=PublicOnly(recorder)) as client:
+    async with httpx.AsyncClient(transport=PublicAddressTransport(recorder)) as client:
         assert (await client.post("https://hook.example:8443/path?x=1")).status_code == 200
     [request] = recorder.requests
     assert str(request.url) == "https://93.184.215.14:8443/path?x=1"
@@ -81,8 +80,8 @@ async def test_it_connects_to_the_address_it_checked(monkeypatch):
 async def test_private_addresses_are_not_contacted(monkeypatch, url):
     names(monkeypatch, inside=["10.0.0.5"], both=["93.184.215.14", "127.0.0.1"], **{"[::1]": ["::1"]})
     recorder = Recorder()
-    async with httpx.AsyncClient(transport=PublicOnly(recorder)) as client:
-        with pytest.raises(PrivateAddress, match="private address"):
+    async with httpx.AsyncClient(transport=PublicAddressTransport(recorder)) as client:
+        with pytest.raises(PrivateAddressError, match="private address"):
             await client.post(url)
     assert recorder.requests == []
 
@@ -90,13 +89,13 @@ async def test_private_addresses_are_not_contacted(monkeypatch, url):
 @pytest.mark.parametrize("name", ["localhost", "2130706433", "0x7f.1"])
 async def test_other_ways_to_write_the_own_machine(name):
     recorder = Recorder()
-    async with httpx.AsyncClient(transport=PublicOnly(recorder)) as client:
+    async with httpx.AsyncClient(transport=PublicAddressTransport(recorder)) as client:
         with pytest.raises(httpx.ConnectError):
             await client.post(f"http://{name}/")
     assert recorder.requests == []
 
 
 async def test_unknown_hosts_say_so():
-    async with httpx.AsyncClient(transport=PublicOnly(Recorder())) as client:
+    async with httpx.AsyncClient(transport=PublicAddressTransport(Recorder())) as client:
         with pytest.raises(httpx.ConnectError, match="not a known host"):
             await client.post("http://no-such-host.invalid/")

@@ -18,11 +18,11 @@ _REQUEST_ID = re.compile(r"[\w.:\-]{1,128}")
 # What only machines ask, all the time: not in the metrics, and in the log only for debugging.
 _QUIET_PATHS = ("/health/", "/metrics")
 CLIENT_CLOSED_REQUEST = 499
-UPLOADS = "/upload"
+UPLOAD_PATH_SUFFIX = "/upload"
 """How paths end that take files: they pass on what comes, or write it to disk, so that it may be large."""
 
 
-class Observed:
+class RequestObservabilityMiddleware:
     """Wraps a service's application, in plain ASGI because every request pays for it."""
 
     def __init__(
@@ -40,30 +40,30 @@ class Observed:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        answer = _Answer(send, _request_id(headers.get(b"x-request-id", b"")))
+        answer = _ObservedSend(send, _request_id(headers.get(b"x-request-id", b"")))
         start = perf_counter()
-        limit = self.max_upload_bytes if scope["path"].endswith(UPLOADS) else self.max_body_bytes
+        limit = self.max_upload_bytes if scope["path"].endswith(UPLOAD_PATH_SUFFIX) else self.max_body_bytes
         with logs.bound(request_id=answer.request_id, service=self.service), self.in_flight.track_inprogress():
             try:
                 await self._respond(scope, _limited(receive, headers, limit), answer)
             finally:
                 self._record(scope, answer.status, perf_counter() - start)
 
-    async def _respond(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+    async def _respond(self, scope: Scope, receive: Receive, answer: "_ObservedSend") -> None:
         try:
             await self.app(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = CLIENT_CLOSED_REQUEST
         except Exception as error:
             failure = failure_of(error)
-            if failure.unforeseen:
+            if failure.unexpected:
                 log.exception("unexpected error", method=scope["method"], path=scope["path"])
             if answer.started:
                 raise  # Half an answer is on its way: all that is left is to break the connection.
             await self._fail(failure, scope, receive, answer)
 
-    async def _fail(self, failure: Failure, scope: Scope, receive: Receive, answer: "_Answer") -> None:
-        await self.styles.answer(failure, scope)(scope, receive, answer.send)
+    async def _fail(self, failure: Failure, scope: Scope, receive: Receive, answer: "_ObservedSend") -> None:
+        await self.styles.response(failure, scope)(scope, receive, answer.send)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         path: str = scope["path"]
@@ -82,7 +82,7 @@ class Observed:
         )
 
 
-class _Answer:
+class _ObservedSend:
     """Sends an answer and remembers its status. A request that was broken off counts as closed by the client."""
 
     def __init__(self, send: Send, request_id: str) -> None:
@@ -125,17 +125,17 @@ def _limited(receive: Receive, headers: dict[bytes, bytes], limit: int) -> Recei
     async def receive_limited() -> Message:
         nonlocal size
         if size > limit:
-            raise too_large(limit)
+            raise body_too_large(limit)
         message = await receive()
         if not announced and message["type"] == "http.request":
             size += len(message.get("body", b""))
             if size > limit:
-                raise too_large(limit)
+                raise body_too_large(limit)
         return message
 
     return receive_limited
 
 
-def too_large(limit: int) -> HTTPException:
+def body_too_large(limit: int) -> HTTPException:
     detail = f"The request body is too large: at most {limit / 1e6:g} MB is accepted. Please send it in parts."
     return HTTPException(413, detail, {"Connection": "close"})

@@ -11,12 +11,12 @@ from starlette.requests import Request
 from flexserve.settings import ServiceSettings, variable
 
 
-def new() -> SecretStr:
+def generate_token() -> SecretStr:
     """A random token, for services that live in one process."""
     return SecretStr(secrets.token_urlsafe(32))
 
 
-def required(settings: ServiceSettings) -> SecretStr:
+def required_token(settings: ServiceSettings) -> SecretStr:
     """The token of these settings, or exit code 2 with a sentence: without one, anybody could be a service."""
     if settings.service_token is None:
         description = ServiceSettings.model_fields["service_token"].description
@@ -25,7 +25,7 @@ def required(settings: ServiceSettings) -> SecretStr:
     return settings.service_token
 
 
-class ServiceOnly:
+class RequireServiceToken:
     """A FastAPI dependency that lets only our own services in: `dependencies=[Depends(ServiceOnly(token))]`."""
 
     def __init__(self, token: SecretStr) -> None:

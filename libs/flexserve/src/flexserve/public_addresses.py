@@ -11,7 +11,7 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class PrivateAddress(httpx.ConnectError):
+class PrivateAddressError(httpx.ConnectError):
     """The host is in a network that is not public."""
 
 
@@ -36,7 +36,7 @@ async def resolve(host: str, port: int) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
-class PublicOnly(httpx.AsyncBaseTransport):
+class PublicAddressTransport(httpx.AsyncBaseTransport):
     """Sends requests to public addresses only.
 
     It connects to the very address it has checked: asked again, the name could lead somewhere else. And it connects
@@ -52,7 +52,7 @@ class PublicOnly(httpx.AsyncBaseTransport):
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
         addresses = await resolve(host, port)
         if not addresses or not all(is_public(ipaddress.ip_address(address)) for address in addresses):
-            raise PrivateAddress(f"{host} is at a private address, where nothing is sent.")
+            raise PrivateAddressError(f"{host} is at a private address, where nothing is sent.")
         # The header `Host` was set from the name already; certificates are checked against it too.
         request.extensions = {**request.extensions, "sni_hostname": host}
         request.headers["Connection"] = "close"

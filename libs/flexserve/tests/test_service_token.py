@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from fastapi import APIRouter, Depends
-from flexserve import tokens
+from flexserve import service_token
 from flexserve.app import create_app
 from flexserve.settings import ServiceSettings
 from pydantic import SecretStr
@@ -21,7 +21,7 @@ from pydantic import SecretStr
     ],
 )
 async def test_the_token_decides(sent: Any, status: int, settings: ServiceSettings, client_for: Any) -> None:
-    router = APIRouter(dependencies=[Depends(tokens.ServiceOnly(SecretStr("the-right-token-1")))])
+    router = APIRouter(dependencies=[Depends(service_token.RequireServiceToken(SecretStr("the-right-token-1")))])
 
     @router.get("/inside")
     async def inside() -> str:
@@ -34,14 +34,14 @@ async def test_the_token_decides(sent: Any, status: int, settings: ServiceSettin
 
 
 def test_new_tokens_are_long_and_differ() -> None:
-    first, second = tokens.new(), tokens.new()
+    first, second = service_token.generate_token(), service_token.generate_token()
     assert first != second and len(first.get_secret_value()) >= 32
 
 
 def test_separate_processes_need_a_token(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        tokens.required(ServiceSettings())
+        service_token.required_token(ServiceSettings())
     assert stop.value.code == 2
     assert capsys.readouterr().err.startswith("FLEXMESH_SERVICE_TOKEN is not set.")
     token = SecretStr("x" * 16)
-    assert tokens.required(ServiceSettings(service_token=token)) == token
+    assert service_token.required_token(ServiceSettings(service_token=token)) == token

@@ -4,7 +4,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Heads:
+class HeadMiddleware:
     """Answers HEAD as it would GET, and sends what comes before the body."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -16,12 +16,12 @@ class Heads:
             return
         as_get = {**scope, "method": "GET"}
         try:
-            await self.app(as_get, receive, _Beginning(send).send)
+            await self.app(as_get, receive, _BodylessSend(send).send)
         finally:
             scope.update(as_get | {"method": "HEAD"})  # which route it was, for the log and the metrics
 
 
-class _Beginning:
+class _BodylessSend:
     """The beginning of an answer, which ends where its body would begin."""
 
     def __init__(self, send: Send) -> None:
