@@ -2,6 +2,7 @@ import ipaddress
 
 import httpx
 import pytest
+from flexserve import public_addresses
 from flexserve.public_addresses import PrivateAddressError, PublicAddressTransport, is_public
 
 
@@ -53,7 +54,7 @@ def names(monkeypatch, **known: list[str]) -> None:
     async def resolve(host: str, port: int) -> list[str]:
         return known.get(host.split(".")[0], [host])
 
-    monkeypatch.setattr(addresses, "resolve", resolve)
+    monkeypatch.setattr(public_addresses, "resolve", resolve)
 
 
 async def test_it_connects_to_the_address_it_checked(monkeypatch):

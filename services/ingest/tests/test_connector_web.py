@@ -198,7 +198,7 @@ async def test_redirects_to_files_are_refused(web, provider):
 async def test_redirects_into_our_own_network_are_refused(monkeypatch, provider, target):
     is_public = public_addresses.is_public
     here = ipaddress.ip_address("127.0.0.1")
-    monkeypatch.setattr(addresses, "is_public", lambda address: address == here or is_public(address))
+    monkeypatch.setattr(public_addresses, "is_public", lambda address: address == here or is_public(address))
     provider.answer(status=302, headers={"location": target})
     async with opened(LIMITS, private_addresses=False) as web:
         with pytest.raises(NotFetched, match="private address"):
@@ -217,8 +217,8 @@ async def test_two_names_at_one_address_never_share_a_connection(monkeypatch, pr
     async def resolve(host: str, port: int) -> list[str]:
         return ["127.0.0.1"]
 
-    monkeypatch.setattr(addresses, "resolve", resolve)
-    monkeypatch.setattr(addresses, "is_public", lambda address: True)
+    monkeypatch.setattr(public_addresses, "resolve", resolve)
+    monkeypatch.setattr(public_addresses, "is_public", lambda address: True)
     provider.answer("fine")
     port = provider.url.rpartition(":")[2]
     async with opened(LIMITS, private_addresses=False) as web:
