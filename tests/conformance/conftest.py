@@ -11,14 +11,14 @@ from uuid import UUID
 import httpx
 import ingest.app
 import pytest
-from api_gateway.accounts import service as accounts
 from api_gateway.app import create_app
-from api_gateway.assets import service as assets
-from api_gateway.auth.passwords import HASHER
-from api_gateway.sensors import service as sensors
 from api_gateway.settings import GatewaySettings
-from api_gateway.users import service as users
 from flexserve import service_token
+from flexcore.accounts import service as accounts
+from flexcore.assets import service as assets
+from flexcore.credentials.passwords import HASHER
+from flexcore.sensors import service as sensors
+from flexcore.users import service as users
 from flexserve.service_client import ServiceClient
 from flexstore import running
 from flexstore.store import Store

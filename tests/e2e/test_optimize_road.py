@@ -11,14 +11,14 @@ from uuid import UUID
 
 import httpx
 import pytest
-from api_gateway.accounts import service as accounts
 from api_gateway.app import create_app as create_gateway
-from api_gateway.auth import repository as credentials
-from api_gateway.auth.tokens import digest, new_token
 from api_gateway.optimize.schemas import ANSWER, EXAMPLE
 from api_gateway.settings import GatewaySettings
-from api_gateway.users import service as users
 from flexserve import service_token
+from flexcore.accounts import service as accounts
+from flexcore.credentials import repository as credentials
+from flexcore.credentials.secrets import digest, new_token
+from flexcore.users import service as users
 from flexserve.service_client import ServiceClient
 from flexstore import jobs, running
 from flexstore.store import Store

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 import requests
 import schemathesis
-from api_gateway.auth.passwords import HASHER
+from flexcore.credentials.passwords import HASHER
 from platforms import EMAIL, PASSWORD, Platform, base_environment, free_port
 from schemathesis.engine import Status, events, from_schema
 from schemathesis.hooks import unregister

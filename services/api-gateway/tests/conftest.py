@@ -13,15 +13,15 @@ from uuid import uuid4
 import httpx
 import numpy as np
 import pytest
-from api_gateway.accounts import service as accounts
 from api_gateway.app import context_of, create_app
-from api_gateway.auth import repository as tokens
 from api_gateway.auth.credentials import csrf_token, session_digest
-from api_gateway.auth.passwords import HASHER
-from api_gateway.auth.tokens import digest, new_token
 from api_gateway.settings import GatewaySettings
-from api_gateway.users import service as users
 from fastapi import FastAPI, Request
+from flexcore.accounts import service as accounts
+from flexcore.credentials import repository as tokens
+from flexcore.credentials.passwords import HASHER
+from flexcore.credentials.secrets import digest, new_token
+from flexcore.users import service as users
 from flexserve.responses import OrjsonResponse
 from flexserve.service_client import ServiceClient
 from flexserve.service_token import generate_token

@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from api_gateway.auth.repository import revoke
 from api_gateway.events import answer, stream, vocabulary
+from flexcore.credentials.repository import revoke
 from flexstore import eventlog, events, jobs
 from flexstore.events import Type
 from waiting import until

@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
-from api_gateway.auth import passwords
-from api_gateway.auth.passwords import HASHER
 from argon2 import extract_parameters
+from flexcore.credentials import passwords
+from flexcore.credentials.passwords import HASHER
 
 PASSWORD = "correct horse"
 """As in conftest."""

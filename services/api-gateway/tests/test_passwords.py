@@ -5,7 +5,7 @@ import smtplib
 from typing import Any
 
 import pytest
-from api_gateway.passwords.rules import problem_with
+from flexcore.credentials.password_rules import problem_with
 
 PASSWORD = "correct horse"
 """As in conftest."""

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from api_gateway.assets import repository as assets
-from api_gateway.assets import service as asset_service
-from api_gateway.audit.service import changes_between, note
-from api_gateway.auth.policy import Thing
-from api_gateway.auth.subjects import find as find_thing
-from api_gateway.sensors import service as sensor_service
+from flexcore.assets import repository as assets
+from flexcore.assets import service as asset_service
+from flexcore.audit.service import changes_between, note
+from flexcore.permissions.policy import Thing
+from flexcore.permissions.resources import find as find_thing
+from flexcore.sensors import service as sensor_service
 from flexmodel.errors import Conflict, NotFound
 from flexstore import events, retention, series
 from flexstore.events import Type

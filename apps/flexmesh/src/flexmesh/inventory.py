@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from api_gateway.accounts import repository as accounts
-from api_gateway.accounts import service as account_service
-from api_gateway.assets import service as asset_service
-from api_gateway.assets.schemas import AssetPost
-from api_gateway.auth.passwords import HASHER
-from api_gateway.fields import Input
-from api_gateway.passwords import rules
-from api_gateway.sensors import service as sensor_service
-from api_gateway.sensors.schemas import SensorPost
 from api_gateway.settings import GatewaySettings
-from api_gateway.users import service as user_service
+from flexcore.accounts import repository as accounts
+from flexcore.accounts import service as account_service
+from flexcore.assets import service as asset_service
+from flexcore.assets.inputs import AssetPost
+from flexcore.credentials import password_rules
+from flexcore.credentials.passwords import HASHER
+from flexcore.fields import Input
+from flexcore.sensors import service as sensor_service
+from flexcore.sensors.inputs import SensorPost
+from flexcore.users import service as user_service
 from flexmodel.errors import Conflict, Invalid, NotFound
 from flexserve.settings import load
 from flexstore import sources
@@ -74,7 +74,7 @@ async def add_user(
     for role in roles:
         if role not in known:
             raise NotFound(f"There is no role named '{role}'. The roles are: {', '.join(known)}.")
-    rules.check("password", password, load(GatewaySettings).shortest_password, username, email)
+    password_rules.check("password", password, load(GatewaySettings).shortest_password, username, email)
     hashed = HASHER.hash(password)
     user = await user_service.create(con, None, account, email, username, hashed, roles=roles, timezone=timezone)
     await sources.ensure(con, username, "user", user_id=user, account_id=account)

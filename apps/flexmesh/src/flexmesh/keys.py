@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from api_gateway.auth import subjects
-from api_gateway.auth.policy import Thing
-from api_gateway.keys import service
-from api_gateway.keys.repository import of_account
-from api_gateway.keys.schemas import KeyPost
 from api_gateway.settings import GatewaySettings
-from api_gateway.tokens import service as tokens
+from flexcore.keys import service
+from flexcore.keys.inputs import KeyPost
+from flexcore.keys.repository import of_account
+from flexcore.permissions import resources
+from flexcore.permissions.policy import Thing
+from flexcore.tokens import service as tokens
 from flexmodel.errors import NotFound
 from flexserve.settings import load
 from flexstore.store import Connection
@@ -49,7 +49,7 @@ async def listed(con: Connection, account: int | None) -> Table:
 
 async def delete(con: Connection, key: int) -> str:
     """Revoke the key; its name."""
-    found = await subjects.find(con, Thing.KEY, key)
+    found = await resources.find(con, Thing.KEY, key)
     if found is None:
         raise NotFound(f"There is no API key with id {key}.")
     await tokens.revoke(con, None, found)

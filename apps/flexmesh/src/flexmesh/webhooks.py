@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from api_gateway.auth import subjects
-from api_gateway.auth.policy import Thing
 from api_gateway.settings import GatewaySettings
-from api_gateway.webhooks import repository, service
-from api_gateway.webhooks.schemas import WebhookPost
+from flexcore.permissions import resources
+from flexcore.permissions.policy import Thing
+from flexcore.webhooks import repository, service
+from flexcore.webhooks.inputs import WebhookPost
 from flexmodel.errors import NotFound
 from flexserve.settings import load
 from flexstore import webhooks
@@ -49,7 +49,7 @@ def state(hook: Any) -> str:
 
 async def delete(con: Connection, webhook: int) -> str:
     """Delete the webhook; where it is."""
-    found = await subjects.find(con, Thing.WEBHOOK, webhook)
+    found = await resources.find(con, Thing.WEBHOOK, webhook)
     if found is None:
         raise NotFound(f"There is no webhook with id {webhook}.")
     await service.remove(con, None, found)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
+from flexcore.credentials.passwords import Passwords
 from flexserve.service_client import ServiceClient
 from flexstore.store import PooledConnection, Store
 
 from api_gateway import attempts
-from api_gateway.auth.passwords import Passwords
 from api_gateway.events.feed import Feed
 from api_gateway.mail import Mailer
 from api_gateway.rate_limits import Limiter

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
+from flexcore.credentials import repository as tokens
 from flexmodel.errors import Unavailable
 from flexstore import daily_rollups, eventlog, jobs, retention, timescale
 from flexstore.store import Store
 
 from api_gateway import attempts, rate_limits
-from api_gateway.auth import repository as tokens
 from api_gateway.jobs.repository import FORGET_FILES
 from api_gateway.settings import GatewaySettings
 

@@ -5,13 +5,13 @@ from contextlib import suppress
 from typing import Any
 
 from fastapi import Request
+from flexcore.credentials import repository as tokens
 from flexmodel.errors import Unavailable
 from starlette.responses import Response
 
 from api_gateway import attempts
 from api_gateway.asked import Asked, asked_in
 from api_gateway.attempts import SEALED, TAKES_AT_MOST, Attempt
-from api_gateway.auth import repository as tokens
 from api_gateway.auth.access import identity_of
 from api_gateway.auth.credentials import digest_of
 from api_gateway.responses import Rejected, ShownOnce, conflict, unprocessable

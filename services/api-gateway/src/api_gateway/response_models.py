@@ -1,19 +1,15 @@
 """What answers look like: models that only the documentation of the API reads, never the code that answers."""
 
-from typing import Any
-
+from flexcore.fields import example
 from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Paged", "Said", "Shape", "Waiting", "example"]
 
 
 class Shape(BaseModel):
     """The shape of an answer."""
 
     model_config = ConfigDict(populate_by_name=True)
-
-
-def example(**fields: Any) -> ConfigDict:
-    """The configuration of a shape, or of what is sent, with an example."""
-    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 class Said(Shape):

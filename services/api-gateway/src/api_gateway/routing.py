@@ -9,9 +9,9 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from flexserve.direct import RequestHandler, WrappingRoute
+from flexcore.fields import DEEPEST, holds_nul, is_too_deep
 from pydantic import BaseModel, ValidationError
 
-from api_gateway.fields import DEEPEST, holds_nul, is_too_deep
 from api_gateway.idempotency import once
 from api_gateway.responses import Rejected, nested, plain, unprocessable
 from api_gateway.validation_messages import by_field

@@ -4,21 +4,16 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Query
+from flexcore.accounts import repository, service
+from flexcore.accounts.inputs import AccountPatch, AccountPost, AccountQuery
+from flexcore.listing import paged
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
 
-from api_gateway.accounts import repository, service
-from api_gateway.accounts.schemas import (
-    Account,
-    AccountAnswer,
-    AccountPatch,
-    AccountPost,
-    AccountQuery,
-    AccountWithCounts,
-)
-from api_gateway.auth.access import Access, Caller, Found, OnPlatform
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.accounts.schemas import Account, AccountAnswer, AccountWithCounts
+from api_gateway.auth.access import Access, Caller, OnPlatform
 from api_gateway.gateway import Gateway
-from api_gateway.paging import paged
 from api_gateway.response_models import Paged
 from api_gateway.responses import Json, fields_under
 from api_gateway.routing import WireRoute

@@ -3,13 +3,15 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from flexcore.annotations import repository
+from flexcore.annotations.inputs import AnnotationPost
+from flexcore.audit.service import changes_between, note
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
 from flexstore import sources
 
-from api_gateway.annotations import repository
-from api_gateway.annotations.schemas import Annotation, AnnotationPost
-from api_gateway.audit.service import changes_between, note
-from api_gateway.auth.access import Access, Found, unknown_asset_in_path
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.annotations.schemas import Annotation
+from api_gateway.auth.access import Access, unknown_asset_in_path
 from api_gateway.gateway import Gateway
 from api_gateway.responses import Json
 from api_gateway.routing import WireRoute

@@ -1,31 +1,8 @@
 """Annotations on the wire."""
 
-from typing import Annotated, Literal, Self
+from flexcore.annotations.inputs import AnnotationType
 
-from pydantic import Field, model_validator
-
-from api_gateway.fields import Input, Moment, Text, problem
 from api_gateway.response_models import Shape, example
-
-AnnotationType = Literal["alert", "holiday", "label", "feedback", "warning", "error"]
-
-
-class AnnotationPost(Input):
-    model_config = example(
-        content="Maintenance", start="2026-11-22T08:00:00+01:00", end="2026-11-22T10:00:00+01:00", type="label"
-    )
-
-    content: Annotated[Text, Field(min_length=1, max_length=1024)]
-    start: Moment
-    end: Moment
-    type: AnnotationType = "label"
-    prior: Moment | None = None
-
-    @model_validator(mode="after")
-    def ends_after_start(self) -> Self:
-        if self.end <= self.start:
-            raise problem("The end must be after the start.")
-        return self
 
 
 class Annotation(Shape):

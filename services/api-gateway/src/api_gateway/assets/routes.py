@@ -5,34 +5,23 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Query
+from flexcore.accounts import repository as accounts
+from flexcore.assets import copying, repository, service
+from flexcore.assets.inputs import AssetPatch, AssetPost, AssetQuery, CopyQuery, DefaultView, FieldsQuery, LegendPlace
+from flexcore.listing import paged
+from flexcore.permissions import resources
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action, Scope, Thing, may
+from flexcore.permissions.resources import Found
+from flexcore.users import service as users
 from flexmodel.errors import Forbidden
 
-from api_gateway.accounts import repository as accounts
-from api_gateway.assets import copying, repository, service
-from api_gateway.assets.schemas import (
-    Asset,
-    AssetAnswer,
-    AssetPatch,
-    AssetPost,
-    AssetQuery,
-    AssetType,
-    Copied,
-    CopyQuery,
-    DefaultView,
-    FieldsQuery,
-    LegendPlace,
-    NewAsset,
-)
-from api_gateway.auth import subjects
-from api_gateway.auth.access import Access, Caller, Found, LoggedIn, OnSelf
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Scope, Thing, may
+from api_gateway.assets.schemas import Asset, AssetAnswer, AssetType, Copied, NewAsset
+from api_gateway.auth.access import Access, Caller, LoggedIn, OnSelf
 from api_gateway.gateway import Gateway
-from api_gateway.paging import paged
 from api_gateway.response_models import Paged, Said
 from api_gateway.responses import Empty, Json, fields_under, forbidden, unprocessable, unprocessable_field
 from api_gateway.routing import WireRoute
-from api_gateway.users import service as users
 
 router = APIRouter(prefix="/assets", tags=["Assets"], route_class=WireRoute)
 
@@ -82,13 +71,13 @@ async def list_assets(caller: Caller, gateway: Gateway, query: Annotated[AssetQu
 async def listed_accounts(con: Any, caller: Identity, query: AssetQuery) -> list[int] | None:
     """The accounts whose assets are listed; none means all."""
     if query.account_id is not None:
-        account = await subjects.find(con, Thing.ACCOUNT, query.account_id)
+        account = await resources.find(con, Thing.ACCOUNT, query.account_id)
         if account is None:
             raise unprocessable_field("query", "account_id", f"Account with Id {query.account_id} doesn't exist.")
-        if not may(caller, Action.READ, Thing.ACCOUNT, subjects.owner_of(account)):
+        if not may(caller, Action.READ, Thing.ACCOUNT, resources.owner_of(account)):
             raise forbidden()
         return [query.account_id]
-    if query.root is not None and await subjects.find(con, Thing.ASSET, query.root) is None:
+    if query.root is not None and await resources.find(con, Thing.ASSET, query.root) is None:
         raise unprocessable_field("query", "root", f"No asset found with ID {query.root}.")
     if query.all_accessible or query.root is not None or caller.only_account is not None:
         return await accounts.visible(con, caller)

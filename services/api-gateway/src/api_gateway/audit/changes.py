@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
+from flexcore.audit import repository
+from flexcore.listing import Query as Parameters
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
 from pydantic import Field
 
-from api_gateway.audit import repository
-from api_gateway.auth.access import Access, Found
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.auth.access import Access
 from api_gateway.gateway import Gateway
-from api_gateway.paging import Query as Parameters
 from api_gateway.problems import ProblemRoute
 from api_gateway.response_models import Shape, example
 from api_gateway.responses import Json

@@ -4,13 +4,14 @@ from email.utils import format_datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
+from flexcore.audit import repository
+from flexcore.listing import paged
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
 
-from api_gateway.audit import repository
 from api_gateway.audit.schemas import AccountEvent, AssetLogQuery, Event, UserLogQuery
-from api_gateway.auth.access import Access, Found, unknown_asset_in_path
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.auth.access import Access, unknown_asset_in_path
 from api_gateway.gateway import Gateway
-from api_gateway.paging import paged
 from api_gateway.response_models import Paged
 from api_gateway.responses import Json
 from api_gateway.routing import WireRoute

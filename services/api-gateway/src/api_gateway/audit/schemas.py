@@ -2,9 +2,9 @@
 
 from typing import Literal
 
+from flexcore.listing import AlwaysPaged, Page
 from pydantic import AliasChoices, Field
 
-from api_gateway.paging import AlwaysPaged, Page
 from api_gateway.response_models import Shape, example
 
 

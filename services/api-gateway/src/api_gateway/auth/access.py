@@ -1,15 +1,16 @@
 """What a route demands of its caller. Every route has exactly one `Requirement` among its dependencies."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from flexcore.credentials import repository
+from flexcore.permissions import resources
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import SCOPES, Action, Owner, Scope, Thing, in_scope, may
+from flexcore.permissions.resources import Found
 
-from api_gateway.auth import repository, subjects
 from api_gateway.auth.credentials import digest_of
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import SCOPES, Action, Owner, Scope, Thing, in_scope, may
 from api_gateway.gateway import Gateway
 from api_gateway.rate_limits import count, per_minute
 from api_gateway.responses import Rejected, forbidden, not_found, unauthorized, unprocessable
@@ -40,18 +41,6 @@ class LoggedIn(Requirement):
         return caller
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The thing in the path, after permission was given."""
-
-    caller: Identity
-    row: Any
-    owner: Owner
-
-    def __getitem__(self, column: str) -> Any:
-        return self.row[column]
-
-
 class Access(Requirement):
     """Who may do `action` to the `thing` whose id is in the path. `unknown` answers when there is no such thing."""
 
@@ -62,11 +51,11 @@ class Access(Requirement):
 
     async def __call__(self, id: int, request: Request, gateway: Gateway) -> Found:
         async with gateway.store.connection() as con:
-            row = await subjects.find_for_caller(con, self.thing, id, digest_of(request), gateway.settings.seen_every)
+            row = await resources.find_for_caller(con, self.thing, id, digest_of(request), gateway.settings.seen_every)
             caller = await identity_of(con, row)
         if row["id"] is None:
             raise self.unknown(id)
-        owner = subjects.owner_of(row)
+        owner = resources.owner_of(row)
         check_scope(caller, SCOPES[self.action])
         if not may(caller, self.action, self.thing, owner):
             raise forbidden()

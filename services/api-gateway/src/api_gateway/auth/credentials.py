@@ -6,8 +6,8 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 from fastapi import Request
+from flexcore.credentials.secrets import digest, from_header
 
-from api_gateway.auth.tokens import digest, from_header
 from api_gateway.responses import forbidden, unauthorized
 
 COOKIE = "flexmesh_session"

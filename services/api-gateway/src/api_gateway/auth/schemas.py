@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
+from flexcore.fields import Input, Text
 from pydantic import Field
 
-from api_gateway.fields import Input, Text
 from api_gateway.response_models import Shape, example
 
 

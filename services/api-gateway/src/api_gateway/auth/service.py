@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from api_gateway.auth import repository
+from flexcore.credentials import repository
+from flexcore.credentials.passwords import outdated
+from flexcore.credentials.secrets import digest, new_token
+
 from api_gateway.auth.client import Client
-from api_gateway.auth.passwords import outdated
-from api_gateway.auth.tokens import digest, new_token
 from api_gateway.gateway import Gateway
 from api_gateway.rate_limits import Limit, per_minute
 from api_gateway.responses import Rejected

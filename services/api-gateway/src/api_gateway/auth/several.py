@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import SCOPES, Action, Thing, may
+from flexcore.permissions.resources import FIND, LARGEST_ID, owner_of
 
 from api_gateway.auth.access import Requirement, authenticate, check_scope
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import SCOPES, Action, Thing, may
-from api_gateway.auth.subjects import FIND, LARGEST_ID, owner_of
 from api_gateway.gateway import Gateway
 from api_gateway.responses import Rejected, forbidden, not_found
 

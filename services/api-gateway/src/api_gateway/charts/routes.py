@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query
+from flexcore.annotations import repository as annotations
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
 from flexstore import series
 from flexstore.series import DailyStatistics, SeriesQuery
 
-from api_gateway.annotations import repository as annotations
-from api_gateway.auth.access import Access, Found
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.auth.access import Access
 from api_gateway.charts import drawing, graphs, repository, service
 from api_gateway.charts.graphs import Graph
 from api_gateway.charts.schemas import (

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
+from flexcore.fields import Moment, Span, Text, absent, problem
+from flexcore.listing import Query
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
-from api_gateway.fields import Moment, Span, Text, absent, problem
-from api_gateway.paging import Query
 from api_gateway.response_models import Shape, example
 
 

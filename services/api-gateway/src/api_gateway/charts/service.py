@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from textwrap import wrap
 from typing import Any
 
+from flexcore.accounts import repository as accounts
+from flexcore.permissions.identity import Identity
 from flexmodel.errors import Invalid
 from flexmodel.time import Duration, moment_of
 from flexstore import series
 
-from api_gateway.accounts import repository as accounts
-from api_gateway.auth.identity import Identity
 from api_gateway.charts import repository
 from api_gateway.charts.schemas import Period
 from api_gateway.sources.routes import described

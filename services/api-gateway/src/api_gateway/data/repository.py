@@ -1,6 +1,5 @@
 """SQL about sensor data that the store has no words for."""
 
-from collections.abc import Sequence
 from typing import Any
 
 
@@ -17,8 +16,3 @@ async def heard_of_type(con: Any, sensor_id: int, source_type: str) -> bool:
         source_type,
     )
     return found
-
-
-async def delete_all(con: Any, sensor_ids: Sequence[int]) -> None:
-    """Delete everything believed of these sensors. Beliefs have no foreign keys, so nothing else does it."""
-    await con.execute("delete from belief where sensor_id = any($1::int[])", list(sensor_ids))

@@ -7,6 +7,10 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from flexcore.audit.service import note
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
+from flexcore.sources.filters import check_asked
 from flexmodel.errors import Invalid
 from flexserve import tracing
 from flexserve.service_client import SENSOR_HEADER
@@ -14,9 +18,7 @@ from flexstore import events, series
 from flexstore.events import Type
 from flexstore.series import SourceStatistics
 
-from api_gateway.audit.service import note
-from api_gateway.auth.access import Access, Found, unknown_data_sensor
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.auth.access import Access, unknown_data_sensor
 from api_gateway.data import reading, repository
 from api_gateway.data.schemas import (
     DataDeletion,
@@ -32,7 +34,6 @@ from api_gateway.data.status import status_of, utc_now
 from api_gateway.gateway import Gateway
 from api_gateway.responses import PROCESSED, Empty, Json, fields_under
 from api_gateway.routing import COMBINED, QueryReader, WireRoute, body_of, names_fields_under, parameters_of
-from api_gateway.sources.filters import check_asked
 from api_gateway.times import clock_duration
 
 router = APIRouter(prefix="/sensors/{id}", tags=["Sensor data"], route_class=WireRoute)

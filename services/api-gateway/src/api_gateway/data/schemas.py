@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from flexcore.fields import Id, Input, Moment, Span, Text, problem
+from flexcore.listing import Query
 from pydantic import AliasChoices, ConfigDict, Field, ValidationInfo, field_validator
 
-from api_gateway.fields import Id, Input, Moment, Span, Text, problem
-from api_gateway.paging import Query
 from api_gateway.response_models import Shape, example
 
 

@@ -3,10 +3,10 @@
 from typing import Any
 from uuid import UUID
 
+from flexcore.fields import absent
 from pydantic import Field
 
 from api_gateway.data.schemas import Stored
-from api_gateway.fields import absent
 from api_gateway.jobs.schemas import Progress
 from api_gateway.response_models import Shape, example
 

@@ -5,13 +5,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action, Owner, Scope, Thing, may
+from flexcore.permissions.resources import Found
 from flexmodel.errors import Invalid, NotFound, Unavailable
 from flexserve.service_client import ServiceResponse
 from starlette.responses import Response
 
-from api_gateway.auth.access import Access, Caller, Found, LoggedIn
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Owner, Scope, Thing, may
+from api_gateway.auth.access import Access, Caller, LoggedIn
 from api_gateway.data.upload_schemas import UPLOAD, AcceptedUpload, KeptUpload, StoredUpload, UploadReport
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording

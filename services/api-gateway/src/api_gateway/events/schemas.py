@@ -3,11 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
+from flexcore.fields import Id
+from flexcore.listing import Query
 from flexstore.events import Type
 from pydantic import Field
-
-from api_gateway.fields import Id
-from api_gateway.paging import Query
 
 MOST = 100
 """Values of one filter."""

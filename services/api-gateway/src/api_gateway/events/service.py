@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection
 from datetime import timedelta
 
+from flexcore.accounts import repository as accounts
+from flexcore.credentials.repository import IDENTIFY
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Scope, in_scope
 from flexmodel.errors import Invalid
 from flexstore import eventlog
 from flexstore.eventlog import Kept, Wanted
 from flexstore.store import Connection, Store
 
-from api_gateway.accounts import repository as accounts
 from api_gateway.auth.access import identity_of
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Scope, in_scope
-from api_gateway.auth.repository import IDENTIFY
 from api_gateway.events.feed import Feed, Reach
 from api_gateway.events.schemas import EventQuery
 from api_gateway.events.stream import HEARTBEAT, RETRY, TOO_OLD, UNKNOWN, UNTOLD, Stream

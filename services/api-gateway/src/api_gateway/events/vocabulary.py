@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from flexcore.webhooks.inputs import TEST
 from flexstore.events import Type
 
 JOB = "5f7f3b1e-7c1c-4b7e-9e7b-0d3f6a1c2b4d"
 AT = "2026-11-22T09:15:00.123456+00:00"
-TEST = "webhook.test"
 """Only webhooks get this one, and only when they are asked to be tested."""
 
 

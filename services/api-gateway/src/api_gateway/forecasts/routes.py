@@ -4,17 +4,19 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from flexcore.accounts import repository as accounts
+from flexcore.listing import Query as Parameters
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
+from flexcore.sensors import repository as sensors
 from flexmodel.errors import Invalid
 from flexserve import tracing
 from flexstore import jobs
 
-from api_gateway.accounts import repository as accounts
-from api_gateway.auth.access import Access, Found, unknown_forecast_sensor
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.auth.access import Access, unknown_forecast_sensor
 from api_gateway.forecasts.schemas import Forecast, ForecastAccepted, ForecastConfig, ForecastPost
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
-from api_gateway.paging import Query as Parameters
 from api_gateway.rate_limits import per_minute
 from api_gateway.response_models import Waiting
 from api_gateway.responses import Json, fields_under, forbidden, plain, unprocessable
@@ -22,7 +24,6 @@ from api_gateway.routing import COMBINED, WireRoute, names_fields_under
 from api_gateway.schedules import reading, repository
 from api_gateway.schedules.routes import ACCEPTED
 from api_gateway.schedules.schemas import ScheduleQuery
-from api_gateway.sensors import repository as sensors
 from api_gateway.times import calendar_duration
 
 router = APIRouter(prefix="/sensors/{id}/forecasts", tags=["Forecasts"], route_class=WireRoute)

@@ -3,9 +3,9 @@
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
+from flexcore.fields import Id, Input, Length, Moment, Text, problem
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api_gateway.fields import Id, Input, Length, Moment, Text, problem
 from api_gateway.response_models import Shape, example
 
 

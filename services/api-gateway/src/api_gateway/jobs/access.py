@@ -5,12 +5,12 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
+from flexcore.permissions import resources
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action, Owner, Thing, may
 from flexstore import jobs
 from flexstore.jobs import Job
 
-from api_gateway.auth import subjects
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Owner, Thing, may
 from api_gateway.gateway import Gateway
 
 UNFINISHED = ("QUEUED", "DEFERRED", "STARTED")
@@ -31,8 +31,8 @@ async def may_see(con: Any, caller: Identity, job: Job) -> bool:
     """Whether the caller may read the jobs of its account. Jobs of no account are for administrators."""
     if job.account_id is None:
         return caller.reads_everything
-    account = await subjects.find(con, Thing.ACCOUNT, job.account_id)
-    owner = subjects.owner_of(account) if account is not None else Owner(job.account_id)
+    account = await resources.find(con, Thing.ACCOUNT, job.account_id)
+    owner = resources.owner_of(account) if account is not None else Owner(job.account_id)
     return may(caller, Action.READ, Thing.JOB, owner)
 
 

@@ -6,9 +6,10 @@ from email.utils import format_datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
 
-from api_gateway.auth.access import Access, Caller, Found, unknown_asset_in_path
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.auth.access import Access, Caller, unknown_asset_in_path
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, repository
 from api_gateway.jobs.schemas import AssetJobs, JobAnswer

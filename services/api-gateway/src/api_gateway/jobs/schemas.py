@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
+from flexcore.fields import absent
 from pydantic import Field
 
-from api_gateway.fields import absent
 from api_gateway.response_models import Shape, example
 
 Status = Literal["QUEUED", "DEFERRED", "STARTED", "FINISHED", "FAILED", "STOPPED", "CANCELED"]

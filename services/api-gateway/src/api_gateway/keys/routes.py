@@ -3,19 +3,21 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
+from flexcore.keys import repository, service
+from flexcore.keys.inputs import KeyLimit, KeyPatch, KeyPost
+from flexcore.keys.service import Holder
+from flexcore.permissions.identity import Identity, Kind
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
+from flexcore.tokens import repository as tokens
+from flexcore.tokens import service as revoking
 from starlette.responses import Response
 
-from api_gateway.auth.access import Access, Found, OnSelf
-from api_gateway.auth.identity import Identity, Kind
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.auth.access import Access, OnSelf
 from api_gateway.gateway import Gateway
-from api_gateway.keys import repository, service
-from api_gateway.keys.schemas import KeyLimit, KeyPatch, KeyPost, Keys, KeysOfAccount, NewKey
-from api_gateway.keys.service import Holder
+from api_gateway.keys.schemas import Keys, KeysOfAccount, NewKey
 from api_gateway.problems import ProblemRoute
 from api_gateway.responses import Empty, Json, ShownOnce
-from api_gateway.tokens import repository as tokens
-from api_gateway.tokens import service as revoking
 from api_gateway.tokens.schemas import Token, shown
 
 router = APIRouter(tags=["API keys"], route_class=ProblemRoute)

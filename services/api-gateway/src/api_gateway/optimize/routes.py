@@ -4,12 +4,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action
 from flexmodel.errors import Invalid, NotFound
 from starlette.responses import Response
 
 from api_gateway.auth.access import Caller, InOwnAccount
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.optimize import service

@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
+from flexcore.permissions.identity import Identity
 from flexserve import tracing
 from flexserve.service_client import ServiceResponse
 from flexstore import jobs
 from flexstore.jobs import Job
 
-from api_gateway.auth.identity import Identity
 from api_gateway.gateway import Gateway
 
 QUEUE, KIND = "schedule", "optimize"

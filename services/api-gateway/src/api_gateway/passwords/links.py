@@ -2,14 +2,13 @@
 
 from typing import Any
 
+from flexcore.credentials import password_rules, repository
+from flexcore.credentials.secrets import digest, new_token
+from flexcore.permissions.identity import BY_PASSWORD, Kind
 from flexmodel.errors import Invalid
 from flexstore import audit_log
 
-from api_gateway.auth import repository
-from api_gateway.auth.identity import BY_PASSWORD, Kind
-from api_gateway.auth.tokens import digest, new_token
 from api_gateway.gateway import Gateway
-from api_gateway.passwords import rules
 
 SUBJECT = "Choose your password"
 USED = "This link was used before, or has expired. Ask for another one."
@@ -47,7 +46,7 @@ async def choose(gateway: Gateway, token: str, password: str) -> int:
     token_hash = digest(token)
     async with gateway.store.connection() as con:
         user = await usable(con, token_hash)
-    rules.check("password", password, gateway.settings.shortest_password, user["username"], user["email"])
+    password_rules.check("password", password, gateway.settings.shortest_password, user["username"], user["email"])
     password_hash = await gateway.passwords.hash(password)
     async with gateway.transaction() as con:
         user = await usable(con, token_hash)

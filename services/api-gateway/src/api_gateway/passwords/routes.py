@@ -4,13 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Scope
 from flexmodel.errors import Invalid
 from starlette.background import BackgroundTask
 
 from api_gateway.auth.access import Anyone, LoggedIn
 from api_gateway.auth.client import Asking
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Scope
 from api_gateway.gateway import Gateway
 from api_gateway.home import pages
 from api_gateway.passwords import links, service

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
+from flexcore.credentials.password_rules import LONGEST
+from flexcore.fields import Input, Text
 from pydantic import Field
 
-from api_gateway.fields import Input, Text
-from api_gateway.passwords.rules import LONGEST
 from api_gateway.response_models import Shape, example
 
 Password = Annotated[Text, Field(max_length=LONGEST)]

@@ -2,15 +2,14 @@
 
 from datetime import timedelta
 
+from flexcore.audit.service import note
+from flexcore.credentials import password_rules, repository
+from flexcore.permissions.identity import BY_PASSWORD, Identity, Kind
 from flexmodel.errors import Invalid
 
-from api_gateway.audit.service import note
-from api_gateway.auth import repository
 from api_gateway.auth.client import Client
-from api_gateway.auth.identity import BY_PASSWORD, Identity, Kind
 from api_gateway.auth.service import identified
 from api_gateway.gateway import Gateway
-from api_gateway.passwords import rules
 from api_gateway.rate_limits import Limit, per_minute
 
 
@@ -19,7 +18,7 @@ async def change(
 ) -> dict[str, int]:
     """Set the caller's password, and log them out everywhere but here; how many of which kind were revoked."""
     await check_password(gateway, caller, current, client)
-    rules.check("new_password", new, gateway.settings.shortest_password, caller.username, caller.email)
+    password_rules.check("new_password", new, gateway.settings.shortest_password, caller.username, caller.email)
     if new == current:
         raise Invalid({"new_password": ["This is the password that you have."]})
     password_hash = await gateway.passwords.hash(new)

@@ -4,11 +4,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
 from flexmodel.errors import Forbidden, Invalid
 
-from api_gateway.auth.access import Access, Found, unknown_asset, unknown_sensor
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.auth.access import Access, unknown_asset, unknown_sensor
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.rate_limits import Verdict, per_minute

@@ -3,12 +3,12 @@
 from typing import Any, Literal
 from uuid import UUID
 
+from flexcore.fields import Input, Moment, Span, Text, absent
+from flexcore.listing import Query
 from flexmodel.flex_context import FlexContext
 from flexmodel.flex_model import FlexModelEntry
 from pydantic import ConfigDict, Field
 
-from api_gateway.fields import Input, Moment, Span, Text, absent
-from api_gateway.paging import Query
 from api_gateway.response_models import Shape, example
 
 SIGNS = Literal["consumption-positive", "production-positive", "wysiwyg"]

@@ -7,6 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from flexcore.accounts import repository as accounts
+from flexcore.permissions.identity import Identity
+from flexcore.sensors.service import check_feedable
+from flexcore.sources.filters import check_filters
 from flexmodel.errors import Forbidden, NotFound
 from flexmodel.parts import Trigger
 from flexmodel.references import sensors_in
@@ -16,12 +20,8 @@ from flexserve import tracing
 from flexstore import jobs, series, trees
 from flexstore.series import SeriesQuery
 
-from api_gateway.accounts import repository as accounts
-from api_gateway.auth.identity import Identity
 from api_gateway.gateway import Gateway
 from api_gateway.schedules import repository
-from api_gateway.sensors.service import check_feedable
-from api_gateway.sources.filters import check_filters
 
 QUEUE = "schedule"
 FORCE = "force-new-job-creation"

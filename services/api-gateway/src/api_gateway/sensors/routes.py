@@ -3,27 +3,22 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
+from flexcore.accounts import repository as accounts
+from flexcore.listing import paged
+from flexcore.permissions import resources
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action, Scope, Thing, may
+from flexcore.permissions.resources import Found
+from flexcore.sensors import repository, service
+from flexcore.sensors.inputs import SensorListQuery, SensorPatch, SensorPost, SensorQuery
 from flexmodel.errors import Forbidden
 
-from api_gateway.accounts import repository as accounts
-from api_gateway.auth import subjects
-from api_gateway.auth.access import Access, Caller, Found, LoggedIn, unknown_asset_in_path
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Scope, Thing, may
+from api_gateway.auth.access import Access, Caller, LoggedIn, unknown_asset_in_path
 from api_gateway.gateway import Gateway
-from api_gateway.paging import paged
 from api_gateway.response_models import Paged
 from api_gateway.responses import Empty, Json, fields_under, forbidden, unprocessable_field
 from api_gateway.routing import WireRoute
-from api_gateway.sensors import repository, service
-from api_gateway.sensors.schemas import (
-    Sensor,
-    SensorAnswer,
-    SensorListQuery,
-    SensorPatch,
-    SensorPost,
-    SensorQuery,
-)
+from api_gateway.sensors.schemas import Sensor, SensorAnswer
 from api_gateway.settings import GatewaySettings
 from api_gateway.times import calendar_duration
 
@@ -60,17 +55,17 @@ async def listed_accounts(con: Any, caller: Identity, query: SensorListQuery) ->
     """The accounts whose sensors are listed (none means all), and whether public ones are too."""
     public = query.include_public_assets
     if query.account_id is not None:
-        account = await subjects.find(con, Thing.ACCOUNT, query.account_id)
+        account = await resources.find(con, Thing.ACCOUNT, query.account_id)
         if account is None:
             raise unprocessable_field("query", "account_id", f"Account with Id {query.account_id} doesn't exist.")
-        if not may(caller, Action.READ, Thing.ACCOUNT, subjects.owner_of(account)):
+        if not may(caller, Action.READ, Thing.ACCOUNT, resources.owner_of(account)):
             raise forbidden()
         return [query.account_id], public
     if query.asset_id is not None:
-        asset = await subjects.find(con, Thing.ASSET, query.asset_id)
+        asset = await resources.find(con, Thing.ASSET, query.asset_id)
         if asset is None:
             raise unprocessable_field("query", "asset_id", f"No asset found with ID {query.asset_id}.")
-        if not may(caller, Action.READ, Thing.ASSET, subjects.owner_of(asset)):
+        if not may(caller, Action.READ, Thing.ASSET, resources.owner_of(asset)):
             raise forbidden()
         return await accounts.visible(con, caller), True
     if query.include_consultancy_clients or caller.only_account is not None:

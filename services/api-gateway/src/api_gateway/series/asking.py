@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from flexcore.sources.repository import known
 from flexmodel.errors import Invalid
 from flexmodel.quantities import QuantityError, convert, is_valid_unit
 from flexmodel.time import zone
@@ -12,7 +13,6 @@ from flexstore.series import SeriesQuery as StoreQuery
 
 from api_gateway.data.reading import end_of, fixed, length_of, positive
 from api_gateway.series.schemas import SeriesQuery, Telling
-from api_gateway.sources.repository import known
 
 STEP_HOLDS = 200_000
 """The most events of a sensor that are put together to one step."""

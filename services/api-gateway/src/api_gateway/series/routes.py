@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
 from starlette.responses import Response
 
-from api_gateway.auth.access import Access, Found, unknown_data_sensor
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.auth.access import Access, unknown_data_sensor
 from api_gateway.auth.several import Doorkeeper, OnSensors
 from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute

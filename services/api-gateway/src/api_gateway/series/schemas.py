@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
+from flexcore.fields import Id, Input, Moment, Span, Text, TimeZone
+from flexcore.listing import Query
 from pydantic import Field
 
-from api_gateway.fields import Id, Input, Moment, Span, Text, TimeZone
-from api_gateway.paging import Query
 from api_gateway.response_models import Shape, example
 
 MOST_SENSORS = 1000

@@ -3,13 +3,13 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
+from flexcore.permissions.identity import Identity, Kind
+from flexcore.permissions.policy import Scope
 from starlette.responses import Response
 
 from api_gateway.auth import credentials, service
 from api_gateway.auth.access import Anyone, LoggedIn
 from api_gateway.auth.client import Asking
-from api_gateway.auth.identity import Identity, Kind
-from api_gateway.auth.policy import Scope
 from api_gateway.auth.schemas import Credentials
 from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from api_gateway.auth import repository
+from flexcore.credentials import repository
+from flexcore.credentials.secrets import new_token
+from flexcore.permissions.identity import Identity, Kind
+from flexcore.tokens import repository as tokens
+
 from api_gateway.auth.access import identity_of
 from api_gateway.auth.client import Client
 from api_gateway.auth.credentials import session_digest
-from api_gateway.auth.identity import Identity, Kind
 from api_gateway.auth.service import admit
-from api_gateway.auth.tokens import new_token
 from api_gateway.gateway import Gateway
-from api_gateway.tokens import repository as tokens
 
 
 async def begin(gateway: Gateway, user: Any, client: Client, before: str | None) -> tuple[str, Identity]:

@@ -3,13 +3,13 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from flexcore.accounts import repository as accounts
+from flexcore.sources import repository
 
-from api_gateway.accounts import repository as accounts
 from api_gateway.auth.access import Caller
 from api_gateway.gateway import Gateway
 from api_gateway.responses import Json
 from api_gateway.routing import WireRoute
-from api_gateway.sources import repository
 from api_gateway.sources.schemas import SourceQuery, Sources
 
 router = APIRouter(tags=["Sources"], route_class=WireRoute)

@@ -1,7 +1,8 @@
 """Sources on the wire."""
 
-from api_gateway.fields import absent
-from api_gateway.paging import Query
+from flexcore.fields import absent
+from flexcore.listing import Query
+
 from api_gateway.response_models import Shape, example
 
 

@@ -3,14 +3,15 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.resources import Found
+from flexcore.tokens import repository, service
 
-from api_gateway.auth.access import Access, Found, OnSelf
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Thing
+from api_gateway.auth.access import Access, OnSelf
 from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute
 from api_gateway.responses import Empty, Json
-from api_gateway.tokens import repository, service
 from api_gateway.tokens.schemas import Revoked, TokenQuery, Tokens, shown
 
 router = APIRouter(tags=["Tokens"], route_class=ProblemRoute)

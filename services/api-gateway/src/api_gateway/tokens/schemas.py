@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any, Literal
 
+from flexcore.listing import Query
+from flexcore.permissions.identity import LOGGED_IN, Identity, Kind
 from pydantic import Field
 
-from api_gateway.auth.identity import LOGGED_IN, Identity, Kind
-from api_gateway.paging import Query
 from api_gateway.response_models import Shape, example
 from api_gateway.times import instant
 

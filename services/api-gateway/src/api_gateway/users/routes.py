@@ -3,25 +3,27 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
+from flexcore.accounts import repository as accounts
+from flexcore.listing import paged
+from flexcore.permissions import resources
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action, Owner, Scope, Thing, may
+from flexcore.permissions.resources import Found
+from flexcore.users import repository, service
+from flexcore.users.inputs import UserPatch, UserPost, UserQuery
 from flexmodel.errors import Forbidden, Invalid
 
-from api_gateway.accounts import repository as accounts
 from api_gateway.accounts.routes import shown as shown_account
-from api_gateway.auth import subjects
-from api_gateway.auth.access import Access, Caller, Found, LoggedIn
+from api_gateway.auth.access import Access, Caller, LoggedIn
 from api_gateway.auth.client import Asking
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Owner, Scope, Thing, may
 from api_gateway.gateway import Gateway
-from api_gateway.paging import paged
 from api_gateway.passwords.links import invite, new_link
 from api_gateway.passwords.service import check_password
 from api_gateway.response_models import Paged, Said
 from api_gateway.responses import Json, fields_under, forbidden, not_found, unprocessable_field
 from api_gateway.routing import WireRoute
 from api_gateway.times import naive
-from api_gateway.users import repository, service
-from api_gateway.users.schemas import User, UserAnswer, UserInList, UserPatch, UserPost, UserQuery
+from api_gateway.users.schemas import User, UserAnswer, UserInList
 
 router = APIRouter(prefix="/users", tags=["Users"], route_class=WireRoute)
 
@@ -53,10 +55,10 @@ async def list_users(caller: Caller, gateway: Gateway, query: Annotated[UserQuer
     async with gateway.store.connection() as con:
         within = await accounts.visible(con, caller)
         if query.account_id is not None:
-            account = await subjects.find(con, Thing.ACCOUNT, query.account_id)
+            account = await resources.find(con, Thing.ACCOUNT, query.account_id)
             if account is None:
                 raise not_found(f"Account {query.account_id} not found")
-            if not may(caller, Action.READ, Thing.ACCOUNT, subjects.owner_of(account)):
+            if not may(caller, Action.READ, Thing.ACCOUNT, resources.owner_of(account)):
                 raise forbidden()
             within = [query.account_id]
         order = repository.SORT.get(query.sort_by or "", "id")
@@ -75,10 +77,10 @@ async def create_user(
     account_id = caller.works_for if body.account_id is None else body.account_id
     with fields_under("json"):
         async with gateway.transaction() as con:
-            account = await subjects.find(con, Thing.ACCOUNT, account_id)
+            account = await resources.find(con, Thing.ACCOUNT, account_id)
             if account is None:
                 raise unprocessable_field("json", "account_id", f"Account with Id {account_id} doesn't exist.")
-            if not may(caller, Action.CREATE, Thing.ACCOUNT, subjects.owner_of(account)):
+            if not may(caller, Action.CREATE, Thing.ACCOUNT, resources.owner_of(account)):
                 raise forbidden()
             user_id = await service.create(con, caller, account_id, body.email, body.username, password)
             link = await new_link(con, gateway, user_id)

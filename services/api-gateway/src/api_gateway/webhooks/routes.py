@@ -3,30 +3,27 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
+from flexcore.listing import paged
+from flexcore.permissions import resources
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action, Scope, Thing, may
+from flexcore.permissions.resources import Found
+from flexcore.webhooks import repository, service
+from flexcore.webhooks.inputs import DeliveryQuery, SecretPost, WebhookPatch, WebhookPost, WebhookQuery
 from flexmodel.errors import NotFound
 from starlette.responses import Response
 
-from api_gateway.auth import subjects
-from api_gateway.auth.access import Access, Found, LoggedIn
-from api_gateway.auth.identity import Identity
-from api_gateway.auth.policy import Action, Scope, Thing, may
+from api_gateway.auth.access import Access, LoggedIn
 from api_gateway.gateway import Gateway
-from api_gateway.paging import paged
 from api_gateway.problems import ProblemRoute
 from api_gateway.response_models import Paged
 from api_gateway.responses import Empty, Json, ShownOnce, forbidden
-from api_gateway.webhooks import repository, service
 from api_gateway.webhooks.schemas import (
     Delivery,
-    DeliveryQuery,
     NewWebhook,
     OnItsWay,
     Secret,
-    SecretPost,
     Webhook,
-    WebhookPatch,
-    WebhookPost,
-    WebhookQuery,
     Webhooks,
     shown,
     shown_delivery,
@@ -65,10 +62,10 @@ async def list_webhooks(caller: Administrator, gateway: Gateway, query: Annotate
 async def account_for(con: Any, caller: Identity, account_id: int | None, action: Action, thing: Thing) -> int:
     """The account that is meant, if the caller may do this in it."""
     chosen = caller.works_for if account_id is None else account_id
-    account = await subjects.find(con, Thing.ACCOUNT, chosen)
+    account = await resources.find(con, Thing.ACCOUNT, chosen)
     if account is None:
         raise NotFound(f"There is no account with ID {chosen}.")
-    if not may(caller, action, thing, subjects.owner_of(account)):
+    if not may(caller, action, thing, resources.owner_of(account)):
         raise forbidden()
     return chosen
 

@@ -1,0 +1,95 @@
+"""SQL about accounts."""
+
+# ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flexcore.listing import Page
+from flexcore.permissions.identity import Identity, Role
+
+COLUMNS = """
+  a.id, a.name, a.attributes::text as attributes, a.primary_color, a.secondary_color, a.logo_url, a.plan_id,
+  a.consultancy_account_id,
+  coalesce((select json_agg(json_build_object('id', r.id, 'name', r.name) order by r.id)
+            from account_role_link l join account_role r on r.id = l.role_id where l.account_id = a.id)::text,
+           '[]') as account_roles
+"""
+COUNTS = """,
+  (select count(*) from asset s where s.account_id = a.id) as asset_count,
+  (select count(*) from users u where u.account_id = a.id) as user_count
+"""
+SORT = {"id": "id", "name": "lower(name)", "assets": "asset_count", "users": "user_count"}
+CHANGEABLE = ("name", "primary_color", "secondary_color", "logo_url", "consultancy_account_id", "plan_id", "attributes")
+
+
+async def get(con: Any, account_id: int) -> Any:
+    return await con.fetchrow(f"select {COLUMNS} from account a where a.id = $1", account_id)
+
+
+async def visible(con: Any, caller: Identity) -> list[int] | None:
+    """The accounts whose things the caller may read; None means all."""
+    only = caller.only_account
+    if caller.reads_all_accounts:
+        return None if only is None else [only]
+    within = [caller.account_id]
+    if caller.has(Role.CONSULTANT):
+        clients = await con.fetch("select id from account where consultancy_account_id = $1", caller.account_id)
+        within += [row["id"] for row in clients]
+    return within if only is None else [account for account in within if account == only]
+
+
+async def listed(
+    con: Any, accounts: Sequence[int] | None, page: Page, role: str | None, order: str
+) -> tuple[list[Any], int]:
+    """Accounts with their counts."""
+    return await page.fetch(
+        con,
+        f"""select {COLUMNS}{COUNTS} from account a
+            where ($1::int[] is null or a.id = any($1)) and a.name ilike all($2::text[])
+              and ($3::text is null or exists (select from account_role_link l join account_role r on r.id = l.role_id
+                                               where l.account_id = a.id and r.name = $3))""",
+        accounts,
+        page.patterns,
+        role,
+        order=order,
+    )
+
+
+async def count(con: Any, accounts: Sequence[int] | None) -> int:
+    total: int = await con.fetchval("select count(*) from account where $1::int[] is null or id = any($1)", accounts)
+    return total
+
+
+async def insert(con: Any, name: str, consultancy_account_id: int | None) -> int:
+    account: int = await con.fetchval(
+        "insert into account (name, consultancy_account_id) values ($1, $2) returning id", name, consultancy_account_id
+    )
+    return account
+
+
+async def named(con: Any, name: str) -> int | None:
+    account: int | None = await con.fetchval("select id from account where name = $1", name)
+    return account
+
+
+async def update(con: Any, account_id: int, changes: Mapping[str, Any]) -> None:
+    columns = [column for column in CHANGEABLE if column in changes]
+    if columns:
+        sets = ", ".join(f"{column} = ${number}" for number, column in enumerate(columns, start=2))
+        await con.execute(
+            f"update account set {sets} where id = $1", account_id, *(changes[column] for column in columns)
+        )
+
+
+async def unknown_roles(con: Any, role_ids: Sequence[int]) -> list[int]:
+    known = {row["id"] for row in await con.fetch("select id from account_role where id = any($1::int[])", role_ids)}
+    return [role for role in role_ids if role not in known]
+
+
+async def set_roles(con: Any, account_id: int, role_ids: Sequence[int]) -> None:
+    await con.execute("delete from account_role_link where account_id = $1", account_id)
+    await con.executemany(
+        "insert into account_role_link (account_id, role_id) values ($1, $2) on conflict do nothing",
+        [(account_id, role) for role in role_ids],
+    )

@@ -1,0 +1,66 @@
+"""SQL about annotations."""
+
+# ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
+
+from datetime import datetime
+from typing import Any
+
+from flexcore.annotations.inputs import AnnotationPost
+from flexcore.permissions.policy import Thing
+
+SUBJECT = {Thing.ACCOUNT: "account_id", Thing.ASSET: "asset_id", Thing.SENSOR: "sensor_id"}
+COLUMNS = 'id, content, type, start, "end", belief_time, source_id'
+
+
+async def same(con: Any, annotation: AnnotationPost, source_id: int) -> int | None:
+    """An annotation that says the same."""
+    known: int | None = await con.fetchval(
+        """select id from annotation where content = $1 and type = $2 and start = $3 and "end" = $4
+           and belief_time is not distinct from $5 and source_id = $6""",
+        annotation.content, annotation.type, annotation.start, annotation.end, annotation.prior, source_id,
+    )  # fmt: skip
+    return known
+
+
+async def insert(con: Any, annotation: AnnotationPost, source_id: int) -> int:
+    new: int = await con.fetchval(
+        """insert into annotation (content, type, start, "end", belief_time, source_id)
+           values ($1, $2, $3, $4, $5, $6) returning id""",
+        annotation.content, annotation.type, annotation.start, annotation.end, annotation.prior, source_id,
+    )  # fmt: skip
+    return new
+
+
+async def link(con: Any, annotation_id: int, subject: Thing, subject_id: int) -> bool:
+    """Attach the annotation to its subject; whether it was not attached before."""
+    column = SUBJECT[subject]
+    return bool(
+        await con.fetchval(
+            f"insert into annotation_link (annotation_id, {column}) values ($1, $2)"
+            " on conflict do nothing returning true",
+            annotation_id,
+            subject_id,
+        )
+    )
+
+
+async def get(con: Any, annotation_id: int) -> Any:
+    return await con.fetchrow(f"select {COLUMNS} from annotation where id = $1", annotation_id)
+
+
+async def about_asset(
+    con: Any, asset_id: int, start: datetime | None, end: datetime | None, prior: datetime | None
+) -> list[Any]:
+    """What was remarked about an asset, its sensors or its account, over this period; at most 10,000 remarks."""
+    rows: list[Any] = await con.fetch(
+        """select distinct n.id, n.content, n.type, n.start, n."end", n.belief_time, n.source_id, s.name as source_name
+           from annotation n join annotation_link l on l.annotation_id = n.id join source s on s.id = n.source_id
+           where n.start < coalesce($3::timestamptz, 'infinity')
+             and n."end" > coalesce($2::timestamptz, '-infinity')
+             and ($4::timestamptz is null or coalesce(n.belief_time, n.start) <= $4)
+             and (l.asset_id = $1 or l.sensor_id in (select id from sensor where asset_id = $1)
+                  or l.account_id = (select account_id from asset where id = $1))
+           order by n.start, n.id limit 10000""",
+        asset_id, start, end, prior,
+    )  # fmt: skip
+    return rows

@@ -1,0 +1,1 @@
+"""Assets: sites, batteries, chargers, market zones, and the trees they form."""

@@ -1,0 +1,100 @@
+"""Whether the configuration of an asset makes sense: its flex-model, its flex-context and its graphs."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flexmodel.errors import Forbidden, Invalid
+from flexmodel.references import assets_in, sensors_in
+from flexmodel.stored import check_flex_context, check_flex_model
+from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
+from flexstore import trees
+
+from flexcore.accounts import repository as accounts
+from flexcore.audit.service import Actor
+from flexcore.fields import LARGEST_ID
+from flexcore.sensors.service import check_feedable
+from flexcore.sources.filters import check_filters
+
+OUTPUTS = frozenset(
+    {"consumption", "production", "state-of-charge", "aggregate-power", "aggregate-consumption", "aggregate-production"}
+)
+GRAPHS = ("sensors_to_show", "sensors_to_show_as_kpis")
+ASSETS = """
+select asset.id, asset.name, parent_asset_id, account_id, asset_type.name, attributes, flex_model, flex_context
+from asset join asset_type on asset_type.id = asset_type_id where asset.id = any($1)
+"""
+
+
+async def check(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> None:
+    """Whether all it refers to is there and may be read, and every field holds what it should."""
+    graphs = {field: values[field] for field in GRAPHS if values.get(field)}
+    configured = [values.get("flex_model"), values.get("flex_context")]
+    if not any((*configured, *graphs.values())):
+        return
+    wanted = sensors_in(configured).union(*map(sensors_shown, graphs.values()))
+    named = assets_in([*configured, *graphs.values()])
+    tree = AssetTree(0, await known_assets(con, named), await known(con, wanted))
+    await check_readable(con, actor, tree)
+    if actor is not None:
+        await check_feedable(con, actor, sorted(set(outputs_in(configured))))
+    for field, shown in graphs.items():
+        check_there(field, "sensor", set(sensors_shown(shown)) - tree.sensors.keys())
+        check_there(field, "asset", assets_in(shown) - tree.assets.keys())
+    if values.get("flex_model"):
+        check_flex_model(values["flex_model"], tree)
+    if values.get("flex_context"):
+        check_flex_context(values["flex_context"], tree)
+    for config in configured:
+        await check_filters(con, config)
+
+
+def check_there(field: str, kind: str, missing: set[int]) -> None:
+    if missing:
+        raise Invalid({field: [f"No {kind} found with ID {min(missing)}."]})
+
+
+async def known_assets(con: Any, asset_ids: set[int]) -> dict[int, TreeAsset]:
+    """Those of the assets that exist."""
+    possible = sorted(asset for asset in asset_ids if 0 < asset <= LARGEST_ID)
+    rows = await con.fetch(ASSETS, possible) if possible else []
+    return {row[0]: TreeAsset(*row) for row in rows}
+
+
+async def known(con: Any, sensor_ids: set[int]) -> dict[int, TreeSensor]:
+    """Those of the sensors that exist."""
+    possible = sorted(sensor for sensor in sensor_ids if 0 < sensor <= LARGEST_ID)
+    rows = await con.fetch(trees.SENSORS, [], possible) if possible else []
+    return {row["id"]: TreeSensor(*row) for row in rows}
+
+
+async def check_readable(con: Any, actor: Actor | None, tree: AssetTree) -> None:
+    visible = None if actor is None else await accounts.visible(con, actor)
+    if visible is None:
+        return
+    for kind, things in (("sensor", tree.sensors.values()), ("asset", tree.assets.values())):
+        for thing in things:
+            if thing.account_id is not None and thing.account_id not in visible:
+                raise Forbidden(f"You may not read {kind} {thing.id}.")
+
+
+def outputs_in(config: Any) -> Iterator[int]:
+    """The sensors on which schedules made with this configuration will be stored."""
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            if key in OUTPUTS and isinstance(value, Mapping):
+                yield from sensors_in(value)
+            yield from outputs_in(value)
+    elif isinstance(config, list):
+        for item in config:
+            yield from outputs_in(item)
+
+
+def sensors_shown(graphs: Any) -> Iterator[int]:
+    """The sensors in a list of graphs: bare ids, lists of ids, and `sensor` or `sensors` however deep."""
+    yield from sensors_in(graphs)
+    if isinstance(graphs, list):
+        for item in graphs:
+            if isinstance(item, int) and not isinstance(item, bool):
+                yield item
+            elif isinstance(item, list):
+                yield from sensors_shown(item)

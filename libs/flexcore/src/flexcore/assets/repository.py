@@ -1,0 +1,141 @@
+"""SQL about assets."""
+
+# ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flexcore.assets.inputs import AssetQuery
+
+COLUMNS = """
+  a.id, a.name, a.account_id, a.parent_asset_id, a.description, a.external_id, a.latitude, a.longitude,
+  a.attributes::text as attributes, a.flex_model::text as flex_model, a.flex_context::text as flex_context,
+  a.sensors_to_show::text as sensors_to_show, a.sensors_to_show_as_kpis::text as sensors_to_show_as_kpis,
+  t.id as type_id, t.name as type_name, acc.name as owner_name,
+  coalesce((select json_agg(json_build_object('account_id', c.account_id, 'generic_asset_type',
+              json_build_object('id', ct.id, 'name', ct.name), 'id', c.id, 'name', c.name) order by c.id)
+            from asset c join asset_type ct on ct.id = c.asset_type_id where c.parent_asset_id = a.id)::text,
+           '[]') as child_assets,
+  coalesce((select json_agg(json_build_object('id', s.id, 'name', s.name) order by s.id)
+            from sensor s where s.asset_id = a.id)::text, '[]') as sensors
+"""
+TABLES = "asset a join asset_type t on t.id = a.asset_type_id left join account acc on acc.id = a.account_id"
+SORT = {"id": "id", "name": "lower(name)", "owner": "lower(owner_name)"}
+STORED = {
+    "name": "name", "description": "description", "generic_asset_type_id": "asset_type_id",
+    "parent_asset_id": "parent_asset_id", "account_id": "account_id", "latitude": "latitude", "longitude": "longitude",
+    "external_id": "external_id", "attributes": "attributes", "flex_model": "flex_model",
+    "flex_context": "flex_context", "sensors_to_show": "sensors_to_show",
+    "sensors_to_show_as_kpis": "sensors_to_show_as_kpis",
+}  # fmt: skip
+"""Fields of the API and the columns that keep them."""
+SUBTREE = """
+with recursive below as (
+    select id, 0 as level from asset where id = $1
+    union all select c.id, b.level + 1 from asset c join below b on c.parent_asset_id = b.id
+) """
+
+
+async def types(con: Any) -> list[Any]:
+    rows: list[Any] = await con.fetch("select id, name, description from asset_type order by id")
+    return rows
+
+
+async def get(con: Any, asset_id: int) -> Any:
+    return await con.fetchrow(f"select {COLUMNS} from {TABLES} where a.id = $1", asset_id)
+
+
+async def listed(
+    con: Any, accounts: Sequence[int] | None, query: AssetQuery, *, public: bool, order: str
+) -> tuple[list[Any], int]:
+    """Assets of these accounts (none: of all), with the public ones or without."""
+    return await query.fetch(con, *found(accounts, query, public=public, patterns=query.patterns), order=order)
+
+
+async def count(con: Any, accounts: Sequence[int] | None, query: AssetQuery, *, public: bool) -> int:
+    """How many there are before the filter."""
+    sql, *values = found(accounts, query, public=public, patterns=[])
+    total: int = await con.fetchval(f"select count(*) from ({sql}) as found", *values)
+    return total
+
+
+def found(accounts: Sequence[int] | None, query: AssetQuery, *, public: bool, patterns: Sequence[str]) -> Any:
+    below = "true"
+    if query.root is not None or query.depth is not None:
+        start = "a0.id = $5" if query.root is not None else "a0.parent_asset_id is null and $5::int is null"
+        below = f"""a.id in (
+            with recursive below as (
+                select a0.id, 0 as level from asset a0 where {start}
+                union all select c.id, b.level + 1 from asset c join below b on c.parent_asset_id = b.id
+                          where $6::int is null or b.level < $6
+            ) select id from below)"""
+    else:
+        below = "$5::int is null and $6::int is null"
+    sql = f"""select {COLUMNS} from {TABLES}
+        where ((a.account_id is not null and ($1::int[] is null or a.account_id = any($1)))
+               or (a.account_id is null and $2))
+          and concat_ws(' ', a.name, acc.name) ilike all($3::text[])
+          and ($4::int is null or a.asset_type_id = $4) and {below}"""
+    return sql, accounts, public, list(patterns), query.asset_type, query.root, query.depth
+
+
+async def public(con: Any) -> list[Any]:
+    rows: list[Any] = await con.fetch(f"select {COLUMNS} from {TABLES} where a.account_id is null order by a.id")
+    return rows
+
+
+async def type_exists(con: Any, type_id: int) -> bool:
+    return bool(await con.fetchval("select true from asset_type where id = $1", type_id))
+
+
+async def with_name(con: Any, name: str, parent_id: int | None, account_id: int | None) -> int | None:
+    """The asset of that name under the same parent, or at the top of the same account."""
+    asset: int | None = await con.fetchval(
+        """select id from asset where name = $1 and parent_asset_id is not distinct from $2
+           and ($2 is not null or account_id is not distinct from $3)""",
+        name, parent_id, account_id,
+    )  # fmt: skip
+    return asset
+
+
+async def insert(con: Any, values: Mapping[str, Any]) -> int:
+    columns = [STORED[field] for field in values]
+    places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    asset: int = await con.fetchval(
+        f"insert into asset ({', '.join(columns)}) values ({places}) returning id", *values.values()
+    )
+    return asset
+
+
+async def update(con: Any, asset_id: int, values: Mapping[str, Any]) -> None:
+    sets = ", ".join(f"{STORED[field]} = ${number}" for number, field in enumerate(values, start=2))
+    if sets:
+        await con.execute(f"update asset set {sets} where id = $1", asset_id, *values.values())
+
+
+async def give(con: Any, asset_id: int, account_id: int | None) -> None:
+    """Let the asset and everything below it belong to this account."""
+    await con.execute(
+        f"{SUBTREE} update asset set account_id = $2 from below where asset.id = below.id", asset_id, account_id
+    )
+
+
+async def is_below(con: Any, asset_id: int, root_id: int) -> bool:
+    """Whether the asset is the root or anywhere below it."""
+    return bool(await con.fetchval(f"{SUBTREE} select true from below where id = $2", root_id, asset_id))
+
+
+async def sensors_below(con: Any, asset_id: int) -> list[int]:
+    rows = await con.fetch(
+        f"{SUBTREE} select s.id from sensor s join below b on s.asset_id = b.id order by s.id", asset_id
+    )
+    return [row["id"] for row in rows]
+
+
+async def assets_below(con: Any, asset_id: int) -> list[int]:
+    """The asset and everything below it, parents first."""
+    return [row["id"] for row in await con.fetch(f"{SUBTREE} select id from below order by level, id", asset_id)]
+
+
+async def delete(con: Any, asset_id: int) -> None:
+    await con.execute("delete from asset where id = $1", asset_id)

@@ -1,0 +1,148 @@
+"""Creating, changing and deleting assets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+from flexmodel.errors import Forbidden, Invalid
+from flexserve import tracing
+from flexstore import events
+from flexstore.events import Type
+
+from flexcore.assets import configuration, repository
+from flexcore.audit.service import Actor, changes_between, note, told
+from flexcore.permissions import resources
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action, Owner, Thing, may
+from flexcore.sensors import repository as beliefs
+
+TREES_LOCK = 7_204_311
+"""Held while an asset moves in its tree, so that two moves cannot close a circle."""
+NOT_ALLOWED = "User is not allowed to create assets for this account."
+
+
+async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> int:
+    """A new asset with these fields of the API; its id. On the command line there is no actor, and nothing to ask."""
+    parent = await parent_of(con, values)
+    if actor and parent and not may(actor, Action.CREATE, Thing.ASSET, resources.owner_of(parent)):
+        raise Forbidden(NOT_ALLOWED)
+    await check_owner(con, actor, values)
+    await check(con, actor, values)
+    try:
+        asset_id = await repository.insert(con, values)
+    except asyncpg.UniqueViolationError as error:
+        raise Invalid({"name": [taken(values)]}) from error
+    event = f"Created asset '{values['name']}': {asset_id}"
+    details = changes_between(None, written(await repository.get(con, asset_id)))
+    await note(con, actor, event, account_id=values["account_id"], asset_id=asset_id, details=details)
+    await events.tell(con, values["account_id"], Type.ASSET_CREATED, {"asset": asset_id}, tracing.carrier())
+    return asset_id
+
+
+async def parent_of(con: Any, values: Mapping[str, Any]) -> Any:
+    """Whom the asset in which a new one is to stand belongs to."""
+    parent_id = values.get("parent_asset_id")
+    return None if parent_id is None else await resources.find(con, Thing.ASSET, parent_id)
+
+
+async def default_account(con: Any, caller: Identity, values: Mapping[str, Any]) -> int | None:
+    """The account of a new asset that names none: that of the asset in which it stands, else the caller's."""
+    parent = await parent_of(con, values)
+    return caller.works_for if parent is None else parent["account_id"]
+
+
+async def check_owner(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> None:
+    """Whether the account is there, its assets are the caller's to create, and the parent is in it."""
+    account_id, parent_id = values["account_id"], values.get("parent_asset_id")
+    account = None if account_id is None else await resources.find(con, Thing.ACCOUNT, account_id)
+    if account_id is not None and account is None:
+        raise Invalid({"account_id": [f"Account with Id {account_id} doesn't exist."]})
+    owner = Owner(None) if account is None else resources.owner_of(account)
+    if actor is not None and account_id != actor.account_id and not may(actor, Action.CREATE, Thing.ACCOUNT, owner):
+        raise Invalid({"account_id": [NOT_ALLOWED]})
+    if parent_id is None:
+        if actor is not None and not may(actor, Action.CREATE, Thing.ACCOUNT, owner):
+            raise Forbidden(NOT_ALLOWED)
+        return
+    parent = await resources.find(con, Thing.ASSET, parent_id)
+    if parent is None or (actor and not may(actor, Action.READ, Thing.ASSET, resources.owner_of(parent))):
+        raise Invalid({"parent_asset_id": [f"No asset found with ID {parent_id}."]})
+    if parent["account_id"] != account_id:
+        raise Invalid({"parent_asset_id": [f"Asset {parent_id} belongs to another account."]})
+    if actor is not None and not may(actor, Action.CREATE, Thing.ASSET, resources.owner_of(parent)):
+        raise Forbidden(NOT_ALLOWED)
+
+
+async def check(con: Any, actor: Actor | None, values: Mapping[str, Any], asset_id: int | None = None) -> None:
+    """Whether the values fit what is already there. `values` hold the name, the parent and the account."""
+    type_id = values.get("generic_asset_type_id")
+    if type_id is not None and not await repository.type_exists(con, type_id):
+        raise Invalid({"generic_asset_type_id": [no_type(type_id)]})
+    same = await repository.with_name(con, values["name"], values.get("parent_asset_id"), values["account_id"])
+    if same not in (None, asset_id):
+        raise Invalid({"name": [taken(values)]})
+    await configuration.check(con, actor, values)
+
+
+def no_type(type_id: int) -> str:
+    return f"GenericAssetType with id {type_id} doesn't exist."
+
+
+def written(row: Any) -> dict[str, Any]:
+    """The fields that people can change, for the audit log."""
+    columns = repository.STORED | {"generic_asset_type_id": "type_id"}
+    return {field: row[column] for field, column in columns.items()}
+
+
+def taken(values: Mapping[str, Any]) -> str:
+    parent, account = values.get("parent_asset_id"), values["account_id"]
+    if parent is not None:
+        place = f"under parent asset {parent}"
+    else:
+        place = "as a public top-level asset" if account is None else f"as a top-level asset in account {account}"
+    return f"An asset with the name '{values['name']}' already exists {place}"
+
+
+async def change(con: Any, caller: Identity, asset_id: int, changes: Mapping[str, Any]) -> None:
+    """Change what was sent. What is below an asset goes with it, to another place in a tree or another account."""
+    before = await repository.get(con, asset_id)
+    after = {name: before[name] for name in ("name", "parent_asset_id", "account_id")} | dict(changes)
+    goes = after["account_id"] != before["account_id"]
+    if goes or after["parent_asset_id"] != before["parent_asset_id"]:
+        await con.execute("select pg_advisory_xact_lock($1)", TREES_LOCK)
+        await check_owner(con, caller, after)
+        owner = resources.owner_of(await resources.find(con, Thing.ASSET, asset_id))
+        if goes and not may(caller, Action.DELETE, Thing.ASSET, owner):
+            raise Forbidden("Who may not delete an asset may not give it away either.")
+        if after["parent_asset_id"] and await repository.is_below(con, after["parent_asset_id"], asset_id):
+            raise Invalid({"parent_asset_id": ["An asset cannot be below itself."]})
+    await check(con, caller, after, asset_id)
+    try:
+        await repository.update(con, asset_id, changes)
+        if goes:
+            await repository.give(con, asset_id, after["account_id"])
+    except asyncpg.UniqueViolationError as error:
+        raise Invalid({"name": [taken(after)]}) from error
+    now = await repository.get(con, asset_id)
+    details = changes_between(written(before), written(now))
+    if details:
+        event = f"Updated asset '{now['name']}': {asset_id}. {told(details)}"
+        data = {"asset": asset_id, "fields": list(details)}
+        await note(con, caller, event, account_id=now["account_id"], asset_id=asset_id, details=details)
+        if now["account_id"] != before["account_id"]:  # to whom it belonged: there it is no asset any more
+            await note(con, caller, event, account_id=before["account_id"], details=details)
+        for account_id in {before["account_id"], now["account_id"]}:
+            await events.tell(con, account_id, Type.ASSET_UPDATED, data, tracing.carrier())
+
+
+async def remove(con: Any, actor: Actor | None, asset_id: int) -> None:
+    """Delete the asset with everything below it: assets, sensors and their data."""
+    asset = await repository.get(con, asset_id)
+    sensors = await repository.sensors_below(con, asset_id)
+    gone = {"asset": asset_id, "sensors": sensors}
+    await events.tell(con, asset["account_id"], Type.ASSET_DELETED, gone, tracing.carrier())
+    await beliefs.delete_beliefs(con, sensors)
+    await repository.delete(con, asset_id)
+    event = f"Deleted asset '{asset['name']}': {asset_id}"
+    details = changes_between(written(asset), None) | {"sensors": {"before": sensors, "after": None}}
+    await note(con, actor, event, account_id=asset["account_id"], asset_id=asset_id, details=details)

@@ -1,0 +1,1 @@
+"""Passwords and tokens: how users prove who they are."""

@@ -1,0 +1,1 @@
+"""API keys for gateways, dashboards and other machines."""

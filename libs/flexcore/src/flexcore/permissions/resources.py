@@ -1,0 +1,73 @@
+"""Finding the thing a request is about, together with whom it belongs to."""
+
+# ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from flexcore.credentials.repository import IDENTIFY, USABLE
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Owner, Thing
+
+LARGEST_ID = 2**31 - 1
+
+RULES_PLATFORM = """
+exists (select from user_role ur join role r on r.id = ur.role_id
+        where ur.user_id = u.id and r.name in ('admin', 'admin-reader')) as rules_platform"""
+FIND_TOKEN = f"""
+        select t.id, t.kind, t.name, u.username, u.account_id, a.consultancy_account_id, u.id as user_id,
+               {RULES_PLATFORM}
+        from token t join users u on u.id = t.user_id join account a on a.id = u.account_id
+        where t.id = $1 and {USABLE}"""
+FIND: dict[Thing, str] = {
+    Thing.ACCOUNT: """
+        select id, name, id as account_id, consultancy_account_id, null::int as user_id from account where id = $1""",
+    Thing.USER: f"""
+        select u.id, u.username, u.email, u.account_id, a.consultancy_account_id, u.id as user_id,
+               {RULES_PLATFORM}
+        from users u join account a on a.id = u.account_id where u.id = $1""",
+    Thing.ASSET: """
+        select s.id, s.name, s.parent_asset_id, s.account_id, a.consultancy_account_id, null::int as user_id
+        from asset s left join account a on a.id = s.account_id where s.id = $1""",
+    Thing.SENSOR: """
+        select n.id, n.name, n.unit, n.event_resolution, n.timezone, n.asset_id,
+               s.name as asset_name, s.account_id, a.consultancy_account_id, null::int as user_id
+        from sensor n join asset s on s.id = n.asset_id left join account a on a.id = s.account_id where n.id = $1""",
+    Thing.TOKEN: FIND_TOKEN,
+    Thing.KEY: f"{FIND_TOKEN} and t.kind = 'key'",
+    Thing.WEBHOOK: """
+        select w.id, w.url, w.active, w.account_id, a.consultancy_account_id, null::int as user_id
+        from webhook w join account a on a.id = w.account_id where w.id = $1""",
+}
+
+FIND_FOR_CALLER = {
+    thing: f"select * from ({IDENTIFY}) caller left join ({find.replace('$1', '$3')}) thing on true"
+    for thing, find in FIND.items()
+}
+
+
+async def find(con: Any, thing: Thing, id: int) -> Any:
+    """The thing, or nothing."""
+    return await con.fetchrow(FIND[thing], id) if 0 < id <= LARGEST_ID else None
+
+
+async def find_for_caller(con: Any, thing: Thing, id: int, token_hash: bytes, seen_every: timedelta) -> Any:
+    """Who asks and what about, in one question: nothing for a bad token, a row without `id` for no such thing."""
+    return await con.fetchrow(FIND_FOR_CALLER[thing], token_hash, seen_every, id if 0 < id <= LARGEST_ID else 0)
+
+
+def owner_of(row: Any) -> Owner:
+    return Owner(row["account_id"], row["consultancy_account_id"], row["user_id"], row.get("rules_platform") or False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A resource that the caller may act on: its row and its owner."""
+
+    caller: Identity
+    row: Any
+    owner: Owner
+
+    def __getitem__(self, column: str) -> Any:
+        return self.row[column]

@@ -1,0 +1,1 @@
+"""Sensors: one series of values each."""

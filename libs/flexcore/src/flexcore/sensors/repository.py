@@ -1,0 +1,97 @@
+"""SQL about sensors."""
+
+# ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flexcore.listing import Page
+
+COLUMNS = "s.id, s.name, s.unit, s.event_resolution, s.timezone, s.asset_id, s.attributes::text as attributes"
+SORT = {"id": "id", "name": "lower(name)", "resolution": "event_resolution"}
+STORED = {
+    "name": "name", "unit": "unit", "event_resolution": "event_resolution", "timezone": "timezone",
+    "attributes": "attributes", "generic_asset_id": "asset_id",
+}  # fmt: skip
+
+
+async def get(con: Any, sensor_id: int) -> Any:
+    return await con.fetchrow(f"select {COLUMNS} from sensor s where s.id = $1", sensor_id)
+
+
+async def listed(
+    con: Any,
+    page: Page,
+    accounts: Sequence[int] | None,
+    *,
+    public: bool,
+    below: int | None = None,
+    unit: str | None = None,
+    order: str,
+) -> tuple[list[Any], int, int]:
+    """Sensors of these accounts (none: of all): the rows, how many match, and how many there are before the filter."""
+    sql = f"""
+        with recursive tree as (
+            select id from asset where id = $4
+            union all select c.id from asset c join tree t on c.parent_asset_id = t.id
+        )
+        select {COLUMNS} from sensor s join asset a on a.id = s.asset_id left join account acc on acc.id = a.account_id
+        where ((a.account_id is not null and ($1::int[] is null or a.account_id = any($1)))
+               or (a.account_id is null and $2))
+          and concat_ws(' ', s.name, a.name, acc.name) ilike all($3::text[])
+          and ($4::int is null or a.id in (select id from tree))
+          and ($5::text is null or s.unit = $5)"""
+    rows, filtered = await page.fetch(con, sql, accounts, public, page.patterns, below, unit, order=order)
+    if not page.patterns:
+        return rows, filtered, filtered
+    return (
+        rows,
+        filtered,
+        await con.fetchval(f"select count(*) from ({sql}) as found", accounts, public, [], below, unit),
+    )
+
+
+async def of_asset(con: Any, asset_id: int, page: Page, order: str) -> tuple[list[Any], int, int]:
+    sql = f"select {COLUMNS} from sensor s where s.asset_id = $1 and s.name ilike all($2::text[])"
+    rows, filtered = await page.fetch(con, sql, asset_id, page.patterns, order=order)
+    return rows, filtered, await con.fetchval("select count(*) from sensor where asset_id = $1", asset_id)
+
+
+async def with_name(con: Any, name: str, asset_id: int) -> int | None:
+    sensor: int | None = await con.fetchval("select id from sensor where name = $1 and asset_id = $2", name, asset_id)
+    return sensor
+
+
+async def insert(con: Any, values: Mapping[str, Any]) -> int:
+    columns = [STORED[field] for field in values]
+    places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    sensor: int = await con.fetchval(
+        f"insert into sensor ({', '.join(columns)}) values ({places}) returning id", *values.values()
+    )
+    return sensor
+
+
+async def update(con: Any, sensor_id: int, values: Mapping[str, Any]) -> None:
+    sets = ", ".join(f"{STORED[field]} = ${number}" for number, field in enumerate(values, start=2))
+    if sets:
+        await con.execute(f"update sensor set {sets} where id = $1", sensor_id, *values.values())
+
+
+async def delete(con: Any, sensor_id: int) -> None:
+    await con.execute("delete from sensor where id = $1", sensor_id)
+
+
+async def owners(con: Any, sensor_ids: Sequence[int]) -> dict[int, Any]:
+    """Whom the sensors that exist belong to."""
+    rows = await con.fetch(
+        """select s.id, a.account_id, acc.consultancy_account_id, null::int as user_id
+           from sensor s join asset a on a.id = s.asset_id left join account acc on acc.id = a.account_id
+           where s.id = any($1::int[])""",
+        list(sensor_ids),
+    )
+    return {row["id"]: row for row in rows}
+
+
+async def delete_beliefs(con: Any, sensor_ids: Sequence[int]) -> None:
+    """Delete everything believed of these sensors. Beliefs have no foreign keys, so nothing else does it."""
+    await con.execute("delete from belief where sensor_id = any($1::int[])", list(sensor_ids))

@@ -1,0 +1,87 @@
+"""Creating, changing and deleting sensors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+from flexmodel.errors import Forbidden, Invalid
+from flexmodel.time import format_duration
+from flexserve import tracing
+from flexstore import events
+from flexstore.events import Type
+
+from flexcore.audit.service import Actor, changes_between, note, told
+from flexcore.permissions import resources
+from flexcore.permissions.identity import Identity
+from flexcore.permissions.policy import Action, Thing, may
+from flexcore.sensors import repository
+
+
+async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> int:
+    """A new sensor with these fields of the API; its id."""
+    asset_id = values["generic_asset_id"]
+    asset = await resources.find(con, Thing.ASSET, asset_id)
+    if asset is None:
+        raise Invalid({"generic_asset_id": [f"Generic asset with id {asset_id} doesn't exist."]})
+    if actor is not None and not may(actor, Action.CREATE, Thing.ASSET, resources.owner_of(asset)):
+        raise Forbidden("User is not allowed to create sensors on this asset.")
+    if await repository.with_name(con, values["name"], asset_id) is not None:
+        raise Invalid({"name": [taken(values["name"], asset_id)]})
+    try:
+        sensor_id = await repository.insert(con, values)
+    except asyncpg.UniqueViolationError as error:
+        raise Invalid({"name": [taken(values["name"], asset_id)]}) from error
+    event = f"Created sensor '{values['name']}': {sensor_id}"
+    details = changes_between(None, written(await repository.get(con, sensor_id)))
+    account_id = asset["account_id"]
+    await note(con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
+    told_of = {"asset": asset_id, "sensor": sensor_id}
+    await events.tell(con, asset["account_id"], Type.SENSOR_CREATED, told_of, tracing.carrier())
+    return sensor_id
+
+
+def taken(name: str, asset_id: int) -> str:
+    return f"A sensor with the name '{name}' already exists on asset {asset_id}."
+
+
+async def change(con: Any, caller: Identity, sensor: Any, changes: Mapping[str, Any]) -> None:
+    """Change what was sent."""
+    sensor_id, asset_id = sensor["id"], sensor["asset_id"]
+    before = await repository.get(con, sensor_id)
+    if "name" in changes and await repository.with_name(con, changes["name"], asset_id) not in (None, sensor_id):
+        raise Invalid({"name": [taken(changes["name"], asset_id)]})
+    try:
+        await repository.update(con, sensor_id, changes)
+    except asyncpg.UniqueViolationError as error:
+        raise Invalid({"name": [taken(changes["name"], asset_id)]}) from error
+    details = changes_between(written(before), written(await repository.get(con, sensor_id)))
+    if details:
+        event = f"Updated sensor '{before['name']}': {sensor_id}. {told(details)}"
+        account_id = sensor["account_id"]
+        await note(con, caller, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
+        told_of = {"asset": asset_id, "sensor": sensor_id, "fields": list(details)}
+        await events.tell(con, account_id, Type.SENSOR_UPDATED, told_of, tracing.carrier())
+
+
+def written(row: Any) -> dict[str, Any]:
+    return dict(row) | {"event_resolution": format_duration(row["event_resolution"], days=True)}
+
+
+async def remove(con: Any, actor: Actor | None, sensor: Any) -> None:
+    """Delete the sensor and its data."""
+    sensor_id, asset_id, account_id = sensor["id"], sensor["asset_id"], sensor["account_id"]
+    details = changes_between(written(await repository.get(con, sensor_id)), None)
+    await repository.delete_beliefs(con, [sensor_id])
+    await repository.delete(con, sensor_id)
+    event = f"Deleted sensor '{sensor['name']}': {sensor_id}"
+    await note(con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
+    told_of = {"asset": asset_id, "sensor": sensor_id}
+    await events.tell(con, account_id, Type.SENSOR_DELETED, told_of, tracing.carrier())
+
+
+async def check_feedable(con: Any, caller: Identity, sensor_ids: Sequence[int]) -> None:
+    """The sensors on which something will be stored must be ones on which the caller may store."""
+    owners = await repository.owners(con, sensor_ids)
+    for sensor_id in sensor_ids:
+        if sensor_id in owners and not may(caller, Action.FEED, Thing.SENSOR, resources.owner_of(owners[sensor_id])):
+            raise Forbidden(f"You may not store values on sensor {sensor_id}.")

@@ -1,0 +1,1 @@
+"""Data sources: users, schedulers, forecasters and connectors."""

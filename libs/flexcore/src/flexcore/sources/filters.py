@@ -1,0 +1,40 @@
+"""Whether the sources and accounts that a request or a configuration wants to hear exist."""
+
+from typing import Any
+
+from flexmodel.errors import Invalid, NotFound
+from flexmodel.references import Named, filters_in
+
+from flexcore.fields import LARGEST_ID
+from flexcore.sources.repository import known
+
+
+async def check_asked(con: Any, source: int | None, account: int | None) -> None:
+    """Refuse to read what a source, or the sources of an account, said if there is no such source or account."""
+    if source is None and account is None:
+        return
+    wanted = [[] if one is None else [one] for one in (source, account)]
+    sources, accounts = await known(con, *wanted)
+    if source is not None and not sources:
+        raise Invalid({"source": [f"No data source found with id {source}."]})
+    if account is not None and not accounts:
+        raise NotFound(f"Account {account} not found")
+
+
+async def check_filters(con: Any, config: Any) -> None:
+    """Refuse a trigger or a stored configuration that names a source or an account that is not there."""
+    named = list(filters_in(config))
+    if not named:
+        return
+    sources, accounts = await known(con, ids_of(named, accounts=False), ids_of(named, accounts=True))
+    for one in named:
+        if one.id not in (accounts if one.is_account else sources):
+            kind = "account" if one.is_account else "data source"
+            fields: Any = [f"No {kind} found with id {one.id}."]
+            for key in reversed(one.place):
+                fields = {key: fields}
+            raise Invalid(fields)
+
+
+def ids_of(named: list[Named], *, accounts: bool) -> list[int]:
+    return sorted({one.id for one in named if one.is_account is accounts and 0 < one.id <= LARGEST_ID})

@@ -1,0 +1,1 @@
+"""Login tokens, sessions and API keys of a user."""

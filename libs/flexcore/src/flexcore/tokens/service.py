@@ -1,0 +1,31 @@
+"""Revoking what users are known by."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flexcore.audit.service import Actor, note
+from flexcore.credentials import repository as auth
+from flexcore.permissions.identity import Identity, Kind
+from flexcore.tokens import repository
+
+CALLED = {Kind.LOGIN: "Login token", Kind.SESSION: "Session", Kind.KEY: "API key"}
+
+
+async def revoke(con: Any, actor: Actor | None, token: Mapping[str, Any]) -> None:
+    """Revoke one, as `subjects` found it."""
+    name = f" '{token['name']}'" if token["kind"] == Kind.KEY else ""
+    event = f"{CALLED[token['kind']]}{name} (ID {token['id']}) of user {token['username']} revoked"
+    await repository.revoke(con, token["id"])
+    await note(con, actor, event, account_id=token["account_id"], affected_user_id=token["user_id"])
+
+
+async def revoke_all(
+    con: Any, caller: Identity, user_id: int, account_id: int, username: str, kinds: Sequence[Kind]
+) -> dict[str, int]:
+    """Revoke all of these kinds that a user has; how many of each that were."""
+    revoked = await auth.revoke(con, user_id, kinds)
+    if revoked:
+        told = ", ".join(f"{number} of kind {kind}" for kind, number in sorted(revoked.items()))
+        event = f"Logged user {username} out: revoked {told}"
+        await note(con, caller, event, account_id=account_id, affected_user_id=user_id, details={"revoked": revoked})
+    return {kind.value: revoked.get(kind, 0) for kind in kinds}

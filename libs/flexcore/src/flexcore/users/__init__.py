@@ -1,0 +1,1 @@
+"""Users: people and machines that log in."""

@@ -1,0 +1,115 @@
+"""SQL about users and their roles."""
+
+# ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flexcore.accounts.repository import COLUMNS as ACCOUNT_COLUMNS
+from flexcore.listing import Page
+
+COLUMNS = """
+  u.id, u.account_id, u.active, u.email, u.username, u.timezone, u.last_login_at, u.last_seen_at,
+  coalesce((select array_agg(r.id order by r.id) from user_role ur join role r on r.id = ur.role_id
+            where ur.user_id = u.id), '{}') as role_ids,
+  coalesce((select array_agg(r.name order by r.id) from user_role ur join role r on r.id = ur.role_id
+            where ur.user_id = u.id), '{}') as role_names
+"""
+SORT = {
+    "username": "lower(username)",
+    "email": "lower(email)",
+    "lastLogin": "last_login_at",
+    "lastSeen": "last_seen_at",
+}
+CHANGEABLE = ("username", "email", "active", "timezone")
+
+
+async def get(con: Any, user_id: int) -> Any:
+    return await con.fetchrow(f"select {COLUMNS} from users u where u.id = $1", user_id)
+
+
+async def listed(
+    con: Any, accounts: Sequence[int] | None, page: Page, order: str, *, include_inactive: bool
+) -> tuple[list[Any], int]:
+    return await page.fetch(
+        con,
+        f"""select {COLUMNS} from users u
+            join account a on a.id = u.account_id
+            where ($1::int[] is null or u.account_id = any($1)) and (u.active or $3)
+              and concat_ws(' ', u.username, u.email, a.name) ilike all($2::text[])""",
+        accounts,
+        page.patterns,
+        include_inactive,
+        order=order,
+    )
+
+
+async def count(con: Any, accounts: Sequence[int] | None, *, include_inactive: bool) -> int:
+    total: int = await con.fetchval(
+        "select count(*) from users where ($1::int[] is null or account_id = any($1)) and (active or $2)",
+        accounts,
+        include_inactive,
+    )
+    return total
+
+
+async def accounts_of(con: Any, account_ids: Sequence[int]) -> dict[int, Any]:
+    rows = await con.fetch(f"select {ACCOUNT_COLUMNS} from account a where a.id = any($1::int[])", list(account_ids))
+    return {row["id"]: row for row in rows}
+
+
+async def with_email(con: Any, email: str) -> int | None:
+    user: int | None = await con.fetchval("select id from users where lower(email) = lower($1)", email)
+    return user
+
+
+async def with_name(con: Any, username: str) -> int | None:
+    user: int | None = await con.fetchval("select id from users where username = $1", username)
+    return user
+
+
+async def insert(con: Any, account_id: int, email: str, username: str, password_hash: str, timezone: str) -> int:
+    user: int = await con.fetchval(
+        """insert into users (account_id, email, username, password_hash, timezone)
+           values ($1, $2, $3, $4, $5) returning id""",
+        account_id, email, username, password_hash, timezone,
+    )  # fmt: skip
+    return user
+
+
+async def update(con: Any, user_id: int, changes: Mapping[str, Any]) -> None:
+    columns = [column for column in CHANGEABLE if column in changes]
+    if columns:
+        sets = ", ".join(f"{column} = ${number}" for number, column in enumerate(columns, start=2))
+        await con.execute(f"update users set {sets} where id = $1", user_id, *(changes[column] for column in columns))
+
+
+async def roles(con: Any) -> dict[int, str]:
+    return {row["id"]: row["name"] for row in await con.fetch("select id, name from role")}
+
+
+async def ensure_role(con: Any, name: str) -> int:
+    await con.execute("insert into role (name) values ($1) on conflict (name) do nothing", name)
+    role: int = await con.fetchval("select id from role where name = $1", name)
+    return role
+
+
+async def set_roles(con: Any, user_id: int, role_ids: Sequence[int]) -> None:
+    await con.execute("delete from user_role where user_id = $1", user_id)
+    await con.executemany(
+        "insert into user_role (user_id, role_id) values ($1, $2) on conflict do nothing",
+        [(user_id, role) for role in role_ids],
+    )
+
+
+async def preferences(con: Any, user_id: int) -> str:
+    text: str = await con.fetchval("select preferences::text from users where id = $1", user_id)
+    return text
+
+
+async def set_preference(con: Any, user_id: int, name: str, value: Any) -> Any:
+    """Set one preference, or with None remove it; what it was before."""
+    before = await con.fetchval("select preferences from users where id = $1 for no key update", user_id)
+    after = {**before, name: value} if value is not None else {key: before[key] for key in before if key != name}
+    await con.execute("update users set preferences = $2 where id = $1", user_id, after)
+    return before.get(name)

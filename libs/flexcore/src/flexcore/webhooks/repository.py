@@ -1,0 +1,82 @@
+"""SQL about webhooks."""
+
+# ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flexcore.webhooks.inputs import DeliveryQuery
+
+COLUMNS = """
+id, account_id, url, events, assets, sensors, description, active, disabled_reason, failing_since, created_at"""
+CHANGEABLE = ("url", "events", "assets", "sensors", "description", "active")
+DELIVERY = "id, message_id, type, attempt, status, error, seconds, attempted_at"
+
+
+async def get(con: Any, webhook_id: int) -> Any:
+    return await con.fetchrow(f"select {COLUMNS} from webhook where id = $1", webhook_id)
+
+
+async def listed(con: Any, account_id: int | None) -> list[Any]:
+    """The webhooks of an account, or of all."""
+    rows: list[Any] = await con.fetch(
+        f"select {COLUMNS} from webhook where $1::int is null or account_id = $1 order by id", account_id
+    )
+    return rows
+
+
+async def count(con: Any, account_id: int) -> int:
+    """How many the account has. Until the transaction ends nobody else adds one."""
+    await con.execute("select from account where id = $1 for no key update", account_id)
+    number: int = await con.fetchval("select count(*) from webhook where account_id = $1", account_id)
+    return number
+
+
+async def update(con: Any, webhook_id: int, changes: Mapping[str, Any]) -> None:
+    """Change what was sent. One that is switched on again starts anew."""
+    columns = [column for column in CHANGEABLE if column in changes]
+    sets = [f"{column} = ${number}" for number, column in enumerate(columns, start=2)]
+    if "active" in changes:
+        sets += ["disabled_reason = null", "failing_since = null"]
+    if sets:
+        values = (changes[column] for column in columns)
+        await con.execute(f"update webhook set {', '.join(sets)} where id = $1", webhook_id, *values)
+
+
+async def delete(con: Any, webhook_id: int) -> None:
+    await con.execute("delete from webhook where id = $1", webhook_id)
+
+
+async def not_of_account(con: Any, account_id: int, assets: Sequence[int], sensors: Sequence[int]) -> tuple[Any, Any]:
+    """The first asset and the first sensor of these that the account does not have."""
+    asset = await con.fetchval(
+        "select id from unnest($2::int[]) id where id not in (select id from asset where account_id = $1) limit 1",
+        account_id, assets,
+    )  # fmt: skip
+    sensor = await con.fetchval(
+        """select id from unnest($2::int[]) id where id not in
+           (select s.id from sensor s join asset a on a.id = s.asset_id where a.account_id = $1) limit 1""",
+        account_id, sensors,
+    )  # fmt: skip
+    return asset, sensor
+
+
+async def deliveries(con: Any, webhook_id: int, query: DeliveryQuery) -> tuple[list[Any], int, int]:
+    """A page of the attempts, the newest first; how many fit the query; and how many there are."""
+    rows, filtered = await query.fetch(
+        con,
+        f"""select {DELIVERY} from webhook_delivery
+            where webhook_id = $1 and type ilike all($2::text[]) and ($3::bool is null or (error is not null) = $3)""",
+        webhook_id,
+        query.patterns,
+        query.failed,
+        order="attempted_at",
+    )
+    total: int = await con.fetchval("select count(*) from webhook_delivery where webhook_id = $1", webhook_id)
+    return rows, filtered, total
+
+
+async def delivery(con: Any, webhook_id: int, delivery_id: int) -> Any:
+    return await con.fetchrow(
+        f"select {DELIVERY} from webhook_delivery where webhook_id = $1 and id = $2", webhook_id, delivery_id
+    )

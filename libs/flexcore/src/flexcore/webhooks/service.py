@@ -1,0 +1,107 @@
+"""Creating, changing, testing and removing webhooks. Addresses may be secret: elsewhere only their hosts are named."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from flexmodel.errors import Conflict, Invalid, NotFound
+from flexserve import tracing
+from flexstore import eventlog, webhooks
+from flexstore.store import Connection
+
+from flexcore.audit.service import Actor, changes_between, note
+from flexcore.permissions.resources import Found
+from flexcore.webhooks import repository
+from flexcore.webhooks.inputs import TEST, SecretPost, WebhookPost
+
+
+async def create(
+    con: Connection, actor: Actor | None, account_id: int, wanted: WebhookPost, most: int
+) -> tuple[Any, str]:
+    """A new webhook of the account, and its secret."""
+    if await repository.count(con, account_id) >= most:
+        raise Conflict(f"Account {account_id} has as many webhooks as it may have ({most}).")
+    await check_filters(con, account_id, wanted.assets, wanted.sensors)
+    made = await webhooks.add(
+        con,
+        account_id,
+        wanted.url,
+        wanted.events,
+        assets=wanted.assets,
+        sensors=wanted.sensors,
+        description=wanted.description,
+    )
+    row = await repository.get(con, made.id)
+    details = changes_between(None, auditable(row))
+    await note(con, actor, f"Created webhook {made.id} to {made.origin}", account_id=account_id, details=details)
+    return row, made.secret
+
+
+async def check_filters(con: Connection, account_id: int, assets: list[int], sensors: list[int]) -> None:
+    asset, sensor = await repository.not_of_account(con, account_id, assets, sensors)
+    if asset is not None:
+        raise Invalid({"assets": [f"Account {account_id} has no asset with ID {asset}."]})
+    if sensor is not None:
+        raise Invalid({"sensors": [f"Account {account_id} has no sensor with ID {sensor}."]})
+
+
+def auditable(row: Any) -> dict[str, Any]:
+    """What may stand in the audit log."""
+    return {**{name: row[name] for name in repository.CHANGEABLE}, "url": webhooks.origin_of(row["url"])}
+
+
+async def change(con: Connection, webhook: Found, changes: Mapping[str, Any]) -> Any:
+    """Change what was sent."""
+    before = await repository.get(con, webhook["id"])
+    await check_filters(con, webhook["account_id"], changes.get("assets", []), changes.get("sensors", []))
+    await repository.update(con, webhook["id"], changes)
+    after = await repository.get(con, webhook["id"])
+    details = changes_between(auditable(before), auditable(after))
+    if details or before["url"] != after["url"]:
+        event = f"Updated webhook {after['id']} to {webhooks.origin_of(after['url'])}"
+        await note(con, webhook.caller, event, account_id=webhook["account_id"], details=details)
+    return after
+
+
+async def remove(con: Connection, actor: Actor | None, webhook: Any) -> None:
+    """Delete the webhook. What was on its way to it is not delivered any more."""
+    await repository.delete(con, webhook["id"])
+    event = f"Deleted webhook {webhook['id']} to {webhooks.origin_of(webhook['url'])}"
+    await note(con, actor, event, account_id=webhook["account_id"])
+
+
+async def renew_secret(con: Connection, webhook: Found, wanted: SecretPost) -> str:
+    """A new secret for the webhook."""
+    secret = await webhooks.rotate(con, webhook["id"], wanted.keep_old)
+    event = f"Gave webhook {webhook['id']} to {webhooks.origin_of(webhook['url'])} a new secret"
+    await note(con, webhook.caller, event, account_id=webhook["account_id"])
+    return secret
+
+
+async def test(con: Connection, webhook: Found) -> str:
+    """Send the webhook a message that means nothing, whatever it hears of; the id of the message."""
+    message_id = f"msg_{uuid4()}"
+    body = {"type": TEST, "timestamp": datetime.now(UTC), "data": {"webhook": webhook["id"]}}
+    await send(con, webhook, message_id, body)
+    return message_id
+
+
+async def redeliver(con: Connection, webhook: Found, delivery_id: int) -> str:
+    """Send the webhook a message again that it was sent before; the id of the message."""
+    delivery = await repository.delivery(con, webhook["id"], delivery_id)
+    if delivery is None:
+        raise NotFound(f"Webhook {webhook['id']} has no delivery with ID {delivery_id}.")
+    message_id: str = delivery["message_id"]
+    position = message_id.removeprefix(eventlog.MESSAGE_PREFIX)
+    event = await eventlog.get(con, int(position)) if position.isdigit() else None
+    if event is None:
+        raise Conflict(f"What message {message_id} said is no longer kept.")
+    await send(con, webhook, message_id, event.body)
+    return message_id
+
+
+async def send(con: Connection, webhook: Found, message_id: str, body: Mapping[str, Any]) -> None:
+    if not webhook["active"]:
+        raise Conflict(f"Webhook {webhook['id']} is switched off. Switch it on first, by setting active to true.")
+    await webhooks.send(con, webhook["id"], message_id, body, tracing.carrier())
