@@ -13,12 +13,12 @@ import ingest.app
 import pytest
 from api_gateway.app import create_app
 from api_gateway.settings import GatewaySettings
-from flexserve import service_token
 from flexcore.accounts import service as accounts
 from flexcore.assets import service as assets
 from flexcore.credentials.passwords import HASHER
 from flexcore.sensors import service as sensors
 from flexcore.users import service as users
+from flexserve import service_token
 from flexserve.service_client import ServiceClient
 from flexstore import running
 from flexstore.store import Store

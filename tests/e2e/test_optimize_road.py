@@ -14,11 +14,11 @@ import pytest
 from api_gateway.app import create_app as create_gateway
 from api_gateway.optimize.schemas import ANSWER, EXAMPLE
 from api_gateway.settings import GatewaySettings
-from flexserve import service_token
 from flexcore.accounts import service as accounts
 from flexcore.credentials import repository as credentials
 from flexcore.credentials.secrets import digest, new_token
 from flexcore.users import service as users
+from flexserve import service_token
 from flexserve.service_client import ServiceClient
 from flexstore import jobs, running
 from flexstore.store import Store
