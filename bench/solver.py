@@ -107,9 +107,9 @@ def _stocks(size: Array, price: Array, random: np.random.Generator) -> Stocks:
         targets=targets,
         minima_breach_price=1e6 * flat,
         maxima_breach_price=1e6 * flat,
-        retention=0.9995 * flat,
+        storage_efficiency=0.9995 * flat,
         gain=0.0 * flat,
-        fullness_price=np.linspace(weight, 0, steps) * 4 * flat,
+        tie_break_price=np.linspace(weight, 0, steps) * 4 * flat,
     )
 
 

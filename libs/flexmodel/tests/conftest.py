@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from flexmodel.parts import Trigger
+from flexmodel.parse_trigger import parse_trigger
 from flexmodel.reading import Reader
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
-from flexmodel.trigger import read_trigger
+from flexmodel.trigger import Trigger
 
 START = "2026-03-02T00:00:00+01:00"
 QUARTER = 15
@@ -117,14 +117,14 @@ class Reading:
         sent: dict[str, Any] = {"start": START, "duration": "PT24H", **message}
         sent["flex-context"] = {"consumption-price": {"sensor": 20}} if flex_context is None else flex_context
         sent["flex-model"] = flex_model if isinstance(flex_model, dict) else list(flex_model)
-        return read_trigger(sent, tree or self.plant(), sensor_id=sensor_id, **(limits or {}))
+        return parse_trigger(sent, tree or self.plant(), sensor_id=sensor_id, **(limits or {}))
 
     def raw(self, message: Any, *, sensor_id: int | None = None, without: list[str] | None = None) -> Trigger:
         """Reads a message nearly as it is: only the times are added where they are missing and wanted."""
         if isinstance(message, dict):
             message = {"start": START, "duration": "PT24H", **message}
             message = {key: value for key, value in message.items() if key not in (without or [])}
-        return read_trigger(message, self.plant(), sensor_id=sensor_id)
+        return parse_trigger(message, self.plant(), sensor_id=sensor_id)
 
 
 @pytest.fixture

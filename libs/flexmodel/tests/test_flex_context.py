@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from flexmodel import flex_context
 from flexmodel.flex_context import FlexContext, shared_currency
-from flexmodel.parts import Price
 from flexmodel.reading import Reader, Refused
+from flexmodel.trigger import Price
 from flexmodel.values import Fixed, SensorReference
 
 COMMITMENT = {"name": "contract", "baseline": "15 kW", "up-price": "50 EUR/MWh"}

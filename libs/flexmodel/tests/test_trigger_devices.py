@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from flexmodel.errors import Invalid
-from flexmodel.parts import Process, ProcessType, StateReading
+from flexmodel.problem import ProcessType
+from flexmodel.trigger import Process, StateReading
 from flexmodel.values import Fixed, Segments, SensorReference
 
 HOUR = timedelta(hours=1)

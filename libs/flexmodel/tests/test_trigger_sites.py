@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from flexmodel.errors import Invalid
-from flexmodel.parts import BalanceNode, CommodityContext, CustomCommitment, DeviceGroup, Price
+from flexmodel.trigger import Commitment, Group, Node, Price, Site
 from flexmodel.values import Fixed, SensorReference
 
 PRICE = {"consumption-price": {"sensor": 20}}
@@ -42,8 +42,8 @@ def test_the_connection_for_electricity(planned: Any):
             "site-peak-consumption-price": "260 EUR/MW",
             "aggregate-power": {"sensor": 27},
         }
-    ).contexts
-    assert site == CommodityContext(
+    ).sites
+    assert site == Site(
         commodity="electricity",
         consumption_price=SensorReference(20),
         production_price=Fixed(40.0),
@@ -89,7 +89,7 @@ def test_the_connection_for_electricity(planned: Any):
 )
 def test_what_is_soft(planned: Any, context: dict[str, Any], soc: Any, site: Any, device: Any):
     trigger = planned(context, {"soc-targets": TARGET})
-    [stock], [connection], [battery] = trigger.stocks, trigger.contexts, trigger.devices
+    [stock], [connection], [battery] = trigger.stocks, trigger.sites, trigger.devices
     assert (stock.minima_breach_price, stock.maxima_breach_price) == soc
     assert stock.targets_soft == (None not in soc)
     assert (connection.consumption_breach_price, connection.production_breach_price) == site
@@ -98,7 +98,7 @@ def test_what_is_soft(planned: Any, context: dict[str, Any], soc: Any, site: Any
 
 def test_deprecated_price_fields_have_no_default_penalties(read: Any, battery: dict[str, Any]):
     trigger = read([battery], {"consumption-price-sensor": 20, "production-price-sensor": 21})
-    [site] = trigger.contexts
+    [site] = trigger.sites
     assert (site.consumption_price, site.production_price) == (SensorReference(20), SensorReference(21))
     assert site.consumption_breach_price is None
     assert trigger.stocks[0].minima_breach_price is None
@@ -121,7 +121,7 @@ def test_deprecated_price_fields_stand_alone(read: Any, battery: dict[str, Any],
 
 def test_stored_relax_flags_do_not_disturb_deprecated_price_fields(read: Any, battery: dict[str, Any]):
     tree = read.plant(flex_context={2: {"relax-constraints": True}})
-    assert read([battery], {"consumption-price-sensor": 20}, tree).contexts[0].consumption_price == SensorReference(20)
+    assert read([battery], {"consumption-price-sensor": 20}, tree).sites[0].consumption_price == SensorReference(20)
 
 
 def test_wishes_between_two_steps_are_soft_unless_forbidden(planned: Any, read: Any, battery: dict[str, Any]):
@@ -186,7 +186,7 @@ class TestCommodities:
     )
     def test_what_is_not_said(self, read: Any, fields: dict[str, Any], prices: Any, caps: Any, penalties: Any):
         trigger = read([BOILER], gas(**fields))
-        [site] = trigger.contexts
+        [site] = trigger.sites
         assert site.commodity == "gas"
         assert (site.consumption_price, site.production_price) == prices
         assert (site.consumption_capacity, site.production_capacity) == caps
@@ -194,21 +194,21 @@ class TestCommodities:
         assert bool(trigger.warnings) == ("relax_constraints" in fields)
 
     def test_a_commodity_without_connection_balances(self, read: Any):
-        assert read([BOILER], PRICE).nodes == (BalanceNode("gas"),)
+        assert read([BOILER], PRICE).nodes == (Node("gas"),)
         trigger = read([BOILER], gas())
-        assert (trigger.contexts, trigger.nodes) == ((), (BalanceNode("gas"),))
+        assert (trigger.sites, trigger.nodes) == ((), (Node("gas"),))
 
     def test_only_commodities_that_devices_have(self, read: Any, battery: dict[str, Any]):
         trigger = read([BOILER, battery], gas(consumption_price="5 EUR/MWh"))
-        assert [site.commodity for site in trigger.contexts] == ["electricity", "gas"]
+        assert [site.commodity for site in trigger.sites] == ["electricity", "gas"]
         assert trigger.of_commodity("gas") == (0,)
-        assert [site.commodity for site in read([BOILER], gas(consumption_price="5 EUR/MWh")).contexts] == ["gas"]
-        assert read([]).contexts == ()
+        assert [site.commodity for site in read([BOILER], gas(consumption_price="5 EUR/MWh")).sites] == ["gas"]
+        assert read([]).sites == ()
 
     def test_electricity_as_one_of_several(self, read: Any, battery: dict[str, Any]):
         tree = read.plant(flex_context={2: PRICE | {"site-power-capacity": "5 kW", "aggregate-power": {"sensor": 27}}})
         trigger = read([battery], [{"commodity": "electricity", "consumption-price": "5 EUR/MWh"}], tree)
-        [site] = trigger.contexts
+        [site] = trigger.sites
         assert (site.consumption_price, site.power_capacity, site.aggregate_power) == (Fixed(5.0), None, 27)
         assert site.production_capacity == NOTHING
         assert trigger.stocks[0].minima_breach_price == ENERGY
@@ -217,7 +217,7 @@ class TestCommodities:
     def test_electricity_described_twice(self, read: Any, battery: dict[str, Any]):
         context = PRICE | {"commodities": [{"commodity": "electricity", "consumption-price": "5 EUR/MWh"}]}
         trigger = read([battery], context)
-        assert trigger.contexts[0].consumption_price == Fixed(5.0)
+        assert trigger.sites[0].consumption_price == Fixed(5.0)
         assert "beside `commodities` are not used" in trigger.warnings[0]
 
 
@@ -228,7 +228,7 @@ class TestGroups:
         trigger = read([INVERTER, GROUPED_BATTERY, GROUPED_SUN, {"sensor": 60, "power-capacity": "1 kW"}])
         assert [device.sensor for device in trigger.devices] == [30, 40, 60]
         assert trigger.groups == (
-            DeviceGroup("sensor:70", (0, 1), Fixed(0.0025), None, None, 1e7, sensor=70, consumption_output=70),
+            Group("sensor:70", (0, 1), Fixed(0.0025), None, None, 1e7, sensor=70, consumption_output=70),
         )
 
     def test_groups_by_asset_inside_groups(self, read: Any):
@@ -305,7 +305,7 @@ class TestConverters:
                 self.port(40, 0.3, consumption="0 kW", production="5 kW"),
             ]
         )
-        [converter] = trigger.converters
+        [converter] = trigger.couplings
         assert (converter.name, converter.devices, converter.coefficients) == ("chp", (0, 2, 3), (1.0, 0.5, -0.3))
 
     @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ class TestCommitments:
 
     def test_it_concerns_all_devices_of_its_commodity(self, read: Any, battery: dict[str, Any]):
         assert self.members(read, battery).commitments == (
-            CustomCommitment(
+            Commitment(
                 "contract",
                 "electricity",
                 (0, 2, 3),

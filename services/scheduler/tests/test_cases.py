@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from flexmodel.errors import FlexmeshError, Invalid
-from flexmodel.parts import Trigger
+from flexmodel.parse_trigger import parse_trigger
 from flexmodel.problem import Array
 from flexmodel.quantities import convert
 from flexmodel.time import moment_of, parse_fixed_duration, parse_moment, steps
 from flexmodel.tree import AssetTree
-from flexmodel.trigger import read_trigger
+from flexmodel.trigger import Trigger
 from scheduler.planning import Plan, plan
 from scheduler.resolve.outputs import Stored
 from scheduler.resolve.series import Readings, events, queries, references
@@ -36,7 +36,7 @@ def readings(one: Any, trigger: Trigger, tree: AssetTree) -> Readings:
 
 def play(one: Any) -> Plan:
     tree = one.tree
-    trigger = read_trigger(one.message, tree, sensor_id=one.sensor_id)
+    trigger = parse_trigger(one.message, tree, sensor_id=one.sensor_id)
     return plan(trigger, tree, readings(one, trigger, tree), Options())
 
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from flexmodel.parts import CommodityContext, Device, Inflexible, Process, ProcessType, Trigger
-from flexmodel.problem import Kind, Window
+from flexmodel.problem import ProcessType, Window
 from flexmodel.time import steps
+from flexmodel.trigger import Device, Inflexible, Process, Site, Trigger
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
 from scheduler.process_placement import NoRoomError
 from scheduler.resolve.devices import bands, device_limits, devices, placements
@@ -35,7 +35,7 @@ def trigger(*flexible: Device, **given: object) -> Trigger:
         "devices": flexible,
         "inflexible": (),
         "stocks": (),
-        "contexts": (),
+        "sites": (),
         **given,
     }
     return Trigger(**whole)
@@ -124,7 +124,7 @@ def task(**given: object) -> Device:
 def test_processes_run_in_whole_steps_outside_their_restrictions():
     asked = trigger(task(restrictions=((START, START + timedelta(minutes=70)),)))
     [placed] = placements(asked, ())
-    assert (placed.process.kind, placed.process.steps, placed.process.power) == (Kind.SHIFTABLE, 2, 0.004)
+    assert (placed.process.type, placed.process.steps, placed.process.power) == (ProcessType.SHIFTABLE, 2, 0.004)
     assert placed.process.allowed.tolist() == [False, False, True, True]
     assert placed.runs is None
     rows = devices(asked, Profiles(WINDOW, Readings({})), [placed])
@@ -134,7 +134,7 @@ def test_processes_run_in_whole_steps_outside_their_restrictions():
 
 def test_a_process_that_looks_for_the_dearest_time_is_fixed_there():
     profiles = Profiles(WINDOW, Readings({}))
-    asked = trigger(task(maximise=True), contexts=(CommodityContext("electricity", segment(0, 3, 1.0)),))
+    asked = trigger(task(maximise=True), sites=(Site("electricity", segment(0, 3, 1.0)),))
     [site] = sites(asked, profiles)
     dearest = replace(site, consumption_price=np.array([1.0, 2.0, 3.0, 0.0]))
     rows = devices(asked, profiles, placements(asked, [dearest]))
@@ -153,13 +153,13 @@ def test_operation_modes():
     assert modes.bands.tolist() == [[0.0, 0.0], [0.006, 0.011]]
 
 
-def context(**given: object) -> CommodityContext:
-    return CommodityContext("electricity", Fixed(100.0), **given)
+def context(**given: object) -> Site:
+    return Site("electricity", Fixed(100.0), **given)
 
 
 def test_site_capacities_without_breach_prices_are_hard():
     given = context(power_capacity=Fixed(0.042), consumption_capacity=Fixed(0.01), production_capacity=Fixed(0.1))
-    [site] = sites(trigger(device(), contexts=(given,)), Profiles(WINDOW, Readings({})))
+    [site] = sites(trigger(device(), sites=(given,)), Profiles(WINDOW, Readings({})))
     assert (site.power_min[0], site.power_max[0]) == (-0.042, 0.01)
     assert site.consumption_cap is None
 
@@ -168,7 +168,7 @@ def test_site_capacities_with_breach_prices_are_soft_and_the_power_capacity_stay
     given = context(
         power_capacity=Fixed(0.042), consumption_capacity=segment(0, 2, 0.01), consumption_breach_price=Fixed(1e7)
     )
-    [site] = sites(trigger(device(), contexts=(given,)), Profiles(WINDOW, Readings({})))
+    [site] = sites(trigger(device(), sites=(given,)), Profiles(WINDOW, Readings({})))
     assert site.power_max.tolist() == [0.042] * 4
     assert site.consumption_cap is not None
     assert site.consumption_cap.tolist() == [0.01, 0.01, 0.042, 0.042]
@@ -178,7 +178,7 @@ def test_site_capacities_with_breach_prices_are_soft_and_the_power_capacity_stay
 
 def test_a_peak_price_alone_means_no_peak_is_paid_for_yet():
     [site] = sites(
-        trigger(device(), contexts=(context(peak_consumption_price=Fixed(260.0)),)), Profiles(WINDOW, Readings({}))
+        trigger(device(), sites=(context(peak_consumption_price=Fixed(260.0)),)), Profiles(WINDOW, Readings({}))
     )
     assert site.peak_consumption is not None
     assert site.peak_consumption.tolist() == [0] * 4
@@ -187,8 +187,8 @@ def test_a_peak_price_alone_means_no_peak_is_paid_for_yet():
 
 
 def test_electricity_prices_lead_the_tie_break():
-    gas = CommodityContext("gas", Fixed(50.0))
-    both = sites(trigger(device(), contexts=(gas, context())), Profiles(WINDOW, Readings({})))
+    gas = Site("gas", Fixed(50.0))
+    both = sites(trigger(device(), sites=(gas, context())), Profiles(WINDOW, Readings({})))
     price = leading_price(both)
     assert price is not None
     assert price[0] == 100

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from flexmodel.errors import Invalid
-from flexmodel.parts import Device, StateReading, Stock, Trigger
 from flexmodel.problem import Stocks, Window
 from flexmodel.time import instant
+from flexmodel.trigger import Device, StateReading, Stock, Trigger
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
 from scheduler.resolve.devices import devices
 from scheduler.resolve.profiles import Profiles
 from scheduler.resolve.series import Events, Readings, Reference, UnknownStateError
-from scheduler.resolve.stocks import eagerness, stocks
+from scheduler.resolve.stocks import stocks, tie_break_weight
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -99,13 +99,13 @@ def test_off_tick_wishes_are_left_out_with_a_warning_where_asked():
 @pytest.mark.parametrize(("period", "kept"), [(QUARTER, 0.9), (timedelta(hours=1), 0.9**0.25), (None, 0.9)])
 def test_storage_efficiency_is_brought_to_the_step(period: timedelta | None, kept: float):
     rows = resolved(stock(storage_efficiency=Fixed(0.9), efficiency_resolution=period))
-    assert rows.retention[0] == pytest.approx([kept] * 4)
+    assert rows.storage_efficiency[0] == pytest.approx([kept] * 4)
 
 
 def test_storage_efficiency_may_change_over_time():
     halves = Segments((Segment(START, START + 2 * QUARTER, 0.9),))
     rows = resolved(stock(storage_efficiency=halves, efficiency_resolution=QUARTER))
-    assert rows.retention[0].tolist() == [0.9, 0.9, 1, 1]
+    assert rows.storage_efficiency[0].tolist() == [0.9, 0.9, 1, 1]
 
 
 def test_gains_and_usages_add_up():
@@ -117,16 +117,16 @@ def test_gains_and_usages_add_up():
 
 def test_the_tie_break_ramps_down_or_stays_or_is_off():
     full = Fixed(1.0)
-    assert resolved(stock(soc_max=full)).fullness_price[0] == pytest.approx(np.array([3, 2, 1, 0]) / 3 * 1e-4 / 0.25)
-    assert resolved(stock(soc_max=full, prefer_curtailing_later=False)).fullness_price[0] == pytest.approx([4e-4] * 4)
-    assert not resolved(stock(soc_max=full, prefer_charging_sooner=False)).fullness_price.any()
-    assert not resolved(stock()).fullness_price.any()
+    assert resolved(stock(soc_max=full)).tie_break_price[0] == pytest.approx(np.array([3, 2, 1, 0]) / 3 * 1e-4 / 0.25)
+    assert resolved(stock(soc_max=full, prefer_curtailing_later=False)).tie_break_price[0] == pytest.approx([4e-4] * 4)
+    assert not resolved(stock(soc_max=full, prefer_charging_sooner=False)).tie_break_price.any()
+    assert not resolved(stock()).tie_break_price.any()
 
 
 def test_the_weight_of_the_tie_break():
-    assert eagerness(np.array([10.0, 30.0]), 2) == pytest.approx(1e-4 * 20 / 2)
-    assert eagerness(np.array([10.0, 10.0]), 2) == pytest.approx(1e-4 / 2)
-    assert eagerness(None, 4) == pytest.approx(1e-4 / 4)
+    assert tie_break_weight(np.array([10.0, 30.0]), 2) == pytest.approx(1e-4 * 20 / 2)
+    assert tie_break_weight(np.array([10.0, 10.0]), 2) == pytest.approx(1e-4 / 2)
+    assert tie_break_weight(None, 4) == pytest.approx(1e-4 / 4)
 
 
 def test_limits_may_come_from_a_sensor():

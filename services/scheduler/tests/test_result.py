@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from flexmodel.parts import CommodityContext, Device, DeviceGroup, Stock, Trigger
 from flexmodel.problem import Array, Window
 from flexmodel.schedule import Marginal, Schedule, Status
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
+from flexmodel.trigger import Device, Group, Site, Stock, Trigger
 from flexmodel.values import Fixed
 from scheduler.resolve.outputs import Output, PowerOutput, StateOutput, outputs, stored
 from scheduler.resolve.soc_requirements import Wishes, soc_report
@@ -162,7 +162,7 @@ def tree(*sensors: TreeSensor) -> AssetTree:
 
 
 def trigger(*devices: Device, **given: object) -> Trigger:
-    return Trigger(1, WINDOW, WINDOW.end, None, False, "EUR", devices, (), (), **{"contexts": (), **given})
+    return Trigger(1, WINDOW, WINDOW.end, None, False, "EUR", devices, (), (), **{"sites": (), **given})
 
 
 def device(number: int | None, **given: object) -> Device:
@@ -204,9 +204,9 @@ def test_a_power_sensor_that_is_also_an_output_keeps_the_output():
 
 
 def test_groups_and_aggregates_are_sums_and_a_sensor_gets_one_result_only():
-    group = DeviceGroup("sensor:7", (0, 1), Fixed(1.0), None, None, 1e7, sensor=7)
-    context = CommodityContext("electricity", Fixed(1.0), aggregate_power=8, aggregate_consumption=7)
-    asked = trigger(device(5), device(6), groups=(group,), contexts=(context,))
+    group = Group("sensor:7", (0, 1), Fixed(1.0), None, None, 1e7, sensor=7)
+    context = Site("electricity", Fixed(1.0), aggregate_power=8, aggregate_consumption=7)
+    asked = trigger(device(5), device(6), groups=(group,), sites=(context,))
     found, warnings = outputs(asked, tree(*(sensor(number) for number in range(5, 9))))
     assert [(one.sensor, one.devices) for one in found if isinstance(one, PowerOutput)] == [
         (5, (0,)), (6, (1,)), (7, (0, 1)), (8, (0, 1)),

@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 from flexmodel.errors import Invalid
-from flexmodel.parts import (
-    BalanceNode,
-    CommodityContext,
-    Converter,
-    CustomCommitment,
+from flexmodel.problem import Window
+from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
+from flexmodel.trigger import (
+    Commitment,
+    Coupling,
     Device,
-    DeviceGroup,
+    Group,
     Inflexible,
+    Node,
     Price,
+    Site,
     Stock,
     Trigger,
 )
-from flexmodel.problem import Window
-from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
 from scheduler.planning import Plan, check_sequential, device_turn, plan
 from scheduler.resolve.series import Events, Readings
@@ -60,7 +60,7 @@ def trigger() -> Callable[..., Trigger]:
                 Stock(f"stock {number}", 1, (number,), Fixed(0.0), soc_min=Fixed(0.0), soc_max=Fixed(2.0))
                 for number in range(2)
             ),
-            "contexts": (CommodityContext("electricity", Fixed(10.0), power_capacity=Fixed(1.5)),),
+            "sites": (Site("electricity", Fixed(10.0), power_capacity=Fixed(1.5)),),
             **given,
         }
         return Trigger(**whole)
@@ -85,9 +85,9 @@ def test_each_turn_has_its_own_steps_and_only_its_own_target_makes_it_longer(tri
 
 
 def test_members_are_renumbered_and_those_to_come_are_left_out(trigger: Callable[..., Trigger]):
-    group = DeviceGroup("asset:1", (0, 1), Fixed(1.0), None, None, 1e7)
-    later = DeviceGroup("asset:2", (1,), Fixed(1.0), None, None, 1e7)
-    contract = CustomCommitment("contract", "electricity", (0, 1, 2), Fixed(0.0), Price(Fixed(1.0), "MWh"), None)
+    group = Group("asset:1", (0, 1), Fixed(1.0), None, None, 1e7)
+    later = Group("asset:2", (1,), Fixed(1.0), None, None, 1e7)
+    contract = Commitment("contract", "electricity", (0, 1, 2), Fixed(0.0), Price(Fixed(1.0), "MWh"), None)
     one = device_turn(trigger(groups=(group, later), commitments=(contract,)), 0, [], tree())
     assert [group.members for group in one.groups] == [(0,)]
     assert [commitment.members for commitment in one.commitments] == [(0, 1)]
@@ -95,8 +95,8 @@ def test_members_are_renumbered_and_those_to_come_are_left_out(trigger: Callable
 
 def test_the_second_device_gets_what_the_first_one_leaves(trigger: Callable[..., Trigger]):
     one_price = Segments((Segment(START, START + HOUR, 10.0), Segment(START + HOUR, WINDOW.end, 100.0)))
-    context = CommodityContext("electricity", one_price, power_capacity=Fixed(1.5), aggregate_power=9)
-    made = play(trigger(contexts=(context,)))
+    context = Site("electricity", one_price, power_capacity=Fixed(1.5), aggregate_power=9)
+    made = play(trigger(sites=(context,)))
     power = {one.sensor: -one.values for one in made.values}
     assert len(power[5]) == 16
     assert len(power[6]) == 4
@@ -114,8 +114,8 @@ def test_the_second_device_gets_what_the_first_one_leaves(trigger: Callable[...,
     "given",
     [
         {"stocks": (Stock("buffer", 1, (0, 1), Fixed(0.0)),)},
-        {"converters": (Converter("plant", (0, 1), (1.0, -0.5)),)},
-        {"nodes": (BalanceNode("heat"),)},
+        {"couplings": (Coupling("plant", (0, 1), (1.0, -0.5)),)},
+        {"nodes": (Node("heat"),)},
     ],
 )
 def test_what_belongs_together_is_refused(trigger: Callable[..., Trigger], given: dict[str, Any]):

@@ -9,8 +9,8 @@ from uuid import UUID
 from api_gateway.schedules.service import QUEUE
 from flexmodel import quantities
 from flexmodel.errors import FlexmeshError, Invalid, NotFound
+from flexmodel.parse_trigger import parse_trigger
 from flexmodel.references import sensors_in
-from flexmodel.trigger import read_trigger
 from flexserve.settings import load
 from flexstore import jobs, running, trees
 from flexstore.store import Connection, Store
@@ -76,7 +76,7 @@ async def enqueue(con: Connection, message: Mapping[str, Any], *, asset: int | N
     assert asset is not None
     account: int | None = (await row(con, "asset", asset, "asset"))["account_id"]
     tree = await trees.load(con, asset, extra_sensors=sensors_in(message))
-    read_trigger(message, tree, sensor_id=sensor)
+    parse_trigger(message, tree, sensor_id=sensor)
     subject = {"asset": asset} if sensor is None else {"sensor": sensor}
     return await jobs.create(
         con, queue=QUEUE, request={**subject, **message}, account_id=account, asset_id=asset, sensor_id=sensor

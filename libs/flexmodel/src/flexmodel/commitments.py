@@ -9,9 +9,9 @@ from flexmodel import quantities
 from flexmodel.configuration import Configuration
 from flexmodel.device_fields import GroupReference, Label
 from flexmodel.fields import SEGMENT_SCHEMA, SENSOR_SCHEMA, Power, PriceOf, SensorId
-from flexmodel.parts import ELECTRICITY, Price
 from flexmodel.quantities import QuantityError
 from flexmodel.reading import WHOLE, Reader, Reads
+from flexmodel.trigger import ELECTRICITY, Price
 
 
 def price_unit(value: Any, reader: Reader) -> str | None:
@@ -47,7 +47,7 @@ _FORMS = {"anyOf": [{"type": "string"}, SENSOR_SCHEMA, {"type": "array", "items"
 AnyPrice = Annotated[Price, Reads(_price, _FORMS)]
 
 
-class Commitment(Configuration):
+class CommitmentEntry(Configuration):
     """A baseline, and prices for deviating from it."""
 
     name: Label = Field(description="How its costs are listed.")

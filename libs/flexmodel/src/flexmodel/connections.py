@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from flexmodel.errors import Invalid
 from flexmodel.flex_context import CommodityEntry, CommodityFields, FlexContext
-from flexmodel.parts import ELECTRICITY, BalanceNode, CommodityContext
 from flexmodel.penalties import SITE, Pair, site_penalties
+from flexmodel.trigger import ELECTRICITY, Node, Site
 from flexmodel.values import Fixed, SensorReference, VariableQuantity
 
 CONNECTING = (
@@ -16,13 +16,13 @@ CONNECTING = (
 NOTHING = Fixed(0.0)
 
 
-def connections(
+def build_sites(
     context: FlexContext, commodities: Sequence[str], *, defaults: bool
-) -> tuple[tuple[CommodityContext, ...], tuple[BalanceNode, ...], list[str]]:
+) -> tuple[tuple[Site, ...], tuple[Node, ...], list[str]]:
     """The connection of each commodity that devices have, or a balance node; and what was assumed, in sentences."""
     entries = {entry.commodity: entry for entry in context.commodities}
-    found: list[CommodityContext] = []
-    nodes: list[BalanceNode] = []
+    found: list[Site] = []
+    nodes: list[Node] = []
     warnings: list[str] = []
     for commodity in commodities:
         entry = entries.get(commodity)
@@ -33,7 +33,7 @@ def connections(
                 )
             found.append(_with_smart_defaults(entry, context, defaults=defaults, warnings=warnings))
         elif commodity != ELECTRICITY:
-            nodes.append(BalanceNode(commodity))
+            nodes.append(Node(commodity))
         else:
             found.append(_electricity(context, defaults=defaults))
     return tuple(found), tuple(nodes), warnings
@@ -43,7 +43,7 @@ def _connects(fields: CommodityFields) -> bool:
     return any(getattr(fields, name) is not None for name in CONNECTING)
 
 
-def _electricity(context: FlexContext, *, defaults: bool) -> CommodityContext:
+def _electricity(context: FlexContext, *, defaults: bool) -> Site:
     """The connection that the flex-context itself describes."""
     price = context.consumption_price or _deprecated(context.consumption_price_sensor)
     if price is None:
@@ -61,9 +61,7 @@ def _deprecated(sensor: int | None) -> VariableQuantity | None:
     return None if sensor is None else SensorReference(sensor)
 
 
-def _with_smart_defaults(
-    entry: CommodityEntry, context: FlexContext, *, defaults: bool, warnings: list[str]
-) -> CommodityContext:
+def _with_smart_defaults(entry: CommodityEntry, context: FlexContext, *, defaults: bool, warnings: list[str]) -> Site:
     """The connection of an entry of `commodities`. A direction with neither price nor capacity of its own is closed,
     unless a capacity for both is all that the entry says. With a capacity and no price, energy is free.
     """
@@ -101,9 +99,9 @@ def _connection(
     prices: tuple[VariableQuantity, VariableQuantity | None],
     caps: Pair,
     penalties: Pair,
-) -> CommodityContext:
+) -> Site:
     """The connection. Output sensors may also be named in `more`."""
-    return CommodityContext(
+    return Site(
         commodity=fields.commodity,
         consumption_price=prices[0],
         production_price=prices[1],

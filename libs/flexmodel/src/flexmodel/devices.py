@@ -10,13 +10,13 @@ from flexmodel.errors import Invalid
 from flexmodel.fields import QuantityKind
 from flexmodel.flex_context import CommodityFields, FlexContext
 from flexmodel.flex_model import FlexModelEntry
-from flexmodel.parts import Device, Inflexible, Process, ProcessType
 from flexmodel.penalties import Penalties
-from flexmodel.problem import Window
+from flexmodel.problem import ProcessType, Window
 from flexmodel.process_model import ProcessEntry
 from flexmodel.reading import Reader, Refused
 from flexmodel.roles import DeviceEntry, Roles, asset_of
 from flexmodel.time import zone
+from flexmodel.trigger import Device, Inflexible, Process
 from flexmodel.values import Fixed, SensorReference, VariableQuantity
 
 CAPACITY = QuantityKind("MW")

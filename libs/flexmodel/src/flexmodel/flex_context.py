@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from flexmodel.commitments import Commitment, price_kind
+from flexmodel.commitments import CommitmentEntry, price_kind
 from flexmodel.configuration import Configuration
 from flexmodel.device_fields import Label, check_inflexible, read_inflexible
 from flexmodel.fields import (
@@ -18,8 +18,8 @@ from flexmodel.fields import (
     PowerPenalty,
     SensorId,
 )
-from flexmodel.parts import ELECTRICITY
 from flexmodel.reading import Reader, Reads, each
+from flexmodel.trigger import ELECTRICITY
 from flexmodel.values import SensorReference
 
 NO_CURRENCY = "EUR"
@@ -84,7 +84,7 @@ class CommodityFields(Configuration):
     relax_soc_constraints: bool | None = Field(None, description="Overrides `relax-constraints`.")
     relax_site_capacity_constraints: bool | None = Field(None, description="Overrides `relax-constraints`.")
     relax_capacity_constraints: bool = Field(False, description="Whether devices' directional capacities are soft.")
-    commitments: list[Commitment] = Field([], description="Baselines, and prices for deviating from them.")
+    commitments: list[CommitmentEntry] = Field([], description="Baselines, and prices for deviating from them.")
     inflexible_device_sensors: InflexibleIds | None = Field(
         None, description="Use the next two.", json_schema_extra={"deprecated": True}
     )

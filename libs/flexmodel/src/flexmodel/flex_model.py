@@ -29,8 +29,8 @@ from flexmodel.fields import (
     SteadyEnergy,
     SteadyEnergyFromZero,
 )
-from flexmodel.parts import ELECTRICITY
 from flexmodel.reading import WHOLE, Reader
+from flexmodel.trigger import ELECTRICITY
 from flexmodel.values import SensorReference
 
 NOT_ON_GROUPS = (

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flexmodel.flex_context import DEPRECATED_PRICES, INFLEXIBLE
-from flexmodel.parts import ELECTRICITY
 from flexmodel.process_model import is_process
 from flexmodel.tree import AssetTree, TreeSensor
+from flexmodel.trigger import ELECTRICITY
 
 Config = Mapping[str, Any]
 

@@ -81,11 +81,11 @@ class Stocks:
     targets: Array
     minima_breach_price: Array
     maxima_breach_price: Array
-    retention: Array
+    storage_efficiency: Array
     """Fraction of the stock kept over one step (storage efficiency at the scheduling resolution)."""
     gain: Array
     """Net power into the stock that no device controls: gains minus usage, in MW."""
-    fullness_price: Array
+    tie_break_price: Array
     """Tie-break: currency per MWh missing to `soc_max` at the end of each step; 0 where not preferred."""
 
     def __len__(self) -> int:
@@ -169,7 +169,7 @@ class Commitment:
     down_price: Array
 
 
-class Kind(StrEnum):
+class ProcessType(StrEnum):
     """How freely a process can be placed."""
 
     INFLEXIBLE = "INFLEXIBLE"
@@ -186,7 +186,7 @@ class Process:
 
     device: int
     """Its limits in `Devices` are zero and `power`."""
-    kind: Kind
+    type: ProcessType
     power: float
     """MW, consumption positive."""
     steps: int

@@ -11,9 +11,10 @@ from pydantic_core import PydanticCustomError
 from flexmodel.configuration import Configuration
 from flexmodel.device_fields import AssetId, GroupReference, Label
 from flexmodel.fields import Output, QuantityKind, SensorId
-from flexmodel.parts import ELECTRICITY, ProcessType
+from flexmodel.problem import ProcessType
 from flexmodel.reading import Reader, Reads, Refused, each, mapping, period
 from flexmodel.time import Duration, TimeError, parse_duration
+from flexmodel.trigger import ELECTRICITY
 
 OWN_KEYS = {
     *("duration", "power", "process-type", "process_type", "time-restrictions", "time_restrictions"),

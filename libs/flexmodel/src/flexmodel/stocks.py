@@ -8,12 +8,12 @@ from typing import Any
 from flexmodel.configuration import kebab
 from flexmodel.errors import Invalid
 from flexmodel.flex_model import ABSOLUTE_STATES, FlexModelEntry
-from flexmodel.parts import StateReading, Stock
 from flexmodel.penalties import Penalties
 from flexmodel.problem import Window
 from flexmodel.reading import Reader
 from flexmodel.roles import DeviceEntry, Roles, asset_of, soc_sensor
 from flexmodel.time import TimeError, parse_moment
+from flexmodel.trigger import StateReading, Stock
 from flexmodel.values import Fixed, Segment, Segments, SensorReference, VariableQuantity
 
 RADIUS = 4

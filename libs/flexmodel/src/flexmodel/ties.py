@@ -2,19 +2,19 @@
 
 from collections.abc import Sequence
 
-from flexmodel.commitments import Commitment
+from flexmodel.commitments import CommitmentEntry
 from flexmodel.errors import Invalid
 from flexmodel.flex_context import FlexContext
 from flexmodel.flex_model import FlexModelEntry
-from flexmodel.parts import Converter, CustomCommitment, DeviceGroup, Inflexible
 from flexmodel.penalties import SITE
 from flexmodel.roles import Roles, members_of
+from flexmodel.trigger import Commitment, Coupling, Group, Inflexible
 from flexmodel.values import Fixed
 
 
-def groups(roles: Roles) -> tuple[DeviceGroup, ...]:
+def groups(roles: Roles) -> tuple[Group, ...]:
     return tuple(
-        DeviceGroup(
+        Group(
             name=f"{kind}:{number}",
             members=members_of((kind, number), roles),
             power_capacity=entry.power_capacity,
@@ -29,14 +29,14 @@ def groups(roles: Roles) -> tuple[DeviceGroup, ...]:
     )
 
 
-def converters(roles: Roles) -> tuple[Converter, ...]:
-    """Devices with the same `coupling` are the ports of one converter."""
+def couplings(roles: Roles) -> tuple[Coupling, ...]:
+    """Build a coupling per converter. Devices with the same `coupling` are the ports of one converter."""
     ports: dict[str, list[tuple[int, float]]] = {}
     for index, entry in enumerate(roles.devices):
         if isinstance(entry, FlexModelEntry) and entry.coupling is not None:
             ports.setdefault(entry.coupling, []).append((index, _coefficient(entry)))
     return tuple(
-        Converter(name, tuple(index for index, _ in found), tuple(coefficient for _, coefficient in found))
+        Coupling(name, tuple(index for index, _ in found), tuple(coefficient for _, coefficient in found))
         for name, found in ports.items()
     )
 
@@ -58,12 +58,12 @@ def _coefficient(entry: FlexModelEntry) -> float:
 
 def commitments(
     context: FlexContext, roles: Roles, inflexible: Sequence[Inflexible]
-) -> tuple[tuple[CustomCommitment, ...], list[str]]:
+) -> tuple[tuple[Commitment, ...], list[str]]:
     """The custom commitments on the devices they concern, and a warning for each that concerns none."""
     commodities = [entry.commodity for entry in roles.devices] + [device.commodity for device in inflexible]
     listed = [(commitment, commitment.commodity) for commitment in context.commitments]
     listed += [(commitment, entry.commodity) for entry in context.commodities for commitment in entry.commitments]
-    found: list[CustomCommitment] = []
+    found: list[Commitment] = []
     warnings: list[str] = []
     for commitment, commodity in listed:
         members = _scope(commitment, roles, inflexible, commodities, commodity)
@@ -71,7 +71,7 @@ def commitments(
             warnings.append(f"The commitment '{commitment.name}' concerns none of the devices and is left out.")
             continue
         found.append(
-            CustomCommitment(
+            Commitment(
                 name=commitment.name,
                 commodity=commodities[members[0]],
                 members=members,
@@ -84,7 +84,7 @@ def commitments(
 
 
 def _scope(
-    commitment: Commitment,
+    commitment: CommitmentEntry,
     roles: Roles,
     inflexible: Sequence[Inflexible],
     commodities: Sequence[str],

@@ -1,145 +1,271 @@
-"""Reading a trigger: message, stored configuration and defaults become a `Trigger`, checked, sensors not yet read."""
+"""What a trigger asks for once merged and checked: devices, stocks, sites and the rest, sensors not yet read.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
-from typing import Any
+Fixed values and segments are in canonical units (MW, MWh, a ratio, currency per MWh or per MW). A `SensorReference` has
+the sensor's own unit and resolution; who reads it converts to the unit named at the field.
+"""
 
-from flexmodel.connections import connections
-from flexmodel.devices import devices, inflexible_devices
-from flexmodel.errors import Invalid
-from flexmodel.fields import PriceOf
-from flexmodel.flex_context import DEPRECATED_PRICES, FlexContext, shared_currency
-from flexmodel.merging import merged_context, merged_entries, merged_entry
-from flexmodel.parts import ELECTRICITY, Trigger
-from flexmodel.penalties import penalties
-from flexmodel.reading import MOST_TOLD, WHOLE, Reader, Refused
-from flexmodel.references import sensors_in
-from flexmodel.request import Request, read_request
-from flexmodel.roles import DeviceEntry, classify, labels_of, read_entries
-from flexmodel.stocks import stocks
-from flexmodel.ties import commitments, converters, groups
-from flexmodel.tree import AssetTree
-from flexmodel.window import planning_window
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
-__all__ = ["Trigger", "read_trigger"]
+import numpy as np
 
-PLANNING_HORIZON = timedelta(hours=48)
-MAX_STEPS = 2520
+from flexmodel.problem import Array, ProcessType, Window
+from flexmodel.time import Instants, instant
+from flexmodel.values import Fixed, SensorReference, VariableQuantity
+
+ELECTRICITY = "electricity"
+"""The commodity of whatever does not say."""
 
 
-def read_trigger(
-    message: Any,
-    tree: AssetTree,
-    *,
-    sensor_id: int | None = None,
-    planning_horizon: timedelta = PLANNING_HORIZON,
-    max_horizon: int | timedelta = MAX_STEPS,
-) -> Trigger:
-    """What a trigger message asks for, on the tree's asset or (for one device only) on one of its sensors.
+@dataclass(frozen=True, slots=True)
+class StateReading:
+    """The state of charge at the start is the sensor's value nearest to it, within a radius (ties: the later)."""
 
-    `planning_horizon` is the duration where the message has none; `max_horizon` is how far a target can extend the
-    window, in steps or as a duration. Raises `Invalid` with all that is wrong.
-    """
-    request = read_request(message, tree, sensor_id, planning_horizon)
-    if sensor_id is None and not request.sequential:
-        entries = merged_entries(request.flex_model, tree)
-    else:
-        entries = [merged_entry(entry, tree) for entry in request.flex_model]
-    return _assemble(request, entries, tree, max_horizon)
+    sensor: int
+    within: timedelta
+
+    def nearest(self, starts: Instants, values: Array, moment: datetime) -> int | None:
+        """Which of a sensor's values it is, if any is near enough."""
+        distance = np.abs((starts - instant(moment)).astype("timedelta64[us]").astype(np.int64))
+        near = np.flatnonzero((distance <= self.within.total_seconds() * 1e6) & ~np.isnan(values))
+        # Of two that are equally near the later one is taken.
+        return int(near[::-1][np.argmin(distance[near][::-1])]) if len(near) else None
 
 
-def _assemble(
-    request: Request,
-    configs: Sequence[Mapping[str, Any]],
-    tree: AssetTree,
-    max_horizon: int | timedelta,
-) -> Trigger:
-    """The parts of the trigger, each read by the module that knows about it."""
-    merged = merged_context(request.flex_context, tree)
-    _check_sensors_exist([merged, *configs], tree)
-    context, reader = _read_context(merged, request, tree)
-    entries = read_entries(configs, reader)
-    if request.sensor_id is not None:
-        _check_alone(entries[0])
-    roles = classify(entries)
-    labels = labels_of(roles.devices, tree)
-    window, beyond = planning_window(request, roles.devices, tree, max_horizon)
-    prices = penalties(context, reader.currency)
-    all_stocks, of_device = stocks(roles, labels, reader, window, prices)
-    flexible = devices(roles, labels, of_device, context, prices, window, reader)
-    inflexible = inflexible_devices(roles, context, reader)
-    commodities = _commodities(
-        [*(device.commodity for device in flexible), *(other.commodity for other in inflexible)], context
-    )
-    contexts, nodes, closed = connections(context, commodities, defaults=prices.defaults)
-    committed, unscoped = commitments(context, roles, inflexible)
-    return Trigger(
-        asset_id=tree.asset_id,
-        window=window,
-        requested_end=request.end,
-        prior=request.prior,
-        sequential=request.sequential,
-        currency=reader.currency,
-        devices=flexible,
-        inflexible=inflexible,
-        stocks=all_stocks,
-        contexts=contexts,
-        nodes=nodes,
-        groups=groups(roles),
-        converters=converters(roles),
-        commitments=committed,
-        warnings=(*beyond, *closed, *unscoped),
-    )
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A task of fixed power and duration to be placed in the window."""
+
+    type: ProcessType
+    duration: timedelta
+    power: float
+    """MW, consumption positive."""
+    restrictions: tuple[tuple[datetime, datetime], ...] = ()
+    """Periods in which it may not run."""
+    maximise: bool = False
+    """Look for the dearest instead of the cheapest moment."""
 
 
-def _check_sensors_exist(configs: Sequence[Mapping[str, Any]], tree: AssetTree) -> None:
-    missing = sorted(sensors_in(configs) - set(tree.sensors))
-    if missing:
-        raise Invalid({WHOLE: [f"No sensor found with ID {sensor}." for sensor in missing[:MOST_TOLD]]}, where="list")
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A flexible device. Its index in `Trigger.devices` numbers it in cost names."""
+
+    label: str
+    asset_id: int | None
+    sensor: int | None
+    """Where its schedule is stored; None: it is planned but not stored."""
+    commodity: str
+    stock: int | None = None
+    """Index into `Trigger.stocks`; None: a pure flow device."""
+    power_capacity: VariableQuantity | None = None
+    """[MW] As given on the entry or stored on its asset."""
+    consumption_capacity: VariableQuantity | None = None
+    production_capacity: VariableQuantity | None = None
+    fallback_capacity: VariableQuantity | None = None
+    """[MW] Stands in for `power_capacity` where the capacities given do not define one."""
+    may_consume: bool = True
+    may_produce: bool = True
+    consumption_breach_price: VariableQuantity | None = None
+    """[currency/MW] None: the consumption capacity is hard."""
+    production_breach_price: VariableQuantity | None = None
+    charging_efficiency: VariableQuantity | None = None
+    discharging_efficiency: VariableQuantity | None = None
+    bands: tuple[tuple[float, float], ...] = ()
+    """Operation modes as signed power ranges in MW."""
+    consumption_output: int | None = None
+    """Output sensors. One of them: the full profile. Both: the positive and the negative part."""
+    production_output: int | None = None
+    process: Process | None = None
 
 
-def _read_context(merged: Mapping[str, Any], request: Request, tree: AssetTree) -> tuple[FlexContext, Reader]:
-    """The flex-context, and what everything else is read against."""
-    reader = Reader(tree, timezone=_timezone(request, tree))
-    currency, field = shared_currency(merged, reader)
-    reader = replace(reader, currency=currency, currency_field=field)
-    try:
-        context = FlexContext.read(merged, reader)
-        for old, new in DEPRECATED_PRICES.items():
-            if old in merged:
-                PriceOf("MWh").check_sensor(tree.sensors[merged[old]], reader, new)
-    except Refused as refused:
-        raise Invalid(refused.problem if isinstance(refused.problem, dict) else {old: refused.problem}) from None
-    _check_deprecated(merged, request.flex_context)
-    return context, reader
+@dataclass(frozen=True, slots=True)
+class Inflexible:
+    """A device whose power is read, not planned. Numbered after all flexible devices."""
+
+    label: str
+    reference: SensorReference
+    sign: Literal[1, -1]
+    """1: the sensor's positive values are consumption; -1: production."""
+    commodity: str
 
 
-def _check_alone(entry: DeviceEntry) -> None:
-    """Refuses what has no meaning when one device is planned by itself."""
-    alone = ("group", "inflexible-consumption", "inflexible-production")
-    given = [key for key in alone if getattr(entry, key.replace("-", "_"), None) is not None]
-    if given:
-        raise Invalid({key: ["Only in a flex-model for several devices, triggered on their asset."] for key in given})
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """An energy stock, filled and drained by one or more devices."""
+
+    label: str
+    asset_id: int | None
+    devices: tuple[int, ...]
+    """Indices into `Trigger.devices`; the first one names the stock in costs and results."""
+    initial: Fixed | StateReading
+    """[MWh] For a sensor in % of `soc_max`, see `percent_of`."""
+    sensor: int | None = None
+    """Where the state-of-charge schedule is stored."""
+    percent_of: float | None = None
+    """[MWh] What 100 % means for sensors in %."""
+    soc_min: VariableQuantity | None = None
+    soc_max: VariableQuantity | None = None
+    minima: VariableQuantity | None = None
+    maxima: VariableQuantity | None = None
+    targets: VariableQuantity | None = None
+    minima_breach_price: VariableQuantity | None = None
+    """[currency/MWh] None: the minima are hard. Targets are soft when both prices are there."""
+    maxima_breach_price: VariableQuantity | None = None
+    gain: tuple[VariableQuantity, ...] = ()
+    """[MW] Components add up."""
+    usage: tuple[VariableQuantity, ...] = ()
+    storage_efficiency: VariableQuantity | None = None
+    """Fraction kept per `efficiency_resolution`."""
+    efficiency_resolution: timedelta | None = None
+    prefer_charging_sooner: bool = True
+    prefer_curtailing_later: bool = True
+    project_off_tick: bool = True
+    """Whether points between two steps are projected on both neighbours (else they are dropped, with a warning)."""
+
+    @property
+    def targets_soft(self) -> bool:
+        return self.minima_breach_price is not None and self.maxima_breach_price is not None
 
 
-def _check_deprecated(merged: Mapping[str, Any], passed: Any) -> None:
-    """Refuses new-style fields in a message that relies on the deprecated price fields."""
-    old = [key for key in DEPRECATED_PRICES if key in merged]
-    sent = passed if isinstance(passed, Mapping) else {}
-    new = [key for key in sent if key.startswith("relax-") or "breach-price" in key or "-peak-" in key]
-    if old and new:
-        advice = f"Move `{old[0]}` to `{DEPRECATED_PRICES[old[0]]}` to use this field."
-        raise Invalid({key: [advice] for key in new})
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The grid connection of one commodity. Its devices are all those of the commodity, inflexible ones included."""
+
+    commodity: str
+    consumption_price: VariableQuantity
+    """[currency/MWh]"""
+    production_price: VariableQuantity | None = None
+    """None: the same as the consumption price."""
+    power_capacity: VariableQuantity | None = None
+    """[MW] Hard both ways."""
+    consumption_capacity: VariableQuantity | None = None
+    production_capacity: VariableQuantity | None = None
+    consumption_breach_price: VariableQuantity | None = None
+    """[currency/MW] None: the consumption capacity is hard."""
+    production_breach_price: VariableQuantity | None = None
+    peak_consumption: VariableQuantity | None = None
+    """[MW] The peak already paid for; None: 0."""
+    peak_consumption_price: VariableQuantity | None = None
+    """[currency/MW] None: no peak tariff."""
+    peak_production: VariableQuantity | None = None
+    peak_production_price: VariableQuantity | None = None
+    aggregate_power: int | None = None
+    """Output sensors for the sum of the commodity's devices."""
+    aggregate_consumption: int | None = None
+    aggregate_production: int | None = None
 
 
-def _timezone(request: Request, tree: AssetTree) -> str:
-    """The time zone of the first sensor that the message names."""
-    named = [entry["sensor"] for entry in request.flex_model if "sensor" in entry]
-    return tree.sensors[named[0]].timezone if named else "UTC"
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A commodity without grid connection: its devices' flows add up to zero."""
+
+    commodity: str
 
 
-def _commodities(used: Sequence[str], context: FlexContext) -> list[str]:
-    """The commodities that devices have: electricity, then in the order of their contexts, then of the devices."""
-    order = [ELECTRICITY, *(entry.commodity for entry in context.commodities), *used]
-    return [name for name in dict.fromkeys(order) if name in used]
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Devices behind one connection inside the site. Members are indices into devices followed by inflexible ones."""
+
+    name: str
+    """`sensor:5` or `asset:7`."""
+    members: tuple[int, ...]
+    power_capacity: VariableQuantity | None
+    consumption_capacity: VariableQuantity | None
+    production_capacity: VariableQuantity | None
+    breach_price: float
+    """[currency/MW] Prices the directional capacities, which are soft."""
+    sensor: int | None = None
+    consumption_output: int | None = None
+    production_output: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Coupling:
+    """Devices that are the ports of one converter: power of port k = coefficient k (signed) times one throughput."""
+
+    name: str
+    devices: tuple[int, ...]
+    coefficients: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price per MWh (charged for the time it lasts) or per MW (charged at every step)."""
+
+    quantity: VariableQuantity
+    per: Literal["MWh", "MW"]
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """Deviations of some devices' summed power from a baseline are priced at every step."""
+
+    name: str
+    commodity: str
+    members: tuple[int, ...]
+    """Indices into devices followed by inflexible ones."""
+    baseline: VariableQuantity
+    up_price: Price | None
+    """None: the deviation upwards is free."""
+    down_price: Price | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Everything a schedule needs besides the values of the sensors it refers to."""
+
+    asset_id: int
+    window: Window
+    """The planning window, extended when a target lies beyond the requested end."""
+    requested_end: datetime
+    prior: datetime | None
+    """Use what was known at this time; None: at the time the job runs."""
+    sequential: bool
+    currency: str
+    devices: tuple[Device, ...]
+    inflexible: tuple[Inflexible, ...]
+    stocks: tuple[Stock, ...]
+    sites: tuple[Site, ...]
+    nodes: tuple[Node, ...] = ()
+    groups: tuple[Group, ...] = ()
+    couplings: tuple[Coupling, ...] = ()
+    commitments: tuple[Commitment, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def of_commodity(self, commodity: str) -> tuple[int, ...]:
+        """The indices of the commodity's devices, flexible ones first, then inflexible ones."""
+        commodities = [device.commodity for device in self.devices] + [device.commodity for device in self.inflexible]
+        return tuple(index for index, name in enumerate(commodities) if name == commodity)
+
+    def referenced_sensors(self) -> set[int]:
+        """The sensors whose values must be read."""
+        return {reading.sensor for reading in _readings(self)}
+
+    def state_readings(self) -> set[StateReading]:
+        """The states of charge that must be read."""
+        return {stock.initial for stock in self.stocks if isinstance(stock.initial, StateReading)}
+
+    def output_sensors(self) -> set[int]:
+        """The sensors that receive results."""
+        outputs: set[int | None] = {stock.sensor for stock in self.stocks}
+        for device in self.devices:
+            outputs |= {device.sensor, device.consumption_output, device.production_output}
+        for group in self.groups:
+            outputs |= {group.sensor, group.consumption_output, group.production_output}
+        for context in self.sites:
+            outputs |= {context.aggregate_power, context.aggregate_consumption, context.aggregate_production}
+        return {sensor for sensor in outputs if sensor is not None}
+
+
+def _readings(part: Any) -> Iterator[SensorReference | StateReading]:
+    """Every reference to a sensor's values, however deep in the parts."""
+    if isinstance(part, SensorReference | StateReading):
+        yield part
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from _readings(item)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from _readings(getattr(part, field.name))

@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from flexmodel.errors import Invalid
-from flexmodel.parts import Device, Inflexible, Stock, Trigger
 from flexmodel.problem import Window
 from flexmodel.schedule import Schedule, Status
 from flexmodel.time import steps
 from flexmodel.tree import AssetTree
+from flexmodel.trigger import Device, Inflexible, Stock, Trigger
 from flexmodel.values import Segments, SensorReference
 
 from scheduler.explaining.explain import FORMAT, explain
@@ -174,7 +174,7 @@ class Planned:
 def check_sequential(trigger: Trigger) -> None:
     """Refuse what only makes sense for devices that are planned together."""
     together = [f"{stock.label} is shared by several devices" for stock in trigger.stocks if len(stock.devices) > 1]
-    together += [f"{converter.name} couples several devices" for converter in trigger.converters]
+    together += [f"{coupling.name} couples several devices" for coupling in trigger.couplings]
     together += [f"the flows of {node.commodity} must balance" for node in trigger.nodes]
     if together:
         raise Invalid({"sequential": [f"These devices can only be planned together: {'; '.join(together)}."]})

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import numpy as np
 from flexmodel.errors import FlexmeshError
-from flexmodel.problem import Array, Kind, Mask
+from flexmodel.problem import Array, Mask, ProcessType
 from numpy.lib.stride_tricks import sliding_window_view
 
 
@@ -18,7 +18,7 @@ def steps_of(duration: timedelta, resolution: timedelta, steps: int) -> int:
     return min(math.ceil(duration / resolution), steps)
 
 
-def plan(prices: Array, steps: int, kind: Kind, allowed: Mask, dearest: bool = False) -> Mask:
+def plan(prices: Array, steps: int, kind: ProcessType, allowed: Mask, dearest: bool = False) -> Mask:
     """The steps in which the process runs, for `steps` steps in all, only where `allowed`.
 
     INFLEXIBLE: as soon as it can run through. SHIFTABLE: the cheapest unbroken run. BREAKABLE: the cheapest steps. With
@@ -26,7 +26,7 @@ def plan(prices: Array, steps: int, kind: Kind, allowed: Mask, dearest: bool = F
     """
     value = -prices if dearest else prices
     runs = np.zeros(len(prices), dtype=bool)
-    if kind is Kind.BREAKABLE:
+    if kind is ProcessType.BREAKABLE:
         ranked = [step for step in np.argsort(value, kind="stable").tolist() if allowed[step]]
         if len(ranked) < steps:
             raise NoRoomError(_no_room(steps, len(ranked)))
@@ -36,7 +36,7 @@ def plan(prices: Array, steps: int, kind: Kind, allowed: Mask, dearest: bool = F
     if not offered.any():
         raise NoRoomError(_no_room(steps, None))
     totals = sliding_window_view(value, steps).sum(axis=1)
-    first = int(np.argmax(offered)) if kind is Kind.INFLEXIBLE else _cheapest(totals, offered)
+    first = int(np.argmax(offered)) if kind is ProcessType.INFLEXIBLE else _cheapest(totals, offered)
     runs[first : first + steps] = True
     return runs
 

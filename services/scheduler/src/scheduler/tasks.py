@@ -11,9 +11,10 @@ from typing import Any
 from uuid import UUID
 
 from flexmodel.errors import NotFound
+from flexmodel.parse_trigger import parse_trigger
 from flexmodel.references import sensors_in
 from flexmodel.tree import AssetTree
-from flexmodel.trigger import Trigger, read_trigger
+from flexmodel.trigger import Trigger
 from flexserve import tracing
 from flexserve.broker import BrokerApp
 from flexserve.loop import Loop
@@ -109,7 +110,7 @@ async def read(job: Job, store: Store, now: datetime) -> Order:
         if asset_id is None:
             asset_id = await _asset_of(con, sensor_id)
         tree = await trees.load(con, asset_id, extra_sensors=sensors_in(message))
-        trigger = await asyncio.to_thread(read_trigger, message, tree, sensor_id=sensor_id)
+        trigger = await asyncio.to_thread(parse_trigger, message, tree, sensor_id=sensor_id)
         return Order(trigger, tree, await load_referenced_series(con, trigger, tree, now), sensor_id)
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
+from flexmodel.parse_trigger import parse_trigger
 from flexmodel.tree import AssetTree, TreeAsset
-from flexmodel.trigger import read_trigger
 from flexserve.broker import celery_app
 from flexserve.health import Check
 from flexserve.loop import Loop
@@ -49,4 +49,4 @@ def warm_up() -> None:
         "flex-model": [{"asset": 1, "power-capacity": "1 kW", "soc-at-start": "1 kWh", "soc-max": "2 kWh"}],
         "flex-context": {"consumption-price": "1 EUR/kWh"},
     }
-    plan(read_trigger(message, tree), tree, Readings({}), Options())
+    plan(parse_trigger(message, tree), tree, Readings({}), Options())

@@ -11,10 +11,10 @@ from flexmodel.problem import (
     Coupling,
     Devices,
     Group,
-    Kind,
     Node,
     Problem,
     Process,
+    ProcessType,
     Site,
     Stocks,
     Window,
@@ -80,9 +80,9 @@ class Draft:
                 },
                 "minima_breach_price": self.series(more.get("minima_price", SOFT_SOC)),
                 "maxima_breach_price": self.series(more.get("maxima_price", SOFT_SOC)),
-                "retention": self.series(more.get("retention", 1.0)),
+                "storage_efficiency": self.series(more.get("storage_efficiency", 1.0)),
                 "gain": self.series(more.get("gain", 0.0)),
-                "fullness": (prefer_full, ramp),
+                "tie_break": (prefer_full, ramp),
             }
         )
         return len(self.stocks) - 1
@@ -155,7 +155,7 @@ class Draft:
         device = self.device(min(power, 0), max(power, 0), commodity=commodity)
         allowed = np.ones(self.window.steps, dtype=bool)
         allowed[list(blocked)] = False
-        self.processes.append(Process(device, Kind(kind), power, steps, allowed))
+        self.processes.append(Process(device, ProcessType(kind), power, steps, allowed))
         return device
 
     def of(self, commodity):
@@ -195,16 +195,16 @@ class Draft:
         rows, steps = self.stocks, self.window.steps
         scalars = ("initial", "soc_min", "soc_max")
         limits = ("hard_minima", "hard_maxima", "hard_targets", "minima", "maxima", "targets")
-        series = (*limits, "minima_breach_price", "maxima_breach_price", "retention", "gain")
+        series = (*limits, "minima_breach_price", "maxima_breach_price", "storage_efficiency", "gain")
         return Stocks(
             labels=tuple(row["label"] for row in rows),
             first_device=np.array([row["first_device"] for row in rows], dtype=np.int64),
-            fullness_price=np.array([self._fullness(*row["fullness"]) for row in rows]).reshape(-1, steps),
+            tie_break_price=np.array([self._tie_break(*row["tie_break"]) for row in rows]).reshape(-1, steps),
             **{name: np.array([row[name] for row in rows], dtype=float) for name in scalars},
             **{name: np.array([row[name] for row in rows], dtype=float).reshape(-1, steps) for name in series},
         )
 
-    def _fullness(self, wanted, ramp):
+    def _tie_break(self, wanted, ramp):
         steps, hours = self.window.steps, self.window.hours
         if not wanted or not self.sites:
             return np.zeros(steps)

@@ -16,7 +16,7 @@ def house(draft, **site):
     case = draft(24)
     hours = np.arange(24)
     case.battery(0.5, 0.4, 0.1, 1, roundtrip=0.9, label="battery")
-    car = case.stock(0.2, 0, 1, targets={11: 0.9}, retention=0.999)
+    car = case.stock(0.2, 0, 1, targets={11: 0.9}, storage_efficiency=0.999)
     case.device(0, 0.3, car, charge=0.95, label="car")
     case.device(-0.4 * np.maximum(0, np.sin((hours - 6) / 12 * np.pi)), 0, label="panels")
     case.fixed(0.2 + 0.05 * np.sin(hours))

@@ -24,7 +24,7 @@ def fleet(draft, count, seed=0, cars=False, steps=24, **site):
             stock = case.stock(size, 0.2 * size, 4 * size, targets=wish, minima={3: 0.5 * size, 4: 0.5 * size})
             case.device(0, size, stock, charge=0.95)
         else:
-            case.battery(size, size, 0.2 * size, 4 * size, roundtrip=0.9, stock={"retention": 0.9995})
+            case.battery(size, size, 0.2 * size, 4 * size, roundtrip=0.9, stock={"storage_efficiency": 0.9995})
     case.device(-0.1 * count, 0)
     case.fixed(0.3 * count * (1 + 0.5 * np.sin(np.arange(steps) / 4)))
     price = 60 + 25 * np.sin(np.arange(steps) / 3) + random.normal(0, 6, steps)

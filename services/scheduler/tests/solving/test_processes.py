@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from flexmodel.problem import Kind
+from flexmodel.problem import ProcessType
 from scheduler.process_placement import NoRoomError, plan, steps_of
 
 PRICES = [10, 11, 12, 15, 18, 17, 10.5, 9, 9.5, 9, 8.5, 10, 8, 5, 4, 4, 5.5, 8, 12, 13, 14, 12.5, 10, 7]
@@ -14,7 +14,7 @@ DAY = [100] * 8 + [90] * 8 + [100] * 8
 def hours(prices, kind, blocked=(), steps=4, **more):
     allowed = np.ones(len(prices), dtype=bool)
     allowed[list(blocked)] = False
-    return np.flatnonzero(plan(np.array(prices, dtype=float), steps, Kind(kind), allowed, **more)).tolist()
+    return np.flatnonzero(plan(np.array(prices, dtype=float), steps, ProcessType(kind), allowed, **more)).tolist()
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_dearest():
 
 def test_whole_window_and_no_room():
     assert hours([1, 2, 3], "SHIFTABLE", steps=3) == [0, 1, 2]
-    for kind in Kind:
+    for kind in ProcessType:
         with pytest.raises(NoRoomError, match="needs 3 steps"):
             hours([1, 2, 3], kind, steps=3, blocked=[1])
     with pytest.raises(NoRoomError, match="no unbroken run"):

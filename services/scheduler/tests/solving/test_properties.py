@@ -32,7 +32,7 @@ def numbers(low, high, digits=2):
 def batteries(draw, case, steps):
     power, room = draw(numbers(0.1, 2)), draw(numbers(0.5, 4))
     kind = draw(st.sampled_from(["battery", "car", "shared"]))
-    stock = {"retention": draw(st.sampled_from([1.0, 0.99, 0.9]))}
+    stock = {"storage_efficiency": draw(st.sampled_from([1.0, 0.99, 0.9]))}
     if draw(st.booleans()):
         stock["minima"] = {draw(st.integers(0, steps - 1)): room * draw(numbers(0, 1))}
     if draw(st.booleans()):
@@ -85,7 +85,7 @@ def test_hard_limits_hold_and_energy_balances(draft, data):
     low, high = limits(stocks)
     assert (schedule.soc[:, 1:] >= low - 1e-9).all()
     assert (schedule.soc[:, 1:] <= high + 1e-9).all()
-    kept, share = decay(stocks.retention)
+    kept, share = decay(stocks.storage_efficiency)
     for stock in range(len(stocks)):
         flow = stocks.gain[stock].copy()
         for device in np.flatnonzero(devices.stock == stock):

@@ -80,20 +80,20 @@ def test_battery_takes_what_would_be_curtailed(draft):
 
 
 @pytest.mark.parametrize(
-    ("roundtrip", "retention", "energy"),
+    ("roundtrip", "storage_efficiency", "energy"),
     [(1, 1, -240), (1, 0.999, -231.916179470), (1, 0.5, 3104.559520228), (0.99, 1, -235.178848771), (0.01, 1, -20)],
 )
-def test_day_of_two_prices(draft, roundtrip, retention, energy):
+def test_day_of_two_prices(draft, roundtrip, storage_efficiency, energy):
     case = draft(96, minutes=15)
-    case.battery(2, 2.5, 0.5, 4.5, roundtrip, stock={"retention": retention, "ramp": False})
+    case.battery(2, 2.5, 0.5, 4.5, roundtrip, stock={"storage_efficiency": storage_efficiency, "ramp": False})
     case.site([100, 90, 100])
     schedule = solve(case.problem())
     assert schedule.costs[ENERGY] == pytest.approx(energy, rel=1e-9)
-    if retention == 0.5:
+    if storage_efficiency == 0.5:
         assert schedule.power[0, 20:90] == pytest.approx(np.full(70, 0.5 * np.log(2) * 4), rel=1e-9)
     if roundtrip == 0.01:
         assert schedule.power[0] == pytest.approx([0] * 95 + [-0.8], abs=1e-9)
-    if roundtrip == retention == 1:
+    if roundtrip == storage_efficiency == 1:
         assert schedule.soc[0, [32, 64, 96]] == pytest.approx([0.5, 4.5, 0.5])
         assert schedule.power[0, :4] == pytest.approx([2] * 4)
 
@@ -112,7 +112,7 @@ def test_building_with_load_and_panels(draft, price, feed_in, energy):
 
 def test_power_that_flows_during_a_step_loses_part_of_itself(draft):
     case = draft(2)
-    stock = case.stock(0, retention=0.9)
+    stock = case.stock(0, storage_efficiency=0.9)
     case.device(1, 1, stock, flexible=False)
     case.site(10)
     assert solve(case.problem()).soc[0] == pytest.approx([0, 0.949122, 1.803332], abs=5e-7)

@@ -138,7 +138,7 @@ def stock(model, problem, s, power):
         if not np.isnan(stocks.hard_targets[s, t]):
             low = high = stocks.hard_targets[s, t]
         now = model.var(low if low == low else -np.inf, high if high == high else np.inf)
-        kept = stocks.retention[s, t]
+        kept = stocks.storage_efficiency[s, t]
         share = 1.0 if kept == 1 else (kept - 1) / np.log(kept)
         terms = [(1, now), (-kept, before), (-share * hours, {"constant": stocks.gain[s, t]})]
         for d in np.flatnonzero(devices.stock == s):
@@ -228,7 +228,7 @@ def stock_terms(model, problem, soc):
         soft(model, problem, states, stocks.maxima[s], stocks.maxima_breach_price[s], +1)
         soft(model, problem, states, stocks.targets[s], stocks.minima_breach_price[s], -1)
         soft(model, problem, states, stocks.targets[s], stocks.maxima_breach_price[s], +1)
-        for state, weight in zip(states, stocks.fullness_price[s], strict=True):
+        for state, weight in zip(states, stocks.tie_break_price[s], strict=True):
             if weight > 0:
                 missing = model.var(0, np.inf, weight)
                 model.keep([(1, state), (1, missing)], low=stocks.soc_max[s])
@@ -246,7 +246,10 @@ def series(draw, case, values):
 def storages(draw, case, commodity):
     room = draw(some(0.5, 3))
     steps = st.integers(0, case.window.steps - 1)
-    more = {"retention": draw(st.sampled_from([1.0, 0.9])), "gain": draw(st.sampled_from([0.0, 0.0, -0.1, 0.1]))}
+    more = {
+        "storage_efficiency": draw(st.sampled_from([1.0, 0.9])),
+        "gain": draw(st.sampled_from([0.0, 0.0, -0.1, 0.1])),
+    }
     for wish in ("minima", "maxima", "targets", "hard_minima", "hard_maxima"):
         if draw(st.integers(0, 3)) == 0:
             more[wish] = {draw(steps): room * draw(some(0, 1)) for _ in range(draw(st.integers(1, 3)))}

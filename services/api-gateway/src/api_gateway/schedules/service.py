@@ -12,10 +12,10 @@ from flexcore.permissions.identity import Identity
 from flexcore.sensors.service import check_feedable
 from flexcore.sources.filters import check_filters
 from flexmodel.errors import Forbidden, NotFound
-from flexmodel.parts import Trigger
+from flexmodel.parse_trigger import parse_trigger
 from flexmodel.references import sensors_in
 from flexmodel.tree import AssetTree
-from flexmodel.trigger import read_trigger
+from flexmodel.trigger import Trigger
 from flexserve import tracing
 from flexstore import jobs, series, trees
 from flexstore.series import SeriesQuery
@@ -67,7 +67,7 @@ async def trigger(gateway: Gateway, caller: Identity, asked: Asked) -> UUID:
     async with gateway.store.connection() as con:
         tree = await load_tree(con, asked)
         await check_readable(con, caller, asked, tree)
-        trigger = read_trigger(asked.message, tree, sensor_id=asked.sensor_id)
+        trigger = parse_trigger(asked.message, tree, sensor_id=asked.sensor_id)
         await check_filters(con, asked.message)
         await check_feedable(con, caller, outputs_of(trigger))
         request_hash = await state_of(con, asked, tree, trigger)
@@ -115,7 +115,7 @@ def outputs_of(trigger: Trigger) -> list[int]:
     """The sensors on which the schedule will be stored."""
     devices = [(device.sensor, device.consumption_output, device.production_output) for device in trigger.devices]
     groups = [(group.sensor, group.consumption_output, group.production_output) for group in trigger.groups]
-    sums = [(sum.aggregate_power, sum.aggregate_consumption, sum.aggregate_production) for sum in trigger.contexts]
+    sums = [(sum.aggregate_power, sum.aggregate_consumption, sum.aggregate_production) for sum in trigger.sites]
     stocks = [(stock.sensor,) for stock in trigger.stocks]
     return sorted({sensor for group in (*devices, *groups, *sums, *stocks) for sensor in group if sensor is not None})
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from flexmodel.errors import FlexmeshError
-from flexmodel.problem import Array, Kind, Problem, Stocks
+from flexmodel.problem import Array, Problem, ProcessType, Stocks
 
 from scheduler.formulation.ledger import Ledger
 from scheduler.formulation.storage import decay, limits
@@ -50,7 +50,7 @@ def _unplanned(problem: Problem) -> Array:
     producer = (devices.stock < 0) & (devices.power_max <= 0).all(axis=1)
     power = np.where(producer[:, None], devices.power_min, np.clip(0.0, devices.power_min, devices.power_max))
     for process in problem.processes:
-        kind = Kind.BREAKABLE if process.kind is Kind.BREAKABLE else Kind.INFLEXIBLE
+        kind = ProcessType.BREAKABLE if process.type is ProcessType.BREAKABLE else ProcessType.INFLEXIBLE
         try:
             runs = plan(np.zeros(problem.window.steps), process.steps, kind, process.allowed)
         except FlexmeshError:
@@ -62,7 +62,7 @@ def _unplanned(problem: Problem) -> Array:
 def _charging(problem: Problem, idle: Array) -> Array:
     """Power of all devices while storages are filled at full power. One step after the other: each needs the last."""
     devices, stocks, hours = problem.devices, problem.stocks, problem.window.hours
-    kept, share = decay(stocks.retention)
+    kept, share = decay(stocks.storage_efficiency)
     level, soc = _wished(stocks), stocks.initial.copy()
     turns = _turns(problem)
     power = idle.copy()
@@ -108,7 +108,7 @@ def _into(problem: Problem, devices: Array, power: Array, step: int) -> Array:
 def _stocks(problem: Problem, power: Array) -> Array:
     """The state of charge at the end of every step."""
     devices, stocks = problem.devices, problem.stocks
-    kept, share = decay(stocks.retention)
+    kept, share = decay(stocks.storage_efficiency)
     stocked = np.flatnonzero(devices.stock >= 0)
     inflow = stocks.gain.copy()
     factor = np.where(power > 0, devices.charging_efficiency, 1 / np.maximum(devices.discharging_efficiency, 1e-9))

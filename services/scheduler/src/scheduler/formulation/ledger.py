@@ -37,7 +37,7 @@ def read(problem: Problem) -> Ledger:
     """All terms of a problem."""
     aggregates = of_problem(problem)
     soft = tuple(breaches(problem, aggregates))
-    terms = (*energy(problem, aggregates), *peaks(problem, aggregates), *soft, *fullness(problem))
+    terms = (*energy(problem, aggregates), *peaks(problem, aggregates), *soft, *tie_break(problem))
     taken = {name for term in terms for name in term.names}
     broken = frozenset(name for term in soft for name in term.names)
     return Ledger((*terms, *custom(problem, aggregates, taken)), aggregates, broken)
@@ -96,16 +96,16 @@ def custom(problem: Problem, aggregates: Aggregates, taken: Collection[str]) -> 
         )
 
 
-def fullness(problem: Problem) -> Iterator[Each]:
+def tie_break(problem: Problem) -> Iterator[Each]:
     """One term for all stocks that prefer to be full."""
     stocks = problem.stocks
-    eager = np.flatnonzero((stocks.fullness_price > 0).any(axis=1) & ~np.isnan(stocks.soc_max))
-    if len(eager):
+    preferred = np.flatnonzero((stocks.tie_break_price > 0).any(axis=1) & ~np.isnan(stocks.soc_max))
+    if len(preferred):
         yield Each(
-            names=tuple(f"prefer a full storage {stocks.first_device[s]} sooner" for s in eager),
+            names=tuple(f"prefer a full storage {stocks.first_device[s]} sooner" for s in preferred),
             subject="stock",
-            rows=eager,
-            baseline=np.repeat(stocks.soc_max[eager, None], problem.window.steps, axis=1),
-            up=np.zeros((len(eager), problem.window.steps)),
-            down=-stocks.fullness_price[eager],
+            rows=preferred,
+            baseline=np.repeat(stocks.soc_max[preferred, None], problem.window.steps, axis=1),
+            up=np.zeros((len(preferred), problem.window.steps)),
+            down=-stocks.tie_break_price[preferred],
         )

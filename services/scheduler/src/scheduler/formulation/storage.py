@@ -38,7 +38,7 @@ def add_storage(builder: Builder, problem: Problem, power: Power, terms: Sequenc
     kinks, crests = sort(terms, "stock", lowest, highest)
     everywhere = np.ones(lowest.shape, dtype=bool)
     soc = add_pieces(builder, "soc", everywhere, price(lowest, highest, kinks))
-    kept, share = decay(stocks.retention)
+    kept, share = decay(stocks.storage_efficiency)
     inflow = share * problem.window.hours
     known = inflow * (stocks.gain + _fixed_inflow(problem, power)) - soc.constant
     known[:, :1] += kept[:, :1] * stocks.initial[:, None]
@@ -78,9 +78,9 @@ def limits(stocks: Stocks) -> tuple[Array, Array]:
     return lower, np.maximum(upper, lower)  # they cross by rounding only, or were refused
 
 
-def decay(retention: Array) -> tuple[Array, Array]:
+def decay(storage_efficiency: Array) -> tuple[Array, Array]:
     """(a, b) of the balance."""
-    kept = np.clip(retention, 0.0, 1.0)
+    kept = np.clip(storage_efficiency, 0.0, 1.0)
     rate = np.log(np.maximum(kept, 1e-300))
     lossless = kept == 1
     share = np.where(lossless, 1.0, np.expm1(rate) / np.where(lossless, -1.0, rate))

@@ -8,9 +8,9 @@ from flexmodel.configuration import kebab
 from flexmodel.errors import Invalid
 from flexmodel.flex_context import FlexContext
 from flexmodel.flex_model import FlexModelEntry
+from flexmodel.parse_trigger import parse_trigger
 from flexmodel.process_model import ProcessEntry
 from flexmodel.tree import AssetTree
-from flexmodel.trigger import read_trigger
 
 ENVELOPE = ("start", "duration", "resolution", "flex-model", "flex-context")
 OF_ENTRIES = {kebab(name) for model in (FlexModelEntry, ProcessEntry) for name in model.model_fields}
@@ -56,7 +56,7 @@ def _shared(problems: Mapping[str, Any], part: Mapping[str, Any], tree: AssetTre
     if not problems:
         return {}
     try:
-        read_trigger(part, tree)
+        parse_trigger(part, tree)
     except Invalid as invalid:
         return {
             key: problem

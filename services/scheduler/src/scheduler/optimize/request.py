@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from flexmodel.errors import Invalid
-from flexmodel.parts import Trigger
+from flexmodel.parse_trigger import parse_trigger
 from flexmodel.reading import REQUIRED, UNKNOWN, WHOLE, Refused, moment
 from flexmodel.time import TimeError, format_duration, instant, parse_duration, parse_fixed_duration, zone
 from flexmodel.tree import AssetTree
-from flexmodel.trigger import read_trigger
+from flexmodel.trigger import Trigger
 from flexmodel.window import WITHOUT_SENSORS
 from flexstore.series import SeriesQuery
 
@@ -66,7 +66,7 @@ def read(message: Any, largest: int) -> Question:
 def _trigger(numbered: dict[str, Any], built: Site, names: Names, message: Mapping[str, Any]) -> Trigger:
     """The trigger, with shared stocks called after the entries that describe them."""
     try:
-        trigger = read_trigger(numbered, built.tree)
+        trigger = parse_trigger(numbered, built.tree)
     except Invalid as invalid:
         problems = dict(names.restored(located(invalid, numbered, built.tree)))
         if "end" in message and "duration" in problems:

@@ -5,9 +5,9 @@ Only `reading` talks to the store; everything else is arithmetic on arrays.
 
 from dataclasses import dataclass
 
-from flexmodel.parts import Stock, Trigger
 from flexmodel.problem import Problem
 from flexmodel.tree import AssetTree
+from flexmodel.trigger import Stock, Trigger
 
 from scheduler.resolve.devices import bands, devices, placements
 from scheduler.resolve.outputs import Output, outputs
@@ -15,7 +15,7 @@ from scheduler.resolve.profiles import Profiles
 from scheduler.resolve.series import Readings
 from scheduler.resolve.sites import commitments, couplings, groups, leading_price, nodes, sites
 from scheduler.resolve.soc_requirements import Wishes
-from scheduler.resolve.stocks import eagerness, stocks
+from scheduler.resolve.stocks import stocks, tie_break_weight
 
 __all__ = ["Resolved", "assemble"]
 
@@ -37,7 +37,7 @@ def assemble(trigger: Trigger, tree: AssetTree, readings: Readings) -> Resolved:
     all_sites = sites(trigger, profiles)
     tasks = placements(trigger, all_sites)
     all_devices = devices(trigger, profiles, tasks)
-    weight = eagerness(leading_price(all_sites), trigger.window.steps)
+    weight = tie_break_weight(leading_price(all_sites), trigger.window.steps)
     all_stocks, wishes = stocks(trigger, profiles, readings, all_devices, weight)
     targets, dropped = outputs(trigger, tree)
     problem = Problem(

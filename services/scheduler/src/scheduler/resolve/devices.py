@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from flexmodel.parts import Device, Inflexible, Trigger
-from flexmodel.problem import Array, Bands, Devices, Kind, Mask, Process, Site, Window
+from flexmodel.problem import Array, Bands, Devices, Mask, Process, Site, Window
 from flexmodel.time import instant, steps
+from flexmodel.trigger import Device, Inflexible, Trigger
 from flexmodel.values import VariableQuantity
 
 from scheduler.process_placement import plan, steps_of
@@ -105,12 +105,12 @@ def _place(index: int, device: Device, prices: Array, window: Window) -> Placeme
     assert task is not None
     process = Process(
         device=index,
-        kind=Kind(task.type.value),
+        type=task.type,
         power=task.power,
         steps=steps_of(task.duration, window.resolution, window.steps),
         allowed=_allowed(task.restrictions, window),
     )
-    runs = plan(prices, process.steps, process.kind, process.allowed, dearest=task.maximise)
+    runs = plan(prices, process.steps, process.type, process.allowed, dearest=task.maximise)
     return Placement(process, runs if task.maximise else None)
 
 

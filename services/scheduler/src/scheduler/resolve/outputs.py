@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 import numpy as np
-from flexmodel.parts import CommodityContext, Device, DeviceGroup, Trigger
 from flexmodel.problem import Array, Window
 from flexmodel.quantities import convert, is_power, is_ratio
 from flexmodel.schedule import Schedule
 from flexmodel.series import to_steps
 from flexmodel.time import ceil, floor, steps, zone
 from flexmodel.tree import AssetTree
+from flexmodel.trigger import Device, Group, Site, Trigger
 
 Part = Literal["all", "consumption", "production"]
 SIGN = "consumption_is_positive"
@@ -64,7 +64,7 @@ def outputs(trigger: Trigger, tree: AssetTree) -> tuple[tuple[Output, ...], list
 
 def _directional(trigger: Trigger, tree: AssetTree) -> Iterator[PowerOutput]:
     """Sensors for the consumption and the production of devices and groups."""
-    owners: list[tuple[Device | DeviceGroup, tuple[int, ...]]] = [
+    owners: list[tuple[Device | Group, tuple[int, ...]]] = [
         *((device, (index,)) for index, device in enumerate(trigger.devices)),
         *((group, group.members) for group in trigger.groups),
     ]
@@ -94,15 +94,15 @@ def _powers(trigger: Trigger, tree: AssetTree) -> Iterator[PowerOutput]:
     for group in trigger.groups:
         if group.sensor is not None and group.sensor not in (group.consumption_output, group.production_output):
             yield _power(group.sensor, group.members, tree)
-    for context in trigger.contexts:
-        yield from _aggregates(context, trigger.of_commodity(context.commodity), tree)
+    for site in trigger.sites:
+        yield from _aggregates(site, trigger.of_commodity(site.commodity), tree)
 
 
-def _aggregates(context: CommodityContext, devices: tuple[int, ...], tree: AssetTree) -> Iterator[PowerOutput]:
+def _aggregates(site: Site, devices: tuple[int, ...], tree: AssetTree) -> Iterator[PowerOutput]:
     """The sum of all devices of a commodity, inflexible ones included."""
-    if context.aggregate_power is not None:
-        yield _power(context.aggregate_power, devices, tree)
-    yield from _parted(context.aggregate_consumption, context.aggregate_production, devices, tree)
+    if site.aggregate_power is not None:
+        yield _power(site.aggregate_power, devices, tree)
+    yield from _parted(site.aggregate_consumption, site.aggregate_production, devices, tree)
 
 
 def _power(sensor: int, devices: tuple[int, ...], tree: AssetTree) -> PowerOutput:

@@ -7,11 +7,11 @@ from functools import lru_cache
 from typing import Any
 
 from flexmodel.errors import FlexmeshError
-from flexmodel.parts import StateReading, Trigger
 from flexmodel.problem import Array, Window
 from flexmodel.series import LONGEST_HOLD
 from flexmodel.time import Instants
 from flexmodel.tree import AssetTree
+from flexmodel.trigger import StateReading, Trigger
 from flexmodel.values import SensorReference
 from flexstore.series import SeriesQuery, load_series
 from flexstore.store import Connection
@@ -88,7 +88,7 @@ def queries(trigger: Trigger, wanted: Sequence[Reference], tree: AssetTree, know
 
 def prices(trigger: Trigger) -> set[Reference]:
     """The sensors whose values hold over a gap."""
-    given = (price for context in trigger.contexts for price in (context.consumption_price, context.production_price))
+    given = (price for site in trigger.sites for price in (site.consumption_price, site.production_price))
     return {key(price) for price in given if isinstance(price, SensorReference)}
 
 

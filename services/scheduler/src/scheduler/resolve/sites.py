@@ -3,52 +3,52 @@
 from dataclasses import dataclass
 
 import numpy as np
-from flexmodel.parts import ELECTRICITY, CommodityContext, CustomCommitment, DeviceGroup, Price, Trigger
-from flexmodel.problem import Array, Commitment, Coupling, Group, Index, Node, Site
+from flexmodel import problem
+from flexmodel.problem import Array, Index
+from flexmodel.trigger import ELECTRICITY, Commitment, Group, Price, Site, Trigger
 from flexmodel.values import VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
 
 
-def sites(trigger: Trigger, profiles: Profiles) -> tuple[Site, ...]:
+def sites(trigger: Trigger, profiles: Profiles) -> tuple[problem.Site, ...]:
     """One site per commodity with a grid connection."""
     return tuple(
-        _resolve_site(context, members(trigger, context.commodity), trigger.currency, profiles)
-        for context in trigger.contexts
+        _resolve_site(site, members(trigger, site.commodity), trigger.currency, profiles) for site in trigger.sites
     )
 
 
-def nodes(trigger: Trigger) -> tuple[Node, ...]:
+def nodes(trigger: Trigger) -> tuple[problem.Node, ...]:
     """One balance node per commodity without a grid connection."""
-    return tuple(Node(node.commodity, members(trigger, node.commodity)) for node in trigger.nodes)
+    return tuple(problem.Node(node.commodity, members(trigger, node.commodity)) for node in trigger.nodes)
 
 
 def members(trigger: Trigger, commodity: str) -> Index:
     return np.array(trigger.of_commodity(commodity), dtype=np.int64)
 
 
-def leading_price(sites: tuple[Site, ...]) -> Array | None:
+def leading_price(sites: tuple[problem.Site, ...]) -> Array | None:
     """The consumption price that scales the tie-break: that of electricity, else of the first commodity."""
     return next(
         (site.consumption_price for site in sorted(sites, key=lambda site: site.commodity != ELECTRICITY)), None
     )
 
 
-def _resolve_site(context: CommodityContext, devices: Index, currency: str, profiles: Profiles) -> Site:
+def _resolve_site(site: Site, devices: Index, currency: str, profiles: Profiles) -> problem.Site:
     unit = f"{currency}/MWh"
-    consumption_price = profiles.price(context.consumption_price, unit, "consumption-price")
+    consumption_price = profiles.price(site.consumption_price, unit, "consumption-price")
     production_price = (
         consumption_price
-        if context.production_price is None
-        else profiles.price(context.production_price, unit, "production-price")
+        if site.production_price is None
+        else profiles.price(site.production_price, unit, "production-price")
     )
-    given = _Given(profiles.limit(context.power_capacity, "site-power-capacity"), f"{currency}/MW", profiles)
-    consumption = given.direction("consumption", context.consumption_capacity, context.consumption_breach_price)
-    production = given.direction("production", context.production_capacity, context.production_breach_price)
-    peak_consumption = given.peak("consumption", context.peak_consumption, context.peak_consumption_price)
-    peak_production = given.peak("production", context.peak_production, context.peak_production_price)
-    return Site(
-        commodity=context.commodity,
+    given = _Given(profiles.limit(site.power_capacity, "site-power-capacity"), f"{currency}/MW", profiles)
+    consumption = given.direction("consumption", site.consumption_capacity, site.consumption_breach_price)
+    production = given.direction("production", site.production_capacity, site.production_breach_price)
+    peak_consumption = given.peak("consumption", site.peak_consumption, site.peak_consumption_price)
+    peak_production = given.peak("production", site.peak_production, site.peak_production_price)
+    return problem.Site(
+        commodity=site.commodity,
         devices=devices,
         consumption_price=consumption_price,
         production_price=production_price,
@@ -110,26 +110,26 @@ class _Given:
         return _Peak(paid, penalty)
 
 
-def groups(trigger: Trigger, profiles: Profiles) -> tuple[Group, ...]:
+def groups(trigger: Trigger, profiles: Profiles) -> tuple[problem.Group, ...]:
     return tuple(_resolve_group(group, profiles) for group in trigger.groups)
 
 
-def couplings(trigger: Trigger) -> tuple[Coupling, ...]:
+def couplings(trigger: Trigger) -> tuple[problem.Coupling, ...]:
     return tuple(
-        Coupling(
-            name=converter.name,
-            devices=np.array(converter.devices, dtype=np.int64),
-            coefficients=np.array(converter.coefficients, dtype=np.float64),
+        problem.Coupling(
+            name=coupling.name,
+            devices=np.array(coupling.devices, dtype=np.int64),
+            coefficients=np.array(coupling.coefficients, dtype=np.float64),
         )
-        for converter in trigger.converters
+        for coupling in trigger.couplings
     )
 
 
-def commitments(trigger: Trigger, profiles: Profiles) -> tuple[Commitment, ...]:
+def commitments(trigger: Trigger, profiles: Profiles) -> tuple[problem.Commitment, ...]:
     return tuple(_resolve_commitment(commitment, trigger.currency, profiles) for commitment in trigger.commitments)
 
 
-def _resolve_group(group: DeviceGroup, profiles: Profiles) -> Group:
+def _resolve_group(group: Group, profiles: Profiles) -> problem.Group:
     """The power capacity is hard; the directional ones are soft and never more than that."""
     capacity = profiles.limit(group.power_capacity, f"power-capacity of group {group.name}")
     consumption, production = (
@@ -139,7 +139,7 @@ def _resolve_group(group: DeviceGroup, profiles: Profiles) -> Group:
             ("production-capacity", group.production_capacity),
         )
     )
-    return Group(
+    return problem.Group(
         name=group.name,
         devices=np.array(group.members, dtype=np.int64),
         power_max=capacity,
@@ -150,8 +150,8 @@ def _resolve_group(group: DeviceGroup, profiles: Profiles) -> Group:
     )
 
 
-def _resolve_commitment(commitment: CustomCommitment, currency: str, profiles: Profiles) -> Commitment:
-    return Commitment(
+def _resolve_commitment(commitment: Commitment, currency: str, profiles: Profiles) -> problem.Commitment:
+    return problem.Commitment(
         name=commitment.name,
         commodity=commitment.commodity,
         devices=np.array(commitment.members, dtype=np.int64),

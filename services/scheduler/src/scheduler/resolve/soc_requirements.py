@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
-from flexmodel.parts import Stock
 from flexmodel.problem import Array, Devices, Mask, Window
 from flexmodel.schedule import Schedule
 from flexmodel.series import Overlap, end_instants
 from flexmodel.time import moment_of
+from flexmodel.trigger import Stock
 from flexmodel.values import Segment, Segments, VariableQuantity
 
 from scheduler.resolve.profiles import Profiles

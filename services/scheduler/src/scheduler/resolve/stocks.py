@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from flexmodel.errors import Invalid
-from flexmodel.parts import StateReading, Stock, Trigger
 from flexmodel.problem import Array, Devices, Stocks, Window
 from flexmodel.quantities import convert, is_ratio
 from flexmodel.time import format_duration, moment_of
+from flexmodel.trigger import StateReading, Stock, Trigger
 from flexmodel.values import Fixed, VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
@@ -58,18 +58,18 @@ class _Row:
     minima_price: Array | None
     maxima_price: Array | None
     targets_soft: bool
-    retention: Array
+    storage_efficiency: Array
     gain: Array
-    fullness_price: Array
+    tie_break_price: Array
 
 
 def stocks(
-    trigger: Trigger, profiles: Profiles, readings: Readings, devices: Devices, eagerness: float
+    trigger: Trigger, profiles: Profiles, readings: Readings, devices: Devices, tie_break_weight: float
 ) -> tuple[Stocks, tuple[Wishes, ...]]:
-    """All stocks, and what is asked of each. `eagerness` is the tie-break's weight at the first step."""
+    """All stocks, and what is asked of each. `tie_break_weight` is the tie-break's weight at the first step."""
     steps = trigger.window.steps
     nowhere = np.full(steps, np.nan)
-    rows = [_row(stock, trigger, profiles, readings, devices, eagerness) for stock in trigger.stocks]
+    rows = [_row(stock, trigger, profiles, readings, devices, tie_break_weight) for stock in trigger.stocks]
 
     def table(of: Callable[[_Row], Array]) -> Array:
         return np.array([of(row) for row in rows], dtype=np.float64).reshape(len(rows), steps)
@@ -95,15 +95,15 @@ def stocks(
         targets=table(lambda row: row.wishes.targets if row.targets_soft else nowhere),
         minima_breach_price=table(lambda row: np.zeros(steps) if row.minima_price is None else row.minima_price),
         maxima_breach_price=table(lambda row: np.zeros(steps) if row.maxima_price is None else row.maxima_price),
-        retention=table(lambda row: row.retention),
+        storage_efficiency=table(lambda row: row.storage_efficiency),
         gain=table(lambda row: row.gain),
-        fullness_price=table(lambda row: row.fullness_price),
+        tie_break_price=table(lambda row: row.tie_break_price),
     )
     return resolved, tuple(row.wishes for row in rows)
 
 
 def _row(
-    stock: Stock, trigger: Trigger, profiles: Profiles, readings: Readings, devices: Devices, eagerness: float
+    stock: Stock, trigger: Trigger, profiles: Profiles, readings: Readings, devices: Devices, tie_break_weight: float
 ) -> _Row:
     per_energy = f"{trigger.currency}/MWh"
     soc_min, varying_min = _bound(stock, "soc-min", stock.soc_min, profiles, np.min)
@@ -119,10 +119,10 @@ def _row(
         minima_price=profiles.penalty_at_ends(stock.minima_breach_price, per_energy, "soc-minima-breach-price"),
         maxima_price=profiles.penalty_at_ends(stock.maxima_breach_price, per_energy, "soc-maxima-breach-price"),
         targets_soft=stock.targets_soft,
-        retention=_retention(stock, profiles),
+        storage_efficiency=_storage_efficiency(stock, profiles),
         gain=_total(stock.gain, f"soc-gain of {stock.label}", profiles)
         - _total(stock.usage, f"soc-usage of {stock.label}", profiles),
-        fullness_price=_fullness(stock, soc_max, profiles, eagerness),
+        tie_break_price=_tie_break(stock, soc_max, profiles, tie_break_weight),
     )
 
 
@@ -143,14 +143,14 @@ def _bound(
     return float(widest(course)), course
 
 
-def _retention(stock: Stock, profiles: Profiles) -> Array:
+def _storage_efficiency(stock: Stock, profiles: Profiles) -> Array:
     """The fraction kept over one step: what is kept over the efficiency's own period, to the power of the ratio."""
     if stock.storage_efficiency is None:
         return np.ones(profiles.window.steps)
     kept = np.clip(profiles.known(stock.storage_efficiency, "", 1.0, f"storage-efficiency of {stock.label}"), 0.0, 1.0)
     period = stock.efficiency_resolution or profiles.window.resolution
-    retention: Array = kept ** (profiles.window.resolution / period)
-    return retention
+    storage_efficiency: Array = kept ** (profiles.window.resolution / period)
+    return storage_efficiency
 
 
 def _total(components: Sequence[VariableQuantity], what: str, profiles: Profiles) -> Array:
@@ -160,16 +160,16 @@ def _total(components: Sequence[VariableQuantity], what: str, profiles: Profiles
     )
 
 
-def _fullness(stock: Stock, soc_max: float, profiles: Profiles, eagerness: float) -> Array:
+def _tie_break(stock: Stock, soc_max: float, profiles: Profiles, tie_break_weight: float) -> Array:
     """The tie-break per MWh missing to full: falling to zero when curtailing later is preferred, else constant."""
     steps = profiles.window.steps
     if not stock.prefer_charging_sooner or np.isnan(soc_max):
         return np.zeros(steps)
-    last = 0.0 if stock.prefer_curtailing_later else eagerness
-    return np.linspace(eagerness, last, steps) / profiles.window.hours
+    last = 0.0 if stock.prefer_curtailing_later else tie_break_weight
+    return np.linspace(tie_break_weight, last, steps) / profiles.window.hours
 
 
-def eagerness(prices: Array | None, steps: int) -> float:
+def tie_break_weight(prices: Array | None, steps: int) -> float:
     """The tie-break's weight: a ten-thousandth of the prices' spread, divided over the steps."""
     spread = 0.0 if prices is None else float(prices.max() - prices.min())
     return 1e-4 * (spread if spread > 0 else 1.0) / steps

@@ -223,7 +223,7 @@ def soften(problem: Problem, stage: Stage) -> Problem:
 def _soft_stocks(stocks: Stocks, stage: Stage) -> Stocks:
     shape = stocks.gain.shape
     one, none, unbounded = np.ones(shape), np.full(shape, np.nan), np.full(len(stocks), np.nan)
-    priced = replace(stocks, minima_breach_price=one, maxima_breach_price=one, fullness_price=np.zeros(shape))
+    priced = replace(stocks, minima_breach_price=one, maxima_breach_price=one, tie_break_price=np.zeros(shape))
     unwished = replace(priced, hard_minima=none, hard_maxima=none, hard_targets=none)
     if stage is Stage.WISHES:
         return replace(unwished, minima=stocks.hard_minima, maxima=stocks.hard_maxima, targets=stocks.hard_targets)
