@@ -11,8 +11,9 @@ import pytest
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from flexserve.app import create_app
-from flexserve.server import http_server, listen
+from flexserve.server import http_protocol, http_server, listen
 from flexserve.settings import ServiceSettings
+from flexserve.slow_clients import SlowClientProtocol
 from waiting import until
 
 PATIENCE = 0.4
@@ -172,6 +173,15 @@ async def test_answers_must_be_read(port: int) -> None:
             while data := await asyncio.to_thread(client.recv, 1_000_000):
                 left += len(data)
     assert left < 20_000_000, "there was no more than what was on its way"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "guard", "limited"),
+    [("", "auto", True), ("10.0.0.0/8", "auto", False), ("10.0.0.0/8", "on", True), ("", "off", False)],
+)
+def test_a_proxy_in_front_guards_by_itself(proxies: str, guard: Any, limited: bool) -> None:
+    protocol = http_protocol(ServiceSettings(trusted_proxies=proxies, slow_client_guard=guard))
+    assert (isinstance(protocol, type) and issubclass(protocol, SlowClientProtocol)) == limited
 
 
 async def test_others_do_not_notice(talk: Any) -> None:

@@ -1,1 +1,1 @@
-"""What every Flexmesh service shares: settings, logs, traces, metrics, broker, errors, health, service tokens."""
+"""The HTTP side of every Flexmesh service: application, errors, middlewares, settings, logs, traces and metrics."""

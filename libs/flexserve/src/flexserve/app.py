@@ -1,4 +1,4 @@
-"""A service's HTTP application: routes, plus logs, metrics, traces, health and errors as every service has them."""
+"""The HTTP application of a service: its routes, with the errors, health checks, metrics and traces of all services."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -35,13 +35,26 @@ def create_app(
     max_upload_bytes: int | None = None,
     **options: Any,
 ) -> FastAPI:
-    """The application of `service`. Paths that end in `/upload` may take larger bodies. `options` go to FastAPI."""
+    """Create the application of a service.
+
+    Args:
+        settings: The settings of the service.
+        service: The name of the service in logs, metrics and traces.
+        title: The title of the API.
+        routers: The routes of the service.
+        lifespan: A context in which the application runs.
+        checks: The readiness checks.
+        error_styles: The error style of each path prefix.
+        max_body_bytes: The largest request body; the limit of the settings if None.
+        max_upload_bytes: The largest body of paths that end in `/upload`; the same limit if None.
+        options: Passed on to FastAPI.
+    """
     tracing.setup(service, VERSION)
     app = FastAPI(
         title=title,
         version=VERSION,
         lifespan=_with_flush(lifespan),
-        # `Default` lets routes with a response model keep pydantic's own writer, which is faster still.
+        # `Default` lets routes with a response model keep pydantic's own serializer, which is faster still.
         default_response_class=Default(OrjsonResponse),
         telemetry=tracing.fastapi_telemetry(),
         **options,
@@ -49,7 +62,7 @@ def create_app(
     styles = ErrorStyles(error_styles)
     styles.install(app)
     app.add_middleware(HeadMiddleware)
-    if not tracing.is_on():  # FastAPI's own way makes spans of what it does
+    if not tracing.is_on():  # only FastAPI's own dispatch makes spans
         app.add_middleware(DirectRoutesMiddleware, routes=app.router.routes)
     limit = settings.max_body_bytes if max_body_bytes is None else max_body_bytes
     app.add_middleware(
@@ -67,7 +80,7 @@ def create_app(
 
 
 def start_logs(settings: ServiceSettings, service: str) -> None:
-    """Set up the process's logs as its settings say."""
+    """Set up the logs of the process by its settings."""
     logs.setup(service, settings.log_level, settings.log_format)
 
 

@@ -1,4 +1,4 @@
-"""What an HTTP caller is told when something goes wrong: RFC 9457 problems, or the style of a path's own."""
+"""Error responses: RFC 9457 problem details, or the style of a path."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -31,23 +31,23 @@ STATUS_BY_ERROR: dict[type[Exception], int] = {
 
 @dataclass(frozen=True)
 class Failure:
-    """A request that failed, before it is put into words for the caller."""
+    """A failed request, before an error style makes a response of it."""
 
     status: int
     detail: str
     fields: Mapping[str, Any] | None = None
-    """Per field what is wrong with it, nested like the input."""
+    """The validation errors by field, nested like the input."""
     headers: Mapping[str, str] = field(default_factory=dict)
     error: Exception | None = None
     unexpected: bool = False
-    """Nobody thought of this error, so it is a mistake of ours."""
+    """No code expects this error, so it is a bug."""
 
 
 ErrorStyle = Callable[[Failure, Scope], Response]
 
 
 def problem_details(failure: Failure, scope: Scope) -> Response:
-    """The failure as `application/problem+json`."""
+    """Return the failure as `application/problem+json` (RFC 9457)."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": _phrase(failure.status),
@@ -63,13 +63,14 @@ def problem_details(failure: Failure, scope: Scope) -> Response:
 
 
 class ErrorStyles:
-    """Which style answers below which path; RFC 9457 where none is named."""
+    """The error style of each path prefix; RFC 9457 where none is set."""
 
     def __init__(self, by_prefix: Mapping[str, ErrorStyle] | None = None) -> None:
         prefixes = {prefix.rstrip("/"): style for prefix, style in (by_prefix or {}).items()}
         self._styles = sorted(prefixes.items(), key=lambda item: -len(item[0]))
 
     def response(self, failure: Failure, scope: Scope) -> Response:
+        """Return the failure in the style of the request's path."""
         path: str = scope["path"]
         for prefix, style in self._styles:
             if path == prefix or path.startswith(f"{prefix}/"):
@@ -77,17 +78,19 @@ class ErrorStyles:
         return problem_details(failure, scope)
 
     def install(self, app: FastAPI) -> None:
+        """Register the handlers of all expected errors with the application."""
+
         def handle(request: Request, error: Exception) -> Response:
             return self.response(failure_of(error), request.scope)
 
-        for kind in (FlexmeshError, HTTPException, RequestValidationError):
-            app.add_exception_handler(kind, handle)
+        for error_type in (FlexmeshError, HTTPException, RequestValidationError):
+            app.add_exception_handler(error_type, handle)
 
 
 def failure_of(error: Exception) -> Failure:
-    """Read an exception as a failure. What we did not foresee tells the caller nothing of our insides."""
+    """Return the failure that an exception means. An unexpected one reveals nothing of its cause to the client."""
     if isinstance(error, FlexmeshError):
-        status = next(STATUS_BY_ERROR[kind] for kind in type(error).__mro__ if kind in STATUS_BY_ERROR)
+        status = next(STATUS_BY_ERROR[cls] for cls in type(error).__mro__ if cls in STATUS_BY_ERROR)
         fields = error.fields if isinstance(error, Invalid) else None
         headers = {"Retry-After": str(ceil(error.retry_after))} if isinstance(error, Unavailable) else {}
         return Failure(status, error.message, fields, headers, error)
@@ -103,7 +106,7 @@ def failure_of(error: Exception) -> Failure:
 
 
 def invalid_from_validation(error: RequestValidationError) -> Invalid:
-    """FastAPI's list of problems as fields, without the part of the request (body, query, …) they were in."""
+    """Return FastAPI's validation errors by field, without the part of the request (body, query, …) they were in."""
     fields: dict[str, Any] = {}
     for item in error.errors():
         location, path = str(item["loc"][0]), [str(step) for step in item["loc"][1:]]
@@ -115,8 +118,15 @@ def invalid_from_validation(error: RequestValidationError) -> Invalid:
     return Invalid(fields)
 
 
-def raise_for_status(status: int, content: bytes, headers: Mapping[str, str], asked: str) -> None:
-    """Raise again what another of our services answered as a problem to what it was asked."""
+def raise_for_status(status: int, content: bytes, headers: Mapping[str, str], request: str) -> None:
+    """Raise the error that another service returned as problem details.
+
+    Args:
+        status: The status of its response; nothing is raised below 400.
+        content: The body of its response.
+        headers: The headers of its response, by names in lower case.
+        request: The method and path of the request, for the error message.
+    """
     if status < 400:
         return
     try:
@@ -124,17 +134,17 @@ def raise_for_status(status: int, content: bytes, headers: Mapping[str, str], as
     except ValueError:
         body = {}
     body = body if isinstance(body, dict) else {}
-    detail = body.get("detail") or f"{asked}: {_phrase(status)}"
+    detail = body.get("detail") or f"{request}: {_phrase(status)}"
     if status == 503:
         raise Unavailable("service", detail, float(headers.get("retry-after", 2)))
     if status == 422:
         raise Invalid(body.get("fields") or {}, detail)
-    for kind, its_status in STATUS_BY_ERROR.items():
-        if its_status == status:
-            raise kind(detail)
-    # 401 means that our own service token is wrong: nothing the caller could mend.
-    ours = status == 401 or status >= 500
-    raise HTTPException(502 if ours else status, detail)
+    for error_type, error_status in STATUS_BY_ERROR.items():
+        if error_status == status:
+            raise error_type(detail)
+    # 401 means that our own service token is wrong, which the client cannot mend.
+    is_internal = status == 401 or status >= 500
+    raise HTTPException(502 if is_internal else status, detail)
 
 
 def _phrase(status: int) -> str:
@@ -142,7 +152,7 @@ def _phrase(status: int) -> str:
 
 
 def _message(item: Any) -> str:
-    """What is wrong, in pydantic's words; but what it calls items of a text are characters."""
+    """Return pydantic's message. The items of a text, as pydantic calls them, become characters."""
     text: str = item["msg"].removeprefix("Value error, ")
     if item["type"] in ("too_long", "too_short") and isinstance(item["input"], str):
         return re.sub("items? after validation", "characters", text)
@@ -150,13 +160,14 @@ def _message(item: Any) -> str:
 
 
 def _got_suffix(path: list[str], item: Any) -> str:
+    """Return the invalid value in brackets, unless it is missing, structured or secret."""
     value = item.get("input")
-    shown = isinstance(value, str | int | float | bool) and not any(logs.is_secret(step) for step in path)
-    return f" (got {str(value)[:100]!r})" if shown and item["type"] != "missing" else ""
+    printable = isinstance(value, str | int | float | bool) and not any(logs.is_secret(step) for step in path)
+    return f" (got {str(value)[:100]!r})" if printable and item["type"] != "missing" else ""
 
 
 def _add_message(fields: dict[str, Any], path: list[str], message: str) -> None:
-    """Add a message at a nested place; a place that has messages of its own keeps those."""
+    """Add a message at a nested place. A field that already has messages of its own keeps them."""
     for step in path[:-1]:
         inner = fields.setdefault(step, {})
         if not isinstance(inner, dict):

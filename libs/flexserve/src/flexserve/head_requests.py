@@ -1,11 +1,11 @@
-"""HEAD: whatever can be got can be asked for without its content, as load balancers and monitors do."""
+"""HEAD requests, as load balancers and monitors send them: answered by every GET route, without a body."""
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadMiddleware:
-    """Answers HEAD as it would GET, and sends what comes before the body."""
+    """Handle a HEAD request as a GET, and send the status and the headers of its response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -14,15 +14,15 @@ class HeadMiddleware:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return
-        as_get = {**scope, "method": "GET"}
+        get_scope = {**scope, "method": "GET"}
         try:
-            await self.app(as_get, receive, _BodylessSend(send).send)
+            await self.app(get_scope, receive, _BodylessSend(send).send)
         finally:
-            scope.update(as_get | {"method": "HEAD"})  # which route it was, for the log and the metrics
+            scope.update(get_scope | {"method": "HEAD"})  # the matched route, for the log and the metrics
 
 
 class _BodylessSend:
-    """The beginning of an answer, which ends where its body would begin."""
+    """Forwards the start of a response and ends it where its body would begin."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -32,7 +32,7 @@ class _BodylessSend:
         if message["type"] != "http.response.body":
             await self._send(message)
         elif self._ended:
-            raise ClientDisconnect  # an answer without an end, of which nobody will read more
+            raise ClientDisconnect  # a streamed response, of which nobody reads more
         else:
             self._ended = True
             await self._send({"type": "http.response.body", "body": b""})

@@ -1,4 +1,4 @@
-"""`/health/live`: the process runs. `/health/ready`: every part it needs answers, or a sentence on why not."""
+"""Health routes: `/health/live` while the process runs, `/health/ready` while all its dependencies respond."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,7 +18,7 @@ log = logs.get(__name__)
 
 @dataclass(frozen=True)
 class Check:
-    """A part that must work: `probe` raises when it does not."""
+    """A readiness check. `probe` raises if the dependency does not work."""
 
     name: str
     probe: Callable[[], Awaitable[object]]
@@ -27,7 +27,7 @@ class Check:
 
 
 def routes(service: str, version: str, checks: Sequence[Check], seconds: float) -> list[Route]:
-    """Both paths; a check has `seconds` unless it says otherwise."""
+    """Return both routes. A check without a timeout of its own gets `seconds`."""
 
     async def live(_: Request) -> OrjsonResponse:
         return OrjsonResponse({"status": "live", "service": service, "version": version})

@@ -29,7 +29,7 @@ _NOISY = ("amqp", "asyncio", "celery", "httpcore", "httpx", "kombu", "uvicorn")
 
 
 def setup(service: str, level: str = "info", format: str = "auto") -> None:
-    """Send our log and that of every library to stderr, as JSON lines or for reading."""
+    """Send the log of Flexmesh and of every library to stderr, as JSON lines or in a readable format."""
     number = logging.getLevelNamesMapping()[level.upper()]
     console = format == "console" or (format == "auto" and sys.stderr.isatty())
 
@@ -65,13 +65,13 @@ def setup(service: str, level: str = "info", format: str = "auto") -> None:
 
 
 def get(name: str) -> Any:
-    """A logger: `log.info("what happened", key=value)`."""
+    """Return a logger: `log.info("what happened", key=value)`."""
     return structlog.get_logger(name)
 
 
 @contextmanager
 def bound(**values: Any) -> Iterator[None]:
-    """Put these values on every line logged within, in this thread or task and what it starts."""
+    """Add these values to every line logged in the block, in this thread or task and those that it starts."""
     tokens = structlog.contextvars.bind_contextvars(**values)
     try:
         yield
@@ -80,17 +80,17 @@ def bound(**values: Any) -> Iterator[None]:
 
 
 def current(key: str) -> Any:
-    """The value bound to `key` here, or None."""
+    """Return the value bound to `key` in this context, or None."""
     return structlog.contextvars.get_contextvars().get(key)
 
 
 def mask(_logger: Any, _name: str, event: LogEvent) -> LogEvent:
-    """Hide passwords and tokens, by the name of the field or by the look of the text."""
+    """Mask passwords and tokens, by the name of the field or by patterns in the text."""
     return {key: _masked(key, value) for key, value in event.items()}
 
 
 def mask_text(text: str) -> str:
-    """Hide passwords in URLs, bearer tokens and `password=…` in a text."""
+    """Mask passwords in URLs, bearer tokens and `password=…` in a text."""
     if _MAY_HOLD_SECRET.search(text):
         for pattern, replacement in _SECRET_TEXTS:
             text = pattern.sub(replacement, text)
@@ -113,7 +113,7 @@ def _masked(key: Any, value: Any) -> Any:
 
 @lru_cache(maxsize=1024)
 def is_secret(key: str) -> bool:
-    """Whether a field of this name holds a secret."""
+    """Return whether a field of this name holds a secret."""
     lowered = key.lower()
     return any(word in lowered for word in _SECRET_KEYS)
 
@@ -130,7 +130,7 @@ def _render_json(_logger: Any, _name: str, event: LogEvent) -> str:
 
 
 class _Output:
-    """Writes lines to what is stderr at that moment."""
+    """Writes lines to the current `sys.stderr`."""
 
     def __init__(self, name: str = "flexmesh") -> None:
         self.name = name
@@ -143,7 +143,7 @@ class _Output:
 
 
 class _Bridge(logging.Handler):
-    """Passes the records of the standard `logging` on to our log."""
+    """Forwards the records of the standard `logging` module to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Prometheus metrics: requests by route template, jobs by queue, messages, the process. Few label values, always."""
+"""Prometheus metrics: requests by route template, jobs by queue, messages and the process."""
 
 import asyncio
 import platform
@@ -42,13 +42,13 @@ BUILD = Gauge("flexmesh_build_info", "Always 1; the labels tell what runs.", ("s
 
 Sampler = Callable[[], Awaitable[None]]
 samplers: set[Sampler] = set()
-"""Called before the metrics are shown, to set gauges; one that fails or is slow is left out."""
+"""Called before each scrape, to set gauges. One that fails or is slow is skipped."""
 SAMPLE_SECONDS = 1.0
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
 def routes(service: str, version: str) -> list[Route]:
-    """`GET /metrics`."""
+    """Return the route `GET /metrics`."""
     BUILD.labels(service, version, platform.python_version()).set(1)
 
     async def metrics(request: Request) -> Response:
@@ -60,12 +60,13 @@ def routes(service: str, version: str) -> list[Route]:
 
 
 def count_request(service: str, method: str, route: str, status: int, seconds: float) -> None:
+    """Observe the duration of a request."""
     REQUESTS.labels(service, method if method in _METHODS else "other", route, status).observe(seconds)
 
 
 @contextmanager
 def job(queue: str) -> Iterator["JobOutcome"]:
-    """Count and time a job; set `outcome` on what this yields if it was not simply done."""
+    """Count and time a job. Set the value of the yielded outcome unless the job is simply done."""
     outcome = JobOutcome()
     in_flight = JOBS_IN_FLIGHT.labels(queue)
     start = perf_counter()
@@ -81,7 +82,7 @@ def job(queue: str) -> Iterator["JobOutcome"]:
 
 
 class JobOutcome:
-    """How a job ended: done, failed, or returned to the queue."""
+    """The outcome of a job: done, failed, or returned to the queue."""
 
     value = "done"
 

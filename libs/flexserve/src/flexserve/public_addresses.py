@@ -1,4 +1,4 @@
-"""Where requests may go whose address users choose: never into our own network."""
+"""Guard against server-side request forgery: requests to addresses that users choose never reach our own network."""
 
 import asyncio
 import ipaddress
@@ -16,18 +16,22 @@ class PrivateAddressError(httpx.ConnectError):
 
 
 def is_public(address: Address) -> bool:
-    """Whether anyone on the internet means the same by it. IPv4 addresses inside IPv6 ones count as what they are."""
+    """Return whether the address is globally reachable. An IPv4 address embedded in an IPv6 one counts as itself."""
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
+        embedded = address.ipv4_mapped or address.sixtofour
         if address in NAT64:
-            inner = ipaddress.IPv4Address(address.packed[-4:])
-        if inner is not None:
-            return is_public(inner)
+            embedded = ipaddress.IPv4Address(address.packed[-4:])
+        if embedded is not None:
+            return is_public(embedded)
     return address.is_global and not address.is_multicast
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host."""
+    """Return the addresses of a host.
+
+    Raises:
+        httpx.ConnectError: The host is unknown.
+    """
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -37,11 +41,11 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 class PublicAddressTransport(httpx.AsyncBaseTransport):
-    """Sends requests to public addresses only.
+    """An HTTP transport that sends requests to public addresses only.
 
-    It connects to the very address it has checked: asked again, the name could lead somewhere else. And it connects
-    anew each time: a connection that stays open is known by its address, so that one to another name at that address
-    would do, whose certificate was never checked for this one.
+    It connects to the very address that was checked, because a second look-up of the name could return another one
+    (DNS rebinding). It opens a new connection for each request: a pooled connection is known by its address alone, so
+    a request for another name at that address would use it without a check of that name's certificate.
     """
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
@@ -53,7 +57,7 @@ class PublicAddressTransport(httpx.AsyncBaseTransport):
         addresses = await resolve(host, port)
         if not addresses or not all(is_public(ipaddress.ip_address(address)) for address in addresses):
             raise PrivateAddressError(f"{host} is at a private address, where nothing is sent.")
-        # The header `Host` was set from the name already; certificates are checked against it too.
+        # The `Host` header already holds the name. The certificate is checked against the name too.
         request.extensions = {**request.extensions, "sni_hostname": host}
         request.headers["Connection"] = "close"
         request.url = request.url.copy_with(host=addresses[0])

@@ -1,4 +1,4 @@
-"""Writes the reference page of settings from the settings classes: `python -m flexserve.reference`."""
+"""The reference page of settings, generated from the settings classes: `python -m flexserve.reference`."""
 
 import importlib
 import inspect
@@ -33,12 +33,12 @@ _TYPE_NAMES: dict[Any, str] = {
 
 
 def page(classes: Sequence[type[ServiceSettings]]) -> str:
-    """The page, with one section per class of the settings it adds, or has another default for."""
+    """Return the page: a section per class, with the settings that it adds or gives another default."""
     return "\n".join([_INTRODUCTION, *map(_section, classes)])
 
 
 def classes_in(workspace: Path) -> list[type[ServiceSettings]]:
-    """The settings classes of every package of the workspace (each in a module `settings`), the shared ones first."""
+    """Return the settings classes of all packages of the workspace (in modules `settings`), the shared one first."""
     found = {ServiceSettings}
     for path in sorted(workspace.glob("*/*/src/*/settings.py")):
         module = importlib.import_module(f"{path.parent.name}.settings")

@@ -1,4 +1,4 @@
-"""What happens around every request: its id, the log line, the metrics, the size limit, and the unforeseen."""
+"""Request observability: the id, the log line, the metrics, the size limit and unexpected errors of every request."""
 
 import re
 from secrets import token_hex
@@ -10,20 +10,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flexserve import logs, metrics
 from flexserve.direct import TEMPLATE
-from flexserve.errors import ErrorStyles, Failure, failure_of
+from flexserve.errors import ErrorStyles, failure_of
 
 log = logs.get("flexserve.access")
 
 _REQUEST_ID = re.compile(r"[\w.:\-]{1,128}")
-# What only machines ask, all the time: not in the metrics, and in the log only for debugging.
+# Polled all the time by machines: not in the metrics, and in the log only at the debug level.
 _QUIET_PATHS = ("/health/", "/metrics")
 CLIENT_CLOSED_REQUEST = 499
 UPLOAD_PATH_SUFFIX = "/upload"
-"""How paths end that take files: they pass on what comes, or write it to disk, so that it may be large."""
+"""Paths with this suffix take files. They stream the body or write it to disk, so it may be large."""
 
 
 class RequestObservabilityMiddleware:
-    """Wraps a service's application, in plain ASGI because every request pays for it."""
+    """Wraps the application of a service. It is plain ASGI, because every request pays for it."""
 
     def __init__(
         self, app: ASGIApp, *, service: str, styles: ErrorStyles, max_body_bytes: int, max_upload_bytes: int
@@ -40,30 +40,27 @@ class RequestObservabilityMiddleware:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        answer = _ObservedSend(send, _request_id(headers.get(b"x-request-id", b"")))
+        observed = _ObservedSend(send, _request_id(headers.get(b"x-request-id", b"")))
         start = perf_counter()
         limit = self.max_upload_bytes if scope["path"].endswith(UPLOAD_PATH_SUFFIX) else self.max_body_bytes
-        with logs.bound(request_id=answer.request_id, service=self.service), self.in_flight.track_inprogress():
+        with logs.bound(request_id=observed.request_id, service=self.service), self.in_flight.track_inprogress():
             try:
-                await self._respond(scope, _limited(receive, headers, limit), answer)
+                await self._respond(scope, _limited(receive, headers, limit), observed)
             finally:
-                self._record(scope, answer.status, perf_counter() - start)
+                self._record(scope, observed.status, perf_counter() - start)
 
-    async def _respond(self, scope: Scope, receive: Receive, answer: "_ObservedSend") -> None:
+    async def _respond(self, scope: Scope, receive: Receive, observed: "_ObservedSend") -> None:
         try:
-            await self.app(scope, receive, answer.send)
+            await self.app(scope, receive, observed.send)
         except ClientDisconnect:
-            answer.status = CLIENT_CLOSED_REQUEST
+            observed.status = CLIENT_CLOSED_REQUEST
         except Exception as error:
             failure = failure_of(error)
             if failure.unexpected:
                 log.exception("unexpected error", method=scope["method"], path=scope["path"])
-            if answer.started:
-                raise  # Half an answer is on its way: all that is left is to break the connection.
-            await self._fail(failure, scope, receive, answer)
-
-    async def _fail(self, failure: Failure, scope: Scope, receive: Receive, answer: "_ObservedSend") -> None:
-        await self.styles.response(failure, scope)(scope, receive, answer.send)
+            if observed.started:
+                raise  # The response has begun, so only breaking the connection tells the client.
+            await self.styles.response(failure, scope)(scope, receive, observed.send)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         path: str = scope["path"]
@@ -83,7 +80,7 @@ class RequestObservabilityMiddleware:
 
 
 class _ObservedSend:
-    """Sends an answer and remembers its status. A request that was broken off counts as closed by the client."""
+    """Sends a response with the request id and keeps its status. Without one, the client closed the request."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -100,7 +97,7 @@ class _ObservedSend:
 
 
 def route_template(scope: Scope) -> str:
-    """The path with parameter names for values, so that it stays one of few."""
+    """Return the path with parameter names in place of values, which keeps the number of metric labels small."""
     if TEMPLATE in scope:
         return str(scope[TEMPLATE])
     # FastAPI keeps the full template of an included router's route only here; `route.path` lacks the router's prefix.
@@ -108,7 +105,7 @@ def route_template(scope: Scope) -> str:
     template = getattr(context, "path_format", None) or getattr(scope.get("route"), "path", None)
     if template is not None:
         return str(scope.get("app_root_path", "")) + str(template)
-    # A mounted application (static files) leaves its mount path; anything else was found nowhere.
+    # A mounted application (static files) leaves its mount path. Anything else matched no route.
     return scope.get("root_path") or ("unmatched" if "endpoint" not in scope else scope["path"])
 
 
@@ -118,7 +115,7 @@ def _request_id(sent: bytes) -> str:
 
 
 def _limited(receive: Receive, headers: dict[bytes, bytes], limit: int) -> Receive:
-    """`receive`, refusing a body over the limit: at once when its length is announced, else when it is reached."""
+    """Wrap `receive` to refuse a body over the limit: at once if its length is announced, else when it is reached."""
     announced = headers.get(b"content-length", b"")
     size = int(announced) if announced.isdigit() else 0
 
@@ -137,5 +134,6 @@ def _limited(receive: Receive, headers: dict[bytes, bytes], limit: int) -> Recei
 
 
 def body_too_large(limit: int) -> HTTPException:
+    """Return the error for a request body of more than `limit` bytes."""
     detail = f"The request body is too large: at most {limit / 1e6:g} MB is accepted. Please send it in parts."
     return HTTPException(413, detail, {"Connection": "close"})

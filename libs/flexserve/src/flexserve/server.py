@@ -1,4 +1,4 @@
-"""Serving an application over HTTP until SIGTERM or SIGINT, letting running requests finish."""
+"""The HTTP server of a service, with a graceful shutdown on SIGTERM or SIGINT."""
 
 import asyncio
 import errno
@@ -20,24 +20,24 @@ from flexserve.settings import ServiceSettings, variable
 log = logs.get(__name__)
 
 shutdown_callbacks: set[Callable[[], None]] = set()
-"""Called when a server begins to stop, before it waits for running requests: to end those that would never end."""
+"""Called when a server begins to stop, before it waits for running requests: they end endless responses."""
 
 
 def serve(app: ASGIApp, settings: ServiceSettings, listening: socket.socket | None = None) -> int:
-    """Serve in this thread; returns the exit code of the process."""
+    """Serve the application in this thread, and return the exit code of the process."""
     allocating.give_back()
     listening = listening or listen(settings)
     server = http_server(app, settings)
     with _signals_ignored():
         try:
             server.run(sockets=[listening])
-        except SystemExit as stop:  # uvicorn's way to say that the application did not start
+        except SystemExit as stop:  # how uvicorn reports that the application did not start
             return int(stop.code or 0)
     return 0
 
 
 def http_server(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Server:
-    """A uvicorn server, to be given a listening socket."""
+    """Return a uvicorn server, which serves the listening sockets that it is given."""
     config = uvicorn.Config(
         _PlainStartupErrors(app),
         loop="auto",
@@ -54,12 +54,12 @@ def http_server(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Server:
 
 
 def http_protocol(settings: ServiceSettings) -> type[asyncio.Protocol] | Literal["auto"]:
-    """What talks to clients: it bounds how slow they may be, where it is installed."""
+    """Return the protocol of connections: with limits on slow clients where they are wanted and httptools is there."""
     if find_spec("httptools") is None:
         return "auto"
-    from flexserve.slow_clients import slow_client_protocol  # noqa: PLC0415 - not everywhere is what it needs
+    from flexserve.slow_clients import is_guarded, slow_client_protocol  # noqa: PLC0415 - needs httptools
 
-    return slow_client_protocol(settings)
+    return slow_client_protocol(settings) if is_guarded(settings) else "auto"
 
 
 class _Server(uvicorn.Server):
@@ -70,13 +70,13 @@ class _Server(uvicorn.Server):
 
 
 def listen(settings: ServiceSettings) -> socket.socket:
-    """A listening socket, or exit code 1 with a sentence when the port cannot be had."""
+    """Open a listening socket. Exits with code 1 and a sentence if the port is not available."""
     host, port = settings.host, settings.port
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=2048)
-        # Connections inherit this. Without it the second packet of an answer waits for the client to confirm the first,
-        # which takes 40 ms: the event loops only set it on sockets that name their protocol, and these do not.
+        # Connections inherit this option. Without it the second packet of a response waits 40 ms for the client's
+        # acknowledgement of the first. Event loops set it only on sockets that name their protocol, unlike these.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         print(_listen_error(error, host, port), file=sys.stderr)
@@ -97,8 +97,8 @@ def _listen_error(error: OSError, host: str, port: int) -> str:
 
 @contextmanager
 def _signals_ignored() -> Iterator[None]:
-    # uvicorn stops on these signals by itself, but raises them again when it is done, which would kill the process
-    # before it has cleaned up. So what it finds there does nothing.
+    # uvicorn stops on these signals by itself, but raises them again when it is done. The default handlers would then
+    # kill the process before it has cleaned up.
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
@@ -108,7 +108,7 @@ def _signals_ignored() -> Iterator[None]:
 
 
 class _PlainStartupErrors:
-    """Tells why a service could not start in the sentence of the error, not in a traceback."""
+    """Reports a failed start by the sentence of its error, without a traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

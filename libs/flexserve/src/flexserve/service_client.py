@@ -1,4 +1,4 @@
-"""Another of our services, called over HTTP or, when it lives in this process, directly."""
+"""Calls to another Flexmesh service: over HTTP, or directly if it lives in this process."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from flexserve.errors import raise_for_status
 USER_HEADER = "X-Flexmesh-User"
 ACCOUNT_HEADER = "X-Flexmesh-Account"
 SENSOR_HEADER = "X-Flexmesh-Sensor"
-"""What the caller has just read of the sensor in the path, as JSON, so that it need not be looked up twice."""
-_REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
+"""The sensor of the path as JSON, as the client has just loaded it, so that it need not be loaded twice."""
+_IDEMPOTENT_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 _ATTEMPTS = 3
 
 Body = bytes | AsyncIterable[bytes]
-"""A whole body, or one that comes in parts and is passed on as it comes."""
+"""A whole body, or one that is streamed in parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceResponse:
-    """What the other service answered."""
+    """The response of the other service."""
 
     status_code: int
     headers: Mapping[str, str]
-    """By names in lower case."""
+    """The headers, by names in lower case."""
     content: bytes
 
     def json(self) -> Any:
@@ -43,7 +43,7 @@ class ServiceResponse:
 
 
 async def acting_user(request: Request) -> int:
-    """A FastAPI dependency: for which user another of our services asks."""
+    """Return the id of the user for whom another service sends the request. A FastAPI dependency."""
     try:
         return int(request.headers[USER_HEADER])
     except (KeyError, ValueError):
@@ -51,7 +51,7 @@ async def acting_user(request: Request) -> int:
 
 
 class Transport(Protocol):
-    """How requests reach the other service."""
+    """The way in which requests reach the other service."""
 
     async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> ServiceResponse: ...
 
@@ -61,13 +61,13 @@ class Transport(Protocol):
 class ServiceClient:
     """A client for the service `name`, at a base URL or as an ASGI application in this process.
 
-    Answers of 400 and above come back as the errors of flexmodel; a service that cannot be reached as
-    Unavailable(name). It knows whom it acts for from `user` and `account`.
+    Responses with a status of 400 or above are raised as the errors of flexmodel, and an unreachable service as
+    `Unavailable(name)`. `user` and `account` of a request tell the service for whom it acts.
     """
 
     def __init__(self, name: str, where: str | ASGIApp, token: SecretStr, *, timeout: float = 30.0) -> None:
         self.name = name
-        self._way: Transport = (
+        self._transport: Transport = (
             HttpTransport(name, where, timeout) if isinstance(where, str) else InProcessTransport(name, where)
         )
         self._authorization = f"Bearer {token.get_secret_value()}"
@@ -82,26 +82,34 @@ class ServiceClient:
         headers: Mapping[str, str] | None = None,
         content: Body = b"",
     ) -> ServiceResponse:
-        """Send a request. The path may carry a query."""
+        """Send a request and return its response. The path may have a query.
+
+        Raises:
+            FlexmeshError: The service returned an error.
+            Unavailable: The service cannot be reached, or does not respond in time.
+        """
         with tracing.span(f"{method} {self.name}", SpanKind.CLIENT, http__request__method=method):
-            answer = await self._way.send(method, path, {**self._context(user, account), **(headers or {})}, content)
-        raise_for_status(answer.status_code, answer.content, answer.headers, f"{method} {path}")
-        return answer
+            sent = {**self._context_headers(user, account), **(headers or {})}
+            response = await self._transport.send(method, path, sent, content)
+        raise_for_status(response.status_code, response.content, response.headers, f"{method} {path}")
+        return response
 
     async def get(self, path: str, **options: Any) -> ServiceResponse:
+        """Send a GET request, with the options of `request`."""
         return await self.request("GET", path, **options)
 
     async def post(self, path: str, **options: Any) -> ServiceResponse:
+        """Send a POST request, with the options of `request`."""
         return await self.request("POST", path, **options)
 
     async def ping(self) -> None:
-        """For readiness: raise unless the service is alive."""
+        """Raise unless the service is alive. A readiness check."""
         await self.request("GET", "/health/live")
 
     async def close(self) -> None:
-        await self._way.close()
+        await self._transport.close()
 
-    def _context(self, user: int | None, account: int | None) -> dict[str, str]:
+    def _context_headers(self, user: int | None, account: int | None) -> dict[str, str]:
         context = tracing.carrier()
         context["Authorization"] = self._authorization
         if request_id := logs.current("request_id"):
@@ -114,7 +122,7 @@ class ServiceClient:
 
 
 class HttpTransport:
-    """The service runs elsewhere."""
+    """A transport over HTTP, to a service in another process."""
 
     def __init__(self, name: str, base_url: str, timeout: float) -> None:
         self.name = name
@@ -124,38 +132,41 @@ class HttpTransport:
 
     async def send(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> ServiceResponse:
         try:
-            return await self._ask(method, path, headers, content)
+            return await self._send_with_retries(method, path, headers, content)
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
             reason = "did not answer in time" if isinstance(error, TimeoutError) else "cannot be reached"
             message = f"The {self.name} service {reason}. Please try again shortly."
             raise Unavailable(self.name, message) from error
 
-    async def _ask(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> ServiceResponse:
-        """Once, or a few times within half a second if asking again changes nothing."""
+    async def _send_with_retries(
+        self, method: str, path: str, headers: Mapping[str, str], content: Body
+    ) -> ServiceResponse:
+        """Send a request, and repeat it a few times within half a second if its method is idempotent."""
         try:
-            return await self._ask_once(method, path, headers, content)
+            return await self._send_once(method, path, headers, content)
         except aiohttp.ClientConnectionError as error:
-            if method not in _REPEATABLE or not _passes(error):
+            if method not in _IDEMPOTENT_METHODS or not _is_transient(error):
                 raise
-        again = AsyncRetrying(
-            retry=retry_if_exception(_passes),
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_is_transient),
             stop=stop_after_attempt(_ATTEMPTS - 1),
             wait=wait_random_exponential(multiplier=0.05, max=0.3),
             reraise=True,
         )
-        return await again(self._ask_once, method, path, headers, content)
+        return await retrying(self._send_once, method, path, headers, content)
 
-    async def _ask_once(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> ServiceResponse:
+    async def _send_once(self, method: str, path: str, headers: Mapping[str, str], content: Body) -> ServiceResponse:
         if self._session is None:
             self._session = self._open()
         url = URL(self._base_url + path, encoded=True)
         async with self._session.request(method, url, headers=headers, data=content or None) as response:
-            answered = {key.lower(): value for key, value in response.headers.items()}
-            return ServiceResponse(response.status, answered, await response.read())
+            received = {key.lower(): value for key, value in response.headers.items()}
+            return ServiceResponse(response.status, received, await response.read())
 
     def _open(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            # Our servers end connections that were idle for 5 s. We must be earlier, or requests meet closing doors.
+            # The servers close connections that were idle for 5 s. The client closes them earlier, so that no request
+            # meets a connection that is just being closed.
             connector=aiohttp.TCPConnector(keepalive_timeout=3.0),
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -167,13 +178,13 @@ class HttpTransport:
             await self._session.close()
 
 
-def _passes(error: BaseException) -> bool:
-    """Whether it may help to ask again at once. It does not when the service took too long to answer."""
+def _is_transient(error: BaseException) -> bool:
+    """Return whether an immediate retry may help. It does not after a timeout."""
     return isinstance(error, aiohttp.ClientConnectionError) and not isinstance(error, aiohttp.SocketTimeoutError)
 
 
 class InProcessTransport:
-    """The service is an application here: called as a web server would call it, without the web."""
+    """A transport to an application in this process, called as a web server would call it."""
 
     def __init__(self, name: str, app: ASGIApp) -> None:
         self.name = name
@@ -207,7 +218,7 @@ class InProcessTransport:
 
 
 class _Exchange:
-    """One request and its answer, as ASGI messages."""
+    """One request and its response, as ASGI messages."""
 
     def __init__(self, content: Body) -> None:
         self._whole = content if isinstance(content, bytes) else None

@@ -1,4 +1,4 @@
-"""The shared secret with which services trust each other."""
+"""The service token: a shared secret by which services authenticate one another."""
 
 import hmac
 import secrets
@@ -12,12 +12,12 @@ from flexserve.settings import ServiceSettings, variable
 
 
 def generate_token() -> SecretStr:
-    """A random token, for services that live in one process."""
+    """Return a random token, for services that live in one process."""
     return SecretStr(secrets.token_urlsafe(32))
 
 
 def required_token(settings: ServiceSettings) -> SecretStr:
-    """The token of these settings, or exit code 2 with a sentence: without one, anybody could be a service."""
+    """Return the token of these settings. Without one the process exits with code 2 and a sentence."""
     if settings.service_token is None:
         description = ServiceSettings.model_fields["service_token"].description
         print(f"{variable('service_token')} is not set. {description}", file=sys.stderr)
@@ -26,7 +26,7 @@ def required_token(settings: ServiceSettings) -> SecretStr:
 
 
 class RequireServiceToken:
-    """A FastAPI dependency that lets only our own services in: `dependencies=[Depends(ServiceOnly(token))]`."""
+    """A FastAPI dependency that admits other services only: `dependencies=[Depends(RequireServiceToken(token))]`."""
 
     def __init__(self, token: SecretStr) -> None:
         self._expected = f"Bearer {token.get_secret_value()}".encode()

@@ -1,4 +1,4 @@
-"""Settings of a service, read from environment variables; a wrong one stops the start with one sentence."""
+"""The settings of a service, from environment variables. An invalid one stops the start with a sentence."""
 
 import sys
 from typing import Annotated, Any, Literal
@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flexserve.logs import mask_text
@@ -22,7 +23,7 @@ def _scheme(*allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _lower(value: Any) -> Any:
+def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
@@ -33,7 +34,7 @@ LogFormat = Annotated[Literal["auto", "json", "console"], BeforeValidator(_lower
 
 
 class ServiceSettings(BaseSettings):
-    """What every service is told. A service adds its own in a subclass."""
+    """The settings of every service. A service adds its own in a subclass."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -71,6 +72,11 @@ class ServiceSettings(BaseSettings):
         "reach this port.",
     )
     max_body_mb: float = Field(32.0, gt=0, description="The largest request body that is accepted, in megabytes.")
+    slow_client_guard: Annotated[Literal["auto", "on", "off"], BeforeValidator(_lower)] = Field(
+        "auto",
+        description="Whether to close connections of clients that are too slow; auto: unless `FLEXMESH_TRUSTED_PROXIES`"
+        " names a proxy, which guards against them itself.",
+    )
     slow_client_seconds: float = Field(
         20.0,
         gt=0,
@@ -99,29 +105,30 @@ class ServiceSettings(BaseSettings):
 
 
 def load[S: ServiceSettings](cls: type[S], **values: Any) -> S:
-    """The settings from `values` and the environment, or exit code 2 with a sentence per wrong one."""
+    """Load the settings from `values` and the environment. Exits with code 2 and a sentence per invalid one."""
     try:
         return cls(**values)
     except ValidationError as error:
-        for problem in error.errors():
-            print(_sentence(cls, problem), file=sys.stderr)
+        for details in error.errors():
+            print(_sentence(cls, details), file=sys.stderr)
         raise SystemExit(2) from None
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting."""
+    """Return the environment variable of a setting."""
     return PREFIX + name.upper()
 
 
 def is_secret(field: FieldInfo) -> bool:
+    """Return whether a setting holds a secret."""
     return "SecretStr" in str(field.annotation)
 
 
-def _sentence(cls: type[ServiceSettings], problem: Any) -> str:
-    name = str(problem["loc"][0])
+def _sentence(cls: type[ServiceSettings], details: ErrorDetails) -> str:
+    name = str(details["loc"][0])
     field = cls.model_fields[name]
-    if problem["type"] == "missing":
+    if details["type"] == "missing":
         return f"{variable(name)} is not set. {field.description}"
-    shown = "***" if is_secret(field) else mask_text(repr(problem["input"]))
-    wrong = problem["msg"].removeprefix("Value error, ")
-    return f"{variable(name)} is {shown}: {wrong[:1].lower()}{wrong[1:]}. {field.description}"
+    value = "***" if is_secret(field) else mask_text(repr(details["input"]))
+    message = details["msg"].removeprefix("Value error, ")
+    return f"{variable(name)} is {value}: {message[:1].lower()}{message[1:]}. {field.description}"

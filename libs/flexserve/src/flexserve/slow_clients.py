@@ -1,10 +1,10 @@
-"""HTTP connections on which clients may be slow only within bounds: a few of them could otherwise occupy a server.
+"""HTTP connections with limits on slow clients, a few of which could otherwise occupy a server.
 
-uvicorn waits without end for a request to arrive and for an answer to be read, and takes headers of any length.
+uvicorn itself waits without end for a request to arrive and for a response to be read, and accepts headers of any
+length.
 """
 
 import asyncio
-from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -15,50 +15,50 @@ from flexserve.settings import ServiceSettings
 log = logs.get(__name__)
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Bytes of a request's first line and headers."""
+"""The most bytes of a request line and headers."""
 
 
 class SlowClientProtocol(HttpToolsProtocol):
-    """A connection that ends when its client is too slow. Subclasses know the settings."""
+    """A connection that is closed if its client is too slow. Subclasses set the limits."""
 
-    patience = 20.0
-    """Seconds for the head of a request to arrive, for its body to get going, and for an answer to move on."""
-    rate = 10_000.0
-    """Bytes per second at which a body must arrive at least, on average."""
+    timeout = 20.0
+    """Seconds for the head of a request to arrive, for its body to start, and for a response to advance."""
+    min_rate = 10_000.0
+    """The lowest average speed of a request body, in bytes per second."""
 
-    began: float
-    """When the request that is arriving began; when there is none, when the connection did."""
-    arriving = False
+    started_at: float
+    """When the arriving request began, or the connection if there is none."""
+    is_arriving = False
     in_head = False
-    received = 0
-    of_body = 0
-    """Bytes that count as progress of a body: what chunks are wrapped in can be endless."""
-    watch: asyncio.TimerHandle | None = None
-    unread: asyncio.TimerHandle | None = None
+    received_bytes = 0
+    body_bytes = 0
+    """Bytes that count as progress of the body. The framing of chunks does not count, because it can be endless."""
+    check_timer: asyncio.TimerHandle | None = None
+    write_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        self.began = self.loop.time()
-        self._look_again()
+        self.started_at = self.loop.time()
+        self._schedule_check()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self.watch, self.unread):
+        for timer in (self.check_timer, self.write_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self.received += len(data)
+        self.received_bytes += len(data)
         super().data_received(data)
-        if self.arriving and self.in_head and self.received > MAX_HEAD_BYTES:
+        if self.is_arriving and self.in_head and self.received_bytes > MAX_HEAD_BYTES:
             self._refuse(431, f"The headers of a request may have {MAX_HEAD_BYTES} bytes.")
-        elif self.arriving and self.watch is None:
-            self._look_again()
+        elif self.is_arriving and self.check_timer is None:
+            self._schedule_check()
 
     def on_message_begin(self) -> None:
-        self.began = self.loop.time()
-        self.arriving = self.in_head = True
-        self.received = self.of_body = 0
+        self.started_at = self.loop.time()
+        self.is_arriving = self.in_head = True
+        self.received_bytes = self.body_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -66,55 +66,55 @@ class SlowClientProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        self.of_body += len(body)
+        self.body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self.arriving = False
+        self.is_arriving = False
         super().on_message_complete()
 
     def pause_writing(self) -> None:
-        self.unread = self.loop.call_later(self.patience, self._abort)
+        self.write_timer = self.loop.call_later(self.timeout, self._abort)
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        if self.unread is not None:
-            self.unread.cancel()
-            self.unread = None
+        if self.write_timer is not None:
+            self.write_timer.cancel()
+            self.write_timer = None
         super().resume_writing()
 
-    def _look_again(self) -> None:
-        self.watch = self.loop.call_later(self.patience / 4, self._check)
+    def _schedule_check(self) -> None:
+        self.check_timer = self.loop.call_later(self.timeout / 4, self._check)
 
     def _check(self) -> None:
-        self.watch = None
+        self.check_timer = None
         if self.transport.is_closing():
             return
-        waited = self.loop.time() - self.began
-        if not self.arriving:
-            # Between requests uvicorn closes idle connections; before the first one nobody does.
-            if self.cycle is None and waited > self.patience:
+        elapsed = self.loop.time() - self.started_at
+        if not self.is_arriving:
+            # uvicorn closes connections that are idle between requests, but not those idle before the first one.
+            if self.cycle is None and elapsed > self.timeout:
                 self.transport.close()
             elif self.cycle is None:
-                self._look_again()
+                self._schedule_check()
         elif self.flow.read_paused:
-            self.began += self.patience / 4  # we are the slow ones
-            self._look_again()
-        elif waited > self.patience + (0 if self.in_head else self.of_body / self.rate):
+            self.started_at += self.timeout / 4  # the application is slow, not the client
+            self._schedule_check()
+        elif elapsed > self.timeout + (0 if self.in_head else self.body_bytes / self.min_rate):
             self._refuse(408, "The request took too long to arrive.")
         else:
-            self._look_again()
+            self._schedule_check()
 
     def _refuse(self, status: int, detail: str) -> None:
-        """Answer, unless an answer is on its way already, and close the connection."""
+        """Respond, unless a response has already begun, and close the connection."""
         log.info("refused", status=status, client=self.client[0] if self.client else None)
-        answered = self.cycle is not None and self.cycle.response_started
-        busy = self.cycle is not None and not self.cycle.response_complete
-        if not (busy if self.in_head else answered):
-            answer = OrjsonResponse({"message": detail, "status": status}, status)
-            headers = [(b"connection", b"close"), *answer.raw_headers]
+        has_begun = self.cycle is not None and self.cycle.response_started
+        is_busy = self.cycle is not None and not self.cycle.response_complete
+        if not (is_busy if self.in_head else has_begun):
+            response = OrjsonResponse({"message": detail, "status": status}, status)
+            headers = [(b"connection", b"close"), *response.raw_headers]
             head = STATUS_LINE[status] + b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-            self.transport.write(head + b"\r\n" + bytes(answer.body))
+            self.transport.write(head + b"\r\n" + bytes(response.body))
         self.transport.close()
 
     def _abort(self) -> None:
@@ -122,7 +122,14 @@ class SlowClientProtocol(HttpToolsProtocol):
         self.transport.abort()
 
 
+def is_guarded(settings: ServiceSettings) -> bool:
+    """Return whether to limit slow clients: by default, unless a proxy in front does."""
+    if settings.slow_client_guard == "auto":
+        return not settings.trusted_proxies
+    return settings.slow_client_guard == "on"
+
+
 def slow_client_protocol(settings: ServiceSettings) -> type[asyncio.Protocol]:
-    """Connections with the bounds of the settings."""
-    bounds = {"patience": settings.slow_client_seconds, "rate": settings.slow_client_kb_per_second * 1000}
-    return type("Bounded", (SlowClientProtocol,), bounds)
+    """Return the protocol with the limits of the settings."""
+    limits = {"timeout": settings.slow_client_seconds, "min_rate": settings.slow_client_kb_per_second * 1000}
+    return type("LimitedSlowClientProtocol", (SlowClientProtocol,), limits)

@@ -18,7 +18,7 @@ _UNTRACED_PATHS = ("/health/", "/metrics")
 
 
 def exporter_name() -> str | None:
-    """Which exporter the environment asks for: otlp, console, or None for no traces."""
+    """Return the exporter that the environment asks for: otlp, console, or None for no traces."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
     name = os.environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
@@ -36,7 +36,7 @@ def exporter_name() -> str | None:
 
 
 def setup(service: str, version: str) -> bool:
-    """Start tracing when the environment asks for it; says whether it did."""
+    """Start tracing if the environment asks for it, and return whether traces are on."""
     name = exporter_name()
     if name is None or is_on():
         return is_on()
@@ -59,19 +59,19 @@ def setup(service: str, version: str) -> bool:
 
 
 def is_on() -> bool:
-    """Whether spans go anywhere."""
+    """Return whether spans are exported."""
     return hasattr(trace.get_tracer_provider(), "add_span_processor")
 
 
 def flush() -> None:
-    """Send the spans that are still here."""
+    """Export the spans that are still buffered."""
     if is_on():
         provider: Any = trace.get_tracer_provider()
         provider.force_flush(5000)
 
 
 def carrier() -> dict[str, str]:
-    """The W3C headers of where we are in the trace: for an HTTP call, a message, or `job.trace_context`."""
+    """Return the W3C headers of the current span: for an HTTP call, a message, or `job.trace_context`."""
     headers: dict[str, str] = {}
     if is_on():
         propagate.inject(headers)
@@ -86,7 +86,7 @@ def span(
     parent: Mapping[str, Any] | None = None,
     **attributes: str | int | float,
 ) -> Iterator[None]:
-    """Time a piece of work as a span, under the span that `parent` (headers of `carrier`) names if given."""
+    """Record the block as a span, as a child of the span in `parent` (headers of `carrier`) if given."""
     if not is_on():
         yield
         return
@@ -102,7 +102,7 @@ def span(
 
 
 def fastapi_telemetry() -> TelemetryConfig:
-    """FastAPI makes the spans of requests itself; metrics and logs are ours."""
+    """Return the configuration of FastAPI's own telemetry: spans of requests, but no metrics and logs."""
     return {
         "tracing": is_on(),
         "metrics": False,
