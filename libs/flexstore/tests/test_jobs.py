@@ -48,7 +48,7 @@ async def fall_silent(con: Any, job_id: UUID) -> None:
 
 
 def test_a_job_has_what_the_table_has() -> None:
-    assert set(Job.__slots__) == set(tables.jobs.Job.model_fields)
+    assert set(Job.__slots__) == set(tables.jobs.JobTable.model_fields)
 
 
 async def test_a_job_comes_with_the_message_that_announces_it(con: Any, add_site: Any) -> None:

@@ -14,8 +14,8 @@ from flexstore.series import (
     BeliefBatch,
     SeriesQuery,
     WriteCounts,
-    belief_queries,
     belief_writes,
+    latest_beliefs,
     load_series,
     to_datetime64,
     write_beliefs,
@@ -46,7 +46,7 @@ def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     if request.param != "few rows":
         monkeypatch.setattr(belief_writes, "MAX_INLINE_ROWS", 0)
     monkeypatch.setattr(belief_writes, "MAX_STORED_PER_ROW", 0 if request.param == "many known" else 1000)
-    monkeypatch.setattr(belief_queries, "MAX_CANDIDATES", 1 if request.param == "many known" else 1000)
+    monkeypatch.setattr(latest_beliefs, "MAX_CANDIDATES", 1 if request.param == "many known" else 1000)
     return str(request.param)
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 import asyncpg
 
 from flexstore import continuous_aggregates, timescale
-from flexstore.series.belief_batch import LATE_AFTER
+from flexstore.series.belief_writes import LATE_AFTER
 from flexstore.series.statistics import midnight_sql
 from flexstore.store import Connection, Store
 

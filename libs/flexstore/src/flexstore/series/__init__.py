@@ -1,10 +1,19 @@
-"""Time series: what was believed, by whom and when, of the values of a sensor. Arrays in, arrays out."""
+"""Time series of beliefs: writing, loading, deleting and statistics. Arrays in, arrays out.
+
+A belief is the value that a source gave for an event (a time slot) of a sensor at some belief time. All functions take
+an open connection and may be part of the caller's transaction.
+"""
 
 from flexstore.series.belief_batch import LARGEST_VALUE, BeliefBatch, to_datetime64
-from flexstore.series.belief_queries import Series, SeriesQuery, find_next_batch, load_series
-from flexstore.series.belief_writes import WriteCounts, write_beliefs
-from flexstore.series.believed import BeliefSet, load_beliefs
-from flexstore.series.latest_beliefs import SensorValue, delete_beliefs, load_latest_values, load_nearest_value
+from flexstore.series.belief_queries import BeliefSet, SeriesQuery, find_next_batch, load_beliefs
+from flexstore.series.belief_writes import WriteCounts, delete_all_beliefs, delete_beliefs, write_beliefs
+from flexstore.series.latest_beliefs import (
+    SensorValue,
+    Series,
+    load_latest_values,
+    load_nearest_value,
+    load_series,
+)
 from flexstore.series.statistics import (
     DailyStatistics,
     SourceStatistics,
@@ -25,6 +34,7 @@ __all__ = [
     "SourceStatistics",
     "Staleness",
     "WriteCounts",
+    "delete_all_beliefs",
     "delete_beliefs",
     "find_next_batch",
     "load_beliefs",

@@ -1,4 +1,4 @@
-"""Columns that stand in many tables."""
+"""Column types that several tables share."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,27 +8,36 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Integer,
+    TextClause,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 
 def now() -> datetime:
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
-def moment(*, nullable: bool = False, **kwargs: Any) -> Any:
-    """A column for an aware moment in time."""
-    return Column(DateTime(timezone=True), nullable=nullable, **kwargs)
+def timestamp_column(
+    *, nullable: bool = False, server_default: TextClause | None = None, index: bool | None = None
+) -> Column[datetime]:
+    """Build a `timestamptz` column."""
+    return Column(DateTime(timezone=True), nullable=nullable, server_default=server_default, index=index)
 
 
-def document() -> Any:
+def json_column() -> Column[dict[str, Any]]:
+    """Build a `jsonb` column that holds an object, by default an empty one."""
     return Column(JSONB, nullable=False, server_default=text("'{}'::jsonb"))
 
 
-def numbers() -> Any:
+def integers_column() -> Column[list[int]]:
+    """Build an `int[]` column, by default empty."""
     return Column(ARRAY(Integer), nullable=False, server_default=text("'{}'"))
 
 
-def reference(target: str, *, on_delete: str = "CASCADE", nullable: bool = False, index: bool = True) -> Any:
+def foreign_key_column(
+    target: str, *, on_delete: str = "CASCADE", nullable: bool = False, index: bool = True
+) -> Column[int]:
+    """Build an integer column that refers to `target`, written as `table.column`."""
     return Column(Integer, ForeignKey(target, ondelete=on_delete), nullable=nullable, index=index)
