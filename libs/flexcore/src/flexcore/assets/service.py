@@ -8,13 +8,13 @@ from flexmodel.errors import Forbidden, Invalid
 from flexserve import tracing
 from flexstore import events
 from flexstore.events import Type
+from flexstore.series import delete_all_beliefs
 
 from flexcore.assets import configuration, repository
 from flexcore.audit.service import Actor, changes_between, note, told
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Owner, Thing, may
-from flexcore.sensors import repository as beliefs
 
 TREES_LOCK = 7_204_311
 """Held while an asset moves in its tree, so that two moves cannot close a circle."""
@@ -141,7 +141,7 @@ async def remove(con: Any, actor: Actor | None, asset_id: int) -> None:
     sensors = await repository.sensors_below(con, asset_id)
     gone = {"asset": asset_id, "sensors": sensors}
     await events.tell(con, asset["account_id"], Type.ASSET_DELETED, gone, tracing.carrier())
-    await beliefs.delete_beliefs(con, sensors)
+    await delete_all_beliefs(con, sensors)
     await repository.delete(con, asset_id)
     event = f"Deleted asset '{asset['name']}': {asset_id}"
     details = changes_between(written(asset), None) | {"sensors": {"before": sensors, "after": None}}

@@ -90,8 +90,3 @@ async def owners(con: Any, sensor_ids: Sequence[int]) -> dict[int, Any]:
         list(sensor_ids),
     )
     return {row["id"]: row for row in rows}
-
-
-async def delete_beliefs(con: Any, sensor_ids: Sequence[int]) -> None:
-    """Delete everything believed of these sensors. Beliefs have no foreign keys, so nothing else does it."""
-    await con.execute("delete from belief where sensor_id = any($1::int[])", list(sensor_ids))

@@ -9,6 +9,7 @@ from flexmodel.time import format_duration
 from flexserve import tracing
 from flexstore import events
 from flexstore.events import Type
+from flexstore.series import delete_all_beliefs
 
 from flexcore.audit.service import Actor, changes_between, note, told
 from flexcore.permissions import resources
@@ -71,7 +72,7 @@ async def remove(con: Any, actor: Actor | None, sensor: Any) -> None:
     """Delete the sensor and its data."""
     sensor_id, asset_id, account_id = sensor["id"], sensor["asset_id"], sensor["account_id"]
     details = changes_between(written(await repository.get(con, sensor_id)), None)
-    await repository.delete_beliefs(con, [sensor_id])
+    await delete_all_beliefs(con, [sensor_id])
     await repository.delete(con, sensor_id)
     event = f"Deleted sensor '{sensor['name']}': {sensor_id}"
     await note(con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
