@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from api_gateway.schedules.service import QUEUE
+from flexcore.schedules import triggers
+from flexcore.schedules.triggers import QUEUE, ScheduleRequest
 from flexmodel import quantities
 from flexmodel.errors import FlexmeshError, Invalid, NotFound
-from flexmodel.parse_trigger import parse_trigger
-from flexmodel.references import sensors_in
 from flexserve.settings import load
-from flexstore import jobs, running, trees
+from flexstore import jobs, running
 from flexstore.store import Connection, Store
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import make_handler
@@ -70,17 +69,13 @@ def share_of(most: Any, state: str) -> str:
 
 
 async def enqueue(con: Connection, message: Mapping[str, Any], *, asset: int | None, sensor: int | None) -> UUID:
-    """Checks the message as the API does, and adds the job."""
+    """Return the job for the message, which is checked as by the API. On the command line nobody's rights are asked."""
     if sensor is not None:
         asset = (await row(con, "sensor", sensor, "sensor"))["asset_id"]
     assert asset is not None
     account: int | None = (await row(con, "asset", asset, "asset"))["account_id"]
-    tree = await trees.load(con, asset, extra_sensors=sensors_in(message))
-    parse_trigger(message, tree, sensor_id=sensor)
-    subject = {"asset": asset} if sensor is None else {"sensor": sensor}
-    return await jobs.create(
-        con, queue=QUEUE, request={**subject, **message}, account_id=account, asset_id=asset, sensor_id=sensor
-    )
+    request = ScheduleRequest(asset, account, message, sensor)
+    return await triggers.submit(con, request, await triggers.validate(con, request, None), None)
 
 
 async def work_off(store: Store, job_id: UUID) -> Made:

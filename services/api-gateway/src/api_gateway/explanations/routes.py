@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import APIRouter, Request
+from flexcore.schedules.triggers import QUEUE
 from flexmodel.errors import Invalid, NotFound
 from starlette.responses import PlainTextResponse, Response
 
@@ -12,7 +13,6 @@ from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.problems import ProblemRoute
 from api_gateway.responses import Json
-from api_gateway.schedules.service import QUEUE
 
 router = APIRouter(prefix="/schedules", tags=["Schedules"], route_class=ProblemRoute)
 

@@ -8,6 +8,7 @@ from flexcore.accounts import repository as accounts
 from flexcore.listing import Query as Parameters
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
+from flexcore.schedules import repository
 from flexcore.sensors import repository as sensors
 from flexmodel.errors import Invalid
 from flexserve import tracing
@@ -21,7 +22,7 @@ from api_gateway.rate_limits import per_minute
 from api_gateway.response_models import Waiting
 from api_gateway.responses import Json, fields_under, forbidden, plain, unprocessable
 from api_gateway.routing import COMBINED, WireRoute, names_fields_under
-from api_gateway.schedules import reading, repository
+from api_gateway.schedules import reading
 from api_gateway.schedules.routes import ACCEPTED
 from api_gateway.schedules.schemas import ScheduleQuery
 from api_gateway.times import calendar_duration
@@ -114,7 +115,7 @@ async def get_forecast(
     if job.status in access.UNFINISHED:
         return Json({"message": wording.message(job), "status": job.status}, 202)
     async with gateway.store.connection() as con:
-        row = await repository.get(con, job.id, sensor["id"])
+        row = await repository.find(con, job.id, sensor["id"])
     if row is None:
         raise unprocessable({"json": wording.message(job)})
     length = len(row["event_values"]) * row["resolution"]

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Depends
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
+from flexcore.schedules import repository, triggers
+from flexcore.schedules.triggers import FORCE, ScheduleRequest
 from flexmodel.errors import Forbidden, Invalid
 
 from api_gateway.auth.access import Access, unknown_asset, unknown_sensor
@@ -24,7 +26,7 @@ from api_gateway.routing import (
     names_fields_under,
     parameters_of,
 )
-from api_gateway.schedules import reading, repository, service
+from api_gateway.schedules import reading
 from api_gateway.schedules.schemas import (
     Accepted,
     AcceptedForSensor,
@@ -33,11 +35,12 @@ from api_gateway.schedules.schemas import (
     ScheduleQuery,
     SensorTrigger,
 )
-from api_gateway.schedules.service import Asked, as_written_now
 from api_gateway.times import clock_duration
 
 router = APIRouter(tags=["Schedules"], route_class=WireRoute)
 
+OLD_FORCE = "force_new_job_creation"
+"""The spelling of the key for a new job that older clients use when they trigger a sensor."""
 ACCEPTED = {"message": "Request has been accepted for processing.", "status": "ACCEPTED"}
 
 
@@ -53,8 +56,9 @@ async def trigger_sensor_schedule(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))], gateway: Gateway, message: Message
 ) -> Json:
     verdict = await counted(gateway, sensor.caller)
-    message = as_written_now(message)
-    job = await taken_on(gateway, sensor.caller, Asked(sensor["asset_id"], sensor["account_id"], message, sensor["id"]))
+    message = with_current_force_key(message)
+    request = ScheduleRequest(sensor["asset_id"], sensor["account_id"], message, sensor["id"])
+    job = await submit(gateway, sensor.caller, request)
     results = f"/api/v3_0/sensors/{sensor['id']}/schedules/{job}"
     return Json(accepted(job) | {"results-url": results}, 202, verdict.headers)
 
@@ -74,7 +78,7 @@ async def trigger_asset_schedule(
     message: Message,
 ) -> Json:
     verdict = await counted(gateway, asset.caller)
-    job = await taken_on(gateway, asset.caller, Asked(asset["id"], asset["account_id"], message))
+    job = await submit(gateway, asset.caller, ScheduleRequest(asset["id"], asset["account_id"], message))
     return Json(accepted(job), 202, verdict.headers)
 
 
@@ -86,13 +90,26 @@ async def counted(gateway: Gateway, caller: Identity) -> Verdict:
     return verdict
 
 
-async def taken_on(gateway: Gateway, caller: Identity, asked: Asked) -> UUID:
+async def submit(gateway: Gateway, caller: Identity, request: ScheduleRequest) -> UUID:
+    """Return the id of the job for the trigger."""
     try:
-        return await service.trigger(gateway, caller, asked)
+        async with gateway.store.connection() as con:
+            request_hash = await triggers.validate(con, request, caller)
     except Invalid as invalid:
         raise misread(invalid) from invalid
     except Forbidden as refused:
         raise forbidden() from refused
+    async with gateway.transaction() as con:
+        job_id = await triggers.submit(con, request, request_hash, caller)
+    gateway.work_waits()
+    return job_id
+
+
+def with_current_force_key(message: Any) -> Any:
+    """Return the trigger of a sensor with the key for a new job as it is spelled today."""
+    if not isinstance(message, dict) or OLD_FORCE not in message:
+        return message
+    return {FORCE if key == OLD_FORCE else key: value for key, value in message.items()}
 
 
 def accepted(job: UUID) -> dict[str, Any]:
@@ -118,7 +135,7 @@ async def get_schedule(
 ) -> Json:
     async with gateway.store.connection() as con:
         job = await access.find(con, uuid)
-        if job is None or job.queue != service.QUEUE or not await access.may_see(con, sensor.caller, job):
+        if job is None or job.queue != triggers.QUEUE or not await access.may_see(con, sensor.caller, job):
             raise unknown_job(uuid)
     job = await access.awaited(gateway, job)
     if job.status in access.UNFINISHED:
@@ -126,7 +143,7 @@ async def get_schedule(
     if job.status != "FINISHED":
         raise unknown_schedule(wording.message(job))
     async with gateway.store.connection() as con:
-        row = await repository.get(con, job.id, sensor["id"])
+        row = await repository.find(con, job.id, sensor["id"])
     if row is None:
         raise unknown_schedule(f"Job {job.id} scheduled nothing for sensor {sensor['id']}.")
     with fields_under(None):

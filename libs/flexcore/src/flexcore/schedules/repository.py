@@ -1,27 +1,40 @@
 """SQL about schedules and what they depend on."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from flexstore.rows import Row
+from flexstore.store import Connection
 
-async def get(con: Any, job_id: UUID, sensor_id: int) -> Any:
-    """What the job scheduled for the sensor, if it did."""
+
+class ScheduleRow(Row):
+    """The values that one job scheduled for one sensor, in the sensor's unit and sign."""
+
+    start: datetime
+    resolution: timedelta
+    unit: str
+    consumption_positive: bool | None
+    event_values: list[float | None]
+
+
+async def find(con: Connection, job_id: UUID, sensor_id: int) -> ScheduleRow | None:
+    """Return the schedule that a job made for a sensor, or None."""
     return await con.fetchrow(
         "select start, resolution, unit, consumption_positive, event_values from schedule"
         " where job_id = $1 and sensor_id = $2",
         job_id,
         sensor_id,
+        record_class=ScheduleRow,
     )
 
 
 async def fingerprint(
-    con: Any, sensor_ids: Sequence[int], outputs: Sequence[int], start: datetime, end: datetime
-) -> list[list[Any]]:
-    """Per sensor a number that changes with its data in the window.
+    con: Connection, sensor_ids: Sequence[int], outputs: Sequence[int], start: datetime, end: datetime
+) -> list[list[int | str]]:
+    """Return a number per sensor that changes with its data in the window.
 
-    What schedulers stored on outputs of the schedule itself does not count, or no schedule would be the same twice.
+    Values that schedulers stored on outputs of the schedule itself do not count: no two schedules would be equal.
     """
     rows = await con.fetch(
         """select b.sensor_id, count(*), sum(hash_record_extended(
@@ -35,8 +48,8 @@ async def fingerprint(
     return [list(row) for row in rows]
 
 
-async def is_still_there(con: Any, job_id: UUID) -> bool:
-    """Whether sensors still have what the job scheduled for them, as far as it did: data may have been deleted."""
+async def is_still_stored(con: Connection, job_id: UUID) -> bool:
+    """Return whether sensors still have all values that a job scheduled: data may have been deleted since."""
     gone = await con.fetchval(
         """select exists (
                select from schedule made, unnest(made.event_values) with ordinality as step (value, number)

@@ -1,0 +1,1 @@
+"""Schedules: accepting triggers, and the stored results."""
