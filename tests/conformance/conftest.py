@@ -20,8 +20,8 @@ from flexcore.sensors import service as sensors
 from flexcore.users import service as users
 from flexserve import service_token
 from flexserve.service_client import ServiceClient
-from flexstore import running
 from flexstore.store import Store
+from flexwork import job_runner
 from ingest.settings import IngestSettings
 from platforms import Platform, base_environment, free_port
 from scheduler.settings import SchedulerSettings
@@ -42,7 +42,7 @@ class Services:
         """Run every schedule job that waits."""
         handler = make_handler(SchedulerSettings())
         for job_id in await self._waiting():
-            await running.run(self.store, job_id, handler)
+            await job_runner.run(self.store, job_id, handler)
 
     async def _waiting(self) -> list[UUID]:
         async with self.store.connection() as con:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from flexmeasures_client import FlexMeasuresClient
 from flexmeasures_client.exceptions import InsufficientServerVersionError
-from flexstore import running
 from flexstore.store import Store
+from flexwork import job_runner
 from platforms import EMAIL, PASSWORD, Platform
 
 START = "2025-11-22T00:00:00+01:00"
@@ -251,7 +251,7 @@ async def units(client: Client, _site: Site) -> None:
     assert client.convert_units([1, 2], "MW", "kW") == [1000, 2000]
 
 
-async def compute(job: Any, _store: Store) -> running.Outcome:
+async def compute(job: Any, _store: Store) -> job_runner.Outcome:
     async def save(con: Any) -> None:
         await con.execute(
             """insert into schedule (job_id, sensor_id, start, resolution, unit, consumption_positive, event_values)
@@ -259,7 +259,7 @@ async def compute(job: Any, _store: Store) -> running.Outcome:
             job.id, job.sensor_id, job.request["start"], list(np.arange(4.0)),
         )  # fmt: skip
 
-    return running.Outcome(result={"num-beliefs": 4}, save=save)
+    return job_runner.Outcome(result={"num-beliefs": 4}, save=save)
 
 
 @asynccontextmanager
@@ -273,7 +273,7 @@ async def forecaster(database_url: str) -> AsyncIterator[None]:
             async with store.connection() as con:
                 rows = await con.fetch(waiting)
             for row in rows:
-                await running.run(store, row["id"], compute)
+                await job_runner.run(store, row["id"], compute)
             await asyncio.sleep(0.05)
 
     working = asyncio.create_task(work())

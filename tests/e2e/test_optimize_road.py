@@ -20,8 +20,8 @@ from flexcore.credentials.secrets import digest, new_token
 from flexcore.users import service as users
 from flexserve import service_token
 from flexserve.service_client import ServiceClient
-from flexstore import jobs, running
 from flexstore.store import Store
+from flexwork import job_runner, jobs
 from scheduler.app import create_app as create_scheduler
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import make_handler, tell_failure
@@ -118,7 +118,7 @@ async def test_an_answer_from_a_job(opened: Open, message: dict[str, Any], cost:
 
 
 async def work(store: Store, job: str) -> None:
-    await running.run(store, UUID(job), make_handler(SchedulerSettings()), on_failure=tell_failure)
+    await job_runner.run(store, UUID(job), make_handler(SchedulerSettings()), on_failure=tell_failure)
 
 
 async def test_what_cannot_be_is_said_at_once(opened: Open) -> None:

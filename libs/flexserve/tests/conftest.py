@@ -1,18 +1,14 @@
-"""What the tests of flexserve share: settings, the log as data, an application with a client, workers."""
+"""What the tests of flexserve share: settings, the log as data, an application with a client."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 from flexserve import logs
-from flexserve.broker import BrokerApp, Publisher, celery_app
-from flexserve.loop import Loop
 from flexserve.settings import ServiceSettings
-from flexserve.worker import Worker
-from waiting import Seen
 
 LogLines = Callable[[], list[dict[str, Any]]]
 
@@ -52,59 +48,3 @@ async def client_for() -> AsyncIterator[Callable[[Any], httpx.AsyncClient]]:
     yield make
     for client in clients:
         await client.aclose()
-
-
-@pytest.fixture
-def loop() -> Iterator[Loop]:
-    with Loop() as running:
-        yield running
-
-
-@pytest.fixture
-def publisher_for() -> Iterator[Callable[[BrokerApp], Publisher]]:
-    publishers: list[Publisher] = []
-
-    def make(app: BrokerApp) -> Publisher:
-        publishers.append(Publisher(app))
-        return publishers[-1]
-
-    yield make
-    for publisher in publishers:
-        publisher.close()
-
-
-@pytest.fixture
-def worker_for(loop: Loop) -> Iterator[Callable[..., Worker]]:
-    """Start a worker that is stopped after the test."""
-    workers: list[Worker] = []
-
-    def start(app: BrokerApp, *queues: str, concurrency: int = 2) -> Worker:
-        worker = Worker(app, queues=queues, concurrency=concurrency, loop=loop)
-        workers.append(worker)
-        worker.start()
-        return worker
-
-    yield start
-    for worker in workers:
-        worker.stop(grace=0)
-
-
-@pytest.fixture(params=["memory", "rabbitmq"])
-def broker_app(request: pytest.FixtureRequest, settings: ServiceSettings) -> BrokerApp:
-    """An application on each kind of broker, with queues of its own."""
-    if request.param == "memory":
-        return celery_app(settings, "testing")
-    url = request.getfixturevalue("fresh_amqp_url")
-    return celery_app(ServiceSettings(broker_url=url), "testing")
-
-
-@pytest.fixture
-def seen(broker_app: BrokerApp) -> Seen:
-    """With a task `bake` that reports its argument."""
-    seen = Seen()
-
-    @broker_app.task(name="bake")
-    def bake(job: Any) -> None:
-        seen.add(job)
-
-    return seen

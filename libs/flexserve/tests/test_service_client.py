@@ -1,6 +1,7 @@
 """Calling another service: inside the process and over HTTP, with what it needs to know, and its errors as ours."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,6 @@ from fastapi import APIRouter, Depends, Request
 from flexmodel.errors import Invalid, NotFound, Unavailable
 from flexserve import logs, service_token
 from flexserve.app import create_app
-from flexserve.loop import Loop
 from flexserve.server import http_server, listen
 from flexserve.service_client import ServiceClient
 from flexserve.settings import ServiceSettings
@@ -56,13 +56,13 @@ async def sibling(request: pytest.FixtureRequest, settings: ServiceSettings) -> 
     listening = listen(ServiceSettings(port=0))
     port = listening.getsockname()[1]
     server = http_server(app, settings)
-    with Loop() as loop:
-        serving = loop.spawn(server.serve(sockets=[listening]))
-        sibling = ServiceClient("other", f"http://127.0.0.1:{port}", TOKEN)
-        yield sibling
-        await sibling.close()
-        server.should_exit = True
-        serving.result(5)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))
+    thread.start()
+    sibling = ServiceClient("other", f"http://127.0.0.1:{port}", TOKEN)
+    yield sibling
+    await sibling.close()
+    server.should_exit = True
+    await asyncio.to_thread(thread.join, 5)
 
 
 async def test_tells_for_whom_and_in_which_request(sibling: ServiceClient) -> None:

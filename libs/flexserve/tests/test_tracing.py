@@ -1,6 +1,5 @@
 """Traces: off and free unless asked for; one trace from a request through the broker to the next service."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -10,27 +9,19 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from fastapi import APIRouter
-from flexserve import logs, service_token, tracing
-from flexserve.app import create_app
-from flexserve.broker import BrokerApp, Publisher
-from flexserve.loop import Loop
-from flexserve.service_client import ServiceClient
-from flexserve.settings import ServiceSettings
+from flexserve import logs, tracing
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 PROGRAM = """
 import asyncio, sys
 import httpx
 from flexserve.app import create_app
-from flexserve.broker import celery_app
 from flexserve.settings import ServiceSettings
-import flexserve.service_client, flexserve.worker
+import flexserve.service_client
 
 app = create_app(ServiceSettings(), service="testing", title="Testing")
 
@@ -136,76 +127,6 @@ def test_spans_are_sent_to_the_endpoint(collector: HTTPServer) -> None:
     assert paths == {"/v1/traces"}
     assert b"flexmesh-testing" in content and b"GET /hello" in content
     assert b"/health/live" not in content
-
-
-async def test_one_trace_from_request_to_task_to_sibling(
-    spans: InMemorySpanExporter,
-    broker_app: BrokerApp,
-    settings: ServiceSettings,
-    worker_for: Any,
-    publisher_for: Any,
-    client_for: Any,
-    loop: Loop,
-) -> None:
-    token, done = service_token.generate_token(), threading.Event()
-    other = create_app(settings, service="other", title="Other")
-
-    @other.get("/help")
-    async def give_help() -> str:
-        return "here"
-
-    async def ask_for_help() -> None:
-        sibling = ServiceClient("other", other, token)
-        await sibling.get("/help")
-        await sibling.close()
-
-    @broker_app.task(name="bake")
-    def bake(job: str) -> None:
-        loop.call(ask_for_help())
-        done.set()
-
-    publisher: Publisher = publisher_for(broker_app)
-    router = APIRouter()
-
-    @router.post("/orders/{id}")
-    async def order(id: int) -> None:
-        await publisher.publish("bake", {"job": str(id)})
-
-    worker = worker_for(broker_app, "bake")
-    client = client_for(create_app(settings, service="front", title="Front", routers=[router]))
-    parent = "00-11111111111111111111111111111111-2222222222222222-01"
-    await client.post("/orders/7", headers={"traceparent": parent})
-    assert await asyncio.to_thread(done.wait, 10)
-    assert worker.stop(grace=5)
-
-    finished = {span.name: span for span in spans.get_finished_spans()}
-    chain = ["POST /orders/{id}", "send bake", "process bake", "GET other", "GET /help"]
-    assert set(chain) == set(finished)
-    above = 0x2222222222222222
-    for name in chain:
-        span = finished[name]
-        assert span.context is not None and span.parent is not None
-        assert span.context.trace_id == 0x11111111111111111111111111111111
-        assert span.parent.span_id == above, name
-        above = span.context.span_id
-    assert [finished[name].kind for name in chain] == [
-        SpanKind.SERVER,
-        SpanKind.PRODUCER,
-        SpanKind.CONSUMER,
-        SpanKind.CLIENT,
-        SpanKind.SERVER,
-    ]
-
-
-async def test_a_job_keeps_its_trace(spans: InMemorySpanExporter, broker_app: BrokerApp, publisher_for: Any) -> None:
-    with tracing.span("request"):
-        kept = tracing.carrier()
-    with tracing.span("elsewhere"):
-        await publisher_for(broker_app).publish("bake", {"job": "1"}, headers=kept)
-    finished = {span.name: span for span in spans.get_finished_spans()}
-    request, sent = finished["request"], finished["send bake"]
-    assert request.context is not None and sent.parent is not None
-    assert sent.parent.span_id == request.context.span_id
 
 
 def test_errors_show_on_the_span(spans: InMemorySpanExporter) -> None:

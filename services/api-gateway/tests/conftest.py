@@ -17,6 +17,7 @@ from api_gateway.app import context_of, create_app
 from api_gateway.auth.credentials import csrf_token, session_digest
 from api_gateway.settings import GatewaySettings
 from fastapi import FastAPI, Request
+from flexcore import webhooks
 from flexcore.accounts import service as accounts
 from flexcore.credentials import repository as tokens
 from flexcore.credentials.passwords import HASHER
@@ -25,9 +26,10 @@ from flexcore.users import service as users
 from flexserve.responses import OrjsonResponse
 from flexserve.service_client import ServiceClient
 from flexserve.service_token import generate_token
-from flexstore import jobs, sources, webhooks
+from flexstore import sources
 from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
 from flexstore.store import Store
+from flexwork import jobs
 
 PASSWORD = "correct horse"
 HASHED = HASHER.hash(PASSWORD)

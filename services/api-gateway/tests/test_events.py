@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import pytest
 from api_gateway.events import answer, stream, vocabulary
 from flexcore.credentials.repository import revoke
-from flexstore import eventlog, events, jobs
-from flexstore.events import Type
+from flexwork import activities, activity_log, jobs
+from flexwork.activities import ActivityType
 from waiting import until
 
 PATH = "/api/v1/events"
@@ -138,7 +138,7 @@ def tell(house: Any) -> Callable[..., Any]:
     async def tell(account: int | None, *numbers: int, **data: Any) -> None:
         async with house.store.transaction() as con:
             for number in numbers:
-                await events.tell(con, account, Type.ASSET_UPDATED, {"number": number, **data})
+                await activities.record(con, account, ActivityType.ASSET_UPDATED, {"number": number, **data})
 
     return tell
 
@@ -223,10 +223,10 @@ async def test_who_has_missed_something_for_good_is_told_so(
 ) -> None:
     await tell(toy.account_id, 1, 2, 3)
     async with house.store.connection() as con:
-        await eventlog.number(con)
-        last = await eventlog.newest(con)
+        await activity_log.assign_positions(con)
+        last = await activity_log.newest_position(con)
         await con.execute("update event set created_at = now() - interval '2 days'")
-        await eventlog.forget(con, timedelta(days=1), 100)
+        await activity_log.delete_old(con, timedelta(days=1), 100)
     for last_id, reason in ((last - 2, stream.TOO_OLD), (last + 1000, stream.UNKNOWN)):
         async with listen(toy, last_id) as listener:
             [told] = await listener.hears("stream.reset")
@@ -245,7 +245,7 @@ async def test_stored_data_are_told_without_a_gap_or_that_is_said(
 
     async def awaited() -> bool:
         async with house.store.connection() as con:
-            return await events.is_awaited(con, toy.account_id, Type.DATA_STORED)
+            return await activities.has_audience(con, toy.account_id, ActivityType.DATA_STORED)
 
     async with listen(toy, type="asset.updated") as listener:
         await listener.hears("stream.open")
@@ -307,14 +307,14 @@ async def test_what_is_taken_away_is_known_at_once(house: Any, world: Any, feed:
 
 async def test_who_comes_while_others_are_checked_stays(house: Any, toy: Any) -> None:
     feed = house.app.state.gateway.feed
-    late = stream.Stream(toy.account_id, 2, eventlog.Wanted(frozenset({toy.account_id})))
+    late = stream.Stream(toy.account_id, 2, activity_log.ActivityFilter(frozenset({toy.account_id})))
 
     async def reach(tokens: Any) -> dict[int, Any]:
         feed._add(late)
         return {}
 
     feed.reach = reach
-    early = stream.Stream(toy.account_id, 1, eventlog.Wanted(frozenset({toy.account_id})))
+    early = stream.Stream(toy.account_id, 1, activity_log.ActivityFilter(frozenset({toy.account_id})))
     feed._add(early)
     await feed.check()
     assert (early.ended.is_set(), late.ended.is_set()) == (True, False)
@@ -390,9 +390,9 @@ async def test_an_account_may_have_so_many_streams(open_house: Any) -> None:
     async with open_house(event_streams_per_account=1) as house:
         person = await house.person("a", await house.account("A"))
         feed = house.app.state.gateway.feed
-        async with feed.joined(stream.Stream(person.account_id, 1, eventlog.Wanted(None))):
+        async with feed.joined(stream.Stream(person.account_id, 1, activity_log.ActivityFilter(None))):
             refused = await person.client.get(PATH)
-        one = stream.Stream(person.account_id, 1, eventlog.Wanted(None))
+        one = stream.Stream(person.account_id, 1, activity_log.ActivityFilter(None))
         feed.expect(one)  # of many that are asked for at once, too
         assert (await person.client.get(PATH)).status_code == 429
         async with feed.joined(one):
@@ -406,7 +406,7 @@ async def test_a_thousand_idle_listeners_cost_little(open_house: Any) -> None:
     async with open_house(event_streams_per_account=0) as house, AsyncExitStack() as stack:
         account = await house.account("A")
         feed = house.app.state.gateway.feed
-        streams = [stream.Stream(account, 1, eventlog.Wanted(frozenset({account, i}))) for i in range(1000)]
+        streams = [stream.Stream(account, 1, activity_log.ActivityFilter(frozenset({account, i}))) for i in range(1000)]
         asked = 0
 
         async def reach(tokens: Any) -> dict[int, Any]:
@@ -418,8 +418,8 @@ async def test_a_thousand_idle_listeners_cost_little(open_house: Any) -> None:
         for one in streams:
             await stack.enter_async_context(feed.joined(one))
         async with house.store.transaction() as con:
-            await events.tell(con, account, Type.JOB_QUEUED, {})
-            await events.tell(con, 500, Type.JOB_QUEUED, {})
+            await activities.record(con, account, ActivityType.JOB_QUEUED, {})
+            await activities.record(con, 500, ActivityType.JOB_QUEUED, {})
         assert await feed._look()
         assert sorted(len(one._waiting) for one in streams) == [1] * 999 + [2]
         await feed.check()
@@ -428,4 +428,4 @@ async def test_a_thousand_idle_listeners_cost_little(open_house: Any) -> None:
 
 
 def test_every_type_has_its_meaning() -> None:
-    assert vocabulary.MEANINGS.keys() == {*Type, vocabulary.TEST}
+    assert vocabulary.MEANINGS.keys() == {*ActivityType, vocabulary.TEST}

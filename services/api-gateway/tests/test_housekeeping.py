@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from api_gateway import housekeeping
-from flexstore import jobs
+from flexwork import jobs
 from waiting import until
 
 

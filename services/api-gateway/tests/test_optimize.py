@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from flexstore import jobs
+from flexwork import jobs
 
 PROBLEM = {"start": "2026-01-13T00:00:00+01:00", "duration": "PT4H", "flex-model": [{"name": "battery"}]}
 ANSWER = {"status": "optimal", "total": -0.4}

@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from flexstore import jobs, sources
+from flexstore import sources
 from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
+from flexwork import jobs
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 BATTERY = {"soc-at-start": "20 kWh", "soc-min": "5 kWh", "soc-max": "90 kWh", "power-capacity": "20 kW"}

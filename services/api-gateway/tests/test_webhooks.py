@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from flexstore import eventlog, events, webhooks
-from flexstore.events import Type
+from flexcore import webhooks
+from flexwork import activities, activity_log
+from flexwork.activities import ActivityType
 
 URL = "https://example.com/hooks/T0P-SECRET?key=abc"
 
@@ -149,8 +150,8 @@ async def test_deliveries_are_listed_and_sent_again(house: Any, toy: Any, api: A
     made = await api("POST", "/webhooks", {"url": URL}, 201)
     other = await api("POST", "/webhooks", {"url": URL}, 201)
     async with house.store.connection() as con:
-        await events.tell(con, toy.account_id, Type.SCHEDULE_FINISHED, {"job": "j"})
-        await eventlog.number(con)
+        await activities.record(con, toy.account_id, ActivityType.SCHEDULE_FINISHED, {"job": "j"})
+        await activity_log.assign_positions(con)
         [(first, sent)] = [(one["id"], one) for one in await payloads(house) if one["webhook"] == made["id"]]
         await con.execute("delete from outbox")
         for attempt, status in enumerate((503, 200), start=1):

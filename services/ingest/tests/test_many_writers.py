@@ -4,8 +4,9 @@ import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 
-from flexstore import eventlog, webhooks
+from flexcore import webhooks
 from flexstore.series import write_beliefs
+from flexwork import activity_log
 from ingest import storing
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -73,7 +74,7 @@ async def test_webhooks_hear_of_stored_data(service):
     for _ in range(2):  # the second time there is nothing new to tell
         assert (await service.post(sensor, **message)).status_code == 200
     async with service.store.connection() as con:
-        await eventlog.number(con)
+        await activity_log.assign_positions(con)
         [told] = await con.fetch("select topic, payload from outbox")
     assert told["topic"] == "webhook"
     assert told["payload"]["webhook"] == hook.id
@@ -97,18 +98,18 @@ async def test_stored_data_make_events_only_while_somebody_follows(service, monk
 
     await post(1)
     async with service.store.connection() as con:
-        await eventlog.follow(con, [service.account])
+        await activity_log.follow(con, [service.account])
         await asyncio.sleep(0.15)
         await asyncio.gather(*map(post, range(2, 12)))
-        await eventlog.number(con)
-        told = await eventlog.read(con, 0, eventlog.EVERYTHING)
+        await activity_log.assign_positions(con)
+        told = await activity_log.load(con, 0, activity_log.EVERYTHING)
         assert {event.type for event in told} == {"data.stored"}
         assert sum(event.data["new"] + event.data["changed"] for event in told) == 10
         assert {(event.account_id, *event.sensors) for event in told} == {(service.account, sensor)}
         await con.execute("update event_interest set until = now()")
         await asyncio.sleep(0.15)
         await post(99)
-        assert await eventlog.number(con) == 0
+        assert await activity_log.assign_positions(con) == 0
 
 
 async def test_who_comes_while_data_are_being_stored_is_told(service, monkeypatch):
@@ -117,11 +118,11 @@ async def test_who_comes_while_data_are_being_stored_is_told(service, monkeypatc
 
     async def slowly(con, beliefs):
         written = await write_beliefs(con, beliefs)
-        await eventlog.follow(con, [service.account])
+        await activity_log.follow(con, [service.account])
         return written
 
     monkeypatch.setattr(storing, "write", slowly)
     answer = await service.post(sensor, start=START.isoformat(), duration="PT1H", unit="kW", values=[1])
     assert answer.status_code == 200
     async with service.store.connection() as con:
-        assert await eventlog.number(con) == 1
+        assert await activity_log.assign_positions(con) == 1

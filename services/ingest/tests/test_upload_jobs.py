@@ -14,7 +14,7 @@ from uuid import UUID
 import polars as pl
 import psutil
 import pytest
-from flexstore import jobs, running
+from flexwork import job_runner, jobs
 from ingest.data.repository import UserSources
 from ingest.files import apart, formats, repository
 from ingest.files.apart import store_apart
@@ -53,7 +53,7 @@ def work(service, uploading):
     """Do a job, as a worker does."""
 
     async def run(job: str, lease: float = 15.0) -> jobs.Job:
-        await running.run(service.store, UUID(job), make_handler(uploading), on_failure=forget, lease=lease)
+        await job_runner.run(service.store, UUID(job), make_handler(uploading), on_failure=forget, lease=lease)
         async with service.store.connection() as con:
             return await jobs.get(con, UUID(job))
 
@@ -114,7 +114,7 @@ async def test_a_full_disk_is_not_the_fault_of_a_file(service, work, left, monke
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(ROWS))
     with monkeypatch.context() as patch:
-        patch.setattr(running, "PATIENCE", 0.0)
+        patch.setattr(job_runner, "PATIENCE", 0.0)
         patch.setattr(repository, "TemporaryFile", Mock(return_value=Mock(write=Mock(side_effect=full))))
         assert (await work(job)).status == "QUEUED"
     assert await left() > 1
@@ -204,7 +204,7 @@ async def stop_half_way(service, job, storing):
 async def test_a_worker_that_is_stopped_half_way_gives_the_job_back(service, work, left, uploading):
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(150_000))
-    working = asyncio.create_task(running.run(service.store, UUID(job), make_handler(uploading), on_failure=forget))
+    working = asyncio.create_task(job_runner.run(service.store, UUID(job), make_handler(uploading), on_failure=forget))
     await stop_half_way(service, job, working)
     assert await service.rows(sensor) == []
     assert await left() > 1

@@ -2,9 +2,10 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from flexcore import webhooks
 from flexmodel.errors import Invalid
-from flexstore import events, webhooks
-from flexstore.events import Type
+from flexwork import activities
+from flexwork.activities import ActivityType
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 from waiting import until
@@ -20,7 +21,7 @@ async def add(store, account, receiver, types=()) -> webhooks.Webhook:
 
 async def tell(store, account, data=DATA) -> None:
     async with store.transaction() as con:
-        await events.tell(con, account, Type.SCHEDULE_FINISHED, data)
+        await activities.record(con, account, ActivityType.SCHEDULE_FINISHED, data)
 
 
 async def until_empty(store, table: str) -> None:
@@ -72,9 +73,9 @@ async def test_only_those_who_asked_are_told(store, account, receiver, deliverin
             await webhooks.add(con, owner, receiver.url, types)
         off = await webhooks.add(con, account, receiver.url)
         await webhooks.disable(con, off, "it is not needed.")
-        assert await events.is_awaited(con, account, Type.SCHEDULE_FINISHED)
-        assert not await events.is_awaited(con, None, Type.SCHEDULE_FINISHED)
-        assert not await events.is_awaited(con, stranger + 1, Type.SCHEDULE_FINISHED)
+        assert await activities.has_audience(con, account, ActivityType.SCHEDULE_FINISHED)
+        assert not await activities.has_audience(con, None, ActivityType.SCHEDULE_FINISHED)
+        assert not await activities.has_audience(con, stranger + 1, ActivityType.SCHEDULE_FINISHED)
         await con.execute("delete from event")
     async with delivering():
         await tell(store, account)
@@ -89,7 +90,7 @@ async def test_what_is_rolled_back_is_told_to_nobody(store, account, receiver, d
     async with delivering():
         with pytest.raises(ZeroDivisionError):
             async with store.transaction() as con:
-                await events.tell(con, account, Type.SCHEDULE_FINISHED, DATA)
+                await activities.record(con, account, ActivityType.SCHEDULE_FINISHED, DATA)
                 raise ZeroDivisionError
         await tell(store, account, {"job": "the next"})
         await receiver.until(1)
@@ -224,7 +225,7 @@ async def test_by_default_a_webhook_inside_is_not_reached(store, account, receiv
         await webhooks.add(con, account, receiver.url)
     async with delivering(webhook_private_addresses=False, webhook_attempts=1):
         async with store.transaction() as con:
-            await events.tell(con, account, Type.SCHEDULE_FINISHED, {})
+            await activities.record(con, account, ActivityType.SCHEDULE_FINISHED, {})
         [row] = await attempts(1)
     assert "private address" in row["error"]
     assert receiver.received == []

@@ -1,8 +1,9 @@
 import asyncio
 
 import httpx
-from flexstore import events, webhooks
-from flexstore.events import Type
+from flexcore import webhooks
+from flexwork import activities
+from flexwork.activities import ActivityType
 from reporting.app import create_app
 from reporting.settings import ReportingSettings
 
@@ -17,7 +18,7 @@ async def test_the_application_delivers_while_it_lives(store, account, receiver,
         assert asyncio.all_tasks() > before
     assert asyncio.all_tasks() == before
     async with store.transaction() as con:
-        await events.tell(con, account, Type.SCHEDULE_FINISHED, {})
+        await activities.record(con, account, ActivityType.SCHEDULE_FINISHED, {})
     async with app.router.lifespan_context(app):
         await receiver.until(1)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://reporting") as client:

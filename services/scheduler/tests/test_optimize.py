@@ -8,8 +8,8 @@ import httpx
 import pytest
 from flexmodel.errors import Invalid
 from flexserve.service_token import generate_token
-from flexstore import jobs, running
 from flexstore.store import Store
+from flexwork import job_runner, jobs
 from scheduler.app import create_app
 from scheduler.optimize import service
 from scheduler.optimize.request import read
@@ -258,7 +258,7 @@ async def test_what_takes_long_is_not_answered_at_once(
 async def done(store: Store, message: dict[str, Any], **settings: Any) -> jobs.Job:
     async with store.transaction() as con:
         job_id = await jobs.create(con, queue="schedule", request={"optimize": message})
-    await running.run(store, job_id, make_handler(SchedulerSettings(**settings)), on_failure=tell_failure)
+    await job_runner.run(store, job_id, make_handler(SchedulerSettings(**settings)), on_failure=tell_failure)
     async with store.connection() as con:
         job = await jobs.get(con, job_id)
         assert job is not None

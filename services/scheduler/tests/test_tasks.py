@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flexcore import webhooks
 from flexmodel.time import parse_moment
-from flexstore import eventlog, jobs, running, series, webhooks
-from flexstore.jobs import Job
+from flexstore import series
 from flexstore.series import SeriesQuery
 from flexstore.store import Store
+from flexwork import activity_log, job_runner, jobs
+from flexwork.jobs import Job
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import make_handler, tell_failure
 
@@ -20,12 +22,12 @@ Run = Callable[..., Awaitable[Job]]
 
 
 @pytest.fixture
-def handler() -> running.Handler:
+def handler() -> job_runner.Handler:
     return make_handler(SchedulerSettings())
 
 
 @pytest.fixture
-def run(store: Store, handler: running.Handler) -> Run:
+def run(store: Store, handler: job_runner.Handler) -> Run:
     """Create a job for a case and do it."""
 
     async def run(one: Any, **changed: Any) -> Job:
@@ -34,7 +36,7 @@ def run(store: Store, handler: running.Handler) -> Run:
             account = await con.fetchval("select account_id from asset where id = $1", one.asset_id)
             request = {**subject, **one.message, **changed}
             job_id = await jobs.create(con, queue="schedule", request=request, account_id=account)
-        await running.run(store, job_id, handler, on_failure=tell_failure)
+        await job_runner.run(store, job_id, handler, on_failure=tell_failure)
         async with store.connection() as con:
             done = await jobs.get(con, job_id)
         assert done is not None
@@ -195,17 +197,17 @@ async def test_whoever_wants_to_know_is_told(store: Store, opened: Any, run: Run
 
 async def told(store: Store) -> list[tuple[str, str]]:
     async with store.connection() as con:
-        await eventlog.number(con)
+        await activity_log.assign_positions(con)
         rows = await con.fetch("select payload from outbox where topic = 'webhook' order by id")
     return [(row["payload"]["type"], row["payload"]["data"]["job"]) for row in rows]
 
 
-async def test_a_sensor_that_is_gone_fails_the_job(store: Store, handler: running.Handler):
+async def test_a_sensor_that_is_gone_fails_the_job(store: Store, handler: job_runner.Handler):
     async with store.transaction() as con:
         job_id = await jobs.create(
             con, queue="schedule", request={"sensor": 4711, "start": "2026-01-13T00:00:00+01:00"}
         )
-    assert await running.run(store, job_id, handler) == "FAILED"
+    assert await job_runner.run(store, job_id, handler) == "FAILED"
     async with store.connection() as con:
         job = await jobs.get(con, job_id)
     assert job is not None

@@ -13,11 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
-from flexserve.broker import Publisher, celery_app
-from flexserve.loop import Loop
-from flexserve.worker import Worker
-from flexstore import jobs
 from flexstore.store import Store
+from flexwork import jobs
+from flexwork.broker import Publisher, celery_app
+from flexwork.event_loop import BackgroundLoop
+from flexwork.worker import Worker
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import QUEUE, make_tasks
 from scheduler.worker import warm_up
@@ -30,7 +30,7 @@ async def publisher(database_url: str) -> AsyncIterator[Publisher]:
     """Publishes to a worker that runs in this process."""
     settings = SchedulerSettings(database_url=database_url, broker_url="memory://")
     app = celery_app(settings, "scheduler")
-    with Loop() as loop:
+    with BackgroundLoop() as loop:
         store = loop.call(Store.connect(database_url))
         make_tasks(app, store, loop, settings)
         worker = Worker(app, queues=[QUEUE], concurrency=2, loop=loop)

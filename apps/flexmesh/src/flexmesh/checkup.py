@@ -13,10 +13,10 @@ from importlib.metadata import version
 
 from api_gateway.settings import GatewaySettings
 from flexmodel.errors import FlexmeshError
-from flexserve.broker import Publisher, celery_app
 from flexserve.settings import load
 from flexstore import timescale
 from flexstore.store import Store
+from flexwork.broker import Publisher, celery_app
 
 from flexmesh import schema
 from flexmesh.datadir import DataDirectory, default_directory

@@ -11,13 +11,14 @@ from flexcore.permissions.policy import Thing
 from flexcore.permissions.resources import find as find_thing
 from flexcore.sensors import service as sensor_service
 from flexmodel.errors import Conflict, NotFound
-from flexstore import events, retention, series
-from flexstore.events import Type
+from flexstore import retention, series
 from flexstore.store import Connection
+from flexwork import activities
+from flexwork.activities import ActivityType
 
 from flexmesh.inventory import row
 
-UPDATED = {"asset": Type.ASSET_UPDATED, "sensor": Type.SENSOR_UPDATED}
+UPDATED = {"asset": ActivityType.ASSET_UPDATED, "sensor": ActivityType.SENSOR_UPDATED}
 
 
 async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], name: str, value: Any) -> None:
@@ -34,7 +35,7 @@ async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], 
             about = {"asset": {"asset_id": id}, "sensor": {"asset_id": found.get("asset_id"), "sensor_id": id}}
             await note(con, None, event, account_id=account, details=details, **about.get(table, {}))
             if table in UPDATED:
-                await events.tell(con, account, UPDATED[table], {table: id, "fields": ["attributes"]})
+                await activities.record(con, account, UPDATED[table], {table: id, "fields": ["attributes"]})
 
 
 async def transfer_ownership(con: Connection, asset: int, account: int) -> int:
@@ -54,7 +55,7 @@ async def transfer_ownership(con: Connection, asset: int, account: int) -> int:
     for id in moved:
         event = f"Moved asset {id} to account '{owner['name']}'"
         await note(con, None, event, account_id=account, asset_id=id, details=details)
-        await events.tell(con, account, Type.ASSET_UPDATED, {"asset": id, "fields": ["account_id"]})
+        await activities.record(con, account, ActivityType.ASSET_UPDATED, {"asset": id, "fields": ["account_id"]})
     return len(moved)
 
 
@@ -71,7 +72,7 @@ async def transfer_parenthood(con: Connection, children: Sequence[int], parent: 
         details = changes_between({"parent_asset_id": found["parent_asset_id"]}, {"parent_asset_id": parent})
         await note(con, None, event, account_id=found["account_id"], asset_id=child, details=details)
         moved = {"asset": child, "fields": ["parent_asset_id"]}
-        await events.tell(con, found["account_id"], Type.ASSET_UPDATED, moved)
+        await activities.record(con, found["account_id"], ActivityType.ASSET_UPDATED, moved)
 
 
 async def delete_account_role(con: Connection, name: str) -> None:
@@ -134,6 +135,6 @@ async def delete_beliefs(
         if number:
             account = (await find_thing(con, Thing.SENSOR, id))["account_id"]
             gone = {"sensor": id, "start": start, "end": end, "deleted": number}
-            await events.tell(con, account, Type.DATA_DELETED, gone)
+            await activities.record(con, account, ActivityType.DATA_DELETED, gone)
         total += number
     return total

@@ -7,8 +7,8 @@ from uuid import UUID
 import orjson
 from flexmodel.errors import NotFound
 from flexmodel.time import format_duration
-from flexstore import jobs
 from flexstore.store import Connection
+from flexwork import jobs
 
 from flexmesh.inventory import row
 

@@ -10,8 +10,8 @@ from ipaddress import ip_address
 
 from flexserve import allocating, server
 from flexserve.app import start_logs
-from flexserve.loop import loop_factory
 from flexserve.settings import ServiceSettings, load
+from flexwork.event_loop import loop_factory
 
 from flexmesh import schema
 from flexmesh.datadir import DataDirectory, Lock, default_directory

@@ -11,8 +11,8 @@ from flexcore.schedules.triggers import QUEUE, ScheduleRequest
 from flexmodel import quantities
 from flexmodel.errors import FlexmeshError, Invalid, NotFound
 from flexserve.settings import load
-from flexstore import jobs, running
 from flexstore.store import Connection, Store
+from flexwork import job_runner, jobs
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import make_handler
 
@@ -84,7 +84,7 @@ async def work_off(store: Store, job_id: UUID) -> Made:
         job = await jobs.get(con, job_id)
     if job is not None and job.queue != QUEUE:
         raise FlexmeshError(f"This is a job of the queue {job.queue}: `flexmesh worker {job.queue}` does it.")
-    await running.run(store, job_id, make_handler(load(SchedulerSettings)))
+    await job_runner.run(store, job_id, make_handler(load(SchedulerSettings)))
     while True:
         async with store.connection() as con:
             job = await jobs.get(con, job_id)

@@ -11,12 +11,12 @@ from api_gateway.app import create_app as create_gateway
 from api_gateway.settings import GatewaySettings
 from flexmodel.errors import FlexmeshError
 from flexserve import server, service_token
-from flexserve.broker import celery_app
-from flexserve.loop import Loop
 from flexserve.service_client import ServiceClient
 from flexserve.settings import ServiceSettings, load
-from flexserve.worker import Worker
 from flexstore.store import Store
+from flexwork.broker import celery_app
+from flexwork.event_loop import BackgroundLoop
+from flexwork.worker import Worker
 from ingest.app import create_app as create_ingest
 from ingest.connectors import gauges
 from ingest.connectors import worker as connectors
@@ -82,7 +82,7 @@ async def start(web: uvicorn.Server, listening: socket.socket) -> "asyncio.Task[
 def schedule_worker(settings: ServiceSettings) -> Iterator[Worker]:
     """The scheduler's worker in threads of this process."""
     own = load(SchedulerSettings, **shared(settings))
-    with Loop() as loop:
+    with BackgroundLoop() as loop:
         store = loop.call(
             Store.connect(own.database_url, max_size=own.database_connections, application="flexmesh scheduler")
         )

@@ -3,13 +3,13 @@
 from typing import Any
 
 from api_gateway.settings import GatewaySettings
+from flexcore import webhooks
 from flexcore.permissions import resources
 from flexcore.permissions.policy import Thing
 from flexcore.webhooks import repository, service
 from flexcore.webhooks.inputs import WebhookPost
 from flexmodel.errors import NotFound
 from flexserve.settings import load
-from flexstore import webhooks
 from flexstore.store import Connection
 
 from flexmesh.inventory import read, row

@@ -9,12 +9,12 @@ from fastapi import APIRouter, FastAPI
 from flexmodel.quantities import check_unit
 from flexserve import server
 from flexserve.app import create_app as create_service
-from flexserve.broker import Publisher, celery_app
 from flexserve.errors import problem_details
 from flexserve.health import Check
 from flexserve.service_client import ServiceClient
-from flexstore.outbox import MAIL, TASK, Message, Relay
 from flexstore.store import Store
+from flexwork.broker import Publisher, celery_app
+from flexwork.outbox import MAIL, TASK, Message, Relay
 
 from api_gateway import housekeeping
 from api_gateway.accounts.routes import router as accounts

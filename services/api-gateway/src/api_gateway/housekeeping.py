@@ -8,8 +8,9 @@ from functools import partial
 
 from flexcore.credentials import repository as tokens
 from flexmodel.errors import Unavailable
-from flexstore import daily_rollups, eventlog, jobs, retention, timescale
+from flexstore import daily_rollups, retention, timescale
 from flexstore.store import Store
+from flexwork import activity_log, jobs
 
 from api_gateway import attempts, rate_limits
 from api_gateway.jobs.repository import FORGET_FILES
@@ -45,8 +46,8 @@ async def look_after_jobs(store: Store) -> None:
     """Put back jobs whose workers died, and send again what was lost on the way."""
     async with store.connection() as con:
         swept = await jobs.sweep(con)
-    if swept.requeued or swept.failed or swept.resent:
-        log.warning("Jobs put back: %d, given up: %d, sent again: %d", swept.requeued, swept.failed, swept.resent)
+    if swept.requeued or swept.failed or swept.reannounced:
+        log.warning("Jobs put back: %d, given up: %d, sent again: %d", swept.requeued, swept.failed, swept.reannounced)
 
 
 async def tidy(store: Store, settings: GatewaySettings) -> None:
@@ -54,7 +55,7 @@ async def tidy(store: Store, settings: GatewaySettings) -> None:
     async with store.connection() as con:
         for statement in (rate_limits.FORGET, attempts.FORGET, tokens.FORGET, FORGET_FILES):
             await con.execute(statement)
-        await eventlog.forget(con, timedelta(hours=settings.event_hours), settings.events_kept)
+        await activity_log.delete_old(con, timedelta(hours=settings.event_hours), settings.events_kept)
         await timescale.compress_after(con, settings.compress_after)
     await retention.delete_expired(store, settings.retention)
     await daily_rollups.refresh(store)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from flexmodel.time import moment_of
 from flexserve import tracing
-from flexstore import events
-from flexstore.events import NOTICED_WITHIN, Type
 from flexstore.series import BeliefBatch, WriteCounts, write_beliefs
 from flexstore.store import Connection
+from flexwork import activities
+from flexwork.activities import AUDIENCE_CACHE_TIME, ActivityType
 
 from ingest.data.repository import Sensor
 
@@ -57,7 +57,9 @@ class Storage:
             if at_once:
                 self._notified = monotonic()
             data = summary(sensors, beliefs, written)
-            await events.tell(con, sensors[0].account, Type.DATA_STORED, data, tracing.carrier(), at_once=at_once)
+            await activities.record(
+                con, sensors[0].account, ActivityType.DATA_STORED, data, tracing.carrier(), at_once=at_once
+            )
 
     async def _is_awaited(self, con: Connection, account: int | None) -> bool:
         """Whether anyone is to be told. Remembered for a while, because asking each time would cost more than most
@@ -65,8 +67,8 @@ class Storage:
         until, awaited = self._awaited.get(account, (0.0, False))
         if monotonic() >= until:
             asked = monotonic()
-            awaited = await events.is_awaited(con, account, Type.DATA_STORED)
-            self._awaited[account] = (asked + NOTICED_WITHIN.total_seconds(), awaited)
+            awaited = await activities.has_audience(con, account, ActivityType.DATA_STORED)
+            self._awaited[account] = (asked + AUDIENCE_CACHE_TIME.total_seconds(), awaited)
         return awaited
 
 

@@ -16,13 +16,14 @@ from flexmodel.references import sensors_in
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import Trigger
 from flexserve import tracing
-from flexserve.broker import BrokerApp
-from flexserve.loop import Loop
-from flexstore import events, running, sources, trees
-from flexstore.events import Type
-from flexstore.jobs import Job
-from flexstore.running import Outcome
+from flexstore import sources, trees
 from flexstore.store import Connection, Store
+from flexwork import activities, job_runner
+from flexwork.activities import ActivityType
+from flexwork.broker import BrokerApp
+from flexwork.event_loop import BackgroundLoop
+from flexwork.job_runner import Outcome
+from flexwork.jobs import Job
 from prometheus_client import Counter, Histogram
 
 from scheduler.optimize import tasks as optimize
@@ -44,20 +45,20 @@ PHASES = Histogram(
 )
 
 
-def make_tasks(app: BrokerApp, store: Store, loop: Loop, settings: SchedulerSettings) -> None:
+def make_tasks(app: BrokerApp, store: Store, loop: BackgroundLoop, settings: SchedulerSettings) -> None:
     """Register the task of the queue. The threads that run it share the store through the loop."""
     handler = make_handler(settings)
 
     @app.task(name=QUEUE)
     def schedule(job: str) -> str | None:
-        state = loop.call(running.run(store, UUID(job), handler, on_failure=tell_failure))
+        state = loop.call(job_runner.run(store, UUID(job), handler, on_failure=tell_failure))
         if state is not None:
             SCHEDULES.labels(state).inc()
         return state
 
 
-def make_handler(settings: SchedulerSettings) -> running.Handler:
-    """What `flexstore.running.run` calls with a job that it has claimed."""
+def make_handler(settings: SchedulerSettings) -> job_runner.Handler:
+    """What `flexwork.job_runner.run` calls with a job that it has claimed."""
     options = Options(seconds=settings.solve_seconds)
 
     async def handle(job: Job, store: Store) -> Outcome:
@@ -131,13 +132,13 @@ async def _save(con: Connection, *, job: Job, order: Order, made: Plan, source_i
             "sensors": [one.sensor for one in made.values],
             "result": made.result,
         }
-        await events.tell(con, job.account_id, Type.SCHEDULE_FINISHED, data, tracing.carrier())
+        await activities.record(con, job.account_id, ActivityType.SCHEDULE_FINISHED, data, tracing.carrier())
 
 
 async def tell_failure(con: Connection, job: Job, reason: str) -> None:
     """Tell of a job that failed, in the transaction that says so."""
     data = {"job": str(job.id), "asset": job.asset_id, "error": reason}
-    await events.tell(con, job.account_id, Type.SCHEDULE_FAILED, data, tracing.carrier())
+    await activities.record(con, job.account_id, ActivityType.SCHEDULE_FAILED, data, tracing.carrier())
 
 
 def _known_state(order: Order, made: Plan) -> KnownState | None:

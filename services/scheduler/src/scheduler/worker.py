@@ -4,11 +4,11 @@ import asyncio
 
 from flexmodel.parse_trigger import parse_trigger
 from flexmodel.tree import AssetTree, TreeAsset
-from flexserve.broker import celery_app
 from flexserve.health import Check
-from flexserve.loop import Loop
-from flexserve.worker import Worker
 from flexstore.store import Store
+from flexwork.broker import celery_app
+from flexwork.event_loop import BackgroundLoop
+from flexwork.worker import Worker
 
 from scheduler.app import SERVICE, create_app
 from scheduler.planning import plan
@@ -20,7 +20,7 @@ from scheduler.tasks import QUEUE, make_tasks
 
 def run(settings: SchedulerSettings) -> int:
     """Work until SIGTERM or SIGINT; returns the exit code. Health and metrics are served meanwhile."""
-    loop = Loop().start()
+    loop = BackgroundLoop().start()
     store = loop.call(
         Store.connect(
             settings.database_url,

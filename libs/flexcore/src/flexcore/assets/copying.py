@@ -9,8 +9,8 @@ from typing import Any
 from flexmodel.errors import Forbidden, Invalid
 from flexmodel.references import LISTS_OF_IDS, SINGLE_IDS
 from flexserve import tracing
-from flexstore import events
-from flexstore.events import Type
+from flexwork import activities
+from flexwork.activities import ActivityType
 
 from flexcore.assets import repository, service
 from flexcore.assets.inputs import CopyQuery
@@ -58,7 +58,7 @@ async def copy(con: Any, caller: Identity, asset_id: int, **target: int | None) 
         await point_to_copies(con, copied, sensors, assets)
     event = f"Copied asset '{original['name']}': {asset_id} to '{name}': {assets[asset_id]}"
     await note(con, caller, event, account_id=account_id, asset_id=assets[asset_id])
-    await events.tell(con, account_id, Type.ASSET_CREATED, {"asset": assets[asset_id]}, tracing.carrier())
+    await activities.record(con, account_id, ActivityType.ASSET_CREATED, {"asset": assets[asset_id]}, tracing.carrier())
     return assets[asset_id]
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import asyncpg
 from flexmodel.errors import Forbidden, Invalid
 from flexserve import tracing
-from flexstore import events
-from flexstore.events import Type
 from flexstore.series import delete_all_beliefs
+from flexwork import activities
+from flexwork.activities import ActivityType
 
 from flexcore.assets import configuration, repository
 from flexcore.audit.service import Actor, changes_between, note, told
@@ -35,7 +35,9 @@ async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> in
     event = f"Created asset '{values['name']}': {asset_id}"
     details = changes_between(None, written(await repository.get(con, asset_id)))
     await note(con, actor, event, account_id=values["account_id"], asset_id=asset_id, details=details)
-    await events.tell(con, values["account_id"], Type.ASSET_CREATED, {"asset": asset_id}, tracing.carrier())
+    await activities.record(
+        con, values["account_id"], ActivityType.ASSET_CREATED, {"asset": asset_id}, tracing.carrier()
+    )
     return asset_id
 
 
@@ -132,7 +134,7 @@ async def change(con: Any, caller: Identity, asset_id: int, changes: Mapping[str
         if now["account_id"] != before["account_id"]:  # to whom it belonged: there it is no asset any more
             await note(con, caller, event, account_id=before["account_id"], details=details)
         for account_id in {before["account_id"], now["account_id"]}:
-            await events.tell(con, account_id, Type.ASSET_UPDATED, data, tracing.carrier())
+            await activities.record(con, account_id, ActivityType.ASSET_UPDATED, data, tracing.carrier())
 
 
 async def remove(con: Any, actor: Actor | None, asset_id: int) -> None:
@@ -140,7 +142,7 @@ async def remove(con: Any, actor: Actor | None, asset_id: int) -> None:
     asset = await repository.get(con, asset_id)
     sensors = await repository.sensors_below(con, asset_id)
     gone = {"asset": asset_id, "sensors": sensors}
-    await events.tell(con, asset["account_id"], Type.ASSET_DELETED, gone, tracing.carrier())
+    await activities.record(con, asset["account_id"], ActivityType.ASSET_DELETED, gone, tracing.carrier())
     await delete_all_beliefs(con, sensors)
     await repository.delete(con, asset_id)
     event = f"Deleted asset '{asset['name']}': {asset_id}"

@@ -14,9 +14,10 @@ from flexmodel.references import sensors_in
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import Trigger
 from flexserve import tracing
-from flexstore import jobs, series, trees
+from flexstore import series, trees
 from flexstore.series import SeriesQuery
 from flexstore.store import Connection
+from flexwork import jobs
 
 from flexcore.accounts import repository as accounts
 from flexcore.permissions.identity import Identity
@@ -77,7 +78,7 @@ async def submit(con: Connection, request: ScheduleRequest, request_hash: str, c
     """Return the id of the job for a validated trigger: an equal one of the last hour, or a new one."""
     account_id = request.account_id or (None if caller is None else caller.account_id)
     if not request.forces_new_job:
-        equal = await jobs.find_same(con, request_hash, account_id, within=EQUAL_JOB_WITHIN)
+        equal = await jobs.find_equal(con, request_hash, account_id, within=EQUAL_JOB_WITHIN)
         if equal is not None and await repository.is_still_stored(con, equal.id):
             return equal.id
     return await jobs.create(

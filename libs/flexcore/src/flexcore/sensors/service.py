@@ -7,9 +7,9 @@ import asyncpg
 from flexmodel.errors import Forbidden, Invalid
 from flexmodel.time import format_duration
 from flexserve import tracing
-from flexstore import events
-from flexstore.events import Type
 from flexstore.series import delete_all_beliefs
+from flexwork import activities
+from flexwork.activities import ActivityType
 
 from flexcore.audit.service import Actor, changes_between, note, told
 from flexcore.permissions import resources
@@ -37,7 +37,7 @@ async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> in
     account_id = asset["account_id"]
     await note(con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
     told_of = {"asset": asset_id, "sensor": sensor_id}
-    await events.tell(con, asset["account_id"], Type.SENSOR_CREATED, told_of, tracing.carrier())
+    await activities.record(con, asset["account_id"], ActivityType.SENSOR_CREATED, told_of, tracing.carrier())
     return sensor_id
 
 
@@ -61,7 +61,7 @@ async def change(con: Any, caller: Identity, sensor: Any, changes: Mapping[str, 
         account_id = sensor["account_id"]
         await note(con, caller, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
         told_of = {"asset": asset_id, "sensor": sensor_id, "fields": list(details)}
-        await events.tell(con, account_id, Type.SENSOR_UPDATED, told_of, tracing.carrier())
+        await activities.record(con, account_id, ActivityType.SENSOR_UPDATED, told_of, tracing.carrier())
 
 
 def written(row: Any) -> dict[str, Any]:
@@ -77,7 +77,7 @@ async def remove(con: Any, actor: Actor | None, sensor: Any) -> None:
     event = f"Deleted sensor '{sensor['name']}': {sensor_id}"
     await note(con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
     told_of = {"asset": asset_id, "sensor": sensor_id}
-    await events.tell(con, account_id, Type.SENSOR_DELETED, told_of, tracing.carrier())
+    await activities.record(con, account_id, ActivityType.SENSOR_DELETED, told_of, tracing.carrier())
 
 
 async def check_feedable(con: Any, caller: Identity, sensor_ids: Sequence[int]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flexmodel.errors import Forbidden, Invalid
-from flexstore import outbox
+from flexwork import outbox
 
 from flexcore.audit.service import Actor, changes_between, note, told
 from flexcore.credentials import repository as tokens

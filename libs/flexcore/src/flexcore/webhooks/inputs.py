@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Annotated
 
 from flexmodel.errors import Invalid
-from flexstore import webhooks
-from flexstore.events import Type
+from flexwork.activities import ActivityType
 from pydantic import AfterValidator, Field
 
+from flexcore import webhooks
 from flexcore.fields import Id, Input, Text, absent, problem
 from flexcore.listing import AlwaysPaged, Query
 
@@ -34,7 +34,7 @@ Url = Annotated[
 
 
 Types = Annotated[
-    list[Type],
+    list[ActivityType],
     Field(max_length=MOST, examples=[["schedule.finished"]], description="The types it hears of; none: of all."),
 ]
 

@@ -7,9 +7,10 @@ from uuid import uuid4
 
 from flexmodel.errors import Conflict, Invalid, NotFound
 from flexserve import tracing
-from flexstore import eventlog, webhooks
 from flexstore.store import Connection
+from flexwork import activity_log
 
+from flexcore import webhooks
 from flexcore.audit.service import Actor, changes_between, note
 from flexcore.permissions.resources import Found
 from flexcore.webhooks import repository
@@ -93,8 +94,8 @@ async def redeliver(con: Connection, webhook: Found, delivery_id: int) -> str:
     if delivery is None:
         raise NotFound(f"Webhook {webhook['id']} has no delivery with ID {delivery_id}.")
     message_id: str = delivery["message_id"]
-    position = message_id.removeprefix(eventlog.MESSAGE_PREFIX)
-    event = await eventlog.get(con, int(position)) if position.isdigit() else None
+    position = message_id.removeprefix(activity_log.MESSAGE_PREFIX)
+    event = await activity_log.get(con, int(position)) if position.isdigit() else None
     if event is None:
         raise Conflict(f"What message {message_id} said is no longer kept.")
     await send(con, webhook, message_id, event.body)

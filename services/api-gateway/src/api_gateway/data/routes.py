@@ -14,9 +14,10 @@ from flexcore.sources.filters import check_asked
 from flexmodel.errors import Invalid
 from flexserve import tracing
 from flexserve.service_client import SENSOR_HEADER
-from flexstore import events, series
-from flexstore.events import Type
+from flexstore import series
 from flexstore.series import SourceStatistics
+from flexwork import activities
+from flexwork.activities import ActivityType
 
 from api_gateway.auth.access import Access, unknown_data_sensor
 from api_gateway.data import reading, repository
@@ -125,7 +126,7 @@ async def delete_sensor_data(
             )
             if number:
                 gone = {"sensor": sensor["id"], "start": which.start, "end": which.until, "deleted": number}
-                await events.tell(con, sensor["account_id"], Type.DATA_DELETED, gone, tracing.carrier())
+                await activities.record(con, sensor["account_id"], ActivityType.DATA_DELETED, gone, tracing.carrier())
     return Empty()
 
 

@@ -9,11 +9,11 @@ from weakref import WeakSet
 
 from flexmodel.errors import Unavailable
 from flexserve import logs
-from flexstore import eventlog
-from flexstore.eventlog import Event, Interest
-from flexstore.events import CHANNEL
 from flexstore.store import Connection, Store
-from flexstore.watching import Watch
+from flexwork import activity_log
+from flexwork.activities import CHANNEL
+from flexwork.activity_log import Activity, Interest
+from flexwork.channel_watcher import ChannelWatcher
 from prometheus_client import Gauge
 
 from api_gateway.events.stream import UNTOLD, Stream
@@ -59,10 +59,10 @@ class Feed:
 
     async def run(self) -> None:
         """Pass events on until cancelled."""
-        watch = Watch(self.store, CHANNEL, self._look, poll=POLL_SECONDS, soon=SOON_SECONDS)
+        watch = ChannelWatcher(self.store, CHANNEL, self._look, poll=POLL_SECONDS, soon=SOON_SECONDS)
         async with asyncio.TaskGroup() as both:
             both.create_task(watch.run())
-            both.create_task(Watch(self.store, RIGHTS, self._tend, poll=TEND_SECONDS).run())
+            both.create_task(ChannelWatcher(self.store, RIGHTS, self._tend, poll=TEND_SECONDS).run())
 
     def close(self) -> None:
         """End all streams, and take no more."""
@@ -99,7 +99,7 @@ class Feed:
         try:
             if first:  # what happened while nobody listened is for those who come back, and they read it themselves
                 async with self.connection() as con:
-                    self.position = await eventlog.newest(con)
+                    self.position = await activity_log.newest_position(con)
             yield
         finally:
             STREAMS.dec()
@@ -118,7 +118,7 @@ class Feed:
         return Interest(since, max((ready - monotonic() for _, ready in known), default=0.0))
 
     async def _asked(self, con: Connection, accounts: Collection[int]) -> dict[int, tuple[Interest, float]]:
-        found = await eventlog.follow(con, accounts)
+        found = await activity_log.follow(con, accounts)
         return {account: (interest, monotonic() + interest.seconds) for account, interest in found.items()}
 
     async def _look(self) -> bool:
@@ -126,13 +126,13 @@ class Feed:
         if not self._streams:
             return False
         async with self.store.connection() as con:
-            await eventlog.number(con)
-            events = await eventlog.read(con, self.position, eventlog.EVERYTHING)
+            await activity_log.assign_positions(con)
+            events = await activity_log.load(con, self.position, activity_log.EVERYTHING)
         for event in events:
             self._pass_on(event)
         return bool(events)
 
-    def _pass_on(self, event: Event) -> None:
+    def _pass_on(self, event: Activity) -> None:
         self.position = event.position
         if event.account_id is None:
             hearers = self._streams

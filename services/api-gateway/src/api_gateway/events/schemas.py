@@ -5,7 +5,7 @@ from uuid import UUID
 
 from flexcore.fields import Id
 from flexcore.listing import Query
-from flexstore.events import Type
+from flexwork.activities import ActivityType
 from pydantic import Field
 
 MOST = 100
@@ -17,7 +17,7 @@ ById = Annotated[list[Id], Field(max_length=MOST)]
 class EventQuery(Query):
     """Filters, each of which may be repeated: an event must fit all that are given, by any of their values."""
 
-    type: Annotated[list[Type], Field(max_length=MOST)] = Field([], description="Only events of this type.")
+    type: Annotated[list[ActivityType], Field(max_length=MOST)] = Field([], description="Only events of this type.")
     asset: ById = Field([], description="Only what is about this asset, or one below it.")
     sensor: ById = Field([], description="Only what is about this sensor.")
     job: Annotated[list[UUID], Field(max_length=MOST)] = Field([], description="Only what is about this job.")

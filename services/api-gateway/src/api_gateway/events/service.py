@@ -9,9 +9,9 @@ from flexcore.credentials.repository import IDENTIFY
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Scope, in_scope
 from flexmodel.errors import Invalid
-from flexstore import eventlog
-from flexstore.eventlog import Kept, Wanted
 from flexstore.store import Connection, Store
+from flexwork import activity_log
+from flexwork.activity_log import ActivityFilter, RetainedRange
 
 from api_gateway.auth.access import identity_of
 from api_gateway.events.feed import Feed, Reach
@@ -32,7 +32,7 @@ async def requested(gateway: Gateway, caller: Identity, query: EventQuery, last_
     async with gateway.store.connection() as con:
         visible = await visible_to(con, caller)
     assert caller.token_id is not None
-    wanted = Wanted(visible, query.type, query.asset, query.sensor, [str(job) for job in query.job])
+    wanted = ActivityFilter(visible, query.type, query.asset, query.sensor, [str(job) for job in query.job])
     stream = Stream(caller.account_id, caller.token_id, wanted, position_of(last_id) if last_id else None)
     most = gateway.settings.event_streams_per_account
     if most and gateway.feed.streams_of(caller.account_id) >= most:
@@ -60,14 +60,14 @@ async def told(stream: Stream, feed: Feed) -> AsyncGenerator[bytes]:
         interest = await feed.follow(stream.follows)
         await asyncio.sleep(interest.seconds)
         async with feed.connection() as con:
-            await eventlog.number(con)  # nobody has, if nobody listened
-            kept = await eventlog.kept(con)
+            await activity_log.assign_positions(con)  # nobody has, if nobody listened
+            kept = await activity_log.retained_range(con)
         stream.begin(max(interest.since, kept.last), why_not_resumed(stream, interest.since, kept))
         async for frame in stream.frames(feed.connection, lambda: feed.position):
             yield frame
 
 
-def why_not_resumed(stream: Stream, since: int, kept: Kept) -> str | None:
+def why_not_resumed(stream: Stream, since: int, kept: RetainedRange) -> str | None:
     """Why what the client has missed cannot be told any more, if that is so."""
     if stream.resumes_at is None:
         return None

@@ -10,10 +10,10 @@ from time import monotonic
 from typing import Any
 
 import orjson
-from flexstore import eventlog
-from flexstore.eventlog import Event, Wanted
-from flexstore.events import EVERYONE, Type
 from flexstore.store import Connection
+from flexwork import activity_log
+from flexwork.activities import EVERYONE, ActivityType
+from flexwork.activity_log import Activity, ActivityFilter
 
 HEARTBEAT_SECONDS = 15.0
 BOOKMARK_SECONDS = 300.0
@@ -42,7 +42,7 @@ class Stream:
 
     account_id: int
     token_id: int
-    wanted: Wanted
+    wanted: ActivityFilter
     resumes_at: int | None = None
     """The position up to which the client was told before; None: it is new."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,7 +50,7 @@ class Stream:
     """The position up to which everything has been told."""
     _behind: bool = False
     """Whether what comes next has to be read from the table."""
-    _waiting: deque[Event] = field(default_factory=deque)
+    _waiting: deque[Activity] = field(default_factory=deque)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _news: tuple[str, dict[str, Any]] | None = None
     """Something to say about the stream itself."""
@@ -58,7 +58,7 @@ class Stream:
     @property
     def follows(self) -> frozenset[int]:
         """The accounts of whose stored data it has to be told."""
-        if self.wanted.types and Type.DATA_STORED not in self.wanted.types:
+        if self.wanted.types and ActivityType.DATA_STORED not in self.wanted.types:
             return frozenset()
         return frozenset((EVERYONE,) if self.wanted.accounts is None else self.wanted.accounts)
 
@@ -71,7 +71,7 @@ class Stream:
         else:
             self._skip_to(now_at, OPEN, {})
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: Activity) -> None:
         """Something happened that it wants to be told of."""
         if not self._behind:
             self._waiting.append(event)
@@ -130,12 +130,12 @@ class Stream:
                     self._at = event.position
                     yield frame_of(event)
 
-    async def _missed(self, connect: Connect) -> AsyncGenerator[Event]:
+    async def _missed(self, connect: Connect) -> AsyncGenerator[Activity]:
         """What is in the table, until there is nothing more."""
         more = True
         while more and not self.ended.is_set():
             async with connect() as con:
-                page = await eventlog.read(con, self._at, self.wanted, MOST_WAITING)
+                page = await activity_log.load(con, self._at, self.wanted, MOST_WAITING)
             for event in page:
                 self._at = event.position
                 yield event
@@ -145,7 +145,7 @@ class Stream:
         return frame(self._at, type, {"type": type, "timestamp": datetime.now(UTC), "data": data})
 
 
-def frame_of(event: Event) -> bytes:
+def frame_of(event: Activity) -> bytes:
     return frame(event.position, event.type, event.body)
 
 

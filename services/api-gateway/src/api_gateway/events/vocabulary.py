@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 from flexcore.webhooks.inputs import TEST
-from flexstore.events import Type
+from flexwork.activities import ActivityType
 
 JOB = "5f7f3b1e-7c1c-4b7e-9e7b-0d3f6a1c2b4d"
 AT = "2026-11-22T09:15:00.123456+00:00"
@@ -26,23 +26,25 @@ class Meaning:
 A_JOB = {"job": JOB, "queue": "schedule", "asset": 5, "sensor": 8}
 RESULT = {"num-beliefs": 96, "resolved": {}, "unresolved": {}}
 MEANINGS: dict[str, Meaning] = {
-    Type.JOB_QUEUED: Meaning("A job waits for a worker: it is new, or its worker gave it back.", A_JOB),
-    Type.JOB_STARTED: Meaning("A worker has begun with a job.", A_JOB),
-    Type.JOB_PROGRESS: Meaning(
+    ActivityType.JOB_QUEUED: Meaning("A job waits for a worker: it is new, or its worker gave it back.", A_JOB),
+    ActivityType.JOB_STARTED: Meaning("A worker has begun with a job.", A_JOB),
+    ActivityType.JOB_PROGRESS: Meaning(
         "How far the job of an upload is; told every half second at most.",
         {**A_JOB, "queue": "ingest", "rows-total": 1_000_000, "rows-read": 400_000, "rows-stored": 0},
     ),
-    Type.JOB_FINISHED: Meaning("A job is done.", A_JOB),
-    Type.JOB_FAILED: Meaning("A job failed, and why.", A_JOB | {"error": "No prices are known from 2026-11-23 on."}),
-    Type.SCHEDULE_FINISHED: Meaning(
+    ActivityType.JOB_FINISHED: Meaning("A job is done.", A_JOB),
+    ActivityType.JOB_FAILED: Meaning(
+        "A job failed, and why.", A_JOB | {"error": "No prices are known from 2026-11-23 on."}
+    ),
+    ActivityType.SCHEDULE_FINISHED: Meaning(
         "A schedule was computed and stored on these sensors. No `data.stored` comes besides.",
         {"job": JOB, "asset": 5, "sensors": [8, 9], "result": RESULT},
     ),
-    Type.SCHEDULE_FAILED: Meaning(
+    ActivityType.SCHEDULE_FAILED: Meaning(
         "A schedule could not be computed, and why.",
         {"job": JOB, "asset": 5, "error": "No prices are known from 2026-11-23 on."},
     ),
-    Type.DATA_STORED: Meaning(
+    ActivityType.DATA_STORED: Meaning(
         "Values were stored that somebody sent: how many were new or changed, and in which window they are.",
         {
             "sensor": 8,
@@ -52,17 +54,19 @@ MEANINGS: dict[str, Meaning] = {
             "changed": 0,
         },
     ),
-    Type.DATA_DELETED: Meaning(
+    ActivityType.DATA_DELETED: Meaning(
         "Values of a sensor were deleted: how many, and in which window (null: without a bound).",
         {"sensor": 8, "start": "2026-11-01T00:00:00+00:00", "end": None, "deleted": 2976},
     ),
-    Type.ASSET_CREATED: Meaning("An asset was created.", {"asset": 5}),
-    Type.ASSET_UPDATED: Meaning("Fields of an asset were changed.", {"asset": 5, "fields": ["flex_model"]}),
-    Type.ASSET_DELETED: Meaning("An asset was deleted, with all below it.", {"asset": 5, "sensors": [8, 9]}),
-    Type.SENSOR_CREATED: Meaning("A sensor was created.", {"asset": 5, "sensor": 8}),
-    Type.SENSOR_UPDATED: Meaning("Fields of a sensor were changed.", {"asset": 5, "sensor": 8, "fields": ["name"]}),
-    Type.SENSOR_DELETED: Meaning("A sensor was deleted, with its data.", {"asset": 5, "sensor": 8}),
-    Type.WEBHOOK_DISABLED: Meaning(
+    ActivityType.ASSET_CREATED: Meaning("An asset was created.", {"asset": 5}),
+    ActivityType.ASSET_UPDATED: Meaning("Fields of an asset were changed.", {"asset": 5, "fields": ["flex_model"]}),
+    ActivityType.ASSET_DELETED: Meaning("An asset was deleted, with all below it.", {"asset": 5, "sensors": [8, 9]}),
+    ActivityType.SENSOR_CREATED: Meaning("A sensor was created.", {"asset": 5, "sensor": 8}),
+    ActivityType.SENSOR_UPDATED: Meaning(
+        "Fields of a sensor were changed.", {"asset": 5, "sensor": 8, "fields": ["name"]}
+    ),
+    ActivityType.SENSOR_DELETED: Meaning("A sensor was deleted, with its data.", {"asset": 5, "sensor": 8}),
+    ActivityType.WEBHOOK_DISABLED: Meaning(
         "A webhook is told nothing more, and why.",
         {"webhook": 3, "reason": "it answered 410 Gone, so it wants no more."},
     ),
@@ -71,6 +75,6 @@ MEANINGS: dict[str, Meaning] = {
 
 EXAMPLE = "\n".join(
     f"id: {1041 + i}\nevent: {type}\ndata: {orjson.dumps(MEANINGS[type].example(type)).decode()}\n"
-    for i, type in enumerate((Type.JOB_STARTED, Type.SCHEDULE_FINISHED))
+    for i, type in enumerate((ActivityType.JOB_STARTED, ActivityType.SCHEDULE_FINISHED))
 )
 """A stream as it looks on the wire."""

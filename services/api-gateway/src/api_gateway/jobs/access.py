@@ -8,8 +8,8 @@ from uuid import UUID
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Owner, Thing, may
-from flexstore import jobs
-from flexstore.jobs import Job
+from flexwork import jobs
+from flexwork.jobs import Job
 
 from api_gateway.gateway import Gateway
 

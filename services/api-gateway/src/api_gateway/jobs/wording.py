@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flexstore.jobs import Job
+from flexwork.jobs import Job
 
 from api_gateway.times import instant
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from flexcore.permissions.identity import Identity
 from flexserve import tracing
 from flexserve.service_client import ServiceResponse
-from flexstore import jobs
-from flexstore.jobs import Job
+from flexwork import jobs
+from flexwork.jobs import Job
 
 from api_gateway.gateway import Gateway
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from flexserve.beat import Beat, Message
-from flexserve.broker import BrokerApp
-from flexserve.loop import Loop
 from flexstore.store import Store
+from flexwork.beat import Beat, Message
+from flexwork.broker import BrokerApp
+from flexwork.event_loop import BackgroundLoop
 
 from ingest.connectors import repository
 from ingest.connectors.registry import PULLED
@@ -14,7 +14,7 @@ from ingest.connectors.running import Running
 QUEUE = "connector"
 
 
-def make_task(app: BrokerApp, loop: Loop, running: Running) -> None:
+def make_task(app: BrokerApp, loop: BackgroundLoop, running: Running) -> None:
     """Register the task of the queue. The threads that run it share the store through the loop."""
 
     @app.task(name=QUEUE)
@@ -22,7 +22,7 @@ def make_task(app: BrokerApp, loop: Loop, running: Running) -> None:
         loop.call(running.run_due(connector))
 
 
-def make_beat(app: BrokerApp, loop: Loop, store: Store) -> Beat:
+def make_beat(app: BrokerApp, loop: BackgroundLoop, store: Store) -> Beat:
     """What finds the connectors whose time has come."""
 
     async def find_due() -> Sequence[Message]:

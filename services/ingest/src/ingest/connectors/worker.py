@@ -6,12 +6,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanag
 from dataclasses import dataclass
 
 from flexserve.app import create_app
-from flexserve.beat import Beat
-from flexserve.broker import celery_app
 from flexserve.health import Check
-from flexserve.loop import Loop
-from flexserve.worker import LEAVE_SECONDS, Worker
 from flexstore.store import Store
+from flexwork.beat import Beat
+from flexwork.broker import celery_app
+from flexwork.event_loop import BackgroundLoop
+from flexwork.worker import LEAVE_SECONDS, Worker
 
 from ingest.connectors.listening import Ears
 from ingest.connectors.running import Running
@@ -31,7 +31,7 @@ class Parts:
     ears: Ears
 
 
-async def prepare(settings: IngestSettings, loop: Loop, stack: AsyncExitStack, *, wait: bool) -> Parts:
+async def prepare(settings: IngestSettings, loop: BackgroundLoop, stack: AsyncExitStack, *, wait: bool) -> Parts:
     """All that works on connectors, at rest; what the stack closes, must be closed on the loop."""
     store = await Store.connect(
         settings.database_url,
@@ -56,7 +56,7 @@ def opened_web(settings: IngestSettings) -> AbstractAsyncContextManager[Web]:
 
 def run(settings: IngestSettings) -> int:
     """Be a process of its own until SIGTERM or SIGINT; returns the exit code. Health and metrics are served."""
-    loop = Loop().start()
+    loop = BackgroundLoop().start()
     parts = loop.call(prepare(settings, loop, AsyncExitStack(), wait=False))
     checks = [
         Check("database", lambda: parts.store.check(settings.readiness_timeout)),
@@ -76,7 +76,7 @@ def run(settings: IngestSettings) -> int:
 @contextmanager
 def at_work(settings: IngestSettings) -> Iterator[Worker]:
     """In threads of this process, until the block ends."""
-    with Loop() as loop:
+    with BackgroundLoop() as loop:
         stack = AsyncExitStack()
         parts = loop.call(prepare(settings, loop, stack, wait=True))
         listening = loop.spawn(parts.ears.run())

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from flexserve import logs
 from flexserve.app import start_logs
-from flexserve.loop import Loop
 from flexserve.settings import load, variable
 from flexstore.store import Store
+from flexwork.event_loop import BackgroundLoop
 
 from ingest.files.tasks import work_of
 from ingest.settings import IngestSettings
@@ -46,7 +46,7 @@ async def store_apart(settings: IngestSettings, job: UUID) -> None:
 def main() -> int:
     settings = load(IngestSettings)
     start_logs(settings, SERVICE)
-    loop = Loop().start()
+    loop = BackgroundLoop().start()
     signal.signal(signal.SIGTERM, lambda *_: loop.cancel())
     with suppress(CancelledError):
         loop.call(store_here(settings, UUID(sys.argv[1])))

@@ -8,9 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from flexserve import tracing
-from flexstore import jobs
-from flexstore.jobs import Job
 from flexstore.store import Connection
+from flexwork import jobs
+from flexwork.jobs import Job
 
 from ingest.files.sensors import Feeder
 from ingest.files.service import File, Terms

@@ -7,13 +7,13 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from flexserve.broker import BrokerApp
-from flexserve.loop import Loop
-from flexstore import events, running
-from flexstore.events import Type
-from flexstore.jobs import Job
-from flexstore.running import Outcome
 from flexstore.store import Connection, Store
+from flexwork import activities, job_runner
+from flexwork.activities import ActivityType
+from flexwork.broker import BrokerApp
+from flexwork.event_loop import BackgroundLoop
+from flexwork.job_runner import Outcome
+from flexwork.jobs import Job
 
 from ingest.data.repository import UserSources
 from ingest.files import repository
@@ -29,7 +29,7 @@ type Work = Callable[[UUID], Coroutine[Any, Any, object]]
 """Does the job with this id."""
 
 
-def make_tasks(app: BrokerApp, loop: Loop, work: Work) -> None:
+def make_tasks(app: BrokerApp, loop: BackgroundLoop, work: Work) -> None:
     """Register the task of the queue, which does a job by awaiting `work`. The threads that run it share the loop."""
 
     @app.task(name=QUEUE)
@@ -40,11 +40,11 @@ def make_tasks(app: BrokerApp, loop: Loop, work: Work) -> None:
 def work_of(store: Store, settings: IngestSettings) -> Work:
     """Does a job in this process."""
     handler = make_handler(Uploading(Storage(), UserSources(), limits_of(settings)))
-    return partial(running.run, store, handler=handler, on_failure=forget)
+    return partial(job_runner.run, store, handler=handler, on_failure=forget)
 
 
-def make_handler(uploading: Uploading) -> running.Handler:
-    """What `flexstore.running.run` calls with a job that it has claimed."""
+def make_handler(uploading: Uploading) -> job_runner.Handler:
+    """What `flexwork.job_runner.run` calls with a job that it has claimed."""
 
     async def handle(job: Job, store: Store) -> Outcome:
         source = await uploading.source_of(store, repository.understood(job.request)[0].user)
@@ -108,4 +108,4 @@ class _Told(Progress):
         async with self._store.connection() as con:
             await con.execute(repository.PROGRESS, job.id, *rows.values())
             about = {"job": str(job.id), "queue": job.queue, "asset": job.asset_id, "sensor": job.sensor_id}
-            await events.tell(con, job.account_id, Type.JOB_PROGRESS, about | rows, job.trace_context)
+            await activities.record(con, job.account_id, ActivityType.JOB_PROGRESS, about | rows, job.trace_context)

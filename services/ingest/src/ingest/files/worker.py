@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from functools import partial
 
 from flexserve.app import create_app
-from flexserve.broker import celery_app
 from flexserve.health import Check
-from flexserve.loop import Loop
-from flexserve.worker import Worker
 from flexstore.store import Store
+from flexwork.broker import celery_app
+from flexwork.event_loop import BackgroundLoop
+from flexwork.worker import Worker
 
 from ingest.files.apart import store_apart
 from ingest.files.repository import QUEUE
@@ -19,7 +19,7 @@ from ingest.settings import IngestSettings
 SERVICE = "uploads"
 
 
-def worker_of(settings: IngestSettings, loop: Loop, work: Work) -> Worker:
+def worker_of(settings: IngestSettings, loop: BackgroundLoop, work: Work) -> Worker:
     app = celery_app(settings, SERVICE)
     make_tasks(app, loop, work)
     return Worker(app, queues=[QUEUE], concurrency=settings.upload_concurrency, loop=loop)
@@ -27,7 +27,7 @@ def worker_of(settings: IngestSettings, loop: Loop, work: Work) -> Worker:
 
 def run(settings: IngestSettings) -> int:
     """Be a process of its own until SIGTERM or SIGINT; returns the exit code. Health and metrics are served."""
-    loop = Loop().start()
+    loop = BackgroundLoop().start()
     connecting = Store.connect(
         settings.database_url, max_size=settings.database_connections, application=f"flexmesh {SERVICE}", wait=False
     )
@@ -44,7 +44,7 @@ def run(settings: IngestSettings) -> int:
 @contextmanager
 def at_work(settings: IngestSettings) -> Iterator[Worker]:
     """In threads of this process, until the block ends; what a job takes of memory is that of a process of its own."""
-    with Loop() as loop:
+    with BackgroundLoop() as loop:
         worker = worker_of(settings, loop, partial(store_apart, settings))
         worker.start()
         try:

@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx
 import orjson
+from flexcore import webhooks
+from flexcore.webhooks import Webhook
 from flexserve import logs, tracing
 from flexserve.public_addresses import PublicAddressTransport
-from flexstore import webhooks
-from flexstore.outbox import Message
 from flexstore.store import Store
-from flexstore.webhooks import Webhook
+from flexwork.outbox import Message
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 from standardwebhooks.webhooks import Webhook as Signer

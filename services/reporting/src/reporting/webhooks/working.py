@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 
+from flexcore import webhooks
 from flexmodel.errors import Unavailable
 from flexserve import logs
-from flexstore import eventlog, events, webhooks
-from flexstore.outbox import Relay
 from flexstore.store import Store
-from flexstore.watching import Watch
+from flexwork import activities, activity_log, outbox
+from flexwork.channel_watcher import ChannelWatcher
+from flexwork.outbox import Relay
 
 from reporting.settings import ReportingSettings
 from reporting.webhooks.delivery import Delivery, http_client
@@ -33,11 +34,13 @@ async def working(store: Store, settings: ReportingSettings) -> AsyncIterator[No
         relay = Relay(
             store,
             Delivery(store, client, settings).deliver,
-            topics=[webhooks.TOPIC],
+            topics=[outbox.WEBHOOK],
             patience=settings.webhook_timeout + PATIENCE,
             longest_wait=settings.webhook_longest_wait,
         )
-        watch = Watch(store, events.CHANNEL, partial(passing_on, store), poll=POLL_SECONDS, soon=SOON_SECONDS)
+        watch = ChannelWatcher(
+            store, activities.CHANNEL, partial(passing_on, store), poll=POLL_SECONDS, soon=SOON_SECONDS
+        )
         kept_up = [lasting(relay.run), lasting(watch.run), lasting(partial(forgetting, store, settings))]
         tasks = [asyncio.create_task(work) for work in kept_up]
         try:
@@ -51,7 +54,7 @@ async def working(store: Store, settings: ReportingSettings) -> AsyncIterator[No
 async def passing_on(store: Store) -> bool:
     """Number the events that wait, by which webhooks get their messages; says whether there were any."""
     async with store.connection() as con:
-        return await eventlog.number(con) > 0
+        return await activity_log.assign_positions(con) > 0
 
 
 async def lasting(run: Callable[[], Awaitable[None]]) -> None:

@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 from flexserve import tracing
-from flexstore import events
-from flexstore.events import Type
-from flexstore.jobs import Job
-from flexstore.running import Outcome
 from flexstore.store import Connection
+from flexwork import activities
+from flexwork.activities import ActivityType
+from flexwork.job_runner import Outcome
+from flexwork.jobs import Job
 
 from scheduler.optimize.request import read
 from scheduler.optimize.response import answer
@@ -34,4 +34,4 @@ async def solve(job: Job, settings: SchedulerSettings) -> Outcome:
 async def _tell(con: Connection, *, job: Job, found: dict[str, Any]) -> None:
     result = {key: found[key] for key in ("status", "currency", "total", "gap")}
     data: dict[str, Any] = {"job": str(job.id), "asset": None, "sensors": [], "result": result}
-    await events.tell(con, job.account_id, Type.SCHEDULE_FINISHED, data, tracing.carrier())
+    await activities.record(con, job.account_id, ActivityType.SCHEDULE_FINISHED, data, tracing.carrier())

@@ -8,13 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from flexstore.store import Connection, Store
-from flexstore.watching import Watch
+
+from flexwork.channel_watcher import ChannelWatcher
 
 log = logging.getLogger(__name__)
 
 CHANNEL = "flexmesh_outbox"
 TASK = "task:"
 MAIL = "mail"
+WEBHOOK = "webhook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +104,11 @@ class Relay:
         """Seconds that one delivery may take."""
         self.longest_wait = longest_wait
         """Seconds between attempts at most."""
-        self._watch = Watch(store, CHANNEL, self._relay, poll=poll)
+        self._watch = ChannelWatcher(store, CHANNEL, self._relay, poll=poll)
 
     def poke(self) -> None:
         """Look into the outbox at once. To be called on the relay's event loop."""
-        self._watch.poke()
+        self._watch.wake()
 
     async def run(self) -> None:
         """Relay until cancelled."""

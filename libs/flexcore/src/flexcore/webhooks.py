@@ -9,11 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flexmodel.errors import Invalid
-
-from flexstore import audit_log, events, outbox
+from flexstore import audit_log
 from flexstore.store import Connection
+from flexwork import activities, outbox
 
-TOPIC = "webhook"
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how secrets of the Standard Webhooks specification begin
 SECRET_BYTES = 32
 
@@ -123,7 +122,7 @@ async def send(
     headers: Mapping[str, str] | None = None,
 ) -> None:
     """Leave a message for this webhook alone, whatever it hears of."""
-    await outbox.put(con, TOPIC, {"id": message_id, "webhook": webhook_id, **body}, headers=headers)
+    await outbox.put(con, outbox.WEBHOOK, {"id": message_id, "webhook": webhook_id, **body}, headers=headers)
 
 
 async def note_success(con: Connection, webhook_id: int) -> None:
@@ -145,7 +144,7 @@ async def disable(con: Connection, webhook: Webhook, reason: str) -> None:
         con, sentence, account_id=webhook.account_id, details={"active": {"before": True, "after": False}}
     )
     told = {"webhook": webhook.id, "reason": reason}
-    await events.tell(con, webhook.account_id, events.Type.WEBHOOK_DISABLED, told)
+    await activities.record(con, webhook.account_id, activities.ActivityType.WEBHOOK_DISABLED, told)
     text = f"{sentence}\n\nIt is told nothing more until somebody enables it again.\n"
     for row in await con.fetch(ADMINISTRATORS, webhook.account_id):
         mail = {"to": row["email"], "subject": f"Webhook {webhook.id} was disabled", "text": text}

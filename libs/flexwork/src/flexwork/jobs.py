@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from asyncpg import Record
-
-from flexstore import events, outbox
 from flexstore.store import Connection
 
-LEASE = 15.0
+from flexwork import activities, outbox
+
+LEASE_SECONDS = 15.0
 """Seconds without a heartbeat after which a worker is thought dead."""
 SWEEP_LOCK = 0x666C6578_73776570  # "flexswep"
 
@@ -45,20 +45,20 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweepResult:
     """What a sweep did."""
 
     requeued: int = 0
     """Their worker died; another may try."""
     failed: int = 0
     """Their worker died once too often."""
-    resent: int = 0
+    reannounced: int = 0
     """They waited long, and the message that announced them may be lost."""
 
 
 COLUMNS = ", ".join(f"job.{name}" for name in Job.__slots__)
 
-TOLD = f"told as ({events.TELL_OF_JOBS})"
+WITH_ACTIVITY = f"told as ({activities.INSERT_FOR_CHANGED_JOBS})"
 """Beside every change of a job's state: the event that tells of it."""
 CREATE = f"""
 with changed as (
@@ -67,7 +67,7 @@ with changed as (
     )
     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     returning *
-), {TOLD}
+), {WITH_ACTIVITY}
 select from changed
 """  # noqa: S608 - put together from constants
 GET = f"select {COLUMNS} from job where id = $1"  # noqa: S608 - put together from constants
@@ -81,7 +81,7 @@ with changed as (
         for update skip locked
     )
     returning *
-), {TOLD}
+), {WITH_ACTIVITY}
 select {COLUMNS} from changed job
 """  # noqa: S608 - put together from constants
 HEARTBEAT = "update job set heartbeat_at = now() where id = $1 and claim = $2"
@@ -91,7 +91,7 @@ with changed as (
         traceback = null
     where id = $1 and claim = $2
     returning *
-), {TOLD}
+), {WITH_ACTIVITY}
 select true from changed
 """  # noqa: S608 - put together from constants
 FAIL = f"""
@@ -99,7 +99,7 @@ with changed as (
     update job set status = 'FAILED', claim = null, ended_at = now(), error = $3, traceback = $4, info = info || $5
     where id = $1 and claim = $2
     returning *
-), {TOLD}
+), {WITH_ACTIVITY}
 select true from changed
 """  # noqa: S608 - put together from constants
 ADD_RESULT = "update job set result = coalesce(result, '{}') || $2, ended_at = clock_timestamp() where id = $1"
@@ -109,10 +109,10 @@ with changed as (
         sent_at = now()
     where id = $1 and claim = $2
     returning *
-), {TOLD}
+), {WITH_ACTIVITY}
 select id, queue, trace_context from changed
 """  # noqa: S608 - put together from constants
-FIND_SAME = f"""
+FIND_EQUAL = f"""
 select {COLUMNS} from job
 where request_hash = $1 and account_id is not distinct from $2 and status = any($3::text[])
     and created_at > now() - $4::interval
@@ -133,7 +133,7 @@ with changed as (
         select id from job where status = 'STARTED' and heartbeat_at < now() - $1::interval for update skip locked
     )
     returning *
-), {TOLD}
+), {WITH_ACTIVITY}
 select id, queue, status, trace_context from changed
 """  # noqa: S608 - put together from constants
 UNSENT = """
@@ -179,7 +179,7 @@ async def get(con: Connection, job_id: UUID) -> Job | None:
     return None if row is None else Job(*row)
 
 
-async def claim(con: Connection, job_id: UUID, lease: float = LEASE) -> Job | None:
+async def claim(con: Connection, job_id: UUID, lease: float = LEASE_SECONDS) -> Job | None:
     """Take a job to work on it: `job.claim` is the token that heartbeat, finish, fail and release ask for.
 
     None when there is nothing to do: it is done, or another worker has it and gave a sign of life within the lease.
@@ -227,7 +227,7 @@ async def release(con: Connection, job_id: UUID, claim: UUID, due_at: datetime |
     return row is not None
 
 
-async def find_same(
+async def find_equal(
     con: Connection,
     request_hash: str,
     account_id: int | None,
@@ -240,24 +240,26 @@ async def find_same(
     To be called in the transaction that creates the job if there is none: who asks for the same waits for its end.
     """
     await con.execute(ONE_BY_ONE, request_hash)
-    row = await con.fetchrow(FIND_SAME, request_hash, account_id, list(statuses), within)
+    row = await con.fetchrow(FIND_EQUAL, request_hash, account_id, list(statuses), within)
     return None if row is None else Job(*row)
 
 
-async def sweep(con: Connection, lease: float = LEASE, unsent_after: float = 60.0, max_attempts: int = 3) -> Swept:
+async def sweep(
+    con: Connection, lease: float = LEASE_SECONDS, unsent_after: float = 60.0, max_attempts: int = 3
+) -> SweepResult:
     """Put back what was claimed and died, and announce again what waits although its message may be lost.
 
     Every process may sweep; one at a time does. Announcing a job twice is harmless.
     """
     async with con.transaction():
         if not await con.fetchval("select pg_try_advisory_xact_lock($1)", SWEEP_LOCK):
-            return Swept()
+            return SweepResult()
         stale = await con.fetch(STALE, timedelta(seconds=lease), max_attempts)
         requeued = [row for row in stale if row["status"] == "QUEUED"]
         unsent = await con.fetch(UNSENT, timedelta(seconds=unsent_after), outbox.TASK)
         for job in (*requeued, *unsent):
             await _announce(con, job)
-    return Swept(requeued=len(requeued), failed=len(stale) - len(requeued), resent=len(unsent))
+    return SweepResult(requeued=len(requeued), failed=len(stale) - len(requeued), reannounced=len(unsent))
 
 
 async def _announce(con: Connection, job: Mapping[str, Any] | Record, due_at: datetime | None = None) -> None:

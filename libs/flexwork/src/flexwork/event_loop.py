@@ -10,7 +10,7 @@ from typing import Any
 STOP_SECONDS = 10.0
 
 
-class Loop:
+class BackgroundLoop:
     """Shared by all task threads of a process, so that they share its database pool too. Also a context manager."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Loop:
         self._called: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
 
-    def start(self) -> "Loop":
+    def start(self) -> "BackgroundLoop":
         self._thread.start()
         self._started.wait()
         return self
@@ -56,7 +56,7 @@ class Loop:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def __enter__(self) -> "Loop":
+    def __enter__(self) -> "BackgroundLoop":
         return self.start()
 
     def __exit__(self, *_: object) -> None:

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flexstore import webhooks
-from flexstore.events import NOTICED_WITHIN
-from flexstore.outbox import CHANNEL as OUTBOX
 from flexstore.store import Connection
+
+from flexwork import outbox
+from flexwork.activities import AUDIENCE_CACHE_TIME
 
 LOCK = 0x666C6578_65766E74  # "flexevnt"
 """Held while positions are given out, until they can be seen: so whoever sees one sees all before it."""
 BATCH = 500
-PUBLIC = frozenset(("data", "asset", "sensor"))
+PUBLIC_SUBJECTS = frozenset(("data", "asset", "sensor"))
 """What may be public: such events of no account are for everybody, others of no account only for who reads all."""
-SETTLES_WITHIN = NOTICED_WITHIN + timedelta(seconds=0.5)
+SETTLES_WITHIN = AUDIENCE_CACHE_TIME + timedelta(seconds=0.5)
 INTEREST_LASTS = timedelta(minutes=10)
 """How long stored data still make events after the last who followed them has left."""
 
@@ -24,7 +24,7 @@ MESSAGE_PREFIX = "evt_"
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Activity:
     """A row of the table `event`, where the columns are explained."""
 
     position: int
@@ -42,7 +42,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ActivityFilter:
     """Which events to tell of. Of the filters, what is empty asks for nothing in particular."""
 
     accounts: Collection[int] | None
@@ -52,10 +52,10 @@ class Wanted:
     sensors: Collection[int] = ()
     jobs: Collection[str] = ()
 
-    def __contains__(self, event: Event) -> bool:
+    def __contains__(self, event: Activity) -> bool:
         """The same that `READ` says in SQL."""
         if self.accounts is not None:
-            public = event.account_id is None and event.type.partition(".")[0] in PUBLIC
+            public = event.account_id is None and event.type.partition(".")[0] in PUBLIC_SUBJECTS
             if not public and event.account_id not in self.accounts:
                 return False
         return (
@@ -66,11 +66,11 @@ class Wanted:
         )
 
 
-EVERYTHING = Wanted(None)
+EVERYTHING = ActivityFilter(None)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RetainedRange:
     """What there is to read."""
 
     first: int | None
@@ -90,7 +90,7 @@ class Interest:
 
 
 IS_WAITING = "select exists (select from event where position is null)"
-NUMBER = f"""
+ASSIGN_POSITIONS = f"""
 with waiting as materialized (
     select id, nextval('event_position') as position
     from (select id from event where position is null order by id limit $1) oldest
@@ -99,7 +99,7 @@ with waiting as materialized (
     returning event.*
 ), told as (
     insert into outbox (topic, headers, payload)
-    select '{webhooks.TOPIC}', numbered.headers, jsonb_build_object(
+    select '{outbox.WEBHOOK}', numbered.headers, jsonb_build_object(
         'id', '{MESSAGE_PREFIX}' || numbered.position, 'webhook', webhook.id, 'type', numbered.type,
         'timestamp', numbered.created_at, 'data', numbered.data
     )
@@ -108,15 +108,15 @@ with waiting as materialized (
         and (webhook.assets = '{{}}' or webhook.assets && numbered.assets)
         and (webhook.sensors = '{{}}' or webhook.sensors && numbered.sensors)
     order by numbered.position
-    returning pg_notify('{OUTBOX}', '{webhooks.TOPIC}')
+    returning pg_notify('{outbox.CHANNEL}', '{outbox.WEBHOOK}')
 )
 select count(*) from numbered
 """  # noqa: S608 - put together from constants
-READ = f"""
+LOAD = f"""
 select position, account_id, type, assets, sensors, data, created_at from event
 where position > $1
     and ($3::int[] is null or account_id = any($3)
-        or account_id is null and split_part(type, '.', 1) in ({", ".join(f"'{kind}'" for kind in sorted(PUBLIC))}))
+        or account_id is null and split_part(type, '.', 1) in ({", ".join(f"'{kind}'" for kind in sorted(PUBLIC_SUBJECTS))}))
     and ($4::text[] = '{{}}' or type = any($4))
     and ($5::int[] = '{{}}' or assets && $5)
     and ($6::int[] = '{{}}' or sensors && $6)
@@ -125,7 +125,9 @@ order by position
 limit $2
 """  # noqa: S608 - put together from constants
 GET = "select position, account_id, type, assets, sensors, data, created_at from event where position = $1"
-KEPT = "select (select min(position) from event), case when is_called then last_value else 0 end from event_position"
+RETAINED_RANGE = (
+    "select (select min(position) from event), case when is_called then last_value else 0 end from event_position"
+)
 NEWEST = "select coalesce(max(position), 0) from event"
 FOLLOW = """
 insert into event_interest as known (account_id, since, told_from, until)
@@ -138,7 +140,7 @@ on conflict (account_id) do update set
 returning account_id, since, greatest(extract(epoch from told_from - clock_timestamp()), 0)::float8 as seconds
 """
 # The last of what is too old is kept, so that the first position tells from where on nothing is missing.
-FORGET = """
+DELETE_OLD = """
 delete from event where position < greatest(
     (select max(position) from event where created_at < now() - $1::interval),
     (select max(position) from event) - $2::bigint
@@ -146,7 +148,7 @@ delete from event where position < greatest(
 """
 
 
-async def number(con: Connection) -> int:
+async def assign_positions(con: Connection) -> int:
     """Give positions to events whose transactions are committed, and leave messages for the webhooks that hear of them.
 
     Returns how many there were. Everybody who reads events calls this before.
@@ -155,29 +157,29 @@ async def number(con: Connection) -> int:
     while await con.fetchval(IS_WAITING):
         async with con.transaction():
             await con.execute("select pg_advisory_xact_lock($1)", LOCK)
-            numbered += await con.fetchval(NUMBER, BATCH)
+            numbered += await con.fetchval(ASSIGN_POSITIONS, BATCH)
     return numbered
 
 
-async def read(con: Connection, after: int, wanted: Wanted, limit: int = BATCH) -> list[Event]:
+async def load(con: Connection, after: int, wanted: ActivityFilter, limit: int = BATCH) -> list[Activity]:
     """The first events after a position, as far as they are wanted."""
     accounts = None if wanted.accounts is None else list(wanted.accounts)
     filters = (wanted.types, wanted.assets, wanted.sensors, wanted.jobs)
-    return [Event(*row) for row in await con.fetch(READ, after, limit, accounts, *map(list, filters))]
+    return [Activity(*row) for row in await con.fetch(LOAD, after, limit, accounts, *map(list, filters))]
 
 
-async def get(con: Connection, position: int) -> Event | None:
+async def get(con: Connection, position: int) -> Activity | None:
     row = await con.fetchrow(GET, position)
-    return None if row is None else Event(*row)
+    return None if row is None else Activity(*row)
 
 
-async def kept(con: Connection) -> Kept:
-    row = await con.fetchrow(KEPT)
+async def retained_range(con: Connection) -> RetainedRange:
+    row = await con.fetchrow(RETAINED_RANGE)
     assert row is not None
-    return Kept(*row)
+    return RetainedRange(*row)
 
 
-async def newest(con: Connection) -> int:
+async def newest_position(con: Connection) -> int:
     """The position of the newest event; 0 if there is none."""
     position: int = await con.fetchval(NEWEST)
     return position
@@ -192,7 +194,7 @@ async def follow(con: Connection, accounts: Collection[int]) -> dict[int, Intere
     return {row["account_id"]: Interest(row["since"], row["seconds"]) for row in rows}
 
 
-async def forget(con: Connection, older_than: timedelta, most: int) -> None:
+async def delete_old(con: Connection, older_than: timedelta, most: int) -> None:
     """Drop old events, and what is more than so many."""
-    await number(con)
-    await con.execute(FORGET, older_than, most)
+    await assign_positions(con)
+    await con.execute(DELETE_OLD, older_than, most)

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 from flexmodel.errors import Invalid, Unavailable
-from flexstore import jobs
-from flexstore.jobs import Job
-from flexstore.running import Announcement, Outcome, run
 from flexstore.store import Store
+from flexwork import jobs
+from flexwork.job_runner import OutboxMessage, Outcome, run
+from flexwork.jobs import Job
 from waiting import until
 
 
@@ -47,7 +47,7 @@ async def save(con: Any) -> None:
 
 
 async def finishing(job: Job, store: Store) -> Outcome:
-    return Outcome({"double": 2 * job.request["n"]}, {"warnings": []}, save, [Announcement("webhook", {"a": 1})])
+    return Outcome({"double": 2 * job.request["n"]}, {"warnings": []}, save, [OutboxMessage("webhook", {"a": 1})])
 
 
 async def test_everything_a_job_leaves_is_stored_with_it(store: Store, job_id: UUID) -> None:
@@ -95,7 +95,7 @@ async def test_a_job_whose_results_cannot_be_stored_fails_and_leaves_nothing(sto
         await save(con)
 
     async def handler(job: Job, store: Store) -> Outcome:
-        return Outcome({}, save=twice, announcements=[Announcement("webhook", {})])
+        return Outcome({}, save=twice, announcements=[OutboxMessage("webhook", {})])
 
     assert await run(store, job_id, handler) == "FAILED"
     job = await get(store, job_id)

@@ -13,13 +13,14 @@ from uuid import uuid4
 import orjson
 from celery import Celery
 from flexmodel.errors import Unavailable
+from flexserve import logs, metrics, tracing
+from flexserve.settings import ServiceSettings
 from kombu.entity import Exchange, Queue
 from kombu.messaging import Producer
 from opentelemetry.trace import SpanKind
 
-from flexserve import logs, memory, metrics, tracing
-from flexserve.settings import ServiceSettings
-from flexserve.tasks import SENT_AT, MessageTask
+from flexwork import in_process_broker
+from flexwork.message_task import SENT_AT, MessageTask
 
 log = logs.get(__name__)
 
@@ -255,11 +256,11 @@ def _split(url: str) -> tuple[str, str]:
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     prefix = query.pop("queue_prefix", "")
-    scheme = memory.SCHEME if parts.scheme == "memory" else parts.scheme
-    if scheme == memory.SCHEME:
+    scheme = in_process_broker.SCHEME if parts.scheme == "memory" else parts.scheme
+    if scheme == in_process_broker.SCHEME:
         return f"{scheme}://localhost", prefix
     return urlunsplit((scheme, parts.netloc, parts.path, urlencode(query), "")), prefix
 
 
 def _transport_options(url: str) -> dict[str, Any]:
-    return {} if url.startswith(memory.SCHEME) else {"confirm_publish": True}
+    return {} if url.startswith(in_process_broker.SCHEME) else {"confirm_publish": True}

@@ -6,11 +6,11 @@ from concurrent.futures import CancelledError
 
 import pytest
 from flexserve import logs
-from flexserve.loop import Loop
+from flexwork.event_loop import BackgroundLoop
 from waiting import eventually
 
 
-async def test_call_returns_the_result_or_raises(loop: Loop) -> None:
+async def test_call_returns_the_result_or_raises(loop: BackgroundLoop) -> None:
     async def add(a: int, b: int) -> int:
         await asyncio.sleep(0)
         return a + b
@@ -23,7 +23,7 @@ async def test_call_returns_the_result_or_raises(loop: Loop) -> None:
         await asyncio.to_thread(loop.call, fail())
 
 
-def test_threads_share_one_loop(loop: Loop) -> None:
+def test_threads_share_one_loop(loop: BackgroundLoop) -> None:
     async def where() -> tuple[int, asyncio.AbstractEventLoop]:
         return threading.get_ident(), asyncio.get_running_loop()
 
@@ -31,7 +31,7 @@ def test_threads_share_one_loop(loop: Loop) -> None:
     assert loop.call(where())[0] != threading.get_ident()
 
 
-def test_cancel_lets_the_work_clean_up_before_call_ends(loop: Loop) -> None:
+def test_cancel_lets_the_work_clean_up_before_call_ends(loop: BackgroundLoop) -> None:
     events: list[str] = []
 
     async def work() -> None:
@@ -55,7 +55,7 @@ def test_cancel_lets_the_work_clean_up_before_call_ends(loop: Loop) -> None:
     assert events == ["started", "cleaned up", "returned"]
 
 
-def test_cancel_leaves_background_work_alone(loop: Loop) -> None:
+def test_cancel_leaves_background_work_alone(loop: BackgroundLoop) -> None:
     async def background() -> str:
         await asyncio.sleep(0.1)
         return "done"
@@ -65,7 +65,7 @@ def test_cancel_leaves_background_work_alone(loop: Loop) -> None:
     assert future.result(5) == "done"
 
 
-def test_a_call_from_the_loop_itself_is_refused(loop: Loop) -> None:
+def test_a_call_from_the_loop_itself_is_refused(loop: BackgroundLoop) -> None:
     async def nothing() -> None: ...
 
     async def call() -> None:
@@ -75,7 +75,7 @@ def test_a_call_from_the_loop_itself_is_refused(loop: Loop) -> None:
         loop.call(call())
 
 
-def test_the_ids_of_the_thread_go_along(loop: Loop) -> None:
+def test_the_ids_of_the_thread_go_along(loop: BackgroundLoop) -> None:
     async def job_id() -> object:
         return logs.current("job_id")
 
@@ -85,7 +85,7 @@ def test_the_ids_of_the_thread_go_along(loop: Loop) -> None:
 
 
 def test_stop_cancels_what_is_left() -> None:
-    loop = Loop().start()
+    loop = BackgroundLoop().start()
     ended = threading.Event()
 
     async def forever() -> None:

@@ -14,8 +14,8 @@ import amqp
 import httpx
 import pytest
 from flexmodel.errors import Unavailable
-from flexserve.broker import DELIVERY_LIMIT, BrokerApp, Publisher, celery_app
 from flexserve.settings import ServiceSettings
+from flexwork.broker import DELIVERY_LIMIT, BrokerApp, Publisher, celery_app
 from kombu import Connection
 from waiting import Seen, until
 
@@ -25,16 +25,16 @@ PROGRAM = """
 import asyncio, sys, time
 from pathlib import Path
 from flexserve.app import create_app, start_logs
-from flexserve.broker import celery_app
+from flexwork.broker import celery_app
 from flexserve.health import Check
-from flexserve.loop import Loop
+from flexwork.event_loop import BackgroundLoop
 from flexserve.settings import ServiceSettings, load
-from flexserve.worker import Worker
+from flexwork.worker import Worker
 
 settings = load(ServiceSettings)
 start_logs(settings, "testing")
 app = celery_app(settings, "testing")
-loop = Loop()
+loop = BackgroundLoop()
 diary = Path(sys.argv[1])
 seconds = float(sys.argv[2])
 

@@ -7,9 +7,8 @@ from typing import Any
 from celery import Task
 from celery.exceptions import Reject
 from flexmodel.errors import Unavailable
-from opentelemetry.trace import SpanKind
-
 from flexserve import logs, metrics, tracing
+from opentelemetry.trace import SpanKind
 
 log = logs.get(__name__)
 

@@ -10,23 +10,23 @@ from typing import Any
 from uuid import UUID
 
 from flexmodel.errors import FlexmeshError, Unavailable
+from flexstore.store import Connection, Store
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from flexstore import jobs, outbox
-from flexstore.jobs import LEASE, Job
-from flexstore.store import Connection, Store
+from flexwork import jobs, outbox
+from flexwork.jobs import LEASE_SECONDS, Job
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT = 5.0
-PATIENCE = 60.0
+HEARTBEAT_SECONDS = 5.0
+OUTCOME_RETRY_SECONDS = 60.0
 """Seconds that the outcome of finished work is kept in hand while the database is away."""
-SHORT_PATIENCE = 3.0
+RELEASE_RETRY_SECONDS = 3.0
 """The same for giving a job back: the sweeper will find it anyway."""
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
+class OutboxMessage:
     """A message to leave in the outbox when the job is done."""
 
     topic: str
@@ -43,7 +43,7 @@ class Outcome:
     """What else is known of the run; added to what the job had."""
     save: Callable[[Connection], Awaitable[Mapping[str, Any] | None]] | None = None
     """Writes what the job produced. What it returns is added to the result."""
-    announcements: Sequence[Announcement] = ()
+    announcements: Sequence[OutboxMessage] = ()
 
 
 type Handler = Callable[[Job, Store], Awaitable[Outcome]]
@@ -57,8 +57,8 @@ async def run(
     handler: Handler,
     *,
     on_failure: OnFailure | None = None,
-    lease: float = LEASE,
-    heartbeat: float = HEARTBEAT,
+    lease: float = LEASE_SECONDS,
+    heartbeat: float = HEARTBEAT_SECONDS,
 ) -> str | None:
     """Do a job if it is to be done. Returns the state it is in now; None: it is not, or no longer, ours to do.
 
@@ -69,9 +69,9 @@ async def run(
         job = await jobs.claim(con, job_id, lease)
     if job is None:
         return None
-    holder = Holder(store, job, on_failure)
+    holder = ClaimHolder(store, job, on_failure)
     work = asyncio.ensure_future(handler(job, store))
-    taken_over = asyncio.create_task(holder.show_signs_of_life(heartbeat))
+    taken_over = asyncio.create_task(holder.send_heartbeats(heartbeat))
     try:
         await asyncio.wait((work, taken_over), return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
@@ -97,7 +97,7 @@ async def run(
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class ClaimHolder:
     """The one who has claimed a job. Once the claim is lost, nothing it writes has an effect."""
 
     store: Store
@@ -109,7 +109,7 @@ class Holder:
         assert self.job.claim is not None
         return self.job.id, self.job.claim
 
-    async def show_signs_of_life(self, every: float) -> None:
+    async def send_heartbeats(self, every: float) -> None:
         """Returns when the claim is lost."""
         while True:
             await asyncio.sleep(every)
@@ -133,7 +133,7 @@ class Holder:
                 await outbox.put(con, message.topic, message.payload, headers=self.job.trace_context)
             return True
 
-        return await self._write(write, "FINISHED", PATIENCE)
+        return await self._write(write, "FINISHED", OUTCOME_RETRY_SECONDS)
 
     async def fail(self, sentence: str, traceback: str | None = None) -> str | None:
         async def write(con: Connection) -> bool:
@@ -143,11 +143,11 @@ class Holder:
                 await self.on_failure(con, self.job, sentence)
             return True
 
-        return await self._write(write, "FAILED", PATIENCE)
+        return await self._write(write, "FAILED", OUTCOME_RETRY_SECONDS)
 
     async def release(self, after: float) -> str | None:
         due_at = datetime.now(UTC) + timedelta(seconds=after)
-        return await self._write(lambda con: jobs.release(con, *self.key, due_at), "QUEUED", SHORT_PATIENCE)
+        return await self._write(lambda con: jobs.release(con, *self.key, due_at), "QUEUED", RELEASE_RETRY_SECONDS)
 
     async def _write(self, write: Callable[[Connection], Awaitable[bool]], status: str, patience: float) -> str | None:
         """Write in one transaction, again if the database is away for a moment. Returns the state if it was ours."""

@@ -9,10 +9,10 @@ import pytest
 from flexmodel.errors import Unavailable
 from flexserve import logs, metrics
 from flexserve.app import create_app
-from flexserve.broker import BrokerApp, Publisher, celery_app
-from flexserve.loop import Loop
 from flexserve.settings import ServiceSettings
-from flexserve.worker import Worker
+from flexwork.broker import BrokerApp, Publisher, celery_app
+from flexwork.event_loop import BackgroundLoop
+from flexwork.worker import Worker
 from prometheus_client import REGISTRY
 from waiting import Seen, until
 
@@ -176,7 +176,7 @@ async def test_stopping_lets_running_tasks_finish_and_takes_no_more(
 
 
 async def test_stopping_gives_back_what_does_not_finish_in_time(
-    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any, loop: Loop
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any, loop: BackgroundLoop
 ) -> None:
     started, released = Seen(), Seen()
 
@@ -207,7 +207,7 @@ async def test_stopping_gives_back_what_does_not_finish_in_time(
 
 
 async def test_the_job_is_on_every_line_a_task_logs(
-    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any, loop: Loop, log_lines: Any
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any, loop: BackgroundLoop, log_lines: Any
 ) -> None:
     async def inside() -> None:
         logs.get("x").info("in the loop")
@@ -301,7 +301,7 @@ async def test_a_closed_publisher_can_be_used_again(broker_app: BrokerApp, publi
 
 
 async def test_it_can_be_used_from_any_event_loop(
-    broker_app: BrokerApp, publisher_for: PublisherFor, loop: Loop
+    broker_app: BrokerApp, publisher_for: PublisherFor, loop: BackgroundLoop
 ) -> None:
     publisher = publisher_for(broker_app)
     await publisher.publish("bake", {"job": 1})

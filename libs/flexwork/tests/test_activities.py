@@ -8,26 +8,26 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from flexstore import eventlog, events, jobs, webhooks
-from flexstore.eventlog import EVERYTHING, Event, Wanted
-from flexstore.events import EVERYONE, Type
 from flexstore.store import Connection, Store
+from flexwork import activities, activity_log, jobs
+from flexwork.activities import EVERYONE, ActivityType
+from flexwork.activity_log import EVERYTHING, Activity, ActivityFilter
 
 OWNER, OTHER = 71, 72
 DAY = timedelta(days=1)
 
 
 async def tell(con: Connection, number: int, account: int | None = OWNER, **rest: Any) -> None:
-    await events.tell(con, account, Type.ASSET_UPDATED, {"number": number, **rest})
+    await activities.record(con, account, ActivityType.ASSET_UPDATED, {"number": number, **rest})
 
 
-async def read(store: Store, after: int = 0, wanted: Wanted = EVERYTHING) -> list[Event]:
+async def read(store: Store, after: int = 0, wanted: ActivityFilter = EVERYTHING) -> list[Activity]:
     async with store.connection() as con:
-        await eventlog.number(con)
-        return await eventlog.read(con, after, wanted)
+        await activity_log.assign_positions(con)
+        return await activity_log.load(con, after, wanted)
 
 
-def numbers(found: Sequence[Event]) -> list[int]:
+def numbers(found: Sequence[Activity]) -> list[int]:
     return [event.data["number"] for event in found]
 
 
@@ -135,15 +135,15 @@ async def test_only_what_is_wanted_is_read(store: Store, add_site: Any, add_sens
     power, meter = await add_sensor(battery), await add_sensor(site)
     async with store.connection() as con:
         for owner, type, data in (
-            (account, Type.DATA_STORED, {"sensor": power}),
-            (account, Type.DATA_STORED, {"sensor": meter}),
-            (account, Type.SCHEDULE_FINISHED, {"asset": site, "sensors": [power, meter], "job": "j"}),
-            (account, Type.ASSET_UPDATED, {"asset": battery}),
-            (OTHER, Type.SCHEDULE_FAILED, {"job": "k"}),
-            (None, Type.DATA_STORED, {"sensor": meter}),
-            (None, Type.JOB_QUEUED, {"job": "j"}),
+            (account, ActivityType.DATA_STORED, {"sensor": power}),
+            (account, ActivityType.DATA_STORED, {"sensor": meter}),
+            (account, ActivityType.SCHEDULE_FINISHED, {"asset": site, "sensors": [power, meter], "job": "j"}),
+            (account, ActivityType.ASSET_UPDATED, {"asset": battery}),
+            (OTHER, ActivityType.SCHEDULE_FAILED, {"job": "k"}),
+            (None, ActivityType.DATA_STORED, {"sensor": meter}),
+            (None, ActivityType.JOB_QUEUED, {"job": "j"}),
         ):
-            await events.tell(con, owner, type, data)
+            await activities.record(con, owner, type, data)
     everything = await read(store)
     assert len(everything) == 7
     choices: list[list[Any]] = [
@@ -155,7 +155,7 @@ async def test_only_what_is_wanted_is_read(store: Store, add_site: Any, add_sens
     ]
     sizes = set()
     for choice in itertools.product(*choices):
-        wanted = Wanted(*choice)
+        wanted = ActivityFilter(*choice)
         found = await read(store, 0, wanted)
         assert found == [event for event in everything if event in wanted], choice
         sizes.add(len(found))
@@ -164,44 +164,51 @@ async def test_only_what_is_wanted_is_read(store: Store, add_site: Any, add_sens
 
 async def test_public_events_are_for_everybody_but_not_their_jobs(store: Store) -> None:
     async with store.connection() as con:
-        for type in (Type.DATA_STORED, Type.ASSET_CREATED, Type.JOB_QUEUED, Type.SCHEDULE_FAILED):
-            await events.tell(con, None, type, {})
-    assert [event.type for event in await read(store, 0, Wanted([OWNER]))] == ["data.stored", "asset.created"]
+        for type in (
+            ActivityType.DATA_STORED,
+            ActivityType.ASSET_CREATED,
+            ActivityType.JOB_QUEUED,
+            ActivityType.SCHEDULE_FAILED,
+        ):
+            await activities.record(con, None, type, {})
+    assert [event.type for event in await read(store, 0, ActivityFilter([OWNER]))] == ["data.stored", "asset.created"]
     assert len(await read(store)) == 4
 
 
 async def test_old_events_are_forgotten_and_that_can_be_seen(store: Store) -> None:
     async with store.connection() as con:
-        assert await eventlog.kept(con) == eventlog.Kept(None, 0)
+        assert await activity_log.retained_range(con) == activity_log.RetainedRange(None, 0)
         for number in range(6):
             await tell(con, number)
-        await eventlog.number(con)
+        await activity_log.assign_positions(con)
         await con.execute("update event set created_at = now() - interval '2 days' where position <= 3")
-        await eventlog.forget(con, DAY, 1000)
-        assert await eventlog.kept(con) == eventlog.Kept(3, 6)  # who has had the second can go on
-        await eventlog.forget(con, DAY, 1)
-        assert await eventlog.kept(con) == eventlog.Kept(5, 6)
+        await activity_log.delete_old(con, DAY, 1000)
+        assert await activity_log.retained_range(con) == activity_log.RetainedRange(
+            3, 6
+        )  # who has had the second can go on
+        await activity_log.delete_old(con, DAY, 1)
+        assert await activity_log.retained_range(con) == activity_log.RetainedRange(5, 6)
         await con.execute("update event set created_at = now() - interval '2 days'")
-        await eventlog.forget(con, DAY, 1000)
-        assert await eventlog.kept(con) == eventlog.Kept(6, 6)
+        await activity_log.delete_old(con, DAY, 1000)
+        assert await activity_log.retained_range(con) == activity_log.RetainedRange(6, 6)
 
 
 async def test_stored_data_are_awaited_while_somebody_follows(store: Store) -> None:
     async def awaited(account: int | None) -> bool:
-        return await events.is_awaited(con, account, Type.DATA_STORED)
+        return await activities.has_audience(con, account, ActivityType.DATA_STORED)
 
     async with store.connection() as con:
         assert not await awaited(OWNER) and not await awaited(None)
-        first = (await eventlog.follow(con, [OWNER]))[OWNER]
+        first = (await activity_log.follow(con, [OWNER]))[OWNER]
         assert 2 < first.seconds <= 2.5
         assert await awaited(OWNER) and not await awaited(OTHER)
         assert await awaited(None)  # what is public is there for everybody
         await asyncio.sleep(0.01)
-        again = (await eventlog.follow(con, [OWNER]))[OWNER]
+        again = (await activity_log.follow(con, [OWNER]))[OWNER]
         assert again.since == first.since and again.seconds < first.seconds
         await con.execute("update event_interest set until = now() - interval '1 second'")
         assert not await awaited(OWNER) and not await awaited(None)
-        later = (await eventlog.follow(con, [OWNER, EVERYONE]))[OWNER]
+        later = (await activity_log.follow(con, [OWNER, EVERYONE]))[OWNER]
         assert later.since > first.since and later.seconds > 2
         assert await awaited(OTHER)
 
@@ -213,19 +220,26 @@ async def test_webhooks_get_what_they_hear_of(store: Store, add_site: Any, add_s
     power, meter = await add_sensor(battery), await add_sensor(site)
     async with store.connection() as con:
         hooks = {
-            name: (await webhooks.add(con, owner, "https://example.com/", types, **filters)).id
+            name: await con.fetchval(
+                "insert into webhook (account_id, url, secret, events, assets, sensors)"
+                " values ($1, 'https://example.com/', 'x', $2, $3, $4) returning id",
+                owner,
+                types,
+                filters.get("assets", []),
+                filters.get("sensors", []),
+            )
             for name, owner, types, filters in (
-                ("all", account, (), {}),
+                ("all", account, [], {}),
                 ("finished", account, ["schedule.finished"], {}),
-                ("battery", account, (), {"assets": [battery]}),
-                ("site", account, (), {"assets": [site]}),
+                ("battery", account, [], {"assets": [battery]}),
+                ("site", account, [], {"assets": [site]}),
                 ("meter", account, (), {"sensors": [meter]}),
-                ("stranger", stranger, (), {}),
+                ("stranger", stranger, [], {}),
             )
         }
-        await events.tell(con, account, Type.DATA_STORED, {"sensor": power}, {"traceparent": "t"})
-        await events.tell(con, account, Type.SCHEDULE_FINISHED, {"asset": site, "sensors": [meter]})
-        assert await eventlog.number(con) == 2
+        await activities.record(con, account, ActivityType.DATA_STORED, {"sensor": power}, {"traceparent": "t"})
+        await activities.record(con, account, ActivityType.SCHEDULE_FINISHED, {"asset": site, "sensors": [meter]})
+        assert await activity_log.assign_positions(con) == 2
         rows = await con.fetch("select topic, payload, headers from outbox order by id")
     assert {row["topic"] for row in rows} == {"webhook"}
     ids = [f"evt_{event.position}" for event in await read(store)]

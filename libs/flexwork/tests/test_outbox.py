@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flexstore.outbox import Message, Relay, put
 from flexstore.store import Store
+from flexwork.outbox import Message, Relay, put
 from waiting import until
 
 

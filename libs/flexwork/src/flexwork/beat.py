@@ -8,10 +8,10 @@ from typing import Any
 
 from celery.beat import Scheduler, Service
 from flexmodel.errors import Unavailable
-
 from flexserve import logs
-from flexserve.broker import BrokerApp, Publisher
-from flexserve.loop import Loop
+
+from flexwork.broker import BrokerApp, Publisher
+from flexwork.event_loop import BackgroundLoop
 
 log = logs.get(__name__)
 
@@ -29,7 +29,7 @@ class Beat:
     later if nothing came of it.
     """
 
-    def __init__(self, app: BrokerApp, loop: Loop, find_due: FindDue, *, every: float = 1.0) -> None:
+    def __init__(self, app: BrokerApp, loop: BackgroundLoop, find_due: FindDue, *, every: float = 1.0) -> None:
         self._app = app
         self._loop = loop
         self._find_due = find_due

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 from flexmodel.errors import Unavailable
-from flexserve.beat import Beat, FindDue, Message
-from flexserve.broker import BrokerApp
-from flexserve.loop import Loop
+from flexwork.beat import Beat, FindDue, Message
+from flexwork.broker import BrokerApp
+from flexwork.event_loop import BackgroundLoop
 from waiting import Seen
 
 BeatFor = Callable[[FindDue], Beat]
 
 
 @pytest.fixture
-def beat_for(broker_app: BrokerApp, loop: Loop) -> Iterator[BeatFor]:
+def beat_for(broker_app: BrokerApp, loop: BackgroundLoop) -> Iterator[BeatFor]:
     started: list[Beat] = []
 
     def start(find_due: FindDue) -> Beat:
@@ -63,7 +63,7 @@ def test_several_beats_may_run_at_once(broker_app: BrokerApp, seen: Seen, worker
     assert sorted(seen.wait(20)) == list(range(20))
 
 
-def test_it_stops_at_once_and_for_good(broker_app: BrokerApp, loop: Loop) -> None:
+def test_it_stops_at_once_and_for_good(broker_app: BrokerApp, loop: BackgroundLoop) -> None:
     asked = Seen()
 
     async def find_due() -> Sequence[Message]:

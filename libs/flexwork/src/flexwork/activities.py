@@ -10,11 +10,11 @@ from flexstore.store import Connection
 CHANNEL = "flexmesh_event"
 EVERYONE = 0
 """Stands for all accounts in the table `event_interest`."""
-NOTICED_WITHIN = timedelta(seconds=2)
+AUDIENCE_CACHE_TIME = timedelta(seconds=2)
 """How long a writer may remember whether anyone awaits what it could tell."""
 
 
-class Type(StrEnum):
+class ActivityType(StrEnum):
     """What events say. Each belongs to an account, or is about something public."""
 
     JOB_QUEUED = "job.queued"
@@ -35,7 +35,7 @@ class Type(StrEnum):
     WEBHOOK_DISABLED = "webhook.disabled"
 
 
-def line_of(assets: str) -> str:
+def ancestors_of(assets: str) -> str:
     """SQL for assets and all above them, as an array of ids; `assets` is SQL for an array of their ids."""
     return f"""array(
         with recursive line as (
@@ -54,14 +54,14 @@ def assets_of(asset: str, sensors: str) -> str:
 
 
 # What is said twice in a transaction is notified once, so `pg_notify` may be called for every row.
-TELL = f"""
+INSERT = f"""
 insert into event (account_id, type, assets, sensors, data, headers)
-values ($1, $2, {line_of(assets_of("$5::int", "$6::int[]"))}, $6, $3, $4)
+values ($1, $2, {ancestors_of(assets_of("$5::int", "$6::int[]"))}, $6, $3, $4)
 returning case when $7 then pg_notify('{CHANNEL}', '') end
 """  # noqa: S608 - put together from constants
-TELL_OF_JOBS = f"""
+INSERT_FOR_CHANGED_JOBS = f"""
 insert into event (account_id, type, assets, sensors, data, headers)
-select account_id, 'job.' || lower(status), {line_of(assets_of("asset_id", "array[sensor_id]"))},
+select account_id, 'job.' || lower(status), {ancestors_of(assets_of("asset_id", "array[sensor_id]"))},
     array_remove(array[sensor_id], null),
     jsonb_build_object('job', id, 'queue', queue, 'asset', asset_id, 'sensor', sensor_id)
         || case when status = 'FAILED' then jsonb_build_object('error', error) else '{{}}' end,
@@ -71,7 +71,7 @@ returning pg_notify('{CHANNEL}', '')
 """  # noqa: S608 - put together from constants
 """To be used beside a `changed as (… returning …)` that yields rows of the table `job`."""
 
-IS_AWAITED = f"""
+HAS_AUDIENCE = f"""
 select exists (
     select from event_interest where until > now() and ($1::int is null or account_id in ($1, {EVERYONE}))
 ) or exists (
@@ -80,10 +80,10 @@ select exists (
 """  # noqa: S608 - put together from constants
 
 
-async def tell(
+async def record(
     con: Connection,
     account_id: int | None,
-    type: Type,
+    type: ActivityType,
     data: Mapping[str, Any],
     headers: Mapping[str, str] | None = None,
     *,
@@ -96,17 +96,17 @@ async def tell(
     be passed on at once each, because notifying slows down commits: they are found a little later.
     """
     sensors = sensors_of(data)
-    await con.execute(TELL, account_id, type, dict(data), dict(headers or {}), data.get("asset"), sensors, at_once)
+    await con.execute(INSERT, account_id, type, dict(data), dict(headers or {}), data.get("asset"), sensors, at_once)
 
 
 def sensors_of(data: Mapping[str, Any]) -> Sequence[int]:
     return data.get("sensors") or ([data["sensor"]] if data.get("sensor") else [])
 
 
-async def is_awaited(con: Connection, account_id: int | None, type: Type) -> bool:
+async def has_audience(con: Connection, account_id: int | None, type: ActivityType) -> bool:
     """Whether anyone wants to be told of such an event of the account: for events too many to be told to nobody.
 
     The answer may be remembered for `NOTICED_WITHIN`.
     """
-    awaited: bool = await con.fetchval(IS_AWAITED, account_id, type)
+    awaited: bool = await con.fetchval(HAS_AUDIENCE, account_id, type)
     return awaited

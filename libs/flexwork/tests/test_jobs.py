@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from flexstore import jobs, tables
-from flexstore.jobs import Job, Swept
+from flexstore import tables
 from flexstore.store import Store
+from flexwork import jobs
+from flexwork.jobs import Job, SweepResult
 
 MINUTE = timedelta(minutes=1)
 
@@ -140,10 +141,10 @@ async def test_the_sweeper_puts_back_what_died_until_it_has_died_too_often(con: 
     await claim(con, alive)
     for attempt in (1, 2, 3):
         await claim(con, job_id)
-        assert await jobs.sweep(con) == Swept()
+        assert await jobs.sweep(con) == SweepResult()
         await con.execute("delete from outbox")
         await fall_silent(con, job_id)
-        assert await jobs.sweep(con) == (Swept(failed=1) if attempt == 3 else Swept(requeued=1))
+        assert await jobs.sweep(con) == (SweepResult(failed=1) if attempt == 3 else SweepResult(requeued=1))
         assert await outbox(con) == ([] if attempt == 3 else [("task:schedule", str(job_id))])
     dead = await get(con, job_id)
     assert (dead.status, dead.claim) == ("FAILED", None)
@@ -159,11 +160,11 @@ async def test_the_sweeper_announces_again_what_waits_for_long(con: Any) -> None
     await jobs.finish(con, done, held.claim, {})
     await con.execute("delete from outbox where payload ->> 'job' <> $1", str(still_in_outbox))
     await con.execute("update job set sent_at = now() - interval '2 minutes' where id <> $1", young)
-    assert await jobs.sweep(con) == Swept(resent=1)
+    assert await jobs.sweep(con) == SweepResult(resent=1)
     assert await outbox(con) == [("task:schedule", str(still_in_outbox)), ("task:schedule", str(lost))]
     await con.execute("delete from outbox")
     await con.execute("update job set sent_at = now() where id = $1", still_in_outbox)
-    assert await jobs.sweep(con) == Swept()
+    assert await jobs.sweep(con) == SweepResult()
 
 
 async def test_one_sweeps_at_a_time(store: Store, con: Any) -> None:
@@ -171,15 +172,15 @@ async def test_one_sweeps_at_a_time(store: Store, con: Any) -> None:
     await claim(con, job_id)
     await fall_silent(con, job_id)
     async with store.transaction() as other:
-        assert await jobs.sweep(other) == Swept(requeued=1)
-        assert await jobs.sweep(con) == Swept()
+        assert await jobs.sweep(other) == SweepResult(requeued=1)
+        assert await jobs.sweep(con) == SweepResult()
 
 
 async def test_the_same_request_is_found(con: Any, add_site: Any) -> None:
     ours, theirs = (await add_site("ours"))[0], (await add_site("theirs"))[0]
 
     async def found(account: int | None = ours, within: timedelta = MINUTE, **rest: Any) -> UUID | None:
-        job = await jobs.find_same(con, "h", account, within=within, **rest)
+        job = await jobs.find_equal(con, "h", account, within=within, **rest)
         return job and job.id
 
     assert await found() is None

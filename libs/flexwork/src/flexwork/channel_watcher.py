@@ -6,13 +6,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from flexmodel.errors import Unavailable
-
 from flexstore.store import Store
 
 log = logging.getLogger(__name__)
 
 
-class Watch:
+class ChannelWatcher:
     """Does `work` at every notification on the channel, and every `poll` seconds.
 
     When `work` returns True, it is done again soon, after `soon` seconds at most.
@@ -28,7 +27,7 @@ class Watch:
         self.soon = soon
         self._wake = asyncio.Event()
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Work at once. To be called on the watch's event loop."""
         self._wake.set()
 
@@ -42,7 +41,7 @@ class Watch:
         """Be told by other processes. Without that, polling finds out a little later."""
         while True:
             try:
-                await self.store.listen(self.channel, self.poke)
+                await self.store.listen(self.channel, self.wake)
             except Unavailable:
                 pass  # who works says so
             except Exception:  # as below

@@ -16,14 +16,14 @@ from celery.exceptions import WorkerShutdown
 from celery.worker import WorkController
 from celery.worker.consumer import Consumer
 from flexmodel.errors import Unavailable
+from flexserve import logs, metrics, tracing
+from flexserve.server import http_server, listen
+from flexserve.settings import ServiceSettings
 from kombu.asynchronous import set_event_loop
 from starlette.types import ASGIApp
 
-from flexserve import logs, metrics, tracing
-from flexserve.broker import BrokerApp, Publisher, connect
-from flexserve.loop import Loop
-from flexserve.server import http_server, listen
-from flexserve.settings import ServiceSettings
+from flexwork.broker import BrokerApp, Publisher, connect
+from flexwork.event_loop import BackgroundLoop
 
 log = logs.get(__name__)
 
@@ -38,7 +38,9 @@ _starting = threading.Lock()
 class Worker:
     """Consumes the queues of `app` with `concurrency` threads, until stopped."""
 
-    def __init__(self, app: BrokerApp, *, queues: Sequence[str], concurrency: int, loop: Loop | None = None) -> None:
+    def __init__(
+        self, app: BrokerApp, *, queues: Sequence[str], concurrency: int, loop: BackgroundLoop | None = None
+    ) -> None:
         unknown = [queue for queue in queues if queue not in app.tasks]
         if unknown:
             raise ValueError(f"No task is registered for queue {unknown[0]!r}: a task is named after its queue.")
@@ -142,7 +144,7 @@ class Worker:
 class _Serving:
     """An HTTP server in the Loop: a worker's health and metrics."""
 
-    def __init__(self, app: ASGIApp, settings: ServiceSettings, loop: Loop) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings, loop: BackgroundLoop) -> None:
         self._listening = listen(settings)
         self._server = http_server(app, settings)
         self._ended: Future[None] = loop.spawn(self._server.serve(sockets=[self._listening]))
