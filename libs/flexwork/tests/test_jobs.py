@@ -160,7 +160,7 @@ async def test_the_sweeper_announces_again_what_waits_for_long(con: Any) -> None
     await jobs.finish(con, done, held.claim, {})
     await con.execute("delete from outbox where payload ->> 'job' <> $1", str(still_in_outbox))
     await con.execute("update job set sent_at = now() - interval '2 minutes' where id <> $1", young)
-    assert await jobs.sweep(con) == SweepResult(resent=1)
+    assert await jobs.sweep(con) == SweepResult(reannounced=1)
     assert await outbox(con) == [("task:schedule", str(still_in_outbox)), ("task:schedule", str(lost))]
     await con.execute("delete from outbox")
     await con.execute("update job set sent_at = now() where id = $1", still_in_outbox)

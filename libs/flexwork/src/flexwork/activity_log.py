@@ -112,11 +112,12 @@ with waiting as materialized (
 )
 select count(*) from numbered
 """  # noqa: S608 - put together from constants
+_PUBLIC = ", ".join(f"'{subject}'" for subject in sorted(PUBLIC_SUBJECTS))
 LOAD = f"""
 select position, account_id, type, assets, sensors, data, created_at from event
 where position > $1
     and ($3::int[] is null or account_id = any($3)
-        or account_id is null and split_part(type, '.', 1) in ({", ".join(f"'{kind}'" for kind in sorted(PUBLIC_SUBJECTS))}))
+        or account_id is null and split_part(type, '.', 1) in ({_PUBLIC}))
     and ($4::text[] = '{{}}' or type = any($4))
     and ($5::int[] = '{{}}' or assets && $5)
     and ($6::int[] = '{{}}' or sensors && $6)
