@@ -17,12 +17,12 @@ from api_gateway.app import context_of, create_app
 from api_gateway.auth.credentials import csrf_token, session_digest
 from api_gateway.settings import GatewaySettings
 from fastapi import FastAPI, Request
-from flexcore import webhooks
 from flexcore.accounts import service as accounts
 from flexcore.credentials import repository as tokens
 from flexcore.credentials.passwords import HASHER
 from flexcore.credentials.secrets import digest, new_token
 from flexcore.users import service as users
+from flexcore.webhooks import subscriptions
 from flexserve.responses import OrjsonResponse
 from flexserve.service_client import ServiceClient
 from flexserve.service_token import generate_token
@@ -362,7 +362,7 @@ class World:
             things["upload"] = str(await jobs.create(con, queue="ingest", request={}, account_id=account))
             if account is not None:
                 things |= await self.user_of(con, account, name)
-                things["webhook"] = (await webhooks.add(con, account, "https://example.com/hook")).id
+                things["webhook"] = (await subscriptions.add(con, account, "https://example.com/hook")).id
         return things
 
     async def user_of(self, con: Any, account: int, name: str) -> dict[str, int]:

@@ -241,7 +241,7 @@ async def test_who_has_missed_something_for_good_is_told_so(
 async def test_stored_data_are_told_without_a_gap_or_that_is_said(
     house: Any, toy: Any, feed: Any, listen: Any, tell: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(eventlog, "SETTLES_WITHIN", timedelta(seconds=0.3))
+    monkeypatch.setattr(activity_log, "SETTLES_WITHIN", timedelta(seconds=0.3))
 
     async def awaited() -> bool:
         async with house.store.connection() as con:

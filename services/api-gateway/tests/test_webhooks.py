@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from flexcore import webhooks
+from flexcore.webhooks import subscriptions
 from flexwork import activities, activity_log
 from flexwork.activities import ActivityType
 
@@ -126,10 +126,10 @@ async def test_a_new_secret_leaves_time_to_use_it(house: Any, api: Any) -> None:
     assert renewed.keys() == {"secret"}
     assert renewed["secret"] != made["secret"]
     async with house.store.connection() as con:
-        hook = await webhooks.get(con, made["id"])
+        hook = await subscriptions.get(con, made["id"])
         assert (hook.secret, hook.old_secret) == (renewed["secret"], made["secret"])
         await api("POST", f"/webhooks/{made['id']}/secret", {"keep_old_hours": 0})
-        hook = await webhooks.get(con, made["id"])
+        hook = await subscriptions.get(con, made["id"])
     assert hook.old_secret is None
     assert hook.secret not in (made["secret"], renewed["secret"])
 
@@ -163,9 +163,9 @@ async def test_deliveries_are_listed_and_sent_again(house: Any, toy: Any, api: A
                 "error": error,
                 "seconds": 0.5,
             }
-            await webhooks.log(con, made["id"], message_id=first, **details)
-        await webhooks.log(con, made["id"], message_id="msg_1", **details | {"type": "webhook.test"})
-        await webhooks.log(con, other["id"], message_id=first, **details)
+            await subscriptions.log(con, made["id"], message_id=first, **details)
+        await subscriptions.log(con, made["id"], message_id="msg_1", **details | {"type": "webhook.test"})
+        await subscriptions.log(con, other["id"], message_id=first, **details)
     path = f"/webhooks/{made['id']}/deliveries"
     page = await api("GET", path, per_page=2, sort_dir="desc")
     assert (page["num-records"], page["filtered-records"], len(page["data"])) == (3, 3, 2)
@@ -188,8 +188,8 @@ async def test_deliveries_are_listed_and_sent_again(house: Any, toy: Any, api: A
 async def test_one_that_was_switched_off_starts_anew(house: Any, api: Any) -> None:
     made = await api("POST", "/webhooks", {"url": URL}, 201)
     async with house.store.transaction() as con:
-        await webhooks.note_failure(con, made["id"])
-        await webhooks.disable(con, await webhooks.get(con, made["id"]), "it is broken.")
+        await subscriptions.note_failure(con, made["id"])
+        await subscriptions.disable(con, await subscriptions.get(con, made["id"]), "it is broken.")
     found = await api("GET", f"/webhooks/{made['id']}")
     assert (found["active"], found["disabled_reason"]) == (False, "it is broken.")
     changed = await api("PATCH", f"/webhooks/{made['id']}", {"active": True})

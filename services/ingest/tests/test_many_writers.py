@@ -4,7 +4,7 @@ import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 
-from flexcore import webhooks
+from flexcore.webhooks import subscriptions
 from flexstore.series import write_beliefs
 from flexwork import activity_log
 from ingest import storing
@@ -68,8 +68,8 @@ async def test_the_same_values_from_sixteen_writers_are_stored_once(service):
 async def test_webhooks_hear_of_stored_data(service):
     sensor = await service.add_sensor("kW", 60)
     async with service.store.connection() as con:
-        hook = await webhooks.add(con, service.account, "https://example.com/hook", ["data.stored"])
-        await webhooks.add(con, service.account, "https://example.com/other", ["schedule.finished"])
+        hook = await subscriptions.add(con, service.account, "https://example.com/hook", ["data.stored"])
+        await subscriptions.add(con, service.account, "https://example.com/other", ["schedule.finished"])
     message = {"start": START.isoformat(), "duration": "PT2H", "unit": "kW", "values": [1, 2]}
     for _ in range(2):  # the second time there is nothing new to tell
         assert (await service.post(sensor, **message)).status_code == 200

@@ -2,7 +2,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from flexcore import webhooks
+from flexcore.webhooks import subscriptions
 from flexmodel.errors import Invalid
 from flexwork import activities
 from flexwork.activities import ActivityType
@@ -14,9 +14,9 @@ DONE = "schedule.finished"
 DATA = {"job": "5f7f3b1e", "sensor": 7}
 
 
-async def add(store, account, receiver, types=()) -> webhooks.Webhook:
+async def add(store, account, receiver, types=()) -> subscriptions.Webhook:
     async with store.connection() as con:
-        return await webhooks.add(con, account, receiver.url, types)
+        return await subscriptions.add(con, account, receiver.url, types)
 
 
 async def tell(store, account, data=DATA) -> None:
@@ -70,9 +70,9 @@ async def test_only_those_who_asked_are_told(store, account, receiver, deliverin
     async with store.connection() as con:
         stranger = await con.fetchval("insert into account (name) values ('stranger') returning id")
         for owner, types in ((account, [DONE]), (account, []), (account, ["data.stored"]), (stranger, [])):
-            await webhooks.add(con, owner, receiver.url, types)
-        off = await webhooks.add(con, account, receiver.url)
-        await webhooks.disable(con, off, "it is not needed.")
+            await subscriptions.add(con, owner, receiver.url, types)
+        off = await subscriptions.add(con, account, receiver.url)
+        await subscriptions.disable(con, off, "it is not needed.")
         assert await activities.has_audience(con, account, ActivityType.SCHEDULE_FINISHED)
         assert not await activities.has_audience(con, None, ActivityType.SCHEDULE_FINISHED)
         assert not await activities.has_audience(con, stranger + 1, ActivityType.SCHEDULE_FINISHED)
@@ -166,7 +166,7 @@ async def test_a_webhook_that_is_gone_is_switched_off(store, account, receiver, 
         await tell(store, account)
         await until_empty(store, "outbox")
     async with store.connection() as con:
-        again = await webhooks.get(con, hook.id)
+        again = await subscriptions.get(con, hook.id)
     assert again is not None and not again.active
     assert len(receiver.received) == 1
 
@@ -183,7 +183,7 @@ async def test_a_deleted_webhook_is_told_nothing(store, account, receiver, deliv
 
 async def test_nobody_listens_there(store, account, receiver, delivering, attempts):
     async with store.connection() as con:
-        await webhooks.add(con, account, "http://127.0.0.1:9/nobody")
+        await subscriptions.add(con, account, "http://127.0.0.1:9/nobody")
     async with delivering(webhook_attempts=1):
         await tell(store, account)
         [row] = await attempts(1)
@@ -217,12 +217,12 @@ async def test_old_attempts_are_forgotten(store, account, receiver, delivering, 
 async def test_addresses_that_are_none_are_refused(store, account, url):
     async with store.connection() as con:
         with pytest.raises(Invalid, match="not an address"):
-            await webhooks.add(con, account, url)
+            await subscriptions.add(con, account, url)
 
 
 async def test_by_default_a_webhook_inside_is_not_reached(store, account, receiver, delivering, attempts):
     async with store.connection() as con:
-        await webhooks.add(con, account, receiver.url)
+        await subscriptions.add(con, account, receiver.url)
     async with delivering(webhook_private_addresses=False, webhook_attempts=1):
         async with store.transaction() as con:
             await activities.record(con, account, ActivityType.SCHEDULE_FINISHED, {})
@@ -234,7 +234,7 @@ async def test_by_default_a_webhook_inside_is_not_reached(store, account, receiv
 async def test_after_a_change_of_secrets_both_verify_for_a_while(store, account, receiver, delivering):
     hook = await add(store, account, receiver)
     async with store.connection() as con:
-        renewed = await webhooks.rotate(con, hook.id, timedelta(hours=1))
+        renewed = await subscriptions.rotate(con, hook.id, timedelta(hours=1))
     async with delivering():
         await tell(store, account)
         await receiver.until(1)
@@ -270,7 +270,7 @@ async def test_a_webhook_that_fails_for_days_is_disabled_and_its_owners_hear_of_
             await attempts(number)
             await until_empty(store, "(select from outbox where topic = 'webhook') waiting")
             async with store.connection() as con:
-                assert (await webhooks.get(con, hook.id)).active
+                assert (await subscriptions.get(con, hook.id)).active
                 back = f"update webhook set failing_since = failing_since - interval '{since} days'"
                 await con.execute(back)
         receiver.answers = [500]
@@ -278,8 +278,8 @@ async def test_a_webhook_that_fails_for_days_is_disabled_and_its_owners_hear_of_
         await receiver.until(5)  # the fifth is for the other webhook, which hears of what became of the first
         await until_empty(store, "(select from outbox where topic = 'webhook') waiting")
     async with store.connection() as con:
-        assert not (await webhooks.get(con, hook.id)).active
-        assert (await webhooks.get(con, other.id)).active
+        assert not (await subscriptions.get(con, hook.id)).active
+        assert (await subscriptions.get(con, other.id)).active
         [entry] = await con.fetch("select event, account_id from audit_log")
         [mail] = await con.fetch("select payload from outbox where topic = 'mail'")
     reason = "nothing could be delivered for 3 days. The last attempt: It answered 500 Internal Server Error."
@@ -292,8 +292,8 @@ async def test_a_webhook_that_fails_for_days_is_disabled_and_its_owners_hear_of_
 
 async def test_a_webhook_that_does_not_answer_holds_up_the_others_once(store, account, receiver, delivering):
     async with store.connection() as con:
-        await webhooks.add(con, account, receiver.url.replace("/hook", "/slow"))
-        quick = await webhooks.add(con, account, receiver.url)
+        await subscriptions.add(con, account, receiver.url.replace("/hook", "/slow"))
+        quick = await subscriptions.add(con, account, receiver.url)
     receiver.delays = {"/slow": 1.0}
     for number in range(60):
         await tell(store, account, {"number": number})

@@ -1,7 +1,7 @@
 import asyncio
 
 import httpx
-from flexcore import webhooks
+from flexcore.webhooks import subscriptions
 from flexwork import activities
 from flexwork.activities import ActivityType
 from reporting.app import create_app
@@ -12,7 +12,7 @@ async def test_the_application_delivers_while_it_lives(store, account, receiver,
     settings = ReportingSettings(database_url=database_url, webhook_private_addresses=True)
     app = create_app(settings)
     async with store.connection() as con:
-        await webhooks.add(con, account, receiver.url)
+        await subscriptions.add(con, account, receiver.url)
     before = asyncio.all_tasks()
     async with app.router.lifespan_context(app):
         assert asyncio.all_tasks() > before

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flexcore import webhooks
+from flexcore.webhooks import subscriptions
 from flexmodel.time import parse_moment
 from flexstore import series
 from flexstore.series import SeriesQuery
@@ -188,7 +188,7 @@ async def test_whoever_wants_to_know_is_told(store: Store, opened: Any, run: Run
     one = await opened("g01-toy-battery")
     async with store.transaction() as con:
         account = await con.fetchval("select account_id from asset where id = $1", one.asset_id)
-        await webhooks.add(con, account, "https://example.org/told", ["schedule.finished", "schedule.failed"])
+        await subscriptions.add(con, account, "https://example.org/told", ["schedule.finished", "schedule.failed"])
     job = await run(one)
     assert await told(store) == [("schedule.finished", str(job.id))]
     failed = await run(one, start="2027-06-01T00:00:00+01:00")

@@ -3,10 +3,9 @@
 from typing import Any
 
 from api_gateway.settings import GatewaySettings
-from flexcore import webhooks
 from flexcore.permissions import resources
 from flexcore.permissions.policy import Thing
-from flexcore.webhooks import repository, service
+from flexcore.webhooks import repository, service, subscriptions
 from flexcore.webhooks.inputs import WebhookPost
 from flexmodel.errors import NotFound
 from flexserve.settings import load
@@ -31,8 +30,8 @@ async def listed(con: Connection, account: int | None) -> Table:
     if account is not None:
         await row(con, "account", account, "account")
     return HEADER, [
-        (hook["id"], hook["account_id"], webhooks.origin_of(hook["url"]), *map(any_or, (hook["events"], hook["assets"],
-         hook["sensors"])), state(hook), hook["description"])
+        (hook["id"], hook["account_id"], subscriptions.origin_of(hook["url"]),
+         *map(any_or, (hook["events"], hook["assets"], hook["sensors"])), state(hook), hook["description"])
         for hook in await repository.listed(con, account)
     ]  # fmt: skip
 
@@ -53,4 +52,4 @@ async def delete(con: Connection, webhook: int) -> str:
     if found is None:
         raise NotFound(f"There is no webhook with id {webhook}.")
     await service.remove(con, None, found)
-    return webhooks.origin_of(found["url"])
+    return subscriptions.origin_of(found["url"])

@@ -7,9 +7,9 @@ from flexmodel.errors import Invalid
 from flexwork.activities import ActivityType
 from pydantic import AfterValidator, Field
 
-from flexcore import webhooks
 from flexcore.fields import Id, Input, Text, absent, problem
 from flexcore.listing import AlwaysPaged, Query
+from flexcore.webhooks import subscriptions
 
 TEST = "webhook.test"
 """The type of the message with which a webhook is tried."""
@@ -21,7 +21,7 @@ MOST = 100
 
 def address(url: str) -> str:
     try:
-        return webhooks.checked(url)
+        return subscriptions.checked(url)
     except Invalid as invalid:
         raise problem(invalid.fields["url"][0]) from invalid
 

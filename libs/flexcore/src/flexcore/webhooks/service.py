@@ -10,10 +10,9 @@ from flexserve import tracing
 from flexstore.store import Connection
 from flexwork import activity_log
 
-from flexcore import webhooks
 from flexcore.audit.service import Actor, changes_between, note
 from flexcore.permissions.resources import Found
-from flexcore.webhooks import repository
+from flexcore.webhooks import repository, subscriptions
 from flexcore.webhooks.inputs import TEST, SecretPost, WebhookPost
 
 
@@ -24,7 +23,7 @@ async def create(
     if await repository.count(con, account_id) >= most:
         raise Conflict(f"Account {account_id} has as many webhooks as it may have ({most}).")
     await check_filters(con, account_id, wanted.assets, wanted.sensors)
-    made = await webhooks.add(
+    made = await subscriptions.add(
         con,
         account_id,
         wanted.url,
@@ -49,7 +48,7 @@ async def check_filters(con: Connection, account_id: int, assets: list[int], sen
 
 def auditable(row: Any) -> dict[str, Any]:
     """What may stand in the audit log."""
-    return {**{name: row[name] for name in repository.CHANGEABLE}, "url": webhooks.origin_of(row["url"])}
+    return {**{name: row[name] for name in repository.CHANGEABLE}, "url": subscriptions.origin_of(row["url"])}
 
 
 async def change(con: Connection, webhook: Found, changes: Mapping[str, Any]) -> Any:
@@ -60,7 +59,7 @@ async def change(con: Connection, webhook: Found, changes: Mapping[str, Any]) ->
     after = await repository.get(con, webhook["id"])
     details = changes_between(auditable(before), auditable(after))
     if details or before["url"] != after["url"]:
-        event = f"Updated webhook {after['id']} to {webhooks.origin_of(after['url'])}"
+        event = f"Updated webhook {after['id']} to {subscriptions.origin_of(after['url'])}"
         await note(con, webhook.caller, event, account_id=webhook["account_id"], details=details)
     return after
 
@@ -68,14 +67,14 @@ async def change(con: Connection, webhook: Found, changes: Mapping[str, Any]) ->
 async def remove(con: Connection, actor: Actor | None, webhook: Any) -> None:
     """Delete the webhook. What was on its way to it is not delivered any more."""
     await repository.delete(con, webhook["id"])
-    event = f"Deleted webhook {webhook['id']} to {webhooks.origin_of(webhook['url'])}"
+    event = f"Deleted webhook {webhook['id']} to {subscriptions.origin_of(webhook['url'])}"
     await note(con, actor, event, account_id=webhook["account_id"])
 
 
 async def renew_secret(con: Connection, webhook: Found, wanted: SecretPost) -> str:
     """A new secret for the webhook."""
-    secret = await webhooks.rotate(con, webhook["id"], wanted.keep_old)
-    event = f"Gave webhook {webhook['id']} to {webhooks.origin_of(webhook['url'])} a new secret"
+    secret = await subscriptions.rotate(con, webhook["id"], wanted.keep_old)
+    event = f"Gave webhook {webhook['id']} to {subscriptions.origin_of(webhook['url'])} a new secret"
     await note(con, webhook.caller, event, account_id=webhook["account_id"])
     return secret
 
@@ -105,4 +104,4 @@ async def redeliver(con: Connection, webhook: Found, delivery_id: int) -> str:
 async def send(con: Connection, webhook: Found, message_id: str, body: Mapping[str, Any]) -> None:
     if not webhook["active"]:
         raise Conflict(f"Webhook {webhook['id']} is switched off. Switch it on first, by setting active to true.")
-    await webhooks.send(con, webhook["id"], message_id, body, tracing.carrier())
+    await subscriptions.send(con, webhook["id"], message_id, body, tracing.carrier())

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import orjson
-from flexcore import webhooks
-from flexcore.webhooks import Webhook
+from flexcore.webhooks import subscriptions
+from flexcore.webhooks.subscriptions import Webhook
 from flexserve import logs, tracing
 from flexserve.public_addresses import PublicAddressTransport
 from flexstore.store import Store
@@ -67,7 +67,7 @@ class Delivery:
 
     async def deliver(self, message: Message) -> None:
         async with self.store.connection() as con:
-            webhook = await webhooks.get(con, message.payload["webhook"])
+            webhook = await subscriptions.get(con, message.payload["webhook"])
         if webhook is None or not webhook.active:
             return
         last = message.attempts + 1 >= self.settings.webhook_attempts
@@ -111,7 +111,7 @@ class Delivery:
     async def _note(self, webhook: Webhook, message: Message, attempt: Attempt) -> None:
         longest = timedelta(days=self.settings.webhook_disable_after_days)
         async with self.store.transaction() as con:
-            await webhooks.log(
+            await subscriptions.log(
                 con,
                 webhook.id,
                 message_id=message.payload["id"],
@@ -122,12 +122,12 @@ class Delivery:
                 seconds=attempt.seconds,
             )
             if attempt.error is None:
-                await webhooks.note_success(con, webhook.id)
+                await subscriptions.note_success(con, webhook.id)
             elif attempt.status == httpx.codes.GONE:
-                await webhooks.disable(con, webhook, "it answered 410 Gone, so it wants no more.")
-            elif await webhooks.note_failure(con, webhook.id) > longest:
+                await subscriptions.disable(con, webhook, "it answered 410 Gone, so it wants no more.")
+            elif await subscriptions.note_failure(con, webhook.id) > longest:
                 reason = f"nothing could be delivered for {longest.days} days. The last attempt: {attempt.error}"
-                await webhooks.disable(con, webhook, reason)
+                await subscriptions.disable(con, webhook, reason)
 
 
 def body_of(message: Message) -> bytes:

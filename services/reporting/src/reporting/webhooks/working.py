@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 
-from flexcore import webhooks
+from flexcore.webhooks import subscriptions
 from flexmodel.errors import Unavailable
 from flexserve import logs
 from flexstore.store import Store
@@ -71,5 +71,5 @@ async def forgetting(store: Store, settings: ReportingSettings) -> None:
     while True:
         with suppress(Unavailable):
             async with store.connection() as con:
-                await webhooks.forget(con, timedelta(days=settings.webhook_log_days))
+                await subscriptions.forget(con, timedelta(days=settings.webhook_log_days))
         await asyncio.sleep(FORGET_SECONDS)
