@@ -3,7 +3,7 @@
 from typing import Any
 
 from flexmodel.merging import merged_context, merged_entries, merged_entry
-from flexmodel.references import assets_in, sensors_in
+from flexmodel.references import referenced_assets, referenced_sensors
 
 
 def test_the_nearest_context_counts_field_by_field(plant: Any):
@@ -122,5 +122,5 @@ def test_references():
             "relax-constraints": True,
         },
     }
-    assert sensors_in(message) == {1, 2, 3, 4, 5, 6, 7, 8, 9}
-    assert assets_in(message) == {40, 41}
+    assert referenced_sensors(message) == {1, 2, 3, 4, 5, 6, 7, 8, 9}
+    assert referenced_assets(message) == {40, 41}

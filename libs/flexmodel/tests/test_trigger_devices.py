@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flexmodel.errors import Invalid
 from flexmodel.problem import ProcessType
-from flexmodel.trigger import Process, StateReading
+from flexmodel.trigger import Process, StateReference
 from flexmodel.values import Fixed, Segments, SensorReference
 
 HOUR = timedelta(hours=1)
@@ -135,8 +135,8 @@ class TestInitialState:
         assert self.initial(read, {"soc-max": "5 kWh"}) == Fixed(0.0)
 
     def test_a_sensor(self, read: Any):
-        assert self.initial(read, {"state-of-charge": {"sensor": 31}}) == StateReading(31, HOUR)
-        assert self.initial(read, {"soc-at-start": {"sensor": 31}}) == StateReading(31, HOUR)
+        assert self.initial(read, {"state-of-charge": {"sensor": 31}}) == StateReference(31, HOUR)
+        assert self.initial(read, {"soc-at-start": {"sensor": 31}}) == StateReference(31, HOUR)
         given = {"state-of-charge": {"sensor": 31}, "soc-at-start": 4}
         assert self.initial(read, given) == Fixed(0.004)
 

@@ -7,7 +7,6 @@ import pytest
 from flexmodel.errors import NotFound
 from flexstore import trees
 from flexstore.store import Store
-from flexstore.trees import referenced_sensors
 
 
 async def test_the_tree_around_an_asset(store: Store, add_site: Any, add_sensor: Any) -> None:
@@ -68,17 +67,13 @@ async def test_an_asset_that_is_not_there(store: Store) -> None:
             await trees.load(con, 7)
 
 
-def test_references_to_sensors_are_found_however_deep() -> None:
-    document = {
-        "consumption-price": {"sensor": 1, "default": "5 EUR/MWh"},
-        "consumption-price-sensor": 2,
-        "inflexible-device-sensors": [3, 4],
-        "inflexible-consumption": [{"sensor": 5}],
-        "commodities": [{"commitments": [{"baseline": {"sensor": 6}}]}],
-        "soc-max": 7,
-        "sensor": "8",
-        "relax-sensors": True,
-        "other": {"sensor": {"sensor": 9}},
-        "huge-sensor": 2**40,
-    }
-    assert sorted(referenced_sensors(document)) == [1, 2, 3, 4, 5, 6, 9]
+async def test_a_sibling_named_by_a_stored_commitment_is_loaded(store: Store, add_site: Any, add_sensor: Any) -> None:
+    account, site = await add_site("site")
+    _, battery = await add_site("battery", site, account)
+    _, sibling = await add_site("sibling", site, account)
+    power = await add_sensor(sibling, "power", "kW", "15 minutes")
+    commitment = {"name": "contract", "baseline": "1 kW", "up-price": "3 EUR/MWh", "sensors": [power, 2**40]}
+    async with store.connection() as con:
+        await con.execute("update asset set flex_context = $2 where id = $1", site, {"commitments": [commitment]})
+        tree = await trees.load(con, battery)
+    assert set(tree.sensors) == {power}

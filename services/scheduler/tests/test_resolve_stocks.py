@@ -7,7 +7,7 @@ import pytest
 from flexmodel.errors import Invalid
 from flexmodel.problem import Stocks, Window
 from flexmodel.time import instant
-from flexmodel.trigger import Device, StateReading, Stock, Trigger
+from flexmodel.trigger import Device, StateReference, Stock, Trigger
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
 from scheduler.resolve.devices import devices
 from scheduler.resolve.profiles import Profiles
@@ -18,7 +18,7 @@ START = datetime(2026, 1, 13, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
 WINDOW = Window(START, QUARTER, 4)
 NAN = np.nan
-READING = StateReading(22, 4 * QUARTER)
+READING = StateReference(22, 4 * QUARTER)
 
 
 def trigger(stock: Stock) -> Trigger:

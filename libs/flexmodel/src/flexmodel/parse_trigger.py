@@ -13,7 +13,7 @@ from flexmodel.flex_context import DEPRECATED_PRICES, FlexContext, shared_curren
 from flexmodel.merging import merged_context, merged_entries, merged_entry
 from flexmodel.penalties import penalties
 from flexmodel.reading import MOST_TOLD, WHOLE, Reader, Refused
-from flexmodel.references import sensors_in
+from flexmodel.references import referenced_sensors
 from flexmodel.request import Request, read_request
 from flexmodel.roles import DeviceEntry, classify, labels_of, read_entries
 from flexmodel.stocks import stocks
@@ -94,7 +94,7 @@ def _assemble(
 
 
 def _check_sensors_exist(configs: Sequence[Mapping[str, Any]], tree: AssetTree) -> None:
-    missing = sorted(sensors_in(configs) - set(tree.sensors))
+    missing = sorted(referenced_sensors(configs) - set(tree.sensors))
     if missing:
         raise Invalid({WHOLE: [f"No sensor found with ID {sensor}." for sensor in missing[:MOST_TOLD]]}, where="list")
 

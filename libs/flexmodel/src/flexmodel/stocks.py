@@ -13,7 +13,7 @@ from flexmodel.problem import Window
 from flexmodel.reading import Reader
 from flexmodel.roles import DeviceEntry, Roles, asset_of, soc_sensor
 from flexmodel.time import TimeError, parse_moment
-from flexmodel.trigger import StateReading, Stock
+from flexmodel.trigger import StateReference, Stock
 from flexmodel.values import Fixed, Segment, Segments, SensorReference, VariableQuantity
 
 RADIUS = 4
@@ -88,7 +88,7 @@ def _owners(roles: Roles) -> list[_Owner]:
 
 def _stock(
     owner: _Owner,
-    initial: Fixed | StateReading,
+    initial: Fixed | StateReference,
     label: str,
     reader: Reader,
     window: Window,
@@ -123,15 +123,15 @@ def _stock(
     )
 
 
-def _initial(owner: _Owner, reader: Reader, window: Window) -> Fixed | StateReading | None:
+def _initial(owner: _Owner, reader: Reader, window: Window) -> Fixed | StateReference | None:
     """Where the state of charge at the start comes from; None: it is unknown, and there is no stock."""
     given = owner.the("soc_at_start")
     if isinstance(given, Fixed):
         return given
     if isinstance(given, SensorReference):
-        return StateReading(given.sensor, RADIUS * window.resolution)
+        return StateReference(given.sensor, RADIUS * window.resolution)
     if owner.sensor is not None:
-        return StateReading(owner.sensor, RADIUS * window.resolution)
+        return StateReference(owner.sensor, RADIUS * window.resolution)
     first = owner.entries[0]
     if isinstance(first.state_of_charge, Segments):
         return _from_segments(first.state_of_charge, window)

@@ -7,7 +7,8 @@ the sensor's own unit and resolution; who reads it converts to the unit named at
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
@@ -20,7 +21,7 @@ ELECTRICITY = "electricity"
 
 
 @dataclass(frozen=True, slots=True)
-class StateReading:
+class StateReference:
     """The state of charge at the start is the sensor's value nearest to it, within a radius (ties: the later)."""
 
     sensor: int
@@ -32,6 +33,9 @@ class StateReading:
         near = np.flatnonzero((distance <= self.within.total_seconds() * 1e6) & ~np.isnan(values))
         # Of two that are equally near the later one is taken.
         return int(near[::-1][np.argmin(distance[near][::-1])]) if len(near) else None
+
+
+Reference = SensorReference | StateReference
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class Stock:
     asset_id: int | None
     devices: tuple[int, ...]
     """Indices into `Trigger.devices`; the first one names the stock in costs and results."""
-    initial: Fixed | StateReading
+    initial: Fixed | StateReference
     """[MWh] For a sensor in % of `soc_max`, see `percent_of`."""
     sensor: int | None = None
     """Where the state-of-charge schedule is stored."""
@@ -239,33 +243,42 @@ class Trigger:
         commodities = [device.commodity for device in self.devices] + [device.commodity for device in self.inflexible]
         return tuple(index for index, name in enumerate(commodities) if name == commodity)
 
-    def referenced_sensors(self) -> set[int]:
-        """The sensors whose values must be read."""
-        return {reading.sensor for reading in _readings(self)}
+    def references(self) -> list[Reference]:
+        """Return the references to values that must be loaded, each once, in the order of the parts."""
+        return list(dict.fromkeys(_references(self)))
 
-    def state_readings(self) -> set[StateReading]:
-        """The states of charge that must be read."""
-        return {stock.initial for stock in self.stocks if isinstance(stock.initial, StateReading)}
+    def referenced_sensors(self) -> set[int]:
+        """Return the sensors whose values must be loaded."""
+        return {reference.sensor for reference in self.references()}
+
+    def state_references(self) -> set[StateReference]:
+        """Return the references to states of charge at the start."""
+        return {stock.initial for stock in self.stocks if isinstance(stock.initial, StateReference)}
 
     def output_sensors(self) -> set[int]:
-        """The sensors that receive results."""
+        """Return the sensors that receive results."""
         outputs: set[int | None] = {stock.sensor for stock in self.stocks}
         for device in self.devices:
             outputs |= {device.sensor, device.consumption_output, device.production_output}
         for group in self.groups:
             outputs |= {group.sensor, group.consumption_output, group.production_output}
-        for context in self.sites:
-            outputs |= {context.aggregate_power, context.aggregate_consumption, context.aggregate_production}
+        for site in self.sites:
+            outputs |= {site.aggregate_power, site.aggregate_consumption, site.aggregate_production}
         return {sensor for sensor in outputs if sensor is not None}
 
 
-def _readings(part: Any) -> Iterator[SensorReference | StateReading]:
-    """Every reference to a sensor's values, however deep in the parts."""
-    if isinstance(part, SensorReference | StateReading):
+def _references(part: object) -> Iterator[Reference]:
+    """Yield every reference to a sensor's values, at any depth of the parts."""
+    if isinstance(part, SensorReference | StateReference):
         yield part
     elif isinstance(part, tuple):
         for item in part:
-            yield from _readings(item)
-    elif is_dataclass(part):
-        for field in fields(part):
-            yield from _readings(getattr(part, field.name))
+            yield from _references(item)
+    elif is_dataclass(part) and not isinstance(part, type):
+        for name in _field_names(type(part)):
+            yield from _references(getattr(part, name))
+
+
+@lru_cache
+def _field_names(part: type[object]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(part))  # type: ignore[arg-type]  # only asked about dataclasses

@@ -1,9 +1,9 @@
 """Reading an asset tree: the asset, its ancestors and descendants, and every sensor that matters to them."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from flexmodel.errors import NotFound
+from flexmodel.references import referenced_sensors
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 
 from flexstore.store import Connection
@@ -34,6 +34,9 @@ where sensor.asset_id = any($1::int[]) or sensor.id = any($2::int[])
 order by sensor.id
 """
 
+SENSOR_IDS = range(1, 2**31)
+"""Ids that the database can keep."""
+
 
 async def load(con: Connection, asset_id: int, extra_sensors: Iterable[int] = ()) -> AssetTree:
     """The tree around an asset, with the sensors of the asset and its descendants and those that are referred to.
@@ -44,25 +47,8 @@ async def load(con: Connection, asset_id: int, extra_sensors: Iterable[int] = ()
     if not rows:
         raise NotFound(f"Asset {asset_id} not found")
     assets = {row["id"]: TreeAsset(*row[:-1]) for row in rows}
-    wanted = {sensor for sensor in extra_sensors if _is_id(sensor)}
-    for asset in assets.values():
-        wanted.update(referenced_sensors(asset.flex_model), referenced_sensors(asset.flex_context))
+    referenced = referenced_sensors([(asset.flex_model, asset.flex_context) for asset in assets.values()])
+    wanted = sorted(id for id in referenced | set(extra_sensors) if id in SENSOR_IDS)
     below = [row["id"] for row in rows if row["below"]]
-    sensors = await con.fetch(SENSORS, below, sorted(wanted))
+    sensors = await con.fetch(SENSORS, below, wanted)
     return AssetTree(asset_id, assets, {row["id"]: TreeSensor(*row) for row in sensors})
-
-
-def referenced_sensors(document: Any) -> Iterator[int]:
-    """The ids in every `"sensor": 5`, `"…-sensor": 5` and `"…-sensors": [5, 6]`, however deep."""
-    if isinstance(document, Mapping):
-        for key, value in document.items():
-            if key == "sensor" or str(key).endswith(("-sensor", "-sensors")):
-                yield from (item for item in (value if isinstance(value, list) else [value]) if _is_id(item))
-            yield from referenced_sensors(value)
-    elif isinstance(document, list):
-        for item in document:
-            yield from referenced_sensors(item)
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from flexmodel.errors import NotFound
 from flexmodel.parse_trigger import parse_trigger
-from flexmodel.references import sensors_in
+from flexmodel.references import referenced_sensors
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import Trigger
 from flexserve import tracing
@@ -110,7 +110,7 @@ async def read(job: Job, store: Store, now: datetime) -> Order:
     async with store.connection() as con:
         if asset_id is None:
             asset_id = await _asset_of(con, sensor_id)
-        tree = await trees.load(con, asset_id, extra_sensors=sensors_in(message))
+        tree = await trees.load(con, asset_id, extra_sensors=referenced_sensors(message))
         trigger = await asyncio.to_thread(parse_trigger, message, tree, sensor_id=sensor_id)
         return Order(trigger, tree, await load_referenced_series(con, trigger, tree, now), sensor_id)
 

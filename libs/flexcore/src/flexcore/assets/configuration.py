@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flexmodel.errors import Forbidden, Invalid
-from flexmodel.references import assets_in, sensors_in
+from flexmodel.references import referenced_assets, referenced_sensors
 from flexmodel.stored import check_flex_context, check_flex_model
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 from flexstore import trees
@@ -31,15 +31,15 @@ async def check(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> Non
     configured = [values.get("flex_model"), values.get("flex_context")]
     if not any((*configured, *graphs.values())):
         return
-    wanted = sensors_in(configured).union(*map(sensors_shown, graphs.values()))
-    named = assets_in([*configured, *graphs.values()])
+    wanted = referenced_sensors(configured).union(*map(sensors_shown, graphs.values()))
+    named = referenced_assets([*configured, *graphs.values()])
     tree = AssetTree(0, await known_assets(con, named), await known(con, wanted))
     await check_readable(con, actor, tree)
     if actor is not None:
         await check_feedable(con, actor, sorted(set(outputs_in(configured))))
     for field, shown in graphs.items():
         check_there(field, "sensor", set(sensors_shown(shown)) - tree.sensors.keys())
-        check_there(field, "asset", assets_in(shown) - tree.assets.keys())
+        check_there(field, "asset", referenced_assets(shown) - tree.assets.keys())
     if values.get("flex_model"):
         check_flex_model(values["flex_model"], tree)
     if values.get("flex_context"):
@@ -82,7 +82,7 @@ def outputs_in(config: Any) -> Iterator[int]:
     if isinstance(config, Mapping):
         for key, value in config.items():
             if key in OUTPUTS and isinstance(value, Mapping):
-                yield from sensors_in(value)
+                yield from referenced_sensors(value)
             yield from outputs_in(value)
     elif isinstance(config, list):
         for item in config:
@@ -91,7 +91,7 @@ def outputs_in(config: Any) -> Iterator[int]:
 
 def sensors_shown(graphs: Any) -> Iterator[int]:
     """The sensors in a list of graphs: bare ids, lists of ids, and `sensor` or `sensors` however deep."""
-    yield from sensors_in(graphs)
+    yield from referenced_sensors(graphs)
     if isinstance(graphs, list):
         for item in graphs:
             if isinstance(item, int) and not isinstance(item, bool):

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 from flexmodel.errors import Forbidden, NotFound
 from flexmodel.parse_trigger import parse_trigger
-from flexmodel.references import sensors_in
+from flexmodel.references import referenced_sensors
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import Trigger
 from flexserve import tracing
@@ -96,7 +96,7 @@ async def submit(con: Connection, request: ScheduleRequest, request_hash: str, c
 
 async def _load_tree(con: Connection, request: ScheduleRequest) -> AssetTree:
     try:
-        return await trees.load(con, request.asset_id, extra_sensors=sensors_in(request.message))
+        return await trees.load(con, request.asset_id, extra_sensors=referenced_sensors(request.message))
     except NotFound as error:  # deleted since permission was given
         raise Forbidden(error.message) from error
 
@@ -107,7 +107,7 @@ async def _check_readable(con: Connection, caller: Identity, request: ScheduleRe
     if visible is None:
         return
     configured = [(asset.flex_model, asset.flex_context) for asset in tree.assets.values()]
-    for sensor_id in sensors_in(request.message) | sensors_in(configured):
+    for sensor_id in referenced_sensors(request.message) | referenced_sensors(configured):
         sensor = tree.sensors.get(sensor_id)
         if sensor is not None and sensor.account_id is not None and sensor.account_id not in visible:
             raise Forbidden(f"You may not read sensor {sensor_id}.")
@@ -133,22 +133,22 @@ async def _request_hash(con: Connection, request: ScheduleRequest, tree: AssetTr
 
 async def _initial_states(con: Connection, trigger: Trigger) -> list[str | None]:
     """Return the states of charge at the start, which count even if an earlier schedule foresaw them."""
-    readings, window = sorted(trigger.state_readings(), key=lambda reading: reading.sensor), trigger.window
+    references, window = sorted(trigger.state_references(), key=lambda reference: reference.sensor), trigger.window
     loaded = await series.load_series(
         con,
         [
             SeriesQuery(
-                reading.sensor,
-                window.start - reading.within,
-                window.start + reading.within + window.resolution,
+                reference.sensor,
+                window.start - reference.within,
+                window.start + reference.within + window.resolution,
                 prior=trigger.prior,
             )
-            for reading in readings
+            for reference in references
         ],
     )
     nearest = [
-        reading.nearest(one.event_start, one.values, window.start)
-        for reading, one in zip(readings, loaded, strict=True)
+        reference.nearest(one.event_start, one.values, window.start)
+        for reference, one in zip(references, loaded, strict=True)
     ]
     # Rounded, because the schedule itself stores them too, after a conversion of units.
     return [None if at is None else f"{one.values[at]:.9g}" for at, one in zip(nearest, loaded, strict=True)]

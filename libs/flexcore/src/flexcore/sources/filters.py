@@ -3,7 +3,7 @@
 from typing import Any
 
 from flexmodel.errors import Invalid, NotFound
-from flexmodel.references import Named, filters_in
+from flexmodel.references import SourceFilter, source_filters
 
 from flexcore.fields import LARGEST_ID
 from flexcore.sources.repository import known
@@ -23,7 +23,7 @@ async def check_asked(con: Any, source: int | None, account: int | None) -> None
 
 async def check_filters(con: Any, config: Any) -> None:
     """Refuse a trigger or a stored configuration that names a source or an account that is not there."""
-    named = list(filters_in(config))
+    named = list(source_filters(config))
     if not named:
         return
     sources, accounts = await known(con, ids_of(named, accounts=False), ids_of(named, accounts=True))
@@ -31,10 +31,10 @@ async def check_filters(con: Any, config: Any) -> None:
         if one.id not in (accounts if one.is_account else sources):
             kind = "account" if one.is_account else "data source"
             fields: Any = [f"No {kind} found with id {one.id}."]
-            for key in reversed(one.place):
+            for key in reversed(one.path):
                 fields = {key: fields}
             raise Invalid(fields)
 
 
-def ids_of(named: list[Named], *, accounts: bool) -> list[int]:
+def ids_of(named: list[SourceFilter], *, accounts: bool) -> list[int]:
     return sorted({one.id for one in named if one.is_account is accounts and 0 < one.id <= LARGEST_ID})

@@ -1,22 +1,18 @@
 """Series of stored values: load all that a trigger refers to in one query."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Any
 
 from flexmodel.errors import FlexmeshError
 from flexmodel.problem import Array, Window
 from flexmodel.series import LONGEST_HOLD
 from flexmodel.time import Instants
 from flexmodel.tree import AssetTree
-from flexmodel.trigger import StateReading, Trigger
+from flexmodel.trigger import Reference, StateReference, Trigger
 from flexmodel.values import SensorReference
 from flexstore.series import SeriesQuery, load_series
 from flexstore.store import Connection
-
-Reference = SensorReference | StateReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ def events(reference: Reference, tree: AssetTree, starts: Instants, values: Arra
 
 def references(trigger: Trigger) -> list[Reference]:
     """What has to be read, each once."""
-    return list(dict.fromkeys(key(reference) for reference in _references(trigger)))
+    return list(dict.fromkeys(key(reference) for reference in trigger.references()))
 
 
 def queries(trigger: Trigger, wanted: Sequence[Reference], tree: AssetTree, known_at: datetime) -> list[SeriesQuery]:
@@ -94,7 +90,7 @@ def prices(trigger: Trigger) -> set[Reference]:
 
 def _query(reference: Reference, window: Window, holds: bool, tree: AssetTree, known_at: datetime) -> SeriesQuery:
     resolution = tree.sensors[reference.sensor].resolution
-    if isinstance(reference, StateReading):
+    if isinstance(reference, StateReference):
         start, end = window.start - reference.within, window.start + reference.within
         return SeriesQuery(reference.sensor, start, end + window.resolution, resolution, known_at)
     return SeriesQuery(
@@ -108,20 +104,3 @@ def _query(reference: Reference, window: Window, holds: bool, tree: AssetTree, k
         excluded_types=reference.exclude_source_types,
         accounts=reference.source_account,
     )
-
-
-def _references(part: Any) -> Iterator[Reference]:
-    """Every reference to a sensor's values, however deep in the parts of a trigger."""
-    if isinstance(part, SensorReference | StateReading):
-        yield part
-    elif isinstance(part, tuple):
-        for item in part:
-            yield from _references(item)
-    elif is_dataclass(part) and not isinstance(part, type):
-        for name in _names(type(part)):
-            yield from _references(getattr(part, name))
-
-
-@lru_cache
-def _names(part: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(part))

@@ -8,7 +8,7 @@ from flexmodel.errors import Invalid
 from flexmodel.problem import Array, Devices, Stocks, Window
 from flexmodel.quantities import convert, is_ratio
 from flexmodel.time import format_duration, moment_of
-from flexmodel.trigger import StateReading, Stock, Trigger
+from flexmodel.trigger import StateReference, Stock, Trigger
 from flexmodel.values import Fixed, VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
@@ -38,7 +38,7 @@ def in_energy(events: Events, stock: Stock) -> np.ndarray[tuple[int, ...], np.dt
     return convert(events.values, events.unit, "") * stock.percent_of
 
 
-def _unknown_state(stock: Stock, reading: StateReading, window: Window) -> UnknownStateError:
+def _unknown_state(stock: Stock, reading: StateReference, window: Window) -> UnknownStateError:
     return UnknownStateError(
         f"No recent state-of-charge value of {stock.label}: sensor {reading.sensor} has none within "
         f"{format_duration(reading.within)} of {window.start.isoformat()}. Post one, or give soc-at-start."
