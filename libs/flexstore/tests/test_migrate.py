@@ -150,7 +150,7 @@ async def test_a_migration_that_loses_the_database_says_so_and_leaves_nothing_ha
 
 async def test_timescale_is_used_if_and_only_if_the_server_has_it(url: str) -> None:
     con = await asyncpg.connect(url)
-    offered = await con.fetchval(timescale.VERSION) is not None and await con.fetchval(timescale.PRELOADED)
+    offered = await con.fetchval(timescale.SELECT_VERSION) is not None and await con.fetchval(timescale.IS_PRELOADED)
     assert await timescale.enable(con) == offered
     await con.close()
 

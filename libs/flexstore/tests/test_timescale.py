@@ -39,7 +39,7 @@ def empty_timescale(timescale_server: str) -> Iterator[str]:
 async def plain(empty_timescale: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The tables as they are without TimescaleDB, on a server that has it."""
     with monkeypatch.context() as patch:
-        patch.setattr(timescale, "VERSION", "select null")
+        patch.setattr(timescale, "SELECT_VERSION", "select null")
         await migrate.upgrade(empty_timescale)
     return empty_timescale
 
@@ -102,7 +102,7 @@ async def test_who_owns_the_database_needs_nobody_to_install_the_extension(
 async def test_a_version_that_is_too_old_is_left_alone_and_named(
     empty_timescale: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(timescale, "VERSION", "select '2.17.2'")
+    monkeypatch.setattr(timescale, "SELECT_VERSION", "select '2.17.2'")
     await migrate.upgrade(empty_timescale)
     con = await asyncpg.connect(empty_timescale)
     assert not await timescale.is_enabled(con)
@@ -294,7 +294,7 @@ async def test_without_the_community_licence_there_are_chunks_and_nothing_more(
     store: Store, add_house: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the server itself refuses is up to its setting; here it is only said to be without."""
-    monkeypatch.setattr(timescale, "LICENCE", "select 'apache'")
+    monkeypatch.setattr(timescale, "SELECT_LICENCE", "select 'apache'")
     sensor = await add_house(store)()
     async with store.connection() as con:
         await con.execute("insert into source (name, type) values ('meter', 'user')")

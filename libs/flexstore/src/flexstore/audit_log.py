@@ -1,11 +1,10 @@
-"""The audit log: who changed what."""
+"""The audit log of changes, for entries by any layer."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from flexstore.store import Connection
 
-RECORD = """
+INSERT_ENTRY = """
 insert into audit_log (
     event, active_user_id, active_user_name, account_id, affected_user_id, asset_id, sensor_id, details,
     token_id, token_kind
@@ -24,16 +23,27 @@ async def record(
     affected_user_id: int | None = None,
     asset_id: int | None = None,
     sensor_id: int | None = None,
-    details: Mapping[str, Any] | None = None,
+    details: Mapping[str, object] | None = None,
     token_id: int | None = None,
     token_kind: str | None = None,
 ) -> None:
-    """Note an event, in the transaction of the change itself. Nobody active: it was done on the command line.
+    """Add an entry to the audit log, in the transaction of the change itself.
 
-    The token is the one with which the active user asked.
+    Args:
+        con: A connection in the transaction of the change.
+        event: The change, as a sentence for users.
+        active_user_id: The user who made the change. None: it was made on the command line or by the platform.
+        active_user_name: The name of that user.
+        account_id: The account that the change concerns.
+        affected_user_id: The user that was changed, if any.
+        asset_id: The asset that was changed, if any.
+        sensor_id: The sensor that was changed, if any.
+        details: Old and new values of the changed fields, or other facts.
+        token_id: The token that authenticated the active user.
+        token_kind: The kind of that token.
     """
     await con.execute(
-        RECORD,
+        INSERT_ENTRY,
         event,
         active_user_id,
         active_user_name,

@@ -1,4 +1,4 @@
-"""What a database holds, in numbers that can be compared: rows and a checksum per table."""
+"""Checksums of all tables, to compare two databases, and the versions of a database."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ SELECT_REVISION = "select version_num from alembic_version"
 
 @dataclass(frozen=True, slots=True)
 class TableChecksum:
-    """Two tables with the same rows have the same numbers, in whatever order and chunks the rows lie."""
+    """The row count and checksum of a table: equal for tables with the same rows, in whatever order and chunks."""
 
     rows: int
     checksum: str
@@ -31,34 +31,37 @@ class TableChecksum:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseVersions:
+    """The major version of PostgreSQL, and the version of TimescaleDB; None where it is not installed."""
+
     postgresql: int
     timescaledb: str | None
 
 
 async def load_table_names(con: Connection) -> list[str]:
-    """The names of all tables, those of extensions aside."""
+    """Load the quoted names of all tables, except those of extensions."""
     return [row[0] for row in await con.fetch(SELECT_TABLES)]
 
 
 async def load_checksums(con: Connection) -> dict[str, TableChecksum]:
-    """Every table. In a transaction that sees one moment, it is what there was at that moment."""
-    found = {}
+    """Compute the checksum of every table. They are consistent in a transaction of isolation level repeatable read."""
+    checksums = {}
     for table in await load_table_names(con):
         row = await con.fetchrow(SELECT_CHECKSUM.format(table=table))
         assert row is not None
-        found[table] = TableChecksum(**row)
-    return found
+        checksums[table] = TableChecksum(row["rows"], row["checksum"])
+    return checksums
 
 
 async def load_versions(con: Connection) -> DatabaseVersions:
+    """Load the versions of the server and of TimescaleDB."""
     row = await con.fetchrow(SELECT_VERSIONS)
     assert row is not None
     return DatabaseVersions(row["postgresql"], row["timescaledb"])
 
 
 async def load_revision(con: Connection) -> str | None:
-    """The revision of the tables; None if there are none of ours."""
+    """Load the revision of the schema. None if the database has no tables of Flexmesh."""
     if "alembic_version" not in await load_table_names(con):
         return None
-    found: str | None = await con.fetchval(SELECT_REVISION)
-    return found
+    revision: str | None = await con.fetchval(SELECT_REVISION)
+    return revision

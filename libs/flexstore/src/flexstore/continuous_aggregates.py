@@ -1,7 +1,7 @@
-"""Daily statistics as continuous aggregates of TimescaleDB, one per time zone: it sums up days of one zone only.
+"""Daily rollups as continuous aggregates of TimescaleDB, one per time zone, because each has its own days.
 
-A day that begins twice (in the Azores each autumn, when 1:00 becomes 0:00) loses its first hour when TimescaleDB sums
-it up again. Zones that have such days are left to `flexstore.daily_rollups`.
+A day that begins twice (in the Azores each autumn, when 1:00 becomes 0:00) loses its first hour when TimescaleDB
+refreshes it. Time zones with such days are left to `flexstore.daily_rollups`.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ select sensor_id, source_id, time_bucket('1 day', event_start, {timezone}) as da
 from belief group by sensor_id, source_id, day
 with no data
 """
-"""Sums are kept 2^64 times smaller, which is exact: values beyond counting of one sensor do not stop the others."""
+"""Sums are stored divided by 2^64, which is exact, so that an overflow of one sensor does not fail the others."""
 SELECT_DAYS_OF_ZONE = """
 select sensor_id, source_id, day, beliefs, events, minimum, maximum, total * power(2::float8, 64) as total,
     first_event, last_event, last_belief
@@ -44,48 +44,52 @@ select belief_day.* from belief_day join sensor on sensor.id = sensor_id
 where sensor.timezone <> all(array[{timezones}]::text[])
 """
 SELECT_VIEW_ZONES = "select string_to_array(obj_description('belief_per_day'::regclass), ' ')"
-"""The view says in its comment of which time zones it shows an aggregate."""
+"""The comment of the view lists the time zones whose aggregates it contains."""
 DELETE_ROLLUPS = """
 delete from belief_day using sensor where sensor.id = sensor_id and sensor.timezone = any($1::text[])
 """
 
 
 def aggregate_name(timezone: str) -> str:
-    """What the continuous aggregate of the days of a time zone is called: another one, if it is made otherwise."""
+    """Build the name of the continuous aggregate of a time zone. It changes with the definition of the aggregate."""
     readable = re.sub(r"[^a-z0-9]+", "_", timezone.lower())[:30]
     return f"belief_day_{readable}_{hashlib.sha256((CREATE_AGGREGATE + timezone).encode()).hexdigest()[:8]}"
 
 
 async def ensure_aggregates(con: Connection) -> list[str]:
-    """An aggregate for every time zone that can have one, and the view that shows each sensor the days of its own.
+    """Create a continuous aggregate for every time zone that can have one, and the view that unites them.
 
-    Returns these time zones.
+    Returns:
+        These time zones.
     """
     zones = [row["timezone"] for row in await con.fetch(SELECT_TIMEZONES)]
     changed = sorted(set(zones) ^ set(await con.fetchval(SELECT_VIEW_ZONES) or ()))
     if not changed:
         return zones
-    there = {row["view_name"] for row in await con.fetch(SELECT_AGGREGATES)}
+    existing = {row["view_name"] for row in await con.fetch(SELECT_AGGREGATES)}
     literals = {zone: await _literal(con, zone) for zone in zones}
     names = {zone: aggregate_name(zone) for zone in zones}
     parts = [SELECT_DAYS_OF_ZONE.format(name=names[zone], timezone=literals[zone]) for zone in zones]
     parts.append(SELECT_DAYS_OF_OTHER_ZONES.format(timezones=", ".join(literals.values())))
     async with con.transaction():
         for zone in zones:
-            if names[zone] not in there:
+            if names[zone] not in existing:
                 await con.execute(CREATE_AGGREGATE.format(name=names[zone], timezone=literals[zone]))
-        # What was summed up here before TimescaleDB came, or by it, no longer counts.
+        # Rollups that were made before the change of zones, by us or by TimescaleDB, are no longer valid.
         await con.execute("delete from belief_day_until where timezone = any($1::text[])", changed)
         await con.execute(DELETE_ROLLUPS, changed)
         await con.execute(f"create or replace view belief_per_day as {' union all '.join(parts)}")
         await con.execute(f"comment on view belief_per_day is {await _literal(con, ' '.join(zones))}")
-        for name in there - set(names.values()):
+        for name in existing - set(names.values()):
             await con.execute(f"drop materialized view {name}")
     return zones
 
 
-async def refresh_aggregates(con: Connection, zones: Sequence[str], timeout: float) -> None:  # noqa: ASYNC109 - it is the server's to keep
-    """Sum up what changed. TimescaleDB knows what did, and commits on its way, so this is no part of a transaction."""
+async def refresh_aggregates(con: Connection, zones: Sequence[str], timeout: float) -> None:  # noqa: ASYNC109 - the server enforces it
+    """Refresh the aggregates of time zones, outside a transaction.
+
+    TimescaleDB tracks which days have changed, and commits in between.
+    """
     for row in await con.fetch("select timezone, until from belief_day_until where timezone = any($1::text[])", zones):
         name, until = aggregate_name(row["timezone"]), row["until"].isoformat()
         await con.execute(f"call refresh_continuous_aggregate('{name}', null, '{until}')", timeout=timeout)

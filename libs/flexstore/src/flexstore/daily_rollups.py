@@ -1,9 +1,9 @@
-"""Summing up the days that are long past, so that statistics over years need not read every belief.
+"""Daily rollups of beliefs, so that statistics over years need not read every belief.
 
-A day is summed up once it is settled. What changes later about such a day is noted in `belief_day_due` by the statement
-that changes it, and read belief by belief until the day has been summed up again: `refresh` does it every now and then.
-TimescaleDB sums up with continuous aggregates where its licence has them and it can; all else is done here, with plain
-SQL.
+A day is rolled up once it is settled. A statement that later changes such a day marks it as due in `belief_day_due`;
+statistics read its beliefs themselves until `refresh`, which runs periodically, has rolled it up again. TimescaleDB
+rolls up with continuous aggregates where its licence includes them and they can handle the time zone. All other days
+are rolled up here, with plain SQL.
 """
 
 import logging
@@ -19,20 +19,24 @@ from flexstore.store import Connection, Store
 log = logging.getLogger(__name__)
 
 SETTLED_AFTER = LATE_AFTER + timedelta(days=2)
-"""Days are summed up when they began so long ago. That is a day and more after LATE_AFTER: whoever began to
-write before it, and noted nothing, has long since finished."""
+"""The time after its start at which a day is rolled up. It is more than a day longer than `LATE_AFTER`, so that writers
+that saw the day as too recent to mark as due have finished long before."""
 LOCK = 0x666C6578_64617973  # "flexdays"
 STATEMENT_SECONDS = 3600.0
-"""Seconds that one statement may take: a sensor may have many millions of beliefs."""
+"""The time limit of one statement: a sensor may have many millions of beliefs."""
 
 
 async def refresh(store: Store) -> int:
-    """Sum up what is due. Returns of how many sensors something was; 0 if another process is at it."""
+    """Roll up the days that are due. Does nothing while another process does so.
+
+    Returns:
+        The number of sensors with days that were due.
+    """
     async with store.connection() as con:
         if not await con.fetchval("select pg_try_advisory_lock($1)", LOCK):
             return 0
         try:
-            # For this session, which is the only one that may take so long.
+            # Only for this session: no other statement may take that long.
             await con.execute("select set_config('statement_timeout', $1, false)", f"{STATEMENT_SECONDS:.0f}s")
             return await _refresh(con)
         finally:
@@ -54,25 +58,25 @@ async def _refresh(con: Connection) -> int:
 
 
 async def _roll_up(con: Connection, sensor_id: int) -> None:
-    """Sum up what is due of one sensor. All as of one moment, so that what is noted meanwhile stays due."""
+    """Roll up the due days of a sensor, in one snapshot, so that days marked meanwhile stay due."""
     try:
         async with con.transaction(isolation="repeatable_read"):
             days = await con.fetchval(TAKE_DUE_DAYS, sensor_id)
             await con.execute(DELETE_ROLLUPS, sensor_id, days, timeout=STATEMENT_SECONDS)
             await con.execute(INSERT_ROLLUPS, sensor_id, days, timeout=STATEMENT_SECONDS)
     except (asyncpg.SerializationError, asyncpg.DataError) as error:
-        # It was deleted meanwhile, is in a time zone that only a newer database knows, or has values beyond counting.
+        # The sensor was deleted, its time zone is unknown to this database, or the sum of its values overflows.
         log.warning("The days of sensor %d are not summed up now: %s", sensor_id, error)
 
 
-# What is due, by who sums it up: days of the given time zones are TimescaleDB's.
+# Days that are due, in the given time zones (left to TimescaleDB) or in all others.
 FROM_DUE = (
     "from belief_day_due left join sensor on sensor.id = sensor_id where coalesce(timezone = any($1::text[]), false)"
 )
 SELECT_OWN_SENSORS = f"select distinct sensor_id {FROM_DUE} = false order by sensor_id"
 SELECT_TIMESCALE_DUE = f"select belief_day_due.id, sensor_id {FROM_DUE}"
 
-# Of time zones that were never summed up, all is due; of the others, the days that have settled since.
+# In new time zones, all settled days become due; in the others, those that have settled since the last run.
 ADVANCE_SETTLED = """
 with settled as (
     select timezone, made.until as before, date_trunc('day', now() - $1::interval, 'UTC') as until

@@ -1,4 +1,4 @@
-"""Bringing a database to the tables of this version. Safe to run twice, and by several processes at once."""
+"""Upgrades of a database to the schema of this version. Safe to run twice, and by several processes at once."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,9 +21,21 @@ MIGRATIONS = "flexstore:migrations"
 
 
 async def upgrade(url: str) -> str:
-    """Bring the database to the newest revision, and make use of TimescaleDB when it is there. Returns the revision."""
+    """Upgrade the database to the newest revision, and enable TimescaleDB where it is available.
+
+    Args:
+        url: The URL of the database.
+
+    Returns:
+        The newest revision.
+
+    Raises:
+        Unavailable: The database is unreachable.
+        Conflict: The database was upgraded by a newer version of Flexmesh.
+        Forbidden: The database user lacks privileges.
+    """
     async with _open_session(url) as (raw, connection):
-        # Held by the session, not by a transaction: a migration may commit on its way.
+        # A lock of the session, not of a transaction, because a migration may commit in between.
         await raw.execute("select pg_advisory_lock($1)", LOCK)
         await connection.run_sync(_upgrade)
         await connection.commit()
@@ -32,13 +44,17 @@ async def upgrade(url: str) -> str:
 
 
 async def load_revision(url: str) -> str | None:
-    """The revision of the database; None when it is empty."""
+    """Load the revision of the database. None if it has no tables yet.
+
+    Raises:
+        Unavailable: The database is unreachable.
+    """
     async with _open_session(url) as (_, connection):
         return await connection.run_sync(_revision)
 
 
 def head_revision() -> str:
-    """The newest revision this version knows."""
+    """Return the newest revision that this version knows, as Alembic reads it from the migrations."""
     revision = _scripts().get_current_head()
     assert revision is not None
     return revision
@@ -72,16 +88,16 @@ def _upgrade(connection: Connection) -> None:
 
 @asynccontextmanager
 async def _open_session(url: str) -> AsyncIterator[tuple["asyncpg.Connection[asyncpg.Record]", AsyncConnection]]:
-    """One session on the database, both as asyncpg and as SQLAlchemy know it."""
+    """Open one session on the database, as a connection of asyncpg and one of SQLAlchemy."""
     try:
         raw: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url, server_settings=NO_TIMEOUTS)
     except (asyncpg.PostgresError, OSError) as error:
         raise Unavailable("database", f"Cannot connect to the database: {error}") from error
 
-    async def same() -> "asyncpg.Connection[asyncpg.Record]":
+    async def reuse() -> "asyncpg.Connection[asyncpg.Record]":
         return raw
 
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=same)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=reuse)
     try:
         async with engine.connect() as connection:
             yield raw, connection

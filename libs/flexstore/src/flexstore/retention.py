@@ -1,14 +1,14 @@
-"""Forgetting old values: for how long they are kept is said by the sensor, else by its account, else by the platform.
+"""Retention of beliefs: expired ones are deleted.
 
-A sensor and an account say it in their attribute `retention`, as an ISO 8601 duration or `forever`. Values go when
-their event has ended that long ago, at the earliest; what cannot be understood, or is said by nobody, keeps them.
+The retention is set by the sensor, else by its account, else by the platform. Sensors and accounts set it in their
+attribute `retention`, as an ISO 8601 duration or `forever`. Beliefs are deleted at the earliest when their event ended
+that long ago. An invalid retention, or none, keeps them forever.
 """
 
 import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import asyncpg
 from flexmodel.errors import Invalid
@@ -28,35 +28,53 @@ LOCK_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """The events of a sensor that start before `before` are no longer kept."""
+    """The expired events of a sensor: those that start before `before`."""
 
     sensor_id: int
     account_id: int | None
     before: datetime
 
 
-def parse_retention(said: Any) -> Duration | None:
-    """For how long to keep values; None: forever. Raises `Invalid` if that is not what was said."""
-    if said == FOREVER:
+def parse_retention(value: object) -> Duration | None:
+    """Parse the attribute `retention`.
+
+    Returns:
+        The duration for which to keep beliefs. None: forever.
+
+    Raises:
+        Invalid: It is no valid duration, or shorter than `SHORTEST_RETENTION`.
+    """
+    if value == FOREVER:
         return None
+    not_a_duration = f"{value!r} is no length of time. Write an ISO 8601 duration such as P2Y, or {FOREVER}."
+    if not isinstance(value, str):
+        raise Invalid({ATTRIBUTE: [not_a_duration]})
     try:
-        duration = parse_duration(said)
+        duration = parse_duration(value)
         length = datetime(2000, 1, 1, tzinfo=UTC) - duration.before(datetime(2000, 1, 1, tzinfo=UTC))
     except (TimeError, OverflowError, ValueError) as error:
-        sentence = f"{said!r} is no length of time. Write an ISO 8601 duration such as P2Y, or {FOREVER}."
-        raise Invalid({ATTRIBUTE: [sentence]}) from error
+        raise Invalid({ATTRIBUTE: [not_a_duration]}) from error
     if length < SHORTEST_RETENTION:
-        raise Invalid({ATTRIBUTE: [f"{said} is shorter than a day, the shortest time for which values are kept."]})
+        raise Invalid({ATTRIBUTE: [f"{value} is shorter than a day, the shortest time for which values are kept."]})
     return duration
 
 
 async def delete_expired(store: Store, default: timedelta | None = None, now: datetime | None = None) -> dict[int, int]:
-    """Delete what need not be kept any more; how many beliefs, per sensor. Nothing while another process is at it."""
+    """Delete the beliefs about expired events. Does nothing while another process does so.
+
+    Args:
+        store: The database.
+        default: The retention where neither the sensor nor its account sets one. None: forever.
+        now: The current time, for tests.
+
+    Returns:
+        The number of deleted beliefs by sensor id.
+    """
     async with store.connection() as con:
         if not await con.fetchval("select pg_try_advisory_lock($1)", LOCK):
             return {}
         try:
-            # For this session, which is in nobody's way however long it takes.
+            # Only for this session. It blocks nobody, however long it takes.
             await con.execute("select set_config('statement_timeout', '0', false)")
             expiries = await load_expiries(con, default, now or datetime.now(UTC))
             deleted = await _drop_chunks(con, expiries)
@@ -70,24 +88,24 @@ async def delete_expired(store: Store, default: timedelta | None = None, now: da
 
 
 async def load_expiries(con: Connection, default: timedelta | None, now: datetime) -> list[Expiry]:
-    """What need not be kept. Whole days (in UTC) go at a time, so that most runs find nothing to do."""
+    """Load the expired events of each sensor. Whole days (in UTC) expire at a time, so that most runs find none."""
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    found = []
+    expiries = []
     for row in await con.fetch(SELECT_RETENTIONS):
         try:
-            keep = parse_retention(row["said"]) if row["said"] is not None else default
+            keep = parse_retention(row["retention"]) if row["retention"] is not None else default
             if keep is None:
                 continue
             since = today - keep if isinstance(keep, timedelta) else keep.before(today)
         except (Invalid, OverflowError, ValueError) as error:
             log.warning("Sensor %d keeps its values: its retention cannot be understood: %s", row["id"], error)
             continue
-        found.append(Expiry(row["id"], row["account_id"], since - row["event_resolution"]))
-    return found
+        expiries.append(Expiry(row["id"], row["account_id"], since - row["event_resolution"]))
+    return expiries
 
 
 async def _delete_rows(con: Connection, expiry: Expiry) -> int:
-    """Delete row by row, a chunk of time after the other."""
+    """Delete expired beliefs of a sensor row by row, one chunk interval at a time."""
     deleted = 0
     while first := await con.fetchval(SELECT_FIRST_EVENT, expiry.sensor_id, expiry.before):
         deleted += await series.delete_beliefs(
@@ -97,7 +115,7 @@ async def _delete_rows(con: Connection, expiry: Expiry) -> int:
 
 
 async def _drop_chunks(con: Connection, expiries: list[Expiry]) -> dict[int, int]:
-    """Drop the chunks of time of which no sensor keeps anything, which is quicker than deleting their rows."""
+    """Drop the chunks in which everything is expired, which is faster than deleting their rows."""
     deleted: dict[int, int] = defaultdict(int)
     before = {expiry.sensor_id: expiry.before for expiry in expiries}
     if not before or not await timescale.is_enabled(con):
@@ -114,16 +132,17 @@ async def _drop_chunks(con: Connection, expiries: list[Expiry]) -> dict[int, int
 
 
 async def _record_deletions(con: Connection, expiries: list[Expiry], deleted: dict[int, int]) -> None:
-    """Note in the log and in each account's audit log what was deleted."""
-    accounts: dict[int | None, dict[int, Any]] = defaultdict(dict)
+    """Record the deletions in the log and in the audit log of each account."""
+    accounts: dict[int | None, dict[int, Expiry]] = defaultdict(dict)
     for expiry in expiries:
         if deleted.get(expiry.sensor_id):
-            accounts[expiry.account_id][expiry.sensor_id] = {
-                "values": deleted[expiry.sensor_id],
-                "before": expiry.before.isoformat(),
-            }
-    for account_id, sensors in accounts.items():
-        count = sum(sensor["values"] for sensor in sensors.values())
+            accounts[expiry.account_id][expiry.sensor_id] = expiry
+    for account_id, expired in accounts.items():
+        count = sum(deleted[sensor] for sensor in expired)
+        sensors = {
+            sensor: {"values": deleted[sensor], "before": expiry.before.isoformat()}
+            for sensor, expiry in expired.items()
+        }
         event = f"Deleted {count} values of {len(sensors)} sensors, which need not be kept any longer"
         log.info("%s (account %s)", event, account_id)
         await audit_log.record(con, event, account_id=account_id, details={"sensors": sensors})
@@ -133,7 +152,7 @@ SELECT_RETENTIONS = f"""
 select sensor.id, asset.account_id, sensor.event_resolution,
     coalesce(
         nullif(sensor.attributes -> '{ATTRIBUTE}', 'null'), nullif(account.attributes -> '{ATTRIBUTE}', 'null')
-    ) as said
+    ) as retention
 from sensor join asset on asset.id = sensor.asset_id left join account on account.id = asset.account_id
 order by sensor.id
 """  # noqa: S608 - put together from constants

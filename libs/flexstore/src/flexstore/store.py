@@ -1,10 +1,22 @@
-"""The connection to the database: one asyncpg pool that starts without the database and recovers when it is back."""
+"""Connections to the database: an asyncpg pool that starts without the database and recovers when it is back.
+
+Types of connections, for signatures:
+
+* **`Connection` is what a function takes** that executes SQL: `async def load_job(con: Connection, …)`. It accepts a
+  connection of the pool and one opened directly with asyncpg. The caller decides whether it is in a transaction.
+* `PooledConnection` is what `Store.connection` and `Store.transaction` yield. Only functions that pass on such a
+  connection of the pool return this type; no function needs to demand it.
+* `Store` is taken by functions that open connections themselves: those that run long, need several transactions, or
+  listen for notifications.
+
+A session-level setting, lock or cursor must be undone by whoever made it: connections return to the pool as they are.
+"""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Self
+from typing import Self
 
 import asyncpg
 import orjson
@@ -16,7 +28,9 @@ from flexstore.migrations import newest_revision
 log = logging.getLogger(__name__)
 
 type PooledConnection = PoolConnectionProxy[asyncpg.Record]
+"""A connection of the pool of a `Store`, valid until it is returned to the pool."""
 type Connection = asyncpg.Connection[asyncpg.Record] | PooledConnection
+"""Any connection to the database: the type of the parameter `con` of every function that executes SQL."""
 
 CONNECTION_LOST_ERRORS = (
     asyncpg.PostgresConnectionError,
@@ -27,22 +41,25 @@ CONNECTION_LOST_ERRORS = (
     asyncpg.IdleSessionTimeoutError,
     asyncpg.TooManyConnectionsError,
 )
-"""What the server says, or asyncpg in its place, when a connection ends or cannot begin."""
+"""The errors of the server, or of asyncpg in its place, when a connection ends or cannot be opened."""
 
 CONNECT_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-"""How asyncpg fails to open a connection, also when it breaks off half way. A TimeoutError is an OSError."""
+"""The errors of asyncpg when it cannot open a connection, including interruptions. A TimeoutError is an OSError."""
 CLOSE_SECONDS = 5.0
 TIMEOUT_MESSAGE = "The database is too busy to answer in time. Please try again shortly."
 
 NO_TIMEOUTS = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
-"""For what takes as long as it takes, also where sessions are otherwise cut short: upgrades and backups."""
+"""Server settings for sessions without time limits, whatever the defaults of the database: upgrades and backups."""
 MAX_IDLE_KEPT = 4
-"""So many connections are not given back to the pool while nobody waits for one: its ways of giving and taking back
-cost more than a short statement does."""
+"""The most connections that are kept outside the pool for reuse while nobody waits for one: the pool's own acquire and
+release take longer than a short statement."""
 
 
 class Store:
-    """A pool of connections. A database that is away raises `Unavailable("database")`, and only while it is away."""
+    """A pool of connections to the database.
+
+    While the database is unreachable, every use raises `Unavailable("database")`; afterwards it works again.
+    """
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", url: str, acquire_timeout: float) -> None:
         self.pool = pool
@@ -64,23 +81,33 @@ class Store:
         statement_timeout: float = 60.0,
         acquire_timeout: float = 5.0,
     ) -> Self:
-        """Open `min_size` connections; more are opened when needed, at most `max_size`.
+        """Create a pool and open its first connections.
 
-        With `wait` unset, a database that is away does not matter yet: the first use connects.
+        Args:
+            url: The URL of the database, `postgresql://…`.
+            min_size: The number of connections to open now.
+            max_size: The most connections that are open at a time.
+            application: The application name that the server shows for the connections.
+            wait: Raise if the database is unreachable. If False, the first use connects.
+            statement_timeout: Seconds after which the server cancels a statement.
+            acquire_timeout: Seconds to wait for a connection.
+
+        Raises:
+            Unavailable: The database is unreachable, and `wait` is set.
         """
         pool = asyncpg.create_pool(
             url,
-            min_size=0,  # asyncpg would fail now, or keep complaining later, when it cannot keep up a minimum
+            min_size=0,  # asyncpg would fail or log errors while it cannot maintain a minimum
             max_size=max_size,
             timeout=acquire_timeout,
-            command_timeout=statement_timeout + CLOSE_SECONDS,  # a server that lives cancels the statement before that
+            command_timeout=statement_timeout + CLOSE_SECONDS,  # a healthy server cancels the statement before that
             init=_set_json_codec,
             reset=_skip_reset,
             server_settings={
                 "application_name": application,
                 "statement_timeout": str(round(1000 * statement_timeout)),
                 "timezone": "UTC",
-                "jit": "off",  # our statements are short: compiling them takes longer than running them
+                "jit": "off",  # statements are short: compiling them takes longer than running them
             },
         )
         await pool
@@ -94,13 +121,17 @@ class Store:
         return store
 
     async def _open(self, count: int) -> None:
-        """Have this many connections open at once, so that the first requests need not wait for them."""
+        """Open this many connections, so that the first requests need not wait for them."""
         async with AsyncExitStack() as held:
             for _ in range(count):
                 await held.enter_async_context(self.connection())
 
     def connection(self) -> "_ConnectionContext":
-        """A connection on which every statement is its own transaction."""
+        """Acquire a connection on which every statement is its own transaction, as an async context manager.
+
+        Raises:
+            Unavailable: The database is unreachable, the connection ended, or a statement took too long.
+        """
         return _ConnectionContext(self)
 
     async def _acquire(self) -> PooledConnection:
@@ -118,7 +149,7 @@ class Store:
             self._waiting -= 1
 
     async def _release(self, con: PooledConnection, *, healthy: bool) -> None:
-        """End the use of a connection. What was done on it is done, whatever happens to it now."""
+        """Return a connection. Errors are ignored, because they cannot affect what was executed on it."""
         if healthy and not self._waiting and len(self._kept) < MAX_IDLE_KEPT and not self._closing:
             self._kept.append(con)
             return
@@ -127,17 +158,25 @@ class Store:
 
     @property
     def in_use(self) -> int:
-        """How many connections somebody uses at the moment."""
+        """The number of connections in use."""
         return self.pool.get_size() - self.pool.get_idle_size() - len(self._kept)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PooledConnection]:
-        """A connection in a transaction: committed at the end, rolled back when anything is raised."""
+        """Acquire a connection in a transaction: committed at the end, rolled back on any exception.
+
+        Raises:
+            Unavailable: As for `connection`.
+        """
         async with self.connection() as con, con.transaction():
             yield con
 
-    async def check(self, timeout: float = 2.0) -> None:  # noqa: ASYNC109 - it is what the caller wants to say
-        """Raise `Unavailable` unless the database answers in time and has the tables that this version needs."""
+    async def check(self, timeout: float = 2.0) -> None:  # noqa: ASYNC109 - part of the interface
+        """Check that the database responds in time and has the tables that this version needs.
+
+        Raises:
+            Unavailable: It does not.
+        """
         try:
             async with asyncio.timeout(timeout), self.connection() as con:
                 revision = await con.fetchval("select version_num from alembic_version")
@@ -150,10 +189,13 @@ class Store:
             raise Unavailable("database", f"{sentence} Run `flexmesh db upgrade`.")
 
     async def listen(self, channel: str, on_notification: Callable[[], None]) -> None:
-        """Call `heard` at every notification on the channel, until cancelled or the connection ends.
+        """Call `on_notification` at every notification on a channel, until cancelled or the connection ends.
 
-        It is called once at the start too: what was said before we listened went unheard. The connection is not one of
-        the pool, so listening takes nothing from the others.
+        It is also called once at the start, because earlier notifications were missed. The connection is a separate
+        one, so listening does not use up the pool.
+
+        Raises:
+            Unavailable: The connection cannot be opened, or has ended.
         """
         try:
             con: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(self.url, timeout=self.acquire_timeout)
@@ -172,7 +214,7 @@ class Store:
         raise Unavailable("database")
 
     async def close(self) -> None:
-        """Close the pool; connections still in use after a while are cut."""
+        """Close the pool. Connections still in use after `CLOSE_SECONDS` are terminated."""
         self._closing = True
         while self._kept:
             await self._release(self._kept.pop(), healthy=False)
@@ -183,7 +225,7 @@ class Store:
 
 
 class _ConnectionContext:
-    """The use of a connection, from taking it to giving it back."""
+    """The use of a connection from acquire to release, with errors translated to `Unavailable`."""
 
     __slots__ = ("_con", "_store")
 
@@ -199,22 +241,22 @@ class _ConnectionContext:
         if error is None:
             await self._store._release(self._con, healthy=True)
             return
-        dying = _is_closing(error)
-        if dying:
+        closing = _is_closing(error)
+        if closing:
             self._con.terminate()
-        away = dying or _is_connection_lost(error, self._con)
+        lost = closing or _is_connection_lost(error, self._con)
         await self._store._release(self._con, healthy=False)
-        if away:
+        if lost:
             raise Unavailable("database") from error
         if isinstance(error, asyncpg.QueryCanceledError):
-            # It took too long, most likely waiting for somebody: an upgrade that rebuilds the table of values, say.
+            # A timeout is most likely due to a lock, for example of an upgrade that rebuilds the table of beliefs.
             raise Unavailable("database", TIMEOUT_MESSAGE) from error
 
 
 def _is_closing(error: BaseException) -> bool:
-    """Whether the server has just said goodbye, and asyncpg had not noticed when it was asked to use the connection.
+    """Return whether the server was closing the connection before asyncpg noticed.
 
-    What it says then may be hidden behind what went wrong when the transaction was to be rolled back.
+    The error of asyncpg may be the context of the one that was raised by the attempt to roll back.
     """
     if isinstance(error, asyncpg.InterfaceError) and error.__context__ is not None:
         return _is_closing(error.__context__)
@@ -222,8 +264,8 @@ def _is_closing(error: BaseException) -> bool:
 
 
 def _is_connection_lost(error: BaseException, con: PooledConnection) -> bool:
-    """Whether what went wrong says that the database is away."""
-    # The latter can also be mistakes of the caller, or trouble with something else: then the connection still lives.
+    """Return whether an error means that the connection to the database is lost."""
+    # The latter can also be mistakes of the caller or unrelated errors: then the connection is still open.
     return isinstance(error, CONNECTION_LOST_ERRORS) or (
         isinstance(error, (asyncpg.InterfaceError, OSError)) and _has_ended(con)
     )
@@ -232,18 +274,18 @@ def _is_connection_lost(error: BaseException, con: PooledConnection) -> bool:
 def _has_ended(con: PooledConnection) -> bool:
     try:
         return con.is_closed()
-    except asyncpg.InterfaceError:  # the pool has already taken it back, because it has ended
+    except asyncpg.InterfaceError:  # released to the pool already, because it has ended
         return True
 
 
-def _to_json(value: Any) -> str:
+def _to_json(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 async def _set_json_codec(con: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Make `jsonb` come and go as plain Python values."""
+    """Encode and decode `jsonb` as plain Python values."""
     await con.set_type_codec("jsonb", schema="pg_catalog", encoder=_to_json, decoder=orjson.loads)
 
 
-async def _skip_reset(con: Any) -> None:
-    """Nothing of ours leaves settings, locks or cursors on a connection, so no round trip is spent on tidying it."""
+async def _skip_reset(_: object) -> None:
+    """Replace the reset of a returned connection, a round trip: users of connections leave no session state behind."""

@@ -1,6 +1,6 @@
-"""TimescaleDB, when the database has it: beliefs are kept in chunks of time, old ones compressed. All works without it.
+"""TimescaleDB, if available: the table of beliefs is a hypertable, split into chunks of time; old ones are compressed.
 
-Chunks come with any TimescaleDB; compression and continuous aggregates only with its community licence.
+Hypertables work with any TimescaleDB; compression and continuous aggregates only with its community licence.
 """
 
 import logging
@@ -16,16 +16,16 @@ from flexstore.store import Connection
 log = logging.getLogger(__name__)
 
 CHUNK_INTERVAL = timedelta(days=30)
-"""The stretch of time that lies together."""
+"""The period that a chunk covers."""
 
-INSTALLED = "select exists (select from pg_extension where extname = 'timescaledb')"
-VERSION = """
+IS_INSTALLED = "select exists (select from pg_extension where extname = 'timescaledb')"
+SELECT_VERSION = """
 select coalesce(installed_version, default_version) from pg_available_extensions where name = 'timescaledb'
 """
 OLDEST_VERSION = (2, 18)
-PRELOADED = "select exists (select from pg_settings where name = 'timescaledb.max_background_workers')"
-"""`shared_preload_libraries` would say so, too, but not to everybody."""
-LICENCE = "select current_setting('timescaledb.license', true)"
+IS_PRELOADED = "select exists (select from pg_settings where name = 'timescaledb.max_background_workers')"
+"""`shared_preload_libraries` contains the same information, but only privileged users may read it."""
+SELECT_LICENCE = "select current_setting('timescaledb.license', true)"
 COMMUNITY = "timescale"
 IS_HYPERTABLE = "select exists (select from timescaledb_information.hypertables where hypertable_name = 'belief')"
 MAKE_HYPERTABLE = """
@@ -42,12 +42,16 @@ IS_COMPRESSIBLE = """
 select compression_enabled from timescaledb_information.hypertables where hypertable_name = 'belief'
 """
 ALLOW_LATE_VALUES = "alter database {database} set timescaledb.max_tuples_decompressed_per_dml_transaction = 0"
-"""Many late values at once may touch more than the 100,000 compressed ones that are allowed by default."""
+"""Many late values at once may decompress more rows than the default limit of 100,000."""
 
 
-async def enable(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
-    """Turn `belief` into a hypertable if the extension is installed or can be. Returns whether it is one now."""
-    if not await _installed(con):
+async def enable(con: Connection) -> bool:
+    """Turn `belief` into a hypertable if the extension is installed or can be.
+
+    Returns:
+        Whether `belief` is a hypertable now.
+    """
+    if not await _install(con):
         return False
     if not await is_enabled(con):
         await con.execute(MAKE_HYPERTABLE, CHUNK_INTERVAL)
@@ -62,9 +66,10 @@ async def enable(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
     return True
 
 
-async def _installed(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
+async def _install(con: Connection) -> bool:
+    """Install the extension if it is available. Return whether it is installed."""
     # A server that has not preloaded the library would end the session at `create extension`.
-    version = await con.fetchval(VERSION) if await con.fetchval(PRELOADED) else None
+    version = await con.fetchval(SELECT_VERSION) if await con.fetchval(IS_PRELOADED) else None
     if version is None:
         return False
     if tuple(int(number) for number in re.findall(r"\d+", version)) < OLDEST_VERSION:
@@ -83,17 +88,17 @@ async def _installed(con: "asyncpg.Connection[asyncpg.Record]") -> bool:
 
 
 async def is_enabled(con: Connection) -> bool:
-    """Whether beliefs are kept in chunks."""
-    return bool(await con.fetchval(INSTALLED)) and bool(await con.fetchval(IS_HYPERTABLE))
+    """Return whether `belief` is a hypertable."""
+    return bool(await con.fetchval(IS_INSTALLED)) and bool(await con.fetchval(IS_HYPERTABLE))
 
 
 async def has_community_licence(con: Connection) -> bool:
-    """Whether this TimescaleDB may compress and aggregate."""
-    return bool(await con.fetchval(INSTALLED)) and await con.fetchval(LICENCE) == COMMUNITY
+    """Return whether the licence of TimescaleDB includes compression and continuous aggregates."""
+    return bool(await con.fetchval(IS_INSTALLED)) and await con.fetchval(SELECT_LICENCE) == COMMUNITY
 
 
 async def describe(con: Connection) -> str:
-    """What of TimescaleDB there is, in words."""
+    """Describe the installed TimescaleDB in words."""
     version = await con.fetchval("select extversion from pg_extension where extname = 'timescaledb'")
     if version is None:
         return "without TimescaleDB"
@@ -103,28 +108,38 @@ async def describe(con: Connection) -> str:
 
 
 async def is_fully_enabled(con: Connection) -> bool:
-    """Whether beliefs are kept in chunks that may be compressed and aggregated."""
+    """Return whether `belief` is a hypertable with compression and continuous aggregates."""
     return await is_enabled(con) and await has_community_licence(con)
 
 
-COMPRESSES_AFTER = """
+SELECT_COMPRESSION_AGE = """
 select (config ->> 'compress_after')::interval from timescaledb_information.jobs
 where proc_name in ('policy_compression', 'policy_recompression') and hypertable_name = 'belief'
 """
 
-COMPRESS_AFTER = "select add_compression_policy('belief', compress_after => $1::interval, if_not_exists => true)"
+ADD_COMPRESSION_POLICY = (
+    "select add_compression_policy('belief', compress_after => $1::interval, if_not_exists => true)"
+)
 
 
 async def compress_after(con: Connection, age: timedelta) -> bool:
-    """Have chunks compressed once all their events are so old; with no age, never. Returns whether they will be."""
+    """Set the age of events from which chunks are compressed.
+
+    Args:
+        con: A connection.
+        age: The age of the latest event in a chunk. Zero: never compress.
+
+    Returns:
+        Whether chunks will be compressed.
+    """
     if not await is_fully_enabled(con):
         return False
-    wanted = age or None
-    if await con.fetchval(COMPRESSES_AFTER) != wanted:
+    new_age = age or None
+    if await con.fetchval(SELECT_COMPRESSION_AGE) != new_age:
         await con.execute("select remove_compression_policy('belief', if_exists => true)")
-        if wanted:
-            await con.execute(COMPRESS_AFTER, wanted)
-    return wanted is not None
+        if new_age:
+            await con.execute(ADD_COMPRESSION_POLICY, new_age)
+    return new_age is not None
 
 
 CHUNKS = """
@@ -135,7 +150,7 @@ where hypertable_name = 'belief' and range_end <= $1 order by range_start
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The beliefs about the events that start in [start, end)."""
+    """A chunk of the hypertable: the beliefs about the events that start in [start, end)."""
 
     name: str
     start: datetime
@@ -143,35 +158,42 @@ class Chunk:
 
 
 async def load_chunks_until(con: Connection, end: datetime) -> list[Chunk]:
+    """Load the chunks that end at a time or before, in order."""
     return [Chunk(*row) for row in await con.fetch(CHUNKS, end)]
 
 
 async def drop_chunk(con: Connection, chunk: Chunk, before: Mapping[int, datetime]) -> dict[int, int]:
-    """Drop a chunk if all sensors in it are rid of what started before the moment given for them, as far as it reaches.
+    """Drop a chunk if everything in it is expired.
 
-    Returns how many beliefs each sensor lost: nothing if it was not dropped. Inside a transaction of the caller's.
+    Args:
+        con: A connection in a transaction.
+        chunk: The chunk.
+        before: By sensor id, the start of the first event to keep. Sensors that are absent keep all events.
+
+    Returns:
+        The number of deleted beliefs by sensor id. Empty if the chunk was not dropped.
     """
-    rid = [sensor for sensor, moment in before.items() if moment >= chunk.end]
-    if await con.fetchval(IS_KEPT.format(chunk=chunk.name), rid):
+    expired = [sensor for sensor, time in before.items() if time >= chunk.end]
+    if await con.fetchval(SELECT_HAS_KEPT.format(chunk=chunk.name), expired):
         return {}
-    await con.execute(f"lock table {chunk.name} in share mode")  # nobody adds a value that somebody keeps
+    await con.execute(f"lock table {chunk.name} in share mode")  # so that no value is added meanwhile
     rows = await con.fetch(f"select sensor_id, count(*) from {chunk.name} group by sensor_id")  # noqa: S608 - TimescaleDB named it
-    if not {row["sensor_id"] for row in rows} <= set(rid):
+    if not {row["sensor_id"] for row in rows} <= set(expired):
         return {}
-    await con.execute(DUE_IN_CHUNK.format(chunk=chunk.name), chunk.start, chunk.end)
+    await con.execute(INSERT_DUE_IN_CHUNK.format(chunk=chunk.name), chunk.start, chunk.end)
     await con.execute(DROP_CHUNKS, chunk.start, chunk.end)
     return {row["sensor_id"]: row["count"] for row in rows}
 
 
-IS_KEPT = """
+SELECT_HAS_KEPT = """
 select exists (
     select from sensor cross join lateral (select from {chunk} where sensor_id = sensor.id limit 1) kept
     where sensor.id <> all($1::int[])
 )
 """
-"""Found at once where somebody keeps something, so that nothing is locked and counted every hour as long as they do."""
+"""Fast where a sensor keeps values, so that a chunk is not locked and counted in every run as long as it is needed."""
 DROP_CHUNKS = "select drop_chunks('belief', newer_than => $1::timestamptz, older_than => $2::timestamptz)"
-DUE_IN_CHUNK = """
+INSERT_DUE_IN_CHUNK = """
 insert into belief_day_due (sensor_id, first_event, last_event)
 select distinct sensor_id, $1::timestamptz, $2::timestamptz from {chunk}
 """

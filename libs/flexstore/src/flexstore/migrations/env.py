@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: on the connection that `flexstore.migrate` hands it, in one transaction."""
+"""Alembic environment: migrations run on the connection of `flexstore.migrate`, in one transaction."""
 
 from alembic import context
 

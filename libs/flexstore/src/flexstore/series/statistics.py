@@ -18,7 +18,7 @@ from flexstore.store import Connection
 
 @dataclass(frozen=True, slots=True)
 class SourceStatistics:
-    """What one source said about a sensor. Every belief counts, also those that later ones replaced."""
+    """Statistics of all beliefs of one source about a sensor, including superseded ones."""
 
     source_id: int
     source_name: str
@@ -34,7 +34,7 @@ class SourceStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """How far the data of a sensor reach that came from one type of source."""
+    """The end of the data of a sensor from one type of source."""
 
     source_type: str
     last_event_start: datetime
@@ -44,13 +44,13 @@ class Staleness:
 
 @dataclass(frozen=True, slots=True)
 class DailyStatistics:
-    """Per day the events of a sensor, each with the belief that counts. Days of which nothing is known are not here."""
+    """Statistics per day of the latest beliefs about a sensor. Days without known events are absent."""
 
     sensor_id: int
     day: DatetimeArray
-    """When it begins."""
+    """The start of each day."""
     source: NDArray[np.int32]
-    """Whose beliefs these are, if they were asked for by source; else the newest source's of those that count."""
+    """The source of the beliefs, if loaded by source. Else the newest source among the latest beliefs of the day."""
     count: NDArray[np.int64]
     minimum: NDArray[np.float64]
     maximum: NDArray[np.float64]
@@ -59,6 +59,7 @@ class DailyStatistics:
 
     @property
     def mean(self) -> NDArray[np.float64]:
+        """The mean value of each day."""
         return self.total / self.count
 
     def __len__(self) -> int:
@@ -68,12 +69,19 @@ class DailyStatistics:
 async def load_source_statistics(
     con: Connection, sensor_id: int, start: datetime | None = None, end: datetime | None = None
 ) -> list[SourceStatistics]:
-    """Figures per source about the events of a sensor that start in [start, end)."""
+    """Load statistics per source about the events of a sensor that start in [start, end).
+
+    Args:
+        con: A connection.
+        sensor_id: The sensor.
+        start: The start of the period. None: from the first event.
+        end: The end of the period. None: to the last event.
+    """
     return [SourceStatistics(*row) for row in await con.fetch(SELECT_SOURCE_STATISTICS, sensor_id, start, end)]
 
 
 async def load_staleness(con: Connection, sensor_id: int) -> list[Staleness]:
-    """How far the data of a sensor reach, per type of source."""
+    """Load the end of the data of a sensor, per type of source."""
     return [Staleness(*row) for row in await con.fetch(SELECT_STALENESS, sensor_id, None, None)]
 
 
@@ -86,9 +94,15 @@ async def load_daily_statistics(
     *,
     by_source: bool = False,
 ) -> DailyStatistics:
-    """What is known, per day, of the events of a sensor that start in [start, end); a day may be cut by these.
+    """Load statistics per day about the events of a sensor that start in [start, end).
 
-    By source, the belief that counts is the most recent of each source, and each has days of its own.
+    Args:
+        con: A connection.
+        sensor_id: The sensor.
+        start: The start of the period, which may be within a day. None: from the first event.
+        end: The end of the period, which may be within a day. None: to the last event.
+        prior: Only beliefs with this belief time or an earlier one.
+        by_source: Take the latest belief of each source, and return separate days for each.
     """
     row = await con.fetchrow(SELECT_DAILY_BY_SOURCE if by_source else SELECT_DAILY, sensor_id, start, end, prior)
     assert row is not None
@@ -104,21 +118,26 @@ async def load_daily_statistics(
     )
 
 
-def midnight_sql(moment: str, timezone: str, days: int = 0) -> str:
-    """SQL for the moment at which the day of a moment begins, or one so many days later. A day may have 23 or 25 hours.
+def midnight_sql(time: str, timezone: str, days: int = 0) -> str:
+    """Build SQL for the start of a local day. Days may have 23 or 25 hours.
 
-    Of a midnight that comes twice (in the Azores each autumn, when 1:00 becomes 0:00) it is the first, and PostgreSQL
-    takes the second.
+    Of a midnight that occurs twice (in the Azores each autumn, when 1:00 becomes 0:00), the first is the start of the
+    day. PostgreSQL by itself would take the second.
+
+    Args:
+        time: SQL for a time within the day.
+        timezone: SQL for the time zone.
+        days: The number of days to add.
     """
-    local = f"(date_trunc('day', {moment} at time zone {timezone}) + interval '{days} days')"
+    local = f"(date_trunc('day', {time} at time zone {timezone}) + interval '{days} days')"
     second = f"({local} at time zone {timezone})"
     first = f"({second} - interval '1 hour')"
     return f"(case when {first} at time zone {timezone} = {local} then {first} else {second} end)"
 
 
-# The days within [$2, $3) that can be read as they were summed up. A bound that is NULL is none.
-WHOLE_DAYS = f"""
-asked as materialized (
+# The days within [$2, $3) that can be read from rollups. A bound that is NULL means unbounded.
+ROLLED_UP_DAYS = f"""
+requested as materialized (
     select sensor.timezone,
         case when $2::timestamptz > $3::timestamptz then '{{}}' else tstzmultirange(tstzrange($2, $3)) end as span,
         case when made.until is not null and $2 is distinct from {midnight_sql("$2", "sensor.timezone")}
@@ -130,12 +149,12 @@ due as materialized (
     select coalesce(range_agg(tstzrange(
         {midnight_sql("first_event", "timezone")}, {midnight_sql("last_event", "timezone", 1)}
     )), '{{}}') as days
-    from belief_day_due cross join asked where sensor_id = $1 and last_day is not null
+    from belief_day_due cross join requested where sensor_id = $1 and last_day is not null
 ),
 whole as materialized (
     select case when last_day > coalesce(first_day, '-infinity')
         then tstzmultirange(tstzrange(first_day, last_day)) - due.days else '{{}}' end as days
-    from asked cross join due
+    from requested cross join due
 ),
 summed as (
     select belief_per_day.* from belief_per_day cross join whole
@@ -144,21 +163,21 @@ summed as (
 """  # noqa: S608 - put together from constants
 
 
-# Which beliefs are in a span of time that was found out before. `offset 0` keeps it apart, so that the index is used.
+# The beliefs in a range that an outer query computes. `offset 0` prevents inlining, so that the index is used.
 IN_SPAN = """
 known.sensor_id = $1 and known.event_start >= coalesce(lower(span), '-infinity')
     and known.event_start < coalesce(upper(span), 'infinity')
 """
 
-# What each source said, of the days that are summed up and of the rest.
+# Partial statistics per source: from rollups, and from the beliefs about the remaining days.
 PARTS = f"""
-{WHOLE_DAYS},
+{ROLLED_UP_DAYS},
 parts as (
     select source_id, first_event, last_event, last_belief, minimum, maximum, total, beliefs from summed
     union all
     select source_id, min(event_start), max(event_start), max(belief_time), min(event_value), max(event_value),
         sum(event_value), count(*)
-    from unnest((select asked.span - whole.days from asked cross join whole)) span
+    from unnest((select requested.span - whole.days from requested cross join whole)) span
     cross join lateral (select * from belief known where {IN_SPAN} offset 0) rest
     group by source_id
 )
@@ -182,48 +201,53 @@ order by source.type
 """  # noqa: S608 - put together from constants
 
 
-def _daily_sql(apart: str, plain: str) -> str:
-    """SQL for what counts per day, of each of what is kept apart. Of a plain day, that is what was summed up."""
+def _daily_sql(partition: str, usable: str) -> str:
+    """Build SQL for statistics per day of the latest beliefs.
+
+    Args:
+        partition: Further columns, after a comma, by which latest beliefs are partitioned.
+        usable: A condition on days for which the rollup equals the statistics of the latest beliefs.
+    """
     return f"""
-        with {WHOLE_DAYS},
-        plain as materialized (
+        with {ROLLED_UP_DAYS},
+        usable as materialized (
             select * from (
                 select *, bool_and(beliefs = events) over day as uncorrected, count(*) over day as sources
                 from summed where $4::timestamptz is null
                 window day as (partition by day)
             ) days
-            where {plain}
+            where {usable}
         ),
         rest as materialized (
-            select unnest(asked.span - coalesce((
+            select unnest(requested.span - coalesce((
                 select range_agg(tstzrange(
-                    {midnight_sql("day", "asked.timezone")}, {midnight_sql("day", "asked.timezone", 1)}
-                )) from plain
-            ), '{{}}')) as span, asked.timezone from asked
+                    {midnight_sql("day", "requested.timezone")}, {midnight_sql("day", "requested.timezone", 1)}
+                )) from usable
+            ), '{{}}')) as span, requested.timezone from requested
         ),
         parts as (
-            select day, source_id, events, minimum, maximum, total, last_belief from plain
+            select day, source_id, events, minimum, maximum, total, last_belief from usable
             union all
             select date_trunc('day', event_start, timezone) as day, max(source_id), count(*), min(event_value),
                 max(event_value), sum(event_value), max(belief_time)
             from rest cross join lateral (
-                select distinct on (known.event_start{apart})
+                select distinct on (known.event_start{partition})
                     known.event_start, known.source_id, known.event_value, known.belief_time
                 from belief known left join source on source.id = known.source_id
                 where {IN_SPAN} and known.belief_time <= coalesce($4, 'infinity')
-                order by known.event_start{apart}, {PRECEDENCE}
+                order by known.event_start{partition}, {PRECEDENCE}
             ) known
-            group by day{apart}
+            group by day{partition}
         )
         select
-            array_send(array_agg({midnight_sql("day", "asked.timezone")})) as day,
+            array_send(array_agg({midnight_sql("day", "requested.timezone")})) as day,
             array_send(array_agg(source_id)) as source_id,
             array_send(array_agg(events)) as events, array_send(array_agg(minimum)) as minimum,
             array_send(array_agg(maximum)) as maximum, array_send(array_agg(total)) as total,
             array_send(array_agg(last_belief)) as last_belief
-        from (select * from parts order by day, source_id) ordered cross join asked
+        from (select * from parts order by day, source_id) ordered cross join requested
     """  # noqa: S608 - put together from constants
 
 
-SELECT_DAILY = _daily_sql(apart="", plain="uncorrected and sources = 1")
-SELECT_DAILY_BY_SOURCE = _daily_sql(apart=", known.source_id", plain="uncorrected")
+SELECT_DAILY = _daily_sql(partition="", usable="uncorrected and sources = 1")
+SELECT_DAILY_BY_SOURCE = _daily_sql(partition=", known.source_id", usable="uncorrected")

@@ -1,4 +1,4 @@
-"""The first tables, the asset types and the roles."""
+"""The first tables, asset types and roles."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -37,7 +37,7 @@ begin
     return null;
 end $$
 """
-"""Beliefs have no foreign keys, which would slow every write. Still, a deleted sensor takes them along."""
+"""Beliefs have no foreign keys, which would slow down every write. This trigger deletes them with their sensor."""
 
 FORGET_WITH_THE_SENSOR = """
 create trigger forget_beliefs after delete on sensor
@@ -56,7 +56,7 @@ def upgrade() -> None:
 
 
 def create_accounts_and_users() -> None:
-    """Who may do what, and how often."""
+    """Create accounts, users, roles, tokens, rate limits and idempotency keys."""
     op.create_table(
         "account",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -164,7 +164,7 @@ def create_accounts_and_users() -> None:
 
 
 def create_assets_and_sensors() -> None:
-    """What there is."""
+    """Create assets, sensors and their types."""
     op.create_table(
         "asset_type",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -227,7 +227,7 @@ def create_assets_and_sensors() -> None:
 
 
 def create_series() -> None:
-    """What is believed, by whom, and remarked upon."""
+    """Create sources, beliefs and annotations."""
     op.create_table(
         "source",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -302,7 +302,7 @@ def create_series() -> None:
 
 
 def create_work() -> None:
-    """What was changed, what is to be done, what came out, and what has to be told."""
+    """Create the audit log, jobs, schedules and the outbox."""
     op.create_table(
         "audit_log",
         sa.Column("id", sa.BigInteger(), nullable=False),

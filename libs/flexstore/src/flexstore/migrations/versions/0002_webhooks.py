@@ -1,4 +1,4 @@
-"""Webhooks, and the log of what they were told."""
+"""Webhooks and the log of their deliveries."""
 
 import sqlalchemy as sa
 from alembic import op

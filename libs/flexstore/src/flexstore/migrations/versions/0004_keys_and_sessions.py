@@ -1,4 +1,4 @@
-"""API keys with a hint and an account, sessions that expire when idle, and how many keys an account may have."""
+"""API keys with a hint and an account, sessions that expire when idle, and a limit on the keys of an account."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Connectors, and the sensors they fill."""
+"""Connectors and the sensors that they fill."""
 
 import sqlalchemy as sa
 from alembic import op

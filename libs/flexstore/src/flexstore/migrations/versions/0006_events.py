@@ -1,4 +1,4 @@
-"""Events and who follows them; webhooks with filters, a description, a second secret, and why one was switched off."""
+"""The activity log and its followers; webhooks with filters, descriptions and a second secret."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Readings that came from devices, kept until their events are over."""
+"""Device readings, kept until they are converted to events."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Uploaded files that wait for a worker."""
+"""Uploaded files, kept until a worker has stored them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -26,5 +26,5 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["upload.job_id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "file", "position"),
     )
-    # They stay for seconds: compressing them costs more than it saves.
+    # Rows are kept for seconds: compression costs more than it saves.
     op.execute("alter table upload_chunk alter column content set storage external")

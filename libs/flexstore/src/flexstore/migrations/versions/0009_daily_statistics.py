@@ -1,4 +1,4 @@
-"""Daily statistics: what was said of each day that is long past, summed up."""
+"""Daily rollups of beliefs, for statistics over long periods."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,7 +25,7 @@ begin
     return null;
 end $$
 """
-"""In another time zone, the days of a sensor are others."""
+"""When the time zone of a sensor changes, its days have to be rolled up again."""
 
 MOVE_WITH_THE_SENSOR = """
 create trigger move_days after update of timezone on sensor
@@ -64,7 +64,7 @@ def upgrade() -> None:
         sa.Column("until", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("timezone"),
     )
-    # Where TimescaleDB sums up, this view shows what it made instead.
+    # Where TimescaleDB maintains the rollups, this view is replaced by one on its continuous aggregates.
     op.execute("create view belief_per_day as select * from belief_day")
     op.execute(FORGET_BELIEFS)
     op.execute(MOVE_DAYS)

@@ -1,4 +1,4 @@
-"""Where the answer to a request with an Idempotency-Key says that what it made can be found."""
+"""The `Location` header of the response to a request with an Idempotency-Key."""
 
 import sqlalchemy as sa
 from alembic import op

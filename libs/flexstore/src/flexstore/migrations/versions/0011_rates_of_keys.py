@@ -1,4 +1,4 @@
-"""How many requests a minute an API key may make."""
+"""A rate limit for API keys."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,14 +1,14 @@
-"""The key of beliefs carries their values, so that series are read from it alone, wherever their rows lie."""
+"""The primary key of beliefs includes their values, so that series are read by index-only scans."""
 
 from alembic import op
 
 revision = "0012"
 down_revision = "0011"
 
-# Reading from the key alone needs pages that vacuum has seen. By default that waits for a fifth of the table to be new.
+# Index-only scans need pages that vacuum has visited. By default, that waits until a fifth of the table is new.
 SEEN_SOONER = "alter table belief set (autovacuum_vacuum_insert_scale_factor = 0.01)"
 
-# TimescaleDB lets nobody change the key once it may compress; it reads compressed values well enough without.
+# TimescaleDB does not allow a change of the key once compression is enabled; compressed values are fast without it.
 CARRY_VALUES = """
 do $$
 declare

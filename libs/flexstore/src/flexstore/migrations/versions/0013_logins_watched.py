@@ -1,4 +1,4 @@
-"""From where people log in, with what they did who changed something, and word of what is taken from them."""
+"""The network of a login, the token of an audit log entry, and notifications of changed permissions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,7 +20,7 @@ WATCHED = {
     "user_role": "insert or delete",
     "account": "update of consultancy_account_id",
 }
-"""By table the changes after which somebody may see less, or more, than before."""
+"""The changes, by table, that may change somebody's permissions."""
 
 
 def upgrade() -> None:
