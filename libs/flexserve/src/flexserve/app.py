@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.datastructures import Default
 
 from flexserve import health, logs, metrics, tracing
-from flexserve.direct import DirectRoutesMiddleware
+from flexserve.direct_routes import DirectRoutesMiddleware
 from flexserve.errors import ErrorStyle, ErrorStyles
 from flexserve.head_requests import HeadMiddleware
 from flexserve.health import Check

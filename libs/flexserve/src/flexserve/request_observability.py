@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flexserve import logs, metrics
-from flexserve.direct import TEMPLATE
+from flexserve.direct_routes import TEMPLATE
 from flexserve.errors import ErrorStyles, failure_of
 
 log = logs.get("flexserve.access")

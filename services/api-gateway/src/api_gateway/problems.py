@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from flexmodel.errors import first_sentence
-from flexserve.direct import RequestHandler, WrappingRoute
+from flexserve.direct_routes import RequestHandler, WrappingRoute
 from flexserve.errors import Failure, problem_details
 from starlette.exceptions import HTTPException
 

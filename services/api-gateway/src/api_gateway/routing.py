@@ -9,7 +9,7 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from flexcore.fields import DEEPEST, holds_nul, is_too_deep
-from flexserve.direct import RequestHandler, WrappingRoute
+from flexserve.direct_routes import RequestHandler, WrappingRoute
 from pydantic import BaseModel, ValidationError
 
 from api_gateway.idempotency import once

@@ -13,6 +13,7 @@ from flexcore.permissions.resources import Found
 from flexcore.sources.filters import check_asked
 from flexmodel.errors import Invalid
 from flexserve import tracing
+from flexserve.direct_routes import direct
 from flexserve.service_client import SENSOR_HEADER
 from flexstore import series
 from flexstore.series import SourceStatistics
@@ -52,6 +53,7 @@ Feedable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_da
     openapi_extra=parameters_of(DataQuery),
 )
 @names_fields_under(COMBINED)
+@direct
 async def get_sensor_data(
     sensor: ReadableData, gateway: Gateway, query: Annotated[DataQuery, Depends(QueryReader(DataQuery))]
 ) -> Json:
@@ -74,6 +76,7 @@ async def get_sensor_data(
 
 @router.post("/data", response_model=Stored, summary="Post sensor data.", openapi_extra=body_of(DataPost))
 @names_fields_under(COMBINED)
+@direct
 async def post_sensor_data(sensor: Feedable, gateway: Gateway, request: Request) -> Response:
     return await passed_on(sensor, gateway, request, f"/internal/sensors/{sensor['id']}/data")
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from flexserve.direct_routes import direct
 from flexserve.request_observability import body_too_large
 from flexserve.responses import OrjsonResponse
 from flexserve.service_client import SENSOR_HEADER, acting_user
@@ -20,6 +21,7 @@ ActingUser = Annotated[int, Depends(acting_user)]
 
 
 @router.post("/{sensor_id}/data")
+@direct
 async def post_data(sensor_id: int, user: ActingUser, here: Here, request: Request) -> OrjsonResponse:
     kind = request.headers.get("content-type", "")
     if kind and kind.partition(";")[0].strip().lower() != "application/json":

@@ -1,4 +1,4 @@
-"""Requests that go straight to their route get the answer that FastAPI's own way gives."""
+"""Direct routes give the response that FastAPI's own dispatch gives."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request
 from flexmodel.errors import NotFound
 from flexserve.app import create_app
-from flexserve.direct import DirectRoutesMiddleware, routes_by_method_and_path
+from flexserve.direct_routes import DirectRoutesMiddleware, build_table, direct
 from flexserve.responses import OrjsonResponse
 from flexserve.settings import ServiceSettings
 from starlette.exceptions import HTTPException
@@ -25,7 +25,7 @@ async def counted(request: Request) -> int:
 
 
 class Thing:
-    """A dependency with a number of the path, and another dependency."""
+    """A dependency with a number of the path and another dependency."""
 
     async def __call__(self, id: int, request: Request, count: Annotated[int, Depends(counted)]) -> dict[str, Any]:
         if id == 404:
@@ -40,10 +40,12 @@ def things() -> APIRouter:
     router = APIRouter(prefix="/things")
 
     @router.get("/{id}")
+    @direct
     async def get(thing: Found, count: Annotated[int, Depends(counted)]) -> OrjsonResponse:
         return OrjsonResponse({**thing, "again": count})
 
     @router.post("/{id}/parts/{part}")
+    @direct
     async def post(thing: Found, part: int, request: Request) -> OrjsonResponse:
         return OrjsonResponse({**thing, "part": part, "body": (await request.body()).decode()}, 201)
 
@@ -52,6 +54,7 @@ def things() -> APIRouter:
         return OrjsonResponse({**thing, "name": name})
 
     @router.get("/{id}/names/{number}", name="never reached: the route above comes first")
+    @direct
     async def by_number(number: int) -> OrjsonResponse:
         return OrjsonResponse({"number": number})
 
@@ -93,21 +96,37 @@ async def clients(settings: ServiceSettings) -> AsyncIterator[list[httpx.AsyncCl
         await client.aclose()
 
 
-def test_knows_which_routes_it_can_serve() -> None:
+def test_serves_the_marked_routes() -> None:
     app = FastAPI()
     app.include_router(things(), prefix="/api")
-    served = {
-        key: straight is not None
-        for key, straight in routes_by_method_and_path(app.router.routes).items()
-        if "things" in key[1]
-    }
-    assert served == {
+    is_direct = {key: route is not None for key, route in build_table(app.router.routes).items() if "things" in key[1]}
+    assert is_direct == {
         ("GET", "/api/things/{}"): True,
         ("POST", "/api/things/{}/parts/{}"): True,
         ("GET", "/api/things/{}/names/{}"): False,
         ("GET", "/api/things/{}/pages"): False,
         ("GET", "/api/things/{}/plain"): False,
     }
+
+
+async def endpoint_with_query(page: int = 1) -> OrjsonResponse:
+    return OrjsonResponse(page)
+
+
+async def endpoint_with_name(name: str) -> OrjsonResponse:
+    return OrjsonResponse(name)
+
+
+async def endpoint_without_response(request: Request) -> dict[str, str]:
+    return {"method": request.method}
+
+
+@pytest.mark.parametrize("endpoint", [endpoint_with_query, endpoint_with_name, endpoint_without_response])
+def test_a_mark_where_it_cannot_hold_is_an_error(endpoint: Any) -> None:
+    app = FastAPI()
+    app.add_api_route("/{name}", direct(endpoint))
+    with pytest.raises(TypeError, match="cannot be a direct route"):
+        build_table(app.router.routes)
 
 
 PATHS = [
@@ -134,11 +153,11 @@ PATHS = [
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 async def test_answers_as_fastapi_does(method: str, path: str, clients: list[httpx.AsyncClient]) -> None:
-    straight, other = [
+    by_mark, by_fastapi = [
         await client.request(method, path, content=b"some text", headers={"X-Request-ID": "r"}) for client in clients
     ]
-    assert (straight.status_code, straight.content) == (other.status_code, other.content)
-    assert dict(straight.headers) == dict(other.headers)
+    assert (by_mark.status_code, by_mark.content) == (by_fastapi.status_code, by_fastapi.content)
+    assert dict(by_mark.headers) == dict(by_fastapi.headers)
 
 
 async def test_what_a_router_demands_is_demanded(clients: list[httpx.AsyncClient]) -> None:
