@@ -1,14 +1,15 @@
-"""What the tests of the store share: databases with and without tables, and something in them."""
+"""Fixtures of the tests of the store: databases with and without tables, and data in them."""
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
 from database import in_thread, run, scratch_database, with_database
 from flexstore.store import Store
+
+type AddHouse = Callable[..., Awaitable[int]]
 
 
 @pytest.fixture
@@ -25,18 +26,18 @@ def empty_url(database_server: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def somebody() -> Iterator[Callable[[str], str]]:
-    """The URL of a database for somebody who may do nothing yet."""
-    name = f"somebody_{uuid4().hex[:12]}"
+def unprivileged_url() -> Iterator[Callable[[str], str]]:
+    """A function that returns the URL of a database for a new role without privileges."""
+    name = f"unprivileged_{uuid4().hex[:12]}"
     servers = []
 
-    def with_somebody(url: str) -> str:
+    def with_new_role(url: str) -> str:
         servers.append(with_database(url, "postgres"))
         in_thread(run(servers[-1], f"create role {name} login"))
         parts = urlsplit(url)
         return urlunsplit(parts._replace(netloc=f"{name}@{parts.netloc.rpartition('@')[2]}"))
 
-    yield with_somebody
+    yield with_new_role
     for server in servers:
         in_thread(run(server, f"drop role {name}"))
 
@@ -50,7 +51,7 @@ async def store(url: str) -> AsyncIterator[Store]:
 
 @pytest.fixture(params=["postgresql", "timescale"])
 async def either_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    """A store without TimescaleDB, and one with it if there is one to test with."""
+    """A store without TimescaleDB, and one with it if it is available."""
     url = request.getfixturevalue("url" if request.param == "postgresql" else "timescale_url")
     store = await Store.connect(url, max_size=20)
     yield store
@@ -58,12 +59,12 @@ async def either_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def add_house() -> Callable[[Store], Callable[..., Awaitable[int]]]:
-    """Add sensors to a store, each in a house of its own."""
+def add_house() -> Callable[[Store], AddHouse]:
+    """A function that adds sensors to a store, each in a house of its own."""
     names = itertools.count(1)
 
-    def adder(store: Store) -> Callable[..., Awaitable[int]]:
-        async def add(timezone: str = "UTC", **attributes: Any) -> int:
+    def adder(store: Store) -> AddHouse:
+        async def add(timezone: str = "UTC", **attributes: Mapping[str, object]) -> int:
             name = f"house {next(names)}"
             async with store.transaction() as con:
                 account = await con.fetchval(
@@ -86,15 +87,14 @@ def add_house() -> Callable[[Store], Callable[..., Awaitable[int]]]:
 
 
 @pytest.fixture
-def house(either_store: Store, add_house: Any) -> Callable[..., Awaitable[int]]:
-    """Add a sensor in a house of its own to `either_store`; returns the id of the sensor."""
-    add: Callable[..., Awaitable[int]] = add_house(either_store)
-    return add
+def house(either_store: Store, add_house: Callable[[Store], AddHouse]) -> AddHouse:
+    """A function that adds a sensor in a house of its own to `either_store`, and returns its id."""
+    return add_house(either_store)
 
 
 @pytest.fixture
 def add_site(store: Store) -> Callable[..., Awaitable[tuple[int, int]]]:
-    """Add an account with one asset; returns the ids of both."""
+    """A function that adds an account with one asset, and returns the ids of both."""
 
     async def add(name: str = "site", parent: int | None = None, account: int | None = None) -> tuple[int, int]:
         async with store.transaction() as con:
@@ -112,7 +112,7 @@ def add_site(store: Store) -> Callable[..., Awaitable[tuple[int, int]]]:
 
 @pytest.fixture
 def add_sensor(store: Store) -> Callable[..., Awaitable[int]]:
-    """Add a sensor to an asset; returns its id."""
+    """A function that adds a sensor to an asset, and returns its id."""
 
     async def add(asset: int, name: str = "power", unit: str = "MW", resolution: str = "1 hour") -> int:
         async with store.connection() as con:

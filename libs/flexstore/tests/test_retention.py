@@ -1,7 +1,7 @@
-"""What need not be kept any longer goes, all of it and nothing else."""
+"""Expired beliefs are deleted, all of them and no others."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +9,8 @@ from flexmodel.errors import Invalid
 from flexstore import daily_rollups, retention, timescale
 from flexstore.series import BeliefBatch, load_daily_statistics, load_source_statistics, to_datetime64, write_beliefs
 from flexstore.store import Store
+
+type AddHouse = Callable[..., Awaitable[int]]
 
 HOUR = np.timedelta64(3_600_000_000, "us")
 NOW = datetime.now(UTC)
@@ -24,10 +26,11 @@ async def fill(store: Store, sensor: int, hours: int = 24 * DAYS, before: int = 
         await write_beliefs(con, BeliefBatch(sensor, starts, starts[0], np.arange(hours, dtype=float), source))
 
 
-async def kept(store: Store, sensor: int) -> tuple[int, datetime]:
-    """How many values there are, and when the first starts; in the table and in statistics."""
+async def count_stored(store: Store, sensor: int) -> tuple[int, datetime]:
+    """Return the number of stored values and the first event. Check that statistics agree with the table."""
     async with store.connection() as con:
         row = await con.fetchrow("select count(*), min(event_start) from belief where sensor_id = $1", sensor)
+        assert row is not None
         assert (await load_daily_statistics(con, sensor)).count.sum() == row[0]
         if row[0]:
             [figures] = await load_source_statistics(con, sensor)
@@ -35,17 +38,17 @@ async def kept(store: Store, sensor: int) -> tuple[int, datetime]:
     return row[0], row[1]
 
 
-async def test_the_sensor_decides_then_its_account_then_the_platform(either_store: Store, house: Any) -> None:
+async def test_precedence_is_sensor_then_account_then_platform(either_store: Store, house: AddHouse) -> None:
     by_sensor = await house(sensor={"retention": "P10D"}, account={"retention": "P20D"})
     by_account = await house(account={"retention": "P20D"})
     by_platform = await house(sensor={"retention": None})
     forever = await house(sensor={"retention": "forever"}, account={"retention": "P20D"})
-    unreadable = await house(sensor={"retention": "a while"})
-    sensors = (by_sensor, by_account, by_platform, forever, unreadable)
+    invalid = await house(sensor={"retention": "a while"})
+    sensors = (by_sensor, by_account, by_platform, forever, invalid)
     for sensor in sensors:
         await fill(either_store, sensor)
     deleted = await retention.delete_expired(either_store, timedelta(days=40))
-    left = [await kept(either_store, sensor) for sensor in sensors]
+    left = [await count_stored(either_store, sensor) for sensor in sensors]
     for (count, first), age in zip(left[:3], (10, 20, 40), strict=True):
         assert first == TODAY - timedelta(days=age, hours=1)  # this event ends when the day of that age begins
         assert count == 24 * age + 1
@@ -55,27 +58,27 @@ async def test_the_sensor_decides_then_its_account_then_the_platform(either_stor
     }
 
 
-async def test_without_anybody_saying_so_nothing_goes(either_store: Store, house: Any) -> None:
+async def test_without_retention_nothing_is_deleted(either_store: Store, house: AddHouse) -> None:
     sensor = await house()
     await fill(either_store, sensor)
     assert await retention.delete_expired(either_store) == {}
-    assert (await kept(either_store, sensor))[0] == 24 * DAYS
+    assert (await count_stored(either_store, sensor))[0] == 24 * DAYS
 
 
-async def test_what_was_summed_up_goes_too_and_stays_away(either_store: Store, house: Any) -> None:
+async def test_rollups_of_expired_beliefs_are_deleted_as_well(either_store: Store, house: AddHouse) -> None:
     sensor = await house("Asia/Kathmandu", sensor={"retention": "P1M"})
     await fill(either_store, sensor)
     await daily_rollups.refresh(either_store)
     await retention.delete_expired(either_store)
-    before = await kept(either_store, sensor)
+    before = await count_stored(either_store, sensor)
     await daily_rollups.refresh(either_store)
-    assert await kept(either_store, sensor) == before
+    assert await count_stored(either_store, sensor) == before
     async with either_store.connection() as con:
         assert await con.fetchval("select min(day) from belief_per_day") > TODAY - timedelta(days=33)
     assert await retention.delete_expired(either_store) == {}
 
 
-async def test_it_is_noted_in_the_audit_log_of_the_account(either_store: Store, house: Any) -> None:
+async def test_deletions_are_recorded_in_the_audit_log_of_the_account(either_store: Store, house: AddHouse) -> None:
     sensor = await house(sensor={"retention": "P30D"})
     await fill(either_store, sensor)
     deleted = await retention.delete_expired(either_store)
@@ -90,7 +93,7 @@ async def test_it_is_noted_in_the_audit_log_of_the_account(either_store: Store, 
     assert row["details"] == {"sensors": {str(sensor): {"values": deleted[sensor], "before": before}}}
 
 
-async def test_one_at_a_time_deletes(either_store: Store, house: Any) -> None:
+async def test_only_one_process_deletes_at_a_time(either_store: Store, house: AddHouse) -> None:
     sensor = await house(sensor={"retention": "P30D"})
     await fill(either_store, sensor)
     async with either_store.connection() as con:
@@ -100,14 +103,16 @@ async def test_one_at_a_time_deletes(either_store: Store, house: Any) -> None:
     assert await retention.delete_expired(either_store) != {}
 
 
-async def test_chunks_of_which_nobody_keeps_anything_are_dropped(timescale_url: str, add_house: Any) -> None:
+async def test_chunks_with_only_expired_beliefs_are_dropped(
+    timescale_url: str, add_house: Callable[[Store], AddHouse]
+) -> None:
     store = await Store.connect(timescale_url)
     house = add_house(store)
-    goes, goes_later, stays = (
+    expired, expired_later, stays = (
         await house(sensor={"retention": "P35D"}), await house(sensor={"retention": "P65D"}), await house()
     )  # fmt: skip
-    await fill(store, goes)
-    await fill(store, goes_later)
+    await fill(store, expired)
+    await fill(store, expired_later)
     await fill(store, stays, hours=24, before=120)  # in one chunk only
     async with store.connection() as con:
         await con.execute(
@@ -124,15 +129,17 @@ async def test_chunks_of_which_nobody_keeps_anything_are_dropped(timescale_url: 
         await retention.delete_expired(store)
         after = await timescale.load_chunks_until(con, NOW + timedelta(days=60))
     assert set(before) - set(after) == set(droppable)
-    assert await kept(store, goes) == (35 * 24 + 1, TODAY - timedelta(days=35, hours=1))
-    assert await kept(store, goes_later) == (65 * 24 + 1, TODAY - timedelta(days=65, hours=1))
-    assert await kept(store, stays) == (24, TODAY - timedelta(days=120))
+    assert await count_stored(store, expired) == (35 * 24 + 1, TODAY - timedelta(days=35, hours=1))
+    assert await count_stored(store, expired_later) == (65 * 24 + 1, TODAY - timedelta(days=65, hours=1))
+    assert await count_stored(store, stays) == (24, TODAY - timedelta(days=120))
     await daily_rollups.refresh(store)
-    assert (await kept(store, stays))[0] == 24
+    assert (await count_stored(store, stays))[0] == 24
     await store.close()
 
 
-async def test_a_chunk_in_use_is_left_for_later(timescale_url: str, add_house: Any, monkeypatch: Any) -> None:
+async def test_chunks_in_use_are_not_dropped(
+    timescale_url: str, add_house: Callable[[Store], AddHouse], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(retention, "LOCK_SECONDS", 1)
     store = await Store.connect(timescale_url)
     sensor = await add_house(store)(sensor={"retention": "P40D"})
@@ -141,19 +148,19 @@ async def test_a_chunk_in_use_is_left_for_later(timescale_url: str, add_house: A
         async with store.connection() as con:
             [first, *_] = await timescale.load_chunks_until(con, NOW)
         await busy.execute(f"lock table {first.name} in row exclusive mode")
-        await retention.delete_expired(store)  # deletes its rows, which can be done beside others
-    assert await kept(store, sensor) == (40 * 24 + 1, TODAY - timedelta(days=40, hours=1))
+        await retention.delete_expired(store)  # deletes rows instead, which needs no exclusive lock
+    assert await count_stored(store, sensor) == (40 * 24 + 1, TODAY - timedelta(days=40, hours=1))
     await store.close()
 
 
-@pytest.mark.parametrize("said", ["P0D", "PT23H", "-P1Y", "2 years", "", 5, ["P1D"], "P99999Y"])
-def test_what_is_no_length_of_time_is_refused(said: Any) -> None:
+@pytest.mark.parametrize("value", ["P0D", "PT23H", "-P1Y", "2 years", "", 5, ["P1D"], "P99999Y"])
+def test_invalid_retentions_are_rejected(value: object) -> None:
     with pytest.raises(Invalid, match=r"retention: .*(no length of time|shorter than a day)"):
-        retention.parse_retention(said)
+        retention.parse_retention(value)
 
 
-def test_what_can_be_said() -> None:
+def test_valid_retentions() -> None:
     assert retention.parse_retention("forever") is None
-    assert retention.parse_retention("P2Y").before(datetime(2024, 2, 29, tzinfo=UTC)) == datetime(
-        2022, 2, 28, tzinfo=UTC
-    )
+    two_years = retention.parse_retention("P2Y")
+    assert two_years is not None
+    assert two_years.before(datetime(2024, 2, 29, tzinfo=UTC)) == datetime(2022, 2, 28, tzinfo=UTC)

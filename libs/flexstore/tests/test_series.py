@@ -1,10 +1,10 @@
-"""Beliefs are read as they were written: compared with a plain model of beliefs, for few rows and for many."""
+"""Writing and loading series, compared with a simple model of beliefs, on every path through the code."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pytest
@@ -20,33 +20,46 @@ from flexstore.series import (
     to_datetime64,
     write_beliefs,
 )
-from flexstore.store import Store
+from flexstore.series.binary_format import DatetimeArray
+from flexstore.store import Connection, Store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+type AddSite = Callable[..., Awaitable[tuple[int, int]]]
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SENSORS = count(1)
 
+
+class Filter(TypedDict, total=False):
+    """Filters of sources in a query."""
+
+    sources: list[int]
+    types: list[str]
+    excluded_types: list[str]
+    accounts: list[int]
+
+
 VERSIONS = (None, "9", "10", "9")
-"""The versions of the four sources, which are numbered in the order they were added."""
+"""The versions of the four sources, in the order of their ids."""
 
 
 def at(hours: float) -> datetime:
     return START + hours * HOUR
 
 
-def moments(hours: Any) -> np.ndarray[Any, Any]:
+def times(hours: Iterable[float]) -> DatetimeArray:
     return np.array([to_datetime64(at(hour)) for hour in hours], dtype="datetime64[us]")
 
 
-@pytest.fixture(params=["few rows", "many rows", "many known"])
-def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """All ways in and out: one statement with the rows in it; compared and chosen from here; or by the database."""
+@pytest.fixture(params=["few rows", "many rows", "many stored"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """All paths: rows as parameters of one statement; comparison and choice in arrays; comparison and choice in SQL."""
     if request.param != "few rows":
         monkeypatch.setattr(belief_writes, "MAX_INLINE_ROWS", 0)
-    monkeypatch.setattr(belief_writes, "MAX_STORED_PER_ROW", 0 if request.param == "many known" else 1000)
-    monkeypatch.setattr(latest_beliefs, "MAX_CANDIDATES", 1 if request.param == "many known" else 1000)
+    monkeypatch.setattr(belief_writes, "MAX_STORED_PER_ROW", 0 if request.param == "many stored" else 1000)
+    monkeypatch.setattr(latest_beliefs, "MAX_CANDIDATES", 1 if request.param == "many stored" else 1000)
     return str(request.param)
 
 
@@ -60,80 +73,82 @@ async def four_sources(store: Store) -> list[int]:
 
 
 @pytest.fixture
-async def con(store: Store, four_sources: list[int]) -> AsyncIterator[Any]:
+async def con(store: Store, four_sources: list[int]) -> AsyncIterator[Connection]:
     async with store.connection() as con:
         yield con
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One belief: hours since START, the number of the source."""
+class ModelBelief:
+    """One belief: hours since START, and the index of the source."""
 
     event: int
-    believed: int
+    belief_time: int
     source: int
     value: float
 
 
 @dataclass(slots=True)
 class Model:
-    """What the store should do, in the simplest words."""
+    """The expected behaviour of the store, in the simplest code."""
 
     rows: dict[tuple[int, int, int], float] = field(default_factory=dict)
 
-    def write(self, rows: list[Row]) -> WriteCounts:
+    def write(self, rows: list[ModelBelief]) -> WriteCounts:
         counts = {"new": 0, "changed": 0, "unchanged": 0}
-        last = {(row.event, row.believed, row.source): row.value for row in rows}
-        alone = len({row.source for row in rows}) == 1
+        last = {(row.event, row.belief_time, row.source): row.value for row in rows}
+        one_source = len({row.source for row in rows}) == 1
         for key in sorted(last, key=lambda key: key[1]):
-            counts[self.write_one(key, last[key], alone)] += 1
+            counts[self.write_one(key, last[key], one_source)] += 1
         return WriteCounts(**counts)
 
-    def write_one(self, key: tuple[int, int, int], value: float, alone: bool) -> str:
+    def write_one(self, key: tuple[int, int, int], value: float, one_source: bool) -> str:
         if key in self.rows:
-            verdict = "unchanged" if self.rows[key] == value else "changed"
+            outcome = "unchanged" if self.rows[key] == value else "changed"
         else:
-            verdict = "unchanged" if alone and self.repeats(key, value) else "new"
-        if verdict != "unchanged":
+            outcome = "unchanged" if one_source and self.repeats(key, value) else "new"
+        if outcome != "unchanged":
             self.rows[key] = value
-        return verdict
+        return outcome
 
     def repeats(self, key: tuple[int, int, int], value: float) -> bool:
-        """Whether the last that anybody said is that its source said just this."""
-        event, believed, source = key
-        last = max((b for e, b, _ in self.rows if e == event and b <= believed), default=None)
-        said = {(s, v) for (e, b, s), v in self.rows.items() if (e, b) == (event, last)}
-        return last != believed and said == {(source, value)}
+        """Return whether the only previous belief about the event is the same value of the same source."""
+        event, belief_time, source = key
+        last = max((b for e, b, _ in self.rows if e == event and b <= belief_time), default=None)
+        previous = {(s, v) for (e, b, s), v in self.rows.items() if (e, b) == (event, last)}
+        return last != belief_time and previous == {(source, value)}
 
     def load_series(self, query: SeriesQuery, four_sources: list[int]) -> dict[datetime, tuple[datetime, int, float]]:
-        found: dict[datetime, tuple[Any, int, float]] = {}
-        for (event, believed, source), value in self.rows.items():
-            start, told = at(event), at(believed)
+        found: dict[datetime, tuple[tuple[datetime, int, int], int, float]] = {}
+        for (event, belief_hour, source), value in self.rows.items():
+            start, belief_time = at(event), at(belief_hour)
             overlaps = start < query.end and start + HOUR > query.start
-            known = query.prior is None or told <= query.prior
-            early = query.horizon is None or told <= start + HOUR - query.horizon
-            asked = query.sources is None or four_sources[source] in query.sources
-            if overlaps and known and early and asked:
-                rank = (told, int(VERSIONS[source] or -1), four_sources[source])
+            known = query.prior is None or belief_time <= query.prior
+            early = query.horizon is None or belief_time <= start + HOUR - query.horizon
+            selected = query.sources is None or four_sources[source] in query.sources
+            if overlaps and known and early and selected:
+                rank = (belief_time, int(VERSIONS[source] or -1), four_sources[source])
                 if start not in found or rank > found[start][0]:
                     found[start] = (rank, four_sources[source], value)
         return {start: (rank[0], source, value) for start, (rank, source, value) in sorted(found.items())}
 
 
-def beliefs(sensor: int, rows: list[Row], four_sources: list[int]) -> BeliefBatch:
+def beliefs(sensor: int, rows: list[ModelBelief], four_sources: list[int]) -> BeliefBatch:
     return BeliefBatch(
         sensor=sensor,
-        event_start=moments(row.event for row in rows),
-        belief_time=moments(row.believed for row in rows),
+        event_start=times(row.event for row in rows),
+        belief_time=times(row.belief_time for row in rows),
         values=np.array([row.value for row in rows], dtype=np.float64),
         source=np.array([four_sources[row.source] for row in rows], dtype=np.int64),
     )
 
 
-def rows_of(source: st.SearchStrategy[int]) -> st.SearchStrategy[list[Row]]:
+def rows_of(source: st.SearchStrategy[int]) -> st.SearchStrategy[list[ModelBelief]]:
     value = st.sampled_from([0.0, 1.0, -2.5])
-    return st.lists(st.builds(Row, st.integers(0, 4), st.integers(-6, 6), source, value), max_size=12)
+    return st.lists(st.builds(ModelBelief, st.integers(0, 4), st.integers(-6, 6), source, value), max_size=12)
 
+
+type DrawnQuery = tuple[float, float, int | None, int | None, list[int] | None]
 
 ROWS = rows_of(st.integers(0, 3)) | st.integers(0, 3).flatmap(lambda source: rows_of(st.just(source)))
 QUERIES = st.builds(
@@ -147,9 +162,9 @@ QUERIES = st.builds(
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(writes=st.lists(ROWS, min_size=1, max_size=4), asked=st.lists(QUERIES, min_size=1, max_size=3))
-async def test_reads_what_the_model_reads(
-    con: Any, four_sources: list[int], size: str, writes: list[list[Row]], asked: list[Any]
+@given(writes=st.lists(ROWS, min_size=1, max_size=4), drawn=st.lists(QUERIES, min_size=1, max_size=3))
+async def test_store_agrees_with_the_model(
+    con: Connection, four_sources: list[int], path: str, writes: list[list[ModelBelief]], drawn: list[DrawnQuery]
 ) -> None:
     sensor, model = next(SENSORS), Model()
     for rows in writes:
@@ -164,7 +179,7 @@ async def test_reads_what_the_model_reads(
             horizon=None if horizon is None else horizon * HOUR,
             sources=None if numbers is None else [four_sources[number] for number in numbers],
         )
-        for start, length, prior, horizon, numbers in asked
+        for start, length, prior, horizon, numbers in drawn
     ]
     for query, found in zip(queries, await load_series(con, queries), strict=True):
         assert found.sensor_id == sensor
@@ -173,32 +188,30 @@ async def test_reads_what_the_model_reads(
             strict=True,
         )  # fmt: skip
         assert {
-            start.replace(tzinfo=UTC): (told.replace(tzinfo=UTC), source, value)
-            for start, told, source, value in rows_found
+            start.replace(tzinfo=UTC): (belief_time.replace(tzinfo=UTC), source, value)
+            for start, belief_time, source, value in rows_found
         } == model.load_series(query, four_sources)
 
 
-def single(sensor: int, value: float, *, believed: float = 0, event: float = 0, **rest: Any) -> BeliefBatch:
-    return BeliefBatch(
-        sensor, moments([event]), to_datetime64(at(believed)), np.array([value]), **{"source": 1, **rest}
-    )
+def single(sensor: int, value: float, *, belief_time: float = 0, event: float = 0, source: int = 1) -> BeliefBatch:
+    return BeliefBatch(sensor, times([event]), to_datetime64(at(belief_time)), np.array([value]), source)
 
 
-def whole(sensor: int, **rest: Any) -> SeriesQuery:
-    return SeriesQuery(sensor, at(-100), at(100), HOUR, **rest)
+def whole(sensor: int, **filters: Unpack[Filter]) -> SeriesQuery:
+    return SeriesQuery(sensor, at(-100), at(100), HOUR, **filters)
 
 
-async def test_the_same_again_is_nothing_new(con: Any, size: str) -> None:
+async def test_repeated_beliefs_are_unchanged(con: Connection, path: str) -> None:
     sensor = next(SENSORS)
     assert await write_beliefs(con, single(sensor, 7)) == WriteCounts(new=1)
     assert await write_beliefs(con, single(sensor, 7)) == WriteCounts(unchanged=1)
-    assert await write_beliefs(con, single(sensor, 7, believed=3)) == WriteCounts(unchanged=1)
-    assert await write_beliefs(con, single(sensor, 8, believed=3)) == WriteCounts(new=1)
-    assert await write_beliefs(con, single(sensor, 7, believed=4)) == WriteCounts(new=1)
+    assert await write_beliefs(con, single(sensor, 7, belief_time=3)) == WriteCounts(unchanged=1)
+    assert await write_beliefs(con, single(sensor, 8, belief_time=3)) == WriteCounts(new=1)
+    assert await write_beliefs(con, single(sensor, 7, belief_time=4)) == WriteCounts(new=1)
     assert await con.fetchval("select count(*) from belief where sensor_id = $1", sensor) == 3
 
 
-async def test_another_value_of_the_same_belief_replaces_it(con: Any, size: str) -> None:
+async def test_another_value_of_the_same_belief_replaces_it(con: Connection, path: str) -> None:
     sensor = next(SENSORS)
     await write_beliefs(con, single(sensor, 7))
     assert await write_beliefs(con, single(sensor, 8)) == WriteCounts(changed=1)
@@ -206,46 +219,45 @@ async def test_another_value_of_the_same_belief_replaces_it(con: Any, size: str)
     assert found.values.tolist() == [8]
 
 
-async def test_of_duplicates_in_one_write_the_last_counts(con: Any, size: str) -> None:
+async def test_of_duplicates_in_one_batch_the_last_is_stored(con: Connection, path: str) -> None:
     sensor = next(SENSORS)
     values = np.array([1.0, 2.0, 3.0])
-    written = await write_beliefs(con, BeliefBatch(sensor, moments([0, 1, 0]), to_datetime64(at(0)), values, 1))
+    written = await write_beliefs(con, BeliefBatch(sensor, times([0, 1, 0]), to_datetime64(at(0)), values, 1))
     [found] = await load_series(con, [whole(sensor)])
     assert (written, found.values.tolist()) == (WriteCounts(new=2), [3, 2])
 
 
-async def test_what_is_not_a_number_is_not_stored(con: Any, size: str) -> None:
+async def test_nan_is_not_stored(con: Connection, path: str) -> None:
     sensor = next(SENSORS)
     values = np.array([1.0, np.nan, 3.0])
     assert await write_beliefs(
-        con, BeliefBatch(sensor, moments([0, 1, 2]), to_datetime64(at(0)), values, 1)
+        con, BeliefBatch(sensor, times([0, 1, 2]), to_datetime64(at(0)), values, 1)
     ) == WriteCounts(new=2)
     assert await write_beliefs(con, single(sensor, np.nan)) == WriteCounts()
     assert (
-        await write_beliefs(con, BeliefBatch(sensor, moments([]), to_datetime64(at(0)), np.array([]), 1))
-        == WriteCounts()
+        await write_beliefs(con, BeliefBatch(sensor, times([]), to_datetime64(at(0)), np.array([]), 1)) == WriteCounts()
     )
 
 
 @pytest.mark.parametrize("value", [-np.inf, 1e308])
-async def test_what_cannot_be_summed_up_is_refused(con: Any, value: float) -> None:
-    with pytest.raises(Invalid) as refused:
-        await write_beliefs(con, BeliefBatch(1, moments([0, 1]), to_datetime64(at(0)), np.array([1.0, value]), 1))
-    assert refused.value.fields == {"values": [f"{value} is not between -1e100 and 1e100, in the unit of the sensor."]}
+async def test_values_that_are_too_large_are_rejected(con: Connection, value: float) -> None:
+    with pytest.raises(Invalid) as error:
+        await write_beliefs(con, BeliefBatch(1, times([0, 1]), to_datetime64(at(0)), np.array([1.0, value]), 1))
+    assert error.value.fields == {"values": [f"{value} is not between -1e100 and 1e100, in the unit of the sensor."]}
 
 
-async def test_there_is_no_minus_zero(con: Any, size: str) -> None:
+async def test_minus_zero_is_stored_as_zero(con: Connection, path: str) -> None:
     sensor = next(SENSORS)
     await write_beliefs(con, single(sensor, -0.0))
     [found] = await load_series(con, [whole(sensor)])
     assert not np.signbit(found.values).any()
 
 
-async def test_many_sensors_and_sources_in_one_write(con: Any, four_sources: list[int], size: str) -> None:
+async def test_several_sensors_and_sources_in_one_batch(con: Connection, four_sources: list[int], path: str) -> None:
     one, other = next(SENSORS), next(SENSORS)
     rows = BeliefBatch(
         sensor=np.array([other, one, other, one]),
-        event_start=moments([1, 0, 0, 0]),
+        event_start=times([1, 0, 0, 0]),
         belief_time=to_datetime64(at(0)),
         values=np.array([1.0, 2.0, 3.0, 4.0]),
         source=np.array([four_sources[1], four_sources[2], four_sources[1], four_sources[1]]),
@@ -256,55 +268,57 @@ async def test_many_sensors_and_sources_in_one_write(con: Any, four_sources: lis
     )
     assert [series.values.tolist() for series in found] == [[3, 1], [2], [4], []]
     assert [series.sensor_id for series in found[:3]] == [other, one, one]
-    assert found[0].event_start.tolist() == moments([0, 1]).tolist()
+    assert found[0].event_start.tolist() == times([0, 1]).tolist()
 
 
-async def test_of_a_spread_of_values_the_middle_counts(con: Any, size: str) -> None:
+async def test_of_a_probabilistic_belief_the_median_is_loaded(con: Connection, path: str) -> None:
     sensor = next(SENSORS)
 
-    def spread(believed: float, *values: float) -> BeliefBatch:
-        chances = np.linspace(0.2, 0.8, len(values))
+    def probabilistic(belief_time: float, *values: float) -> BeliefBatch:
+        probabilities = np.linspace(0.2, 0.8, len(values))
         return BeliefBatch(
-            sensor, moments([0] * len(values)), to_datetime64(at(believed)), np.array(values), 1, chances
+            sensor, times([0] * len(values)), to_datetime64(at(belief_time)), np.array(values), 1, probabilities
         )
 
     async def value() -> float:
         [found] = await load_series(con, [whole(sensor)])
         return float(found.values[0])
 
-    assert await write_beliefs(con, spread(0, 1, 2, 3)) == WriteCounts(new=3)
+    assert await write_beliefs(con, probabilistic(0, 1, 2, 3)) == WriteCounts(new=3)
     assert await value() == 2
-    assert await write_beliefs(con, spread(0, 1, 2, 4)) == WriteCounts(changed=1, unchanged=2)
-    # All of a newer spread is kept, though its middle says what was said before: it belongs to the rest.
-    assert await write_beliefs(con, spread(1, 0, 2, 9)) == WriteCounts(new=3)
+    assert await write_beliefs(con, probabilistic(0, 1, 2, 4)) == WriteCounts(changed=1, unchanged=2)
+    # All values of a later probabilistic belief are stored, including its unchanged median.
+    assert await write_beliefs(con, probabilistic(1, 0, 2, 9)) == WriteCounts(new=3)
     assert await value() == 2
-    # A single value after a spread says more than its middle did.
-    assert await write_beliefs(con, single(sensor, 2, believed=2)) == WriteCounts(new=1)
-    assert await write_beliefs(con, single(sensor, 2, believed=3)) == WriteCounts(unchanged=1)
-    assert await write_beliefs(con, spread(4, 5, 6)) == WriteCounts(new=2)
+    # A single value after a probabilistic belief is new, even if it equals the median.
+    assert await write_beliefs(con, single(sensor, 2, belief_time=2)) == WriteCounts(new=1)
+    assert await write_beliefs(con, single(sensor, 2, belief_time=3)) == WriteCounts(unchanged=1)
+    assert await write_beliefs(con, probabilistic(4, 5, 6)) == WriteCounts(new=2)
     assert await value() == 5
 
 
-async def test_a_spread_is_replaced_as_a_whole(con: Any, size: str) -> None:
+async def test_probabilistic_beliefs_are_replaced_as_a_whole(con: Connection, path: str) -> None:
     sensor = next(SENSORS)
 
-    def spread(event: float, believed: float, values: dict[float, float]) -> BeliefBatch:
-        starts, chances = moments([event] * len(values)), np.array(list(values))
-        return BeliefBatch(sensor, starts, to_datetime64(at(believed)), np.array(list(values.values())), 1, chances)
+    def probabilistic(event: float, belief_time: float, values: dict[float, float]) -> BeliefBatch:
+        starts, probabilities = times([event] * len(values)), np.array(list(values))
+        return BeliefBatch(
+            sensor, starts, to_datetime64(at(belief_time)), np.array(list(values.values())), 1, probabilities
+        )
 
-    async def rows() -> list[tuple[Any, ...]]:
-        known = await con.fetch(
+    async def rows() -> list[tuple[datetime, datetime, float, float]]:
+        stored = await con.fetch(
             "select event_start, belief_time, cumulative_probability, event_value from belief where sensor_id = $1"
             " order by 1, 2, 3",
             sensor,
         )
-        return [(row[0], row[1], round(row[2], 3), row[3]) for row in known]
+        return [(row[0], row[1], round(row[2], 3), row[3]) for row in stored]
 
     for event in (0, 1):
-        assert await write_beliefs(con, spread(event, 0, {0.1: 1, 0.5: 2, 0.9: 3})) == WriteCounts(new=3)
-    await write_beliefs(con, spread(0, 1, {0.1: 4, 0.9: 5}))
-    # The same source at the same time: what it said before with other probabilities is taken back.
-    assert await write_beliefs(con, spread(0, 0, {0.2: 7, 0.5: 2, 0.8: 8})) == WriteCounts(new=2, unchanged=1)
+        assert await write_beliefs(con, probabilistic(event, 0, {0.1: 1, 0.5: 2, 0.9: 3})) == WriteCounts(new=3)
+    await write_beliefs(con, probabilistic(0, 1, {0.1: 4, 0.9: 5}))
+    # Same source and belief time: quantiles at other probabilities are deleted.
+    assert await write_beliefs(con, probabilistic(0, 0, {0.2: 7, 0.5: 2, 0.8: 8})) == WriteCounts(new=2, unchanged=1)
     assert await rows() == [
         (at(0), at(0), 0.2, 7), (at(0), at(0), 0.5, 2), (at(0), at(0), 0.8, 8),
         (at(0), at(1), 0.1, 4), (at(0), at(1), 0.9, 5),
@@ -312,7 +326,7 @@ async def test_a_spread_is_replaced_as_a_whole(con: Any, size: str) -> None:
     ]  # fmt: skip
 
 
-async def test_recency_counts_before_version_and_version_before_number(con: Any, four_sources: list[int]) -> None:
+async def test_precedence_is_belief_time_then_version_then_source_id(con: Connection, four_sources: list[int]) -> None:
     none, nine, ten, late_nine = four_sources
     sensor = next(SENSORS)
 
@@ -320,38 +334,36 @@ async def test_recency_counts_before_version_and_version_before_number(con: Any,
         [found] = await load_series(con, [whole(sensor)])
         return int(found.source[0])
 
-    for newcomer, believed, winner in [
+    for newcomer, belief_time, winner in [
         (ten, 0, ten), (nine, 0, ten), (late_nine, 0, ten), (nine, 1, nine), (late_nine, 1, late_nine), (none, 2, none),
     ]:  # fmt: skip
-        await write_beliefs(con, single(sensor, newcomer, believed=believed, source=newcomer))
+        await write_beliefs(con, single(sensor, newcomer, belief_time=belief_time, source=newcomer))
         assert await source() == winner
 
 
-async def test_sources_can_be_chosen(con: Any, store: Store, add_site: Any, four_sources: list[int]) -> None:
+async def test_filters_of_sources(con: Connection, store: Store, add_site: AddSite, four_sources: list[int]) -> None:
     account, _ = await add_site()
-    theirs = await sources.ensure(con, "theirs", "scheduler", account_id=account)
+    scheduler = await sources.ensure(con, "scheduler", "scheduler", account_id=account)
     sensor = next(SENSORS)
-    for number, source in enumerate([*four_sources[:2], theirs]):
-        await write_beliefs(con, single(sensor, number, believed=number, source=source))
-    chosen = [
+    for number, source in enumerate([*four_sources[:2], scheduler]):
+        await write_beliefs(con, single(sensor, number, belief_time=number, source=source))
+    filters: list[Filter] = [
         {"types": ["forecaster"]}, {"types": ["forecaster", "user"]}, {"types": []}, {"excluded_types": ["scheduler"]},
         {"excluded_types": ["scheduler", "user"]}, {"accounts": [account]}, {"accounts": [account + 1]},
-        {"sources": [four_sources[0], four_sources[1]]}, {"sources": [theirs], "excluded_types": ["scheduler"]},
+        {"sources": [four_sources[0], four_sources[1]]}, {"sources": [scheduler], "excluded_types": ["scheduler"]},
     ]  # fmt: skip
-    found = await load_series(con, [whole(sensor, **choice) for choice in chosen])
+    found = await load_series(con, [whole(sensor, **each) for each in filters])
     assert [series.values.tolist() for series in found] == [[0], [1], [], [1], [0], [2], [], [1], []]
 
 
-async def test_instantaneous_events_count_from_the_start_until_before_the_end(con: Any) -> None:
+async def test_instantaneous_events_from_the_start_until_before_the_end(con: Connection) -> None:
     sensor = next(SENSORS)
-    await write_beliefs(
-        con, BeliefBatch(sensor, moments([0, 1, 2]), to_datetime64(at(0)), np.array([1.0, 2.0, 3.0]), 1)
-    )
+    await write_beliefs(con, BeliefBatch(sensor, times([0, 1, 2]), to_datetime64(at(0)), np.array([1.0, 2.0, 3.0]), 1))
     [found] = await load_series(con, [SeriesQuery(sensor, at(0), at(2))])
     assert found.values.tolist() == [1, 2]
 
 
-async def test_a_write_is_part_of_the_callers_transaction(store: Store, con: Any, size: str) -> None:
+async def test_writes_are_part_of_the_callers_transaction(store: Store, con: Connection, path: str) -> None:
     sensor = next(SENSORS)
     with pytest.raises(RuntimeError):
         async with store.transaction() as other:
@@ -362,7 +374,7 @@ async def test_a_write_is_part_of_the_callers_transaction(store: Store, con: Any
     assert len(found) == 0
 
 
-async def test_a_year_written_by_many_ways_in_is_one_year(con: Any) -> None:
+async def test_a_year_written_in_parts(con: Connection) -> None:
     sensor = next(SENSORS)
     hours = np.arange(8760)
     starts = to_datetime64(START) + hours * np.timedelta64(3_600_000_000, "us")
@@ -383,21 +395,23 @@ async def test_a_year_written_by_many_ways_in_is_one_year(con: Any) -> None:
     assert np.array_equal(found.event_start, starts)
 
 
-async def test_a_time_without_zone_is_refused(con: Any) -> None:
-    naive = datetime(2026, 1, 1)  # noqa: DTZ001 - that is what is wrong with it
+async def test_times_without_a_zone_are_rejected(con: Connection) -> None:
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001 - the subject of the test
     with pytest.raises(ValueError, match="2026-01-01T00:00:00 has no time zone"):
         to_datetime64(naive)
     with pytest.raises(ValueError, match="2026-01-01T00:00:00 has no time zone"):
         await load_series(con, [SeriesQuery(1, naive, START)])
 
 
-async def test_what_a_source_repeats_counts_again_once_another_has_contradicted(
-    con: Any, four_sources: list[int], size: str
+async def test_a_repetition_is_new_after_another_source_contradicted(
+    con: Connection, four_sources: list[int], path: str
 ) -> None:
-    one, other = four_sources[0], four_sources[3]
+    first, second = four_sources[0], four_sources[3]
     sensor = next(SENSORS)
-    for believed, source, value in [(0, one, 5), (1, other, 6), (2, one, 5)]:
-        assert await write_beliefs(con, single(sensor, value, believed=believed, source=source)) == WriteCounts(new=1)
-    assert await write_beliefs(con, single(sensor, 5, believed=3, source=one)) == WriteCounts(unchanged=1)
+    for belief_time, source, value in [(0, first, 5), (1, second, 6), (2, first, 5)]:
+        assert await write_beliefs(con, single(sensor, value, belief_time=belief_time, source=source)) == WriteCounts(
+            new=1
+        )
+    assert await write_beliefs(con, single(sensor, 5, belief_time=3, source=first)) == WriteCounts(unchanged=1)
     [found] = await load_series(con, [whole(sensor)])
-    assert (found.values.tolist(), found.belief_time.tolist()) == ([5], moments([2]).tolist())
+    assert (found.values.tolist(), found.belief_time.tolist()) == ([5], times([2]).tolist())

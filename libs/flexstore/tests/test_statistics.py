@@ -1,15 +1,15 @@
-"""Statistics are the same whether days were summed up or not, and whatever happened to their beliefs since."""
+"""Statistics are the same whether or not days are rolled up, and whatever happened to their beliefs since."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from asyncpg import Record
 from flexmodel.time import moment_of
 from flexstore import continuous_aggregates, daily_rollups, sources, timescale
 from flexstore.series import (
@@ -20,9 +20,11 @@ from flexstore.series import (
     to_datetime64,
     write_beliefs,
 )
-from flexstore.store import Store
+from flexstore.store import Connection, Store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+type AddHouse = Callable[..., Awaitable[int]]
 
 HOUR = np.timedelta64(3_600_000_000, "us")
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -32,9 +34,11 @@ ZONES = ("UTC", "Europe/Amsterdam", "Asia/Kathmandu", "America/New_York")
 
 @dataclass(frozen=True)
 class Write:
+    """Write one value for a number of hours."""
+
     first: int
     count: int
-    believed: int
+    belief_time: int
     source: int
     value: float
     probability: float
@@ -42,6 +46,8 @@ class Write:
 
 @dataclass(frozen=True)
 class Delete:
+    """Delete a number of hours, of one source or all."""
+
     first: int
     count: int
     source: int | None
@@ -49,10 +55,10 @@ class Delete:
 
 @dataclass(frozen=True)
 class Refresh:
-    pass
+    """Roll up what is due."""
 
 
-HOURS = st.sampled_from([0, 5, 24, 100, 480, 690, 719])  # the last ones are too new to be summed up
+HOURS = st.sampled_from([0, 5, 24, 100, 480, 690, 719])  # the last ones are too recent for rollups
 COUNTS = st.sampled_from([1, 30, 130])
 STEPS = st.one_of(
     st.builds(
@@ -69,15 +75,17 @@ SPANS = [
 ]
 
 
-async def perform(store: Store, con: Any, sensor: int, two_sources: list[int], step: Write | Delete | Refresh) -> None:
+async def perform(
+    store: Store, con: Connection, sensor: int, two_sources: list[int], step: Write | Delete | Refresh
+) -> None:
     first = to_datetime64(FIRST)
     match step:
         case Write():
             starts = first + (step.first + np.arange(step.count)) * HOUR
             values = np.full(step.count, step.value)
-            believed = first + step.believed * HOUR
+            belief_time = first + step.belief_time * HOUR
             await write_beliefs(
-                con, BeliefBatch(sensor, starts, believed, values, two_sources[step.source], step.probability)
+                con, BeliefBatch(sensor, starts, belief_time, values, two_sources[step.source], step.probability)
             )
         case Delete():
             start = FIRST + timedelta(hours=step.first)
@@ -87,7 +95,7 @@ async def perform(store: Store, con: Any, sensor: int, two_sources: list[int], s
             await daily_rollups.refresh(store)
 
 
-def within(rows: Iterable[Any], start: datetime | None, end: datetime | None) -> list[Any]:
+def within(rows: Iterable[Record], start: datetime | None, end: datetime | None) -> list[Record]:
     return [
         row
         for row in rows
@@ -95,11 +103,11 @@ def within(rows: Iterable[Any], start: datetime | None, end: datetime | None) ->
     ]
 
 
-def rank(row: Any) -> Any:
+def rank(row: Record) -> tuple[datetime, int, float]:
     return row["belief_time"], row["source_id"], -abs(row["cumulative_probability"] - 0.5)
 
 
-def expected_stats(rows: list[Any]) -> dict[int, tuple[Any, ...]]:
+def expected_statistics(rows: list[Record]) -> dict[int, tuple[object, ...]]:
     by_source = defaultdict(list)
     for row in rows:
         by_source[row["source_id"]].append(row)
@@ -113,8 +121,10 @@ def expected_stats(rows: list[Any]) -> dict[int, tuple[Any, ...]]:
     }  # fmt: skip
 
 
-def expected_days(rows: list[Any], timezone: str, by_source: bool) -> dict[Any, tuple[Any, ...]]:
-    best: dict[Any, Any] = {}
+def expected_days(
+    rows: list[Record], timezone: str, by_source: bool
+) -> dict[tuple[datetime, int | None], tuple[object, ...]]:
+    best: dict[tuple[datetime, int | None], Record] = {}
     for row in rows:
         event = row["event_start"], row["source_id"] if by_source else None
         if event not in best or rank(row) > rank(best[event]):
@@ -133,18 +143,18 @@ def expected_days(rows: list[Any], timezone: str, by_source: bool) -> dict[Any, 
     }  # fmt: skip
 
 
-async def check(con: Any, sensor: int, timezone: str) -> None:
+async def check(con: Connection, sensor: int, timezone: str) -> None:
     rows = await con.fetch("select * from belief where sensor_id = $1", sensor)
     for start, end in SPANS:
         some = within(rows, start, end)
-        got = {
+        actual = {
             one.source_id: (
                 one.first_event_start, one.last_event_end, one.last_recorded, one.minimum, one.maximum, one.total,
                 one.count,
             )
             for one in await load_source_statistics(con, sensor, start, end)
         }  # fmt: skip
-        assert got == expected_stats(some)
+        assert actual == expected_statistics(some)
         for by_source in (False, True):
             table = await load_daily_statistics(con, sensor, start, end, by_source=by_source)
             columns = (table.day, table.source.tolist(), table.count.tolist(), table.minimum.tolist(),
@@ -157,8 +167,8 @@ async def check(con: Any, sensor: int, timezone: str) -> None:
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(timezone=st.sampled_from(ZONES), steps=st.lists(STEPS, min_size=2, max_size=7))
-async def test_statistics_do_not_depend_on_what_was_summed_up(
-    either_store: Store, house: Any, timezone: str, steps: list[Any]
+async def test_statistics_are_independent_of_rollups(
+    either_store: Store, house: AddHouse, timezone: str, steps: list[Write | Delete | Refresh]
 ) -> None:
     sensor = await house(timezone)
     async with either_store.connection() as con:
@@ -171,9 +181,9 @@ async def test_statistics_do_not_depend_on_what_was_summed_up(
 
 
 @pytest.fixture
-async def filled(either_store: Store, house: Any) -> int:
-    """A sensor with 20 days of values, all summed up."""
-    sensor: int = await house("Europe/Amsterdam")
+async def rolled_up_sensor(either_store: Store, house: AddHouse) -> int:
+    """A sensor with 20 days of values, all rolled up."""
+    sensor = await house("Europe/Amsterdam")
     async with either_store.connection() as con:
         source = await sources.ensure(con, "meter", "user")
         starts = to_datetime64(FIRST) + np.arange(480) * HOUR
@@ -182,20 +192,22 @@ async def filled(either_store: Store, house: Any) -> int:
     return sensor
 
 
-async def test_days_are_summed_up_once(either_store: Store, filled: int) -> None:
+async def test_days_are_rolled_up_once(either_store: Store, rolled_up_sensor: int) -> None:
     assert await daily_rollups.refresh(either_store) == 0
     async with either_store.connection() as con:
-        assert await con.fetchval("select sum(beliefs) from belief_per_day where sensor_id = $1", filled) == 480
+        assert (
+            await con.fetchval("select sum(beliefs) from belief_per_day where sensor_id = $1", rolled_up_sensor) == 480
+        )
         assert await con.fetchval("select count(*) from belief_day_due") == 0
 
 
-async def test_continuous_aggregates_are_used_if_and_only_if_they_may_be(
-    either_store: Store, filled: int, request: pytest.FixtureRequest
+async def test_continuous_aggregates_are_used_if_available(
+    either_store: Store, rolled_up_sensor: int, request: pytest.FixtureRequest
 ) -> None:
     async with either_store.connection() as con:
         by_timescale = await timescale.is_fully_enabled(con)
-        ours = await con.fetchval("select count(*) from belief_day")
-        assert (ours == 0) == by_timescale
+        own_rollups = await con.fetchval("select count(*) from belief_day")
+        assert (own_rollups == 0) == by_timescale
         if "timescale" in request.node.callspec.id:
             assert by_timescale
             assert {row["view_name"] for row in await con.fetch(continuous_aggregates.SELECT_AGGREGATES)} == {
@@ -203,17 +215,20 @@ async def test_continuous_aggregates_are_used_if_and_only_if_they_may_be(
             }
 
 
-async def test_a_time_zone_that_timescale_no_longer_sums_up_is_summed_up_by_us(
-    either_store: Store, filled: int, monkeypatch: pytest.MonkeyPatch
+async def test_time_zones_that_timescale_can_no_longer_handle_are_rolled_up_in_sql(
+    either_store: Store, rolled_up_sensor: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its government may move the clocks at midnight from now on."""
+    """A government may decide to move the clocks at midnight."""
     tokyo = "select 'Asia/Tokyo' as timezone"
     async with either_store.connection() as con:
         for zones in (tokyo, continuous_aggregates.SELECT_TIMEZONES):
             monkeypatch.setattr(continuous_aggregates, "SELECT_TIMEZONES", zones)
             await daily_rollups.refresh(either_store)
-            await check(con, filled, "Europe/Amsterdam")
-            assert await con.fetchval("select sum(beliefs) from belief_per_day where sensor_id = $1", filled) == 480
+            await check(con, rolled_up_sensor, "Europe/Amsterdam")
+            assert (
+                await con.fetchval("select sum(beliefs) from belief_per_day where sensor_id = $1", rolled_up_sensor)
+                == 480
+            )
         by_timescale = await timescale.is_fully_enabled(con)
         assert (await con.fetchval("select count(*) from belief_day") == 0) == by_timescale
         names = (
@@ -224,43 +239,48 @@ async def test_a_time_zone_that_timescale_no_longer_sums_up_is_summed_up_by_us(
         assert names == ({continuous_aggregates.aggregate_name("Europe/Amsterdam")} if by_timescale else set())
 
 
-async def test_what_is_summed_up_is_read_and_what_changed_is_not(either_store: Store, filled: int) -> None:
-    """Only beliefs of the day that was corrected are read: those of the others may be gone from the table itself."""
+async def test_rollups_are_read_except_for_changed_days(either_store: Store, rolled_up_sensor: int) -> None:
+    """Only beliefs of the corrected day are read: those of other days may be missing from the table itself."""
     async with either_store.connection() as con:
         source = await sources.ensure(con, "meter", "user")
         at = np.array([to_datetime64(FIRST) + 240 * HOUR])
-        await write_beliefs(con, BeliefBatch(filled, at, to_datetime64(FIRST), np.array([1000.0]), source))
-        # Behind the back of those who note what changes.
+        await write_beliefs(con, BeliefBatch(rolled_up_sensor, at, to_datetime64(FIRST), np.array([1000.0]), source))
+        # Without marking the days as due.
         await con.execute("delete from belief where event_start < $1", FIRST + timedelta(days=5))
-        [figures] = await load_source_statistics(con, filled)
+        [figures] = await load_source_statistics(con, rolled_up_sensor)
         assert (figures.count, figures.maximum) == (480, 1000.0)
-        assert (await load_daily_statistics(con, filled)).maximum.max() == 1000.0
+        assert (await load_daily_statistics(con, rolled_up_sensor)).maximum.max() == 1000.0
 
 
-async def test_a_value_that_a_spread_takes_back_no_longer_counts(either_store: Store, filled: int) -> None:
+async def test_quantiles_that_were_replaced_are_not_counted(either_store: Store, rolled_up_sensor: int) -> None:
     async with either_store.connection() as con:
         source = await sources.ensure(con, "forecaster", "forecaster")
-        for chances in ([0.1, 0.9], [0.1]):
-            at = np.full(len(chances), to_datetime64(FIRST))
-            values = np.array([5.0, 6.0])[: len(chances)]
-            await write_beliefs(con, BeliefBatch(filled, at, to_datetime64(FIRST), values, source, np.array(chances)))
-            assert [one.count for one in await load_source_statistics(con, filled)] == [480, len(chances)]
+        for probabilities in ([0.1, 0.9], [0.1]):
+            at = np.full(len(probabilities), to_datetime64(FIRST))
+            values = np.array([5.0, 6.0])[: len(probabilities)]
+            await write_beliefs(
+                con, BeliefBatch(rolled_up_sensor, at, to_datetime64(FIRST), values, source, np.array(probabilities))
+            )
+            assert [one.count for one in await load_source_statistics(con, rolled_up_sensor)] == [
+                480,
+                len(probabilities),
+            ]
             await daily_rollups.refresh(either_store)
-        await check(con, filled, "Europe/Amsterdam")
+        await check(con, rolled_up_sensor, "Europe/Amsterdam")
 
 
-async def test_a_sensor_in_another_time_zone_has_other_days(either_store: Store, filled: int) -> None:
+async def test_a_change_of_time_zone_changes_the_days(either_store: Store, rolled_up_sensor: int) -> None:
     async with either_store.connection() as con:
         for timezone in ("Asia/Tokyo", "Atlantic/Azores", "Europe/Amsterdam"):
-            await con.execute("update sensor set timezone = $2 where id = $1", filled, timezone)
-            await check(con, filled, timezone)
+            await con.execute("update sensor set timezone = $2 where id = $1", rolled_up_sensor, timezone)
+            await check(con, rolled_up_sensor, timezone)
             await daily_rollups.refresh(either_store)
-            await check(con, filled, timezone)
+            await check(con, rolled_up_sensor, timezone)
 
 
 @pytest.mark.parametrize(("timezone", "day"), [("Atlantic/Azores", (2025, 10, 26)), ("America/Havana", (2025, 11, 2))])
-async def test_a_day_whose_midnight_comes_twice_keeps_its_first_hour(
-    either_store: Store, house: Any, timezone: str, day: tuple[int, int, int]
+async def test_days_with_two_midnights_keep_their_first_hour(
+    either_store: Store, house: AddHouse, timezone: str, day: tuple[int, int, int]
 ) -> None:
     first = datetime(*day, tzinfo=UTC) - timedelta(days=3)
     sensor = await house(timezone)
@@ -281,7 +301,7 @@ async def test_a_day_whose_midnight_comes_twice_keeps_its_first_hour(
         assert await con.fetchval("select sum(beliefs) from belief_per_day where sensor_id = $1", sensor) == 151
 
 
-async def test_a_time_zone_that_the_database_does_not_know_stops_nobody_else(either_store: Store, house: Any) -> None:
+async def test_unknown_time_zones_do_not_affect_other_sensors(either_store: Store, house: AddHouse) -> None:
     known, unknown = await house("Asia/Tokyo"), await house("Mars/Olympus")
     async with either_store.connection() as con:
         source = await sources.ensure(con, "meter", "user")
@@ -293,7 +313,9 @@ async def test_a_time_zone_that_the_database_does_not_know_stops_nobody_else(eit
         assert [one.count for one in await load_source_statistics(con, unknown)] == [48]
 
 
-async def test_a_sensor_whose_values_cannot_be_summed_up_stops_nobody_else(store: Store, add_house: Any) -> None:
+async def test_overflowing_sums_do_not_affect_other_sensors(
+    store: Store, add_house: Callable[[Store], AddHouse]
+) -> None:
     large, known = await add_house(store)("Asia/Tokyo"), await add_house(store)("Asia/Tokyo")
     async with store.connection() as con:
         source = await sources.ensure(con, "meter", "user")
@@ -305,46 +327,48 @@ async def test_a_sensor_whose_values_cannot_be_summed_up_stops_nobody_else(store
         assert await con.fetchval("select count(*) from belief_per_day where sensor_id = $1", known) >= 2
 
 
-async def test_a_deleted_sensor_leaves_nothing(either_store: Store, filled: int) -> None:
+async def test_deleted_sensors_leave_no_beliefs_or_rollups(either_store: Store, rolled_up_sensor: int) -> None:
     async with either_store.connection() as con:
-        await con.execute("delete from sensor where id = $1", filled)
+        await con.execute("delete from sensor where id = $1", rolled_up_sensor)
         await daily_rollups.refresh(either_store)
         for table in ("belief", "belief_per_day", "belief_day_due"):
             assert await con.fetchval(f"select count(*) from {table}") == 0
 
 
-async def test_one_at_a_time_sums_up(either_store: Store, filled: int) -> None:
+async def test_only_one_process_rolls_up_at_a_time(either_store: Store, rolled_up_sensor: int) -> None:
     async with either_store.connection() as con:
         await con.execute("insert into belief_day_due (sensor_id, first_event, last_event) values ($1, $2, $2)",
-                          filled, FIRST)  # fmt: skip
+                          rolled_up_sensor, FIRST)  # fmt: skip
         await con.execute("select pg_advisory_lock($1)", daily_rollups.LOCK)
         assert await daily_rollups.refresh(either_store) == 0
         await con.execute("select pg_advisory_unlock($1)", daily_rollups.LOCK)
     assert await daily_rollups.refresh(either_store) == 1
 
 
-async def test_writers_and_summing_up_do_not_miss_each_other(either_store: Store, filled: int) -> None:
-    """Every value of old events that was stored while days were summed up counts, then and afterwards."""
-    over = asyncio.Event()
+async def test_beliefs_written_during_rollups_are_counted(either_store: Store, rolled_up_sensor: int) -> None:
+    """Every late value that is stored while days are rolled up is counted, at once and afterwards."""
+    finished = asyncio.Event()
 
     async def writer(number: int) -> None:
         async with either_store.connection() as con:
             source = await sources.ensure(con, f"writer {number}", "user")
             for post in range(25):
                 at = np.array([to_datetime64(FIRST) + (post * 19 + number) * HOUR])
-                await write_beliefs(con, BeliefBatch(filled, at, to_datetime64(FIRST) + HOUR, np.array([1.0]), source))
-                [mine] = [one for one in await load_source_statistics(con, filled) if one.source_id == source]
-                assert mine.count == post + 1
+                await write_beliefs(
+                    con, BeliefBatch(rolled_up_sensor, at, to_datetime64(FIRST) + HOUR, np.array([1.0]), source)
+                )
+                [own] = [one for one in await load_source_statistics(con, rolled_up_sensor) if one.source_id == source]
+                assert own.count == post + 1
 
-    async def summer() -> None:
-        while not over.is_set():
+    async def roll_up() -> None:
+        while not finished.is_set():
             await daily_rollups.refresh(either_store)
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(summer())
+        tasks.create_task(roll_up())
         await asyncio.gather(*(writer(number) for number in range(4)))
-        over.set()
+        finished.set()
     await daily_rollups.refresh(either_store)
     async with either_store.connection() as con:
         assert await con.fetchval("select count(*) from belief_day_due") == 0
-        await check(con, filled, "Europe/Amsterdam")
+        await check(con, rolled_up_sensor, "Europe/Amsterdam")

@@ -1,9 +1,8 @@
-"""With the real TimescaleDB: upgrading a database that is in use, and what comes into compressed chunks."""
+"""With a real TimescaleDB: upgrades of a database in use, and late values in compressed chunks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -22,7 +21,9 @@ from flexstore.series import (
     to_datetime64,
     write_beliefs,
 )
-from flexstore.store import Store
+from flexstore.store import Connection, Store
+
+type AddHouse = Callable[..., Awaitable[int]]
 
 HOUR = np.timedelta64(3_600_000_000, "us")
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -31,13 +32,14 @@ FIRST = TODAY - timedelta(days=100)
 
 @pytest.fixture
 def empty_timescale(timescale_server: str) -> Iterator[str]:
+    """A database without tables, on a server with TimescaleDB."""
     with scratch_database(timescale_server) as url:
         yield url
 
 
 @pytest.fixture
 async def plain(empty_timescale: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The tables as they are without TimescaleDB, on a server that has it."""
+    """A database with the tables but without TimescaleDB, on a server that has it."""
     with monkeypatch.context() as patch:
         patch.setattr(timescale, "SELECT_VERSION", "select null")
         await migrate.upgrade(empty_timescale)
@@ -53,10 +55,10 @@ async def store(timescale_url: str) -> AsyncIterator[Store]:
 
 def year(sensor: int, source: int = 1, hours: int = 2400, value: float = 1.0) -> BeliefBatch:
     starts = to_datetime64(FIRST) + np.arange(hours) * HOUR
-    return BeliefBatch(sensor, starts, to_datetime64(FIRST), value + np.arange(hours) % 24, source)
+    return BeliefBatch(sensor, starts, to_datetime64(FIRST), value + (np.arange(hours) % 24).astype(np.float64), source)
 
 
-async def belief_content(url: str) -> TableChecksum:
+async def belief_checksum(url: str) -> TableChecksum:
     con = await asyncpg.connect(url)
     found = await load_checksums(con)
     await con.close()
@@ -72,24 +74,24 @@ async def chunk_count(url: str) -> int:
     return count
 
 
-async def test_a_plain_database_with_values_becomes_timescale_and_stays_it(plain: str) -> None:
+async def test_a_plain_database_with_values_is_converted_once(plain: str) -> None:
     store = await Store.connect(plain)
     async with store.connection() as con:
         await write_beliefs(con, year(1))
-    before = await belief_content(plain)
+    before = await belief_checksum(plain)
     assert before.rows == 2400
     for _ in range(2):
         assert await migrate.upgrade(plain) == migrate.head_revision()
-        assert await belief_content(plain) == before
+        assert await belief_checksum(plain) == before
         assert await chunk_count(plain) >= 4
     await store.close()
 
 
-async def test_who_owns_the_database_needs_nobody_to_install_the_extension(
-    timescale_server: str, somebody: Callable[[str], str]
+async def test_the_owner_of_the_database_can_install_the_extension(
+    timescale_server: str, unprivileged_url: Callable[[str], str]
 ) -> None:
     with scratch_database(timescale_server) as url:
-        owner = somebody(url)
+        owner = unprivileged_url(url)
         con = await asyncpg.connect(url)
         await con.execute(f'alter database "{urlsplit(url).path[1:]}" owner to "{urlsplit(owner).username}"')
         await con.close()
@@ -99,7 +101,7 @@ async def test_who_owns_the_database_needs_nobody_to_install_the_extension(
         await con.close()
 
 
-async def test_a_version_that_is_too_old_is_left_alone_and_named(
+async def test_versions_that_are_too_old_are_not_used_but_logged(
     empty_timescale: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(timescale, "SELECT_VERSION", "select '2.17.2'")
@@ -110,15 +112,15 @@ async def test_a_version_that_is_too_old_is_left_alone_and_named(
     assert "TimescaleDB 2.17.2 is too old" in caplog.text
 
 
-async def test_writers_do_not_notice_the_upgrade(plain: str) -> None:
-    """Several upgrade at once while others write: all that was acknowledged is there, once."""
+async def test_writers_continue_during_upgrades(plain: str) -> None:
+    """Several processes upgrade while others write: every acknowledged value is stored once."""
     store = await Store.connect(plain, max_size=10)
-    over = asyncio.Event()
+    finished = asyncio.Event()
     acknowledged: list[int] = []
 
     async def writer(sensor: int) -> None:
         post = 0
-        while not over.is_set():
+        while not finished.is_set():
             async with store.connection() as con:
                 hours = (post * 7 + np.arange(1 + 150 * (post % 2))) % 2400
                 starts = to_datetime64(FIRST) + np.unique(hours) * HOUR
@@ -135,10 +137,10 @@ async def test_writers_do_not_notice_the_upgrade(plain: str) -> None:
         await asyncio.sleep(0.3)
         revisions = await asyncio.gather(*(migrate.upgrade(plain) for _ in range(3)))
         await asyncio.sleep(0.3)
-        over.set()
+        finished.set()
     assert set(revisions) == {migrate.head_revision()}
     assert await chunk_count(plain) >= 1
-    assert (await belief_content(plain)).rows == sum(acknowledged) > 1000
+    assert (await belief_checksum(plain)).rows == sum(acknowledged) > 1000
     await store.close()
 
 
@@ -146,7 +148,7 @@ REVISIONS = [script.revision for script in migrate._scripts().walk_revisions() i
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-async def test_every_older_revision_becomes_the_newest(
+async def test_every_older_revision_can_be_upgraded(
     empty_timescale: str, revision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with migrate._open_session(empty_timescale) as (_, connection):
@@ -159,13 +161,13 @@ async def test_every_older_revision_becomes_the_newest(
         FIRST,
     )
     await con.close()
-    before = await belief_content(empty_timescale)
+    before = await belief_checksum(empty_timescale)
     assert await migrate.upgrade(empty_timescale) == migrate.head_revision()
-    assert await belief_content(empty_timescale) == before
+    assert await belief_checksum(empty_timescale) == before
     assert await chunk_count(empty_timescale) >= 3
 
 
-async def test_what_was_summed_up_before_timescale_came_is_summed_up_again(plain: str, add_house: Any) -> None:
+async def test_rollups_from_before_timescale_are_made_again(plain: str, add_house: Callable[[Store], AddHouse]) -> None:
     store = await Store.connect(plain)
     sensor = await add_house(store)("Europe/Amsterdam")
     async with store.connection() as con:
@@ -183,29 +185,30 @@ async def test_what_was_summed_up_before_timescale_came_is_summed_up_again(plain
     await store.close()
 
 
-async def compress(con: Any) -> None:
-    """What TimescaleDB's job does in the background."""
+async def compress(con: Connection) -> None:
+    """Run TimescaleDB's background job."""
     job = await con.fetchval("select job_id from timescaledb_information.jobs where proc_name = 'policy_compression'")
     await con.execute(f"call run_job({job})")
 
 
-async def compressed(con: Any) -> list[bool]:
+async def load_compression_states(con: Connection) -> list[bool]:
+    """Load whether each chunk is compressed, in order of time."""
     rows = await con.fetch(
         "select is_compressed from timescaledb_information.chunks where hypertable_name = 'belief' order by range_end"
     )
     return [row["is_compressed"] for row in rows]
 
 
-async def test_only_what_is_old_is_compressed_and_the_age_can_be_set(store: Store) -> None:
+async def test_only_old_chunks_are_compressed_at_the_configured_age(store: Store) -> None:
     async with store.connection() as con:
         await write_beliefs(con, year(1))
         assert await timescale.compress_after(con, timedelta(days=200))
         await compress(con)
-        assert not any(await compressed(con))
+        assert not any(await load_compression_states(con))
         for _ in range(2):
             assert await timescale.compress_after(con, timedelta(days=7))
         await compress(con)
-        states = await compressed(con)
+        states = await load_compression_states(con)
         assert all(states[:-2])
         assert not states[-1]
         assert not await timescale.compress_after(con, timedelta(0))
@@ -219,18 +222,18 @@ async def test_only_what_is_old_is_compressed_and_the_age_can_be_set(store: Stor
 
 @pytest.fixture
 async def old_values(store: Store) -> int:
-    """Sensors 1 and 2 have values that are compressed; returns how many each."""
+    """Sensors 1 and 2 with compressed values. Returns their number per sensor."""
     async with store.connection() as con:
         for sensor in (1, 2):
             await write_beliefs(con, year(sensor))
         await timescale.compress_after(con, timedelta(days=7))
         await compress(con)
-        assert any(await compressed(con))
+        assert any(await load_compression_states(con))
     return 2400
 
 
 @pytest.mark.parametrize("count", [1, 50, 900])
-async def test_late_values_come_into_compressed_chunks(store: Store, old_values: int, count: int) -> None:
+async def test_late_values_are_written_into_compressed_chunks(store: Store, old_values: int, count: int) -> None:
     starts = to_datetime64(FIRST) + (5 * 24 + np.arange(count)) * HOUR
 
     def late(hours: int, value: float) -> BeliefBatch:
@@ -253,7 +256,7 @@ async def test_late_values_come_into_compressed_chunks(store: Store, old_values:
         assert (again.values == found.values).all()
 
 
-async def test_many_late_writers_at_once(store: Store, old_values: int) -> None:
+async def test_concurrent_writers_of_late_values(store: Store, old_values: int) -> None:
     async def writer(number: int) -> WriteCounts:
         async with store.connection() as con:
             starts, values = year(1).event_start[:600], np.full(600, 100.0 + number)
@@ -267,8 +270,8 @@ async def test_many_late_writers_at_once(store: Store, old_values: int) -> None:
         assert await con.fetchval("select count(*) from belief where sensor_id = 1") == old_values + 8 * 600
 
 
-async def test_more_compressed_values_may_change_than_timescale_allows_by_default(timescale_url: str) -> None:
-    await migrate.upgrade(timescale_url)  # what is set for a database is not copied with it
+async def test_more_compressed_values_may_change_than_the_default_limit(timescale_url: str) -> None:
+    await migrate.upgrade(timescale_url)  # settings of a database are not copied from its template
     store = await Store.connect(timescale_url)
     count = 30_000
     starts = to_datetime64(FIRST) + np.tile(np.arange(count // 10), 10) * (HOUR // 12)
@@ -290,10 +293,10 @@ async def test_more_compressed_values_may_change_than_timescale_allows_by_defaul
     await store.close()
 
 
-async def test_without_the_community_licence_there_are_chunks_and_nothing_more(
-    store: Store, add_house: Any, monkeypatch: pytest.MonkeyPatch
+async def test_without_the_community_licence_only_chunks_are_used(
+    store: Store, add_house: Callable[[Store], AddHouse], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether the server itself refuses is up to its setting; here it is only said to be without."""
+    """The licence is only simulated: the server would allow compression."""
     monkeypatch.setattr(timescale, "SELECT_LICENCE", "select 'apache'")
     sensor = await add_house(store)()
     async with store.connection() as con:

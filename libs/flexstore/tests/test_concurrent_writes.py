@@ -1,8 +1,7 @@
-"""Many writers at once: nothing is lost, nothing is there twice, nothing is mixed up, and nobody has to give up."""
+"""Concurrent writers: no belief is lost, duplicated or mixed up, and no writer fails."""
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
 
 import asyncpg
 import numpy as np
@@ -16,7 +15,7 @@ from flexstore.series import (
     to_datetime64,
     write_beliefs,
 )
-from flexstore.series.binary_format import ROW_DTYPE
+from flexstore.series.binary_format import ROW_DTYPE, BeliefRows
 from flexstore.store import Store
 
 START = to_datetime64(datetime(2026, 3, 1, tzinfo=UTC))
@@ -25,7 +24,7 @@ WRITERS, SENSORS, EVENTS = 16, 3, 2000
 
 
 def window(writer: int, number: int) -> BeliefBatch:
-    """Events of several sensors, overlapping with those of other writers and in no order; no two values are equal."""
+    """Build shuffled events of several sensors, overlapping with those of other writers. No two values are equal."""
     rng = np.random.default_rng([writer, number])
     events = rng.permutation(EVENTS)[: rng.choice([3, 60, 900])]
     sensors = rng.integers(1, SENSORS + 1, len(events))
@@ -33,7 +32,7 @@ def window(writer: int, number: int) -> BeliefBatch:
     return BeliefBatch(sensors, START + events * HOUR, START + writer * HOUR, values, 1)
 
 
-async def test_what_sixteen_writers_store_does_not_depend_on_their_order(store: Store) -> None:
+async def test_result_of_sixteen_writers_is_independent_of_their_order(store: Store) -> None:
     async def writer(number: int) -> list[WriteCounts]:
         written = []
         for window_number in range(6):
@@ -46,7 +45,7 @@ async def test_what_sixteen_writers_store_does_not_depend_on_their_order(store: 
     for number in range(WRITERS):
         for window_number in range(6):
             part = window(number, window_number)
-            for sensor, event, value in zip(part.sensor, part.event_start, part.values, strict=True):
+            for sensor, event, value in zip(np.atleast_1d(part.sensor), part.event_start, part.values, strict=True):
                 key = (int(sensor), int((event - START) // HOUR))
                 expected[key] = max(expected.get(key, (-1, 0.0)), (number, float(value)))
     end = datetime(2027, 1, 1, tzinfo=UTC)
@@ -54,15 +53,15 @@ async def test_what_sixteen_writers_store_does_not_depend_on_their_order(store: 
         found = await load_series(
             con, [SeriesQuery(sensor, datetime(2026, 1, 1, tzinfo=UTC), end) for sensor in (1, 2, 3)]
         )
-    got = {
-        (series.sensor_id, int((event - START) // HOUR)): (int((told - START) // HOUR), float(value))
+    actual = {
+        (series.sensor_id, int((event - START) // HOUR)): (int((belief_time - START) // HOUR), float(value))
         for series in found
-        for event, told, value in zip(series.event_start, series.belief_time, series.values, strict=True)
+        for event, belief_time, value in zip(series.event_start, series.belief_time, series.values, strict=True)
     }
-    assert got == expected
+    assert actual == expected
 
 
-async def test_writers_of_the_same_beliefs_leave_each_once(store: Store) -> None:
+async def test_writers_of_the_same_beliefs_store_each_once(store: Store) -> None:
     events = START + np.arange(500) * HOUR
 
     async def writer(number: int) -> WriteCounts:
@@ -77,41 +76,41 @@ async def test_writers_of_the_same_beliefs_leave_each_once(store: Store) -> None
     assert sum(one.new for one in written) >= 500
 
 
-async def test_a_deadlock_is_tried_again(store: Store) -> None:
-    """Two writers, each of whom holds what the other wants: one is sent back a step, and both get through."""
+async def test_deadlocks_are_retried(store: Store) -> None:
+    """Two writers each hold a lock that the other needs: one is retried, and both succeed."""
     async with store.connection() as con:
-        # In TimescaleDB the first belief of a time makes the chunk, and the others wait for that.
+        # In TimescaleDB, the first belief in a period creates a chunk, and other writers wait for that.
         await write_beliefs(con, BeliefBatch(9, np.array([START]), START, np.array([0.0]), 1))
         await con.execute("create table held (id int primary key, x int); insert into held values (1, 0), (2, 0)")
         await con.execute("create sequence tries")
         await con.execute("""
-            create function meddle() returns trigger language plpgsql as $$ begin
+            create function lock_rows() returns trigger language plpgsql as $$ begin
                 update held set x = x + 1 where id = new.event_value;
                 perform nextval('tries');
                 while (select last_value from tries) < 2 loop perform pg_sleep(0.01); end loop;
                 return new;
             end $$
         """)
-        await con.execute("create trigger meddle before insert on belief for each row execute function meddle()")
+        await con.execute("create trigger lock_rows before insert on belief for each row execute function lock_rows()")
 
     async def writer(mine: int, others: int) -> WriteCounts:
         async with store.transaction() as con:
             values = np.array([float(mine), float(others)])
             return await write_beliefs(con, BeliefBatch(mine, START + np.arange(2) * HOUR, START, values, 1))
 
-    assert await asyncio.gather(writer(1, 2), writer(2, 1)) == [WriteCounts(new=2)] * 2
+    assert list(await asyncio.gather(writer(1, 2), writer(2, 1))) == [WriteCounts(new=2)] * 2
     async with store.connection() as con:
         assert await con.fetchval("select count(*) from belief where sensor_id < 9") == 4
         assert await con.fetchval("select last_value from tries") > 4
 
 
-async def test_another_writer_between_looking_and_copying_is_noticed(
+async def test_beliefs_stored_by_another_writer_after_the_comparison_are_detected(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def sees_nothing(*_: Any) -> Any:
+    async def load_nothing(*_: object) -> BeliefRows:
         return np.empty(0, ROW_DTYPE)
 
-    monkeypatch.setattr(belief_writes, "_load_stored", sees_nothing)
+    monkeypatch.setattr(belief_writes, "_load_stored", load_nothing)
     events = START + np.arange(300) * HOUR
     async with store.connection() as con:
         assert await write_beliefs(con, BeliefBatch(1, events[:200], START, np.ones(200), 1)) == WriteCounts(new=200)
@@ -120,7 +119,7 @@ async def test_another_writer_between_looking_and_copying_is_noticed(
         assert await con.fetchval("select sum(event_value) from belief") == 600
 
 
-async def test_a_write_that_fails_leaves_nothing(store: Store) -> None:
+async def test_failed_writes_store_nothing(store: Store) -> None:
     async with store.connection() as con:
         await con.execute("alter table belief add constraint tall check (event_value < 1000)")
         values = np.arange(1200, dtype=float)
