@@ -23,7 +23,7 @@ import numpy as np
 from flexmodel.problem import Array, Devices, Index, Problem, Site, Stocks, Window
 from scheduler.formulation.model import formulate
 from scheduler.solving import engine, readout
-from scheduler.solving.search import Options, optimise
+from scheduler.solving.search import SolverOptions, find_optimum
 
 WIDTH = 13
 SIZES = ("1x96", "1x288", "1x672", "10x96", "100x96", "1000x96", "10000x96-free")
@@ -143,13 +143,13 @@ def measure(size: str, repeat: int) -> dict[str, Any]:
     count, steps, free = read(size)
     problem = mix(count, steps, free=free)
     model = formulate(problem)
-    outcome = optimise(model, Options())
-    schedule = readout.schedule(model, outcome)
+    outcome = find_optimum(model, SolverOptions())
+    schedule = readout.build_schedule(model, outcome)
     parts: dict[str, Callable[[], object]] = {
         "formulate": lambda: formulate(problem),
-        "solve": lambda: optimise(model, Options()),
-        "read out": lambda: readout.schedule(model, outcome),
-        "bare HiGHS": lambda: engine.solve_plain("highs_lp", model.program),
+        "solve": lambda: find_optimum(model, SolverOptions()),
+        "read out": lambda: readout.build_schedule(model, outcome),
+        "bare HiGHS": lambda: engine.solve_without_duals("highs_lp", model.program),
     }
     if free:
         del parts["bare HiGHS"]  # it takes minutes

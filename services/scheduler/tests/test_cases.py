@@ -15,9 +15,9 @@ from flexmodel.time import moment_of, parse_fixed_duration, parse_moment, steps
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import Trigger
 from scheduler.planning import Plan, plan
-from scheduler.resolve.outputs import Stored
-from scheduler.resolve.series import Readings, events, queries, references
-from scheduler.solving.search import Options
+from scheduler.resolve.outputs import OutputSeries
+from scheduler.resolve.series import LoadedSeries, sensor_series, series_queries, series_references
+from scheduler.solving.search import SolverOptions
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.json"))
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
@@ -28,16 +28,16 @@ def played(request: pytest.FixtureRequest, case: Callable[[Path], Any]) -> Any:
     return case(request.param)
 
 
-def readings(one: Any, trigger: Trigger, tree: AssetTree) -> Readings:
-    wanted = references(trigger)
-    found = [one.read(query) for query in queries(trigger, wanted, tree, trigger.prior or NOW)]
-    return Readings({key: events(key, tree, *series) for key, series in zip(wanted, found, strict=True)})
+def readings(one: Any, trigger: Trigger, tree: AssetTree) -> LoadedSeries:
+    wanted = series_references(trigger)
+    found = [one.read(query) for query in series_queries(trigger, wanted, tree, trigger.prior or NOW)]
+    return LoadedSeries({key: sensor_series(key, tree, *series) for key, series in zip(wanted, found, strict=True)})
 
 
 def play(one: Any) -> Plan:
     tree = one.tree
-    trigger = parse_trigger(one.message, tree, sensor_id=one.sensor_id)
-    return plan(trigger, tree, readings(one, trigger, tree), Options())
+    trigger = read_trigger(one.message, tree, sensor_id=one.sensor_id)
+    return plan(trigger, tree, readings(one, trigger, tree), SolverOptions())
 
 
 def test_case(played: Any, unpack: Callable[[list[Any]], list[float]]):
@@ -54,7 +54,7 @@ def test_case(played: Any, unpack: Callable[[list[Any]], list[float]]):
             assert text in failure.value.message
         return
     made = play(played)
-    values = {name: one for one in made.values for name, number in played.sensors.items() if number == one.sensor}
+    values = {name: one for one in made.outputs for name, number in played.sensors.items() if number == one.sensor}
     check_costs(expect, made.costs)
     check_schedules(expect, values, unpack)
     check_result(expect, played, made.result)
@@ -72,7 +72,7 @@ def check_costs(expect: Mapping[str, Any], costs: Mapping[str, float]) -> None:
 
 
 def check_schedules(
-    expect: Mapping[str, Any], values: Mapping[str, Stored], unpack: Callable[[list[Any]], list[float]]
+    expect: Mapping[str, Any], values: Mapping[str, OutputSeries], unpack: Callable[[list[Any]], list[float]]
 ) -> None:
     for name, wanted in expect.get("schedules", {}).items():
         assert values[name].start == parse_moment(wanted["start"])
@@ -89,7 +89,7 @@ def check_schedules(
             assert known[parse_moment(moment)] == pytest.approx(value, abs=1e-5), (name, moment)
 
 
-def as_read(one: Stored, unit: str) -> Array:
+def as_read(one: OutputSeries, unit: str) -> Array:
     """As a client reads it: consumption positive."""
     return convert(one.values if one.consumption_positive else -one.values, one.unit, unit, one.resolution)
 
@@ -137,6 +137,6 @@ def test_units_of_sensors_do_not_matter(name: str, case: Callable[[Path], Any]):
             entry["unit"] = entry.get("unit", old)
     one, other = play(plain), play(scaled)
     assert dict(other.costs) == pytest.approx(dict(one.costs), rel=1e-6, abs=1e-9)
-    assert [output.unit for output in other.values] != [output.unit for output in one.values]
-    for left, right in zip(one.values, other.values, strict=True):
+    assert [output.unit for output in other.outputs] != [output.unit for output in one.outputs]
+    for left, right in zip(one.outputs, other.outputs, strict=True):
         np.testing.assert_allclose(convert(right.values, right.unit, left.unit), left.values, rtol=0, atol=2e-3)

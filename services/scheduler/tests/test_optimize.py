@@ -12,10 +12,10 @@ from flexstore.store import Store
 from flexwork import job_runner, jobs
 from scheduler.app import create_app
 from scheduler.optimize import service
-from scheduler.optimize.request import read
-from scheduler.optimize.response import answer
+from scheduler.optimize.request import parse_request
+from scheduler.optimize.response import solve_request
 from scheduler.settings import SchedulerSettings
-from scheduler.solving.solve import Options, OutOfTimeError
+from scheduler.solving.solve import OutOfTimeError
 from scheduler.tasks import make_handler, tell_failure
 
 START = "2026-01-13T00:00:00+01:00"
@@ -43,7 +43,7 @@ def problem(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def solved(message: dict[str, Any]) -> dict[str, Any]:
-    return answer(read(message, LARGEST), Options())
+    return solve_request(parse_request(message, LARGEST), SolverOptions())
 
 
 def test_an_answer():

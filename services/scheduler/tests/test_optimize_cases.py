@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from flexmodel.quantities import convert
-from scheduler.optimize.request import read
-from scheduler.optimize.response import answer
-from scheduler.solving.solve import Options
+from scheduler.optimize.request import parse_request
+from scheduler.optimize.response import solve_request
+from scheduler.solving.search import SolverOptions
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.json"))
 
@@ -64,7 +64,7 @@ def test_cases_cost_the_same(case: Callable[[Path], Any], unpack: Callable[[list
         message, expect = inline(document, unpack), document["expect"]
         if message is None or expect.keys() & {"refused", "failed"}:
             continue
-        found = answer(read(message, 250_000), Options())
+        found = solve_request(parse_request(message, 250_000), SolverOptions())
         wanted = {**expect.get("costs", {}), **expect.get("some-costs", {})}
         costs = {name: found["costs"][name] for name in wanted}
         assert costs == pytest.approx(wanted, rel=1e-6, abs=1e-7), path.stem

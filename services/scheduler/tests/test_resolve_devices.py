@@ -10,10 +10,11 @@ from flexmodel.time import steps
 from flexmodel.trigger import Device, Inflexible, Process, Site, Trigger
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
 from scheduler.process_placement import NoRoomError
-from scheduler.resolve.devices import bands, device_limits, devices, placements
+from scheduler.resolve.devices import device_limits, place_processes, resolve_bands, resolve_devices
 from scheduler.resolve.profiles import Profiles
-from scheduler.resolve.series import Events, Readings
-from scheduler.resolve.sites import leading_price, sites
+from scheduler.resolve.series import LoadedSeries, SensorSeries
+from scheduler.resolve.sites import resolve_sites
+from scheduler.resolve.stocks import leading_price
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 WINDOW = Window(START, timedelta(hours=1), 4)
@@ -43,7 +44,7 @@ def trigger(*flexible: Device, **given: object) -> Trigger:
 
 def power_range(one: Device) -> tuple[float, float]:
     """The device's constant limits (production as a negative number)."""
-    consumption, production = device_limits(one, "EUR", Profiles(WINDOW, Readings({})))
+    consumption, production = device_limits(one, "EUR", Profiles(WINDOW, LoadedSeries({})))
     assert np.ptp(consumption.hard) == np.ptp(production.hard) == 0
     return -production.hard[0], consumption.hard[0]
 
@@ -75,7 +76,7 @@ def test_capacities_decide_on_the_range(given: dict[str, object], expected: tupl
 
 def test_a_zero_for_part_of_the_window_leaves_the_rest_and_the_other_direction_open():
     one = device(power_capacity=TWO, consumption_capacity=segment(1, 3, 0.0))
-    consumption, production = device_limits(one, "EUR", Profiles(WINDOW, Readings({})))
+    consumption, production = device_limits(one, "EUR", Profiles(WINDOW, LoadedSeries({})))
     assert consumption.hard.tolist() == [2, 0, 0, 2]
     assert production.hard.tolist() == [2, 2, 2, 2]
 
@@ -83,7 +84,7 @@ def test_a_zero_for_part_of_the_window_leaves_the_rest_and_the_other_direction_o
 def test_of_overlapping_capacities_the_smaller_counts():
     both = Segments((*segment(0, 4, 1.5).items, *segment(2, 3, 1.0).items))
     consumption, _ = device_limits(
-        device(power_capacity=TWO, consumption_capacity=both), "EUR", Profiles(WINDOW, Readings({}))
+        device(power_capacity=TWO, consumption_capacity=both), "EUR", Profiles(WINDOW, LoadedSeries({}))
     )
     assert consumption.hard.tolist() == [1.5, 1.5, 1, 1.5]
 
@@ -97,7 +98,7 @@ def test_a_breach_price_makes_a_capacity_soft_unless_it_is_zero_all_the_time():
         production_capacity=Fixed(0.0),
         production_breach_price=price,
     )
-    consumption, production = device_limits(one, "EUR", Profiles(WINDOW, Readings({})))
+    consumption, production = device_limits(one, "EUR", Profiles(WINDOW, LoadedSeries({})))
     assert consumption.hard.tolist() == [2] * 4
     assert consumption.soft.tolist() == [2, 0, 0, 2]
     assert consumption.price.tolist() == [100] * 4
@@ -107,10 +108,10 @@ def test_a_breach_price_makes_a_capacity_soft_unless_it_is_zero_all_the_time():
 
 def test_inflexible_devices_follow_what_was_read_with_its_sign_and_zero_where_nothing_is_known():
     reference = SensorReference(9)
-    found = Events("kW", timedelta(hours=1), steps(START, timedelta(hours=1), 3), np.array([100.0, 200.0, 300.0]))
-    profiles = Profiles(WINDOW, Readings({reference: found}))
+    found = SensorSeries("kW", timedelta(hours=1), steps(START, timedelta(hours=1), 3), np.array([100.0, 200.0, 300.0]))
+    profiles = Profiles(WINDOW, LoadedSeries({reference: found}))
     given = Inflexible("solar", reference, -1, "electricity"), Inflexible("load", reference, 1, "electricity")
-    rows = devices(trigger(device(power_capacity=TWO), inflexible=given), profiles)
+    rows = resolve_devices(trigger(device(power_capacity=TWO), inflexible=given), profiles)
     assert rows.flexible.tolist() == [True, False, False]
     assert rows.power_max[1].tolist() == rows.power_min[1].tolist() == [-0.1, -0.2, -0.3, 0]
     assert rows.power_max[2].tolist() == rows.power_min[2].tolist() == [0.1, 0.2, 0.3, 0]
@@ -123,32 +124,32 @@ def task(**given: object) -> Device:
 
 def test_processes_run_in_whole_steps_outside_their_restrictions():
     asked = trigger(task(restrictions=((START, START + timedelta(minutes=70)),)))
-    [placed] = placements(asked, ())
-    assert (placed.process.type, placed.process.steps, placed.process.power) == (ProcessType.SHIFTABLE, 2, 0.004)
+    [placed] = place_processes(asked, ())
+    assert (placed.process.kind, placed.process.steps, placed.process.power) == (Kind.SHIFTABLE, 2, 0.004)
     assert placed.process.allowed.tolist() == [False, False, True, True]
     assert placed.runs is None
-    rows = devices(asked, Profiles(WINDOW, Readings({})), [placed])
+    rows = resolve_devices(asked, Profiles(WINDOW, LoadedSeries({})), [placed])
     assert rows.power_min[0].tolist() == [0] * 4
     assert rows.power_max[0].tolist() == [0.004] * 4
 
 
 def test_a_process_that_looks_for_the_dearest_time_is_fixed_there():
-    profiles = Profiles(WINDOW, Readings({}))
-    asked = trigger(task(maximise=True), sites=(Site("electricity", segment(0, 3, 1.0)),))
-    [site] = sites(asked, profiles)
+    profiles = Profiles(WINDOW, LoadedSeries({}))
+    asked = trigger(task(maximise=True), contexts=(CommodityContext("electricity", segment(0, 3, 1.0)),))
+    [site] = resolve_sites(asked, profiles)
     dearest = replace(site, consumption_price=np.array([1.0, 2.0, 3.0, 0.0]))
-    rows = devices(asked, profiles, placements(asked, [dearest]))
+    rows = resolve_devices(asked, profiles, place_processes(asked, [dearest]))
     assert rows.power_min[0].tolist() == rows.power_max[0].tolist() == [0, 0.004, 0.004, 0]
 
 
 def test_a_process_without_room_is_an_error():
     asked = trigger(task(restrictions=((START, START + timedelta(hours=3)),)))
     with pytest.raises(NoRoomError, match="time restrictions"):
-        placements(asked, ())
+        place_processes(asked, ())
 
 
 def test_operation_modes():
-    [modes] = bands(trigger(device(power_capacity=TWO), device(bands=((0.0, 0.0), (0.006, 0.011)))))
+    [modes] = resolve_bands(trigger(device(power_capacity=TWO), device(bands=((0.0, 0.0), (0.006, 0.011)))))
     assert modes.device == 1
     assert modes.bands.tolist() == [[0.0, 0.0], [0.006, 0.011]]
 
@@ -159,7 +160,7 @@ def context(**given: object) -> Site:
 
 def test_site_capacities_without_breach_prices_are_hard():
     given = context(power_capacity=Fixed(0.042), consumption_capacity=Fixed(0.01), production_capacity=Fixed(0.1))
-    [site] = sites(trigger(device(), sites=(given,)), Profiles(WINDOW, Readings({})))
+    [site] = resolve_sites(trigger(device(), contexts=(given,)), Profiles(WINDOW, LoadedSeries({})))
     assert (site.power_min[0], site.power_max[0]) == (-0.042, 0.01)
     assert site.consumption_cap is None
 
@@ -168,7 +169,7 @@ def test_site_capacities_with_breach_prices_are_soft_and_the_power_capacity_stay
     given = context(
         power_capacity=Fixed(0.042), consumption_capacity=segment(0, 2, 0.01), consumption_breach_price=Fixed(1e7)
     )
-    [site] = sites(trigger(device(), sites=(given,)), Profiles(WINDOW, Readings({})))
+    [site] = resolve_sites(trigger(device(), contexts=(given,)), Profiles(WINDOW, LoadedSeries({})))
     assert site.power_max.tolist() == [0.042] * 4
     assert site.consumption_cap is not None
     assert site.consumption_cap.tolist() == [0.01, 0.01, 0.042, 0.042]
@@ -177,8 +178,8 @@ def test_site_capacities_with_breach_prices_are_soft_and_the_power_capacity_stay
 
 
 def test_a_peak_price_alone_means_no_peak_is_paid_for_yet():
-    [site] = sites(
-        trigger(device(), sites=(context(peak_consumption_price=Fixed(260.0)),)), Profiles(WINDOW, Readings({}))
+    [site] = resolve_sites(
+        trigger(device(), contexts=(context(peak_consumption_price=Fixed(260.0)),)), Profiles(WINDOW, LoadedSeries({}))
     )
     assert site.peak_consumption is not None
     assert site.peak_consumption.tolist() == [0] * 4
@@ -187,8 +188,8 @@ def test_a_peak_price_alone_means_no_peak_is_paid_for_yet():
 
 
 def test_electricity_prices_lead_the_tie_break():
-    gas = Site("gas", Fixed(50.0))
-    both = sites(trigger(device(), sites=(gas, context())), Profiles(WINDOW, Readings({})))
+    gas = CommodityContext("gas", Fixed(50.0))
+    both = resolve_sites(trigger(device(), contexts=(gas, context())), Profiles(WINDOW, LoadedSeries({})))
     price = leading_price(both)
     assert price is not None
     assert price[0] == 100

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flexmodel.problem import Window
 from flexmodel.values import Segment, Segments
-from scheduler.resolve.soc_requirements import Projection, Reach, between_steps, project, project_known_state
+from scheduler.resolve.soc_requirements import Projection, Reach, off_tick_points, project, project_known_state
 
 WINDOW = Window(datetime(2026, 1, 13, 16, tzinfo=UTC), timedelta(minutes=15), 8)
 AT_1700, AT_1715 = 3, 4
@@ -77,4 +77,4 @@ def test_only_points_between_steps_and_inside_the_window_are_carried_over():
 
     span = Segment(at(17, 1).start, at(17, 20).start, 1.0)
     points = Segments((at(17, 12), at(17, 15), at(15, 59), at(18, 1), span))
-    assert between_steps(points, WINDOW) == [at(17, 12)]
+    assert off_tick_points(points, WINDOW) == [at(17, 12)]

@@ -9,7 +9,7 @@ from flexmodel.problem import Window
 from flexmodel.time import steps
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
 from scheduler.resolve.profiles import Profiles, UnknownPricesError
-from scheduler.resolve.series import Events, Readings
+from scheduler.resolve.series import LoadedSeries, SensorSeries
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -17,12 +17,12 @@ WINDOW = Window(START, HOUR, 6)
 PRICE = SensorReference(94)
 
 
-def events(unit: str, values: list[float], start: datetime = START, resolution: timedelta = HOUR) -> Events:
+def events(unit: str, values: list[float], start: datetime = START, resolution: timedelta = HOUR) -> SensorSeries:
     known = [
         (moment, value) for moment, value in zip(steps(start, resolution or HOUR, len(values)), values, strict=True)
     ]
     kept = [(moment, value) for moment, value in known if not np.isnan(value)]
-    return Events(
+    return SensorSeries(
         unit,
         resolution,
         np.array([moment for moment, _ in kept], "datetime64[us]"),
@@ -30,8 +30,8 @@ def events(unit: str, values: list[float], start: datetime = START, resolution: 
     )
 
 
-def profiles(reference: SensorReference, found: Events, window: Window = WINDOW) -> Profiles:
-    return Profiles(window, Readings({SensorReference(reference.sensor): found}))
+def profiles(reference: SensorReference, found: SensorSeries, window: Window = WINDOW) -> Profiles:
+    return Profiles(window, LoadedSeries({SensorReference(reference.sensor): found}))
 
 
 def segments(*items: tuple[int, int, float]) -> Segments:
@@ -82,14 +82,14 @@ def test_a_default_fills_every_gap_without_a_word():
 
 
 def test_price_segments_hold_at_both_ends():
-    known = Profiles(WINDOW, Readings({}))
+    known = Profiles(WINDOW, LoadedSeries({}))
     prices = known.price(segments((1, 2, 10.0), (3, 5, 20.0)), "EUR/MWh", "production-price")
     assert prices.tolist() == [10, 10, 10, 20, 20, 20]
     assert len(known.warnings) == 3
 
 
 def test_price_segments_outside_the_window_are_no_prices():
-    known = Profiles(WINDOW, Readings({}))
+    known = Profiles(WINDOW, LoadedSeries({}))
     with pytest.raises(UnknownPricesError, match="production-price"):
         known.price(segments((-5, -2, 10.0)), "EUR/MWh", "production-price")
 
@@ -126,7 +126,7 @@ def test_a_state_of_charge_in_percent_needs_what_full_is():
 
 def test_gaps_in_other_series_are_told_with_what_was_used_instead():
     known = profiles(PRICE, events("kW", [5, np.nan, np.nan, 5, 5, 5]))
-    assert known.known(PRICE, "MW", 0.0, "The power of load").tolist() == [0.005, 0, 0, 0.005, 0.005, 0.005]
+    assert known.steps_or_default(PRICE, "MW", 0.0, "The power of load").tolist() == [0.005, 0, 0, 0.005, 0.005, 0.005]
     assert known.warnings == ["The power of load (sensor 94) has no value for 2 of 6 steps: 0 was used there."]
     known.limit(segments((0, 1, 5.0)), "site-power-capacity")
     known.penalty(Fixed(3.0), "EUR/MW", "consumption-breach-price")
@@ -142,7 +142,7 @@ def test_many_gaps_are_told_in_few_sentences():
 
 
 def test_fixed_and_absent_quantities():
-    known = Profiles(WINDOW, Readings({}))
+    known = Profiles(WINDOW, LoadedSeries({}))
     assert known.steps(Fixed(3.0), "MW").tolist() == [3.0] * 6
     assert np.isnan(known.steps(None, "MW")).all()
-    assert known.known(None, "MW", 1.0, "charging-efficiency").tolist() == [1.0] * 6
+    assert known.steps_or_default(None, "MW", 1.0, "charging-efficiency").tolist() == [1.0] * 6

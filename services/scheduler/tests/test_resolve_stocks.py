@@ -9,10 +9,10 @@ from flexmodel.problem import Stocks, Window
 from flexmodel.time import instant
 from flexmodel.trigger import Device, StateReference, Stock, Trigger
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
-from scheduler.resolve.devices import devices
+from scheduler.resolve.devices import resolve_devices
 from scheduler.resolve.profiles import Profiles
-from scheduler.resolve.series import Events, Readings, Reference, UnknownStateError
-from scheduler.resolve.stocks import stocks, tie_break_weight
+from scheduler.resolve.series import LoadedSeries, Reference, SensorSeries, UnknownStateError
+from scheduler.resolve.stocks import resolve_stocks, tie_break_weight
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -26,10 +26,12 @@ def trigger(stock: Stock) -> Trigger:
     return Trigger(1, WINDOW, WINDOW.end, None, False, "EUR", feeders, (), (stock,), ())
 
 
-def resolved(stock: Stock, found: dict[Reference, Events] | None = None, profiles: Profiles | None = None) -> Stocks:
-    asked, readings = trigger(stock), Readings(found or {})
+def resolved(
+    stock: Stock, found: dict[Reference, SensorSeries] | None = None, profiles: Profiles | None = None
+) -> Stocks:
+    asked, readings = trigger(stock), LoadedSeries(found or {})
     profiles = profiles or Profiles(WINDOW, readings)
-    return stocks(asked, profiles, readings, devices(asked, profiles), 1e-4)[0]
+    return resolve_stocks(asked, profiles, readings, resolve_devices(asked, profiles), 1e-4)[0]
 
 
 def stock(**given: object) -> Stock:
@@ -42,10 +44,10 @@ def points(*items: tuple[float, float]) -> Segments:
     return Segments(tuple(Segment(START + at * QUARTER, START + at * QUARTER, value) for at, value in items))
 
 
-def states(*items: tuple[int, float], unit: str = "MWh") -> dict[Reference, Events]:
+def states(*items: tuple[int, float], unit: str = "MWh") -> dict[Reference, SensorSeries]:
     """A sensor's values at minutes from the start."""
     starts = np.array([instant(START + timedelta(minutes=minute)) for minute, _ in items], "datetime64[us]")
-    return {READING: Events(unit, timedelta(0), starts, np.array([value for _, value in items]))}
+    return {READING: SensorSeries(unit, timedelta(0), starts, np.array([value for _, value in items]))}
 
 
 def test_minima_are_soft_with_a_price_and_hard_without():
@@ -90,7 +92,7 @@ def test_off_tick_targets_bound_the_steps_around_them():
 
 
 def test_off_tick_wishes_are_left_out_with_a_warning_where_asked():
-    profiles = Profiles(WINDOW, Readings({}))
+    profiles = Profiles(WINDOW, LoadedSeries({}))
     rows = resolved(stock(targets=points((2.8, 0.5)), project_off_tick=False), profiles=profiles)
     assert np.isnan(rows.hard_targets).all()
     assert any("soc-targets of battery at 2026-01-13T00:42:00+00:00" in warning for warning in profiles.warnings)
@@ -132,14 +134,16 @@ def test_the_weight_of_the_tie_break():
 def test_limits_may_come_from_a_sensor():
     capacity = SensorReference(31)
     starts = np.array([instant(START + QUARTER), instant(START + 3 * QUARTER)])
-    rows = resolved(stock(soc_max=capacity), {capacity: Events("kWh", timedelta(0), starts, np.array([800.0, 900.0]))})
+    rows = resolved(
+        stock(soc_max=capacity), {capacity: SensorSeries("kWh", timedelta(0), starts, np.array([800.0, 900.0]))}
+    )
     assert rows.soc_max[0] == 0.9
     assert rows.hard_maxima[0].tolist() == [0.8, 0.8, 0.9, 0.9]
 
 
 def test_a_limit_from_a_sensor_without_values_is_refused():
     capacity = SensorReference(31)
-    nothing = Events("kWh", timedelta(0), np.array([], "datetime64[us]"), np.array([]))
+    nothing = SensorSeries("kWh", timedelta(0), np.array([], "datetime64[us]"), np.array([]))
     with pytest.raises(Invalid, match="soc-max"):
         resolved(stock(soc_max=capacity), {capacity: nothing})
 

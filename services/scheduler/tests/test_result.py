@@ -9,8 +9,8 @@ from flexmodel.schedule import Marginal, Schedule, Status
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 from flexmodel.trigger import Device, Group, Site, Stock, Trigger
 from flexmodel.values import Fixed
-from scheduler.resolve.outputs import Output, PowerOutput, StateOutput, outputs, stored
-from scheduler.resolve.soc_requirements import Wishes, soc_report
+from scheduler.resolve.outputs import Output, PowerOutput, StateOutput, output_series, resolve_outputs
+from scheduler.resolve.soc_requirements import SocRequirements, soc_report
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
@@ -47,7 +47,7 @@ def output(**given: object) -> PowerOutput:
 def values(
     to: Output, *power: list[float], soc: list[list[float]] | None = None, window: Window = WINDOW
 ) -> list[float]:
-    [one] = stored(schedule(list(power), soc, window), [to])
+    [one] = output_series(schedule(list(power), soc, window), [to])
     return [float(value) for value in one.values]
 
 
@@ -83,7 +83,7 @@ def test_coarser_sensors_get_means_and_finer_ones_repetitions():
 
 def test_a_window_off_the_sensors_clock_fills_the_events_it_touches():
     window = Window(START + 2 * QUARTER, QUARTER, 4)
-    [one] = stored(schedule([[0.01, 0.03, 0.02, 0.02]], window=window), [output(resolution=HOUR)])
+    [one] = output_series(schedule([[0.01, 0.03, 0.02, 0.02]], window=window), [output(resolution=HOUR)])
     assert one.start == START
     assert one.values.tolist() == [-20, -20]
 
@@ -91,12 +91,12 @@ def test_a_window_off_the_sensors_clock_fills_the_events_it_touches():
 def test_days_begin_at_the_sensors_midnight():
     window = Window(START - HOUR, HOUR, 24)
     everyday = output(resolution=timedelta(days=1), timezone="Europe/Amsterdam")
-    [one] = stored(schedule([[0.01] * 24], window=window), [everyday])
+    [one] = output_series(schedule([[0.01] * 24], window=window), [everyday])
     assert (one.start, one.values.tolist()) == (START - HOUR, [-10])
 
 
 def test_an_instantaneous_power_sensor_gets_a_value_per_step():
-    [one] = stored(schedule([[0.01, 0.02, 0.03, 0.02]]), [output(resolution=timedelta(0))])
+    [one] = output_series(schedule([[0.01, 0.02, 0.03, 0.02]]), [output(resolution=timedelta(0))])
     assert (one.resolution, len(one.values)) == (QUARTER, 4)
 
 
@@ -111,9 +111,9 @@ BATTERY = Stock("battery", 7, (0,), Fixed(0.0))
 
 def wishes(
     minima: list[float] | None = None, maxima: list[float] | None = None, targets: list[float] | None = None
-) -> Wishes:
+) -> SocRequirements:
     bounds = [np.array(asked or [NAN] * 4) for asked in (minima, maxima, targets)]
-    return Wishes(*bounds, carried_minima=np.zeros(4, bool), carried_maxima=np.zeros(4, bool))
+    return SocRequirements(*bounds, projected_minima=np.zeros(4, bool), projected_maxima=np.zeros(4, bool))
 
 
 def test_broken_wishes_are_told_with_what_is_missing():
@@ -170,21 +170,23 @@ def device(number: int | None, **given: object) -> Device:
 
 
 def test_every_device_gets_its_schedule_and_sharers_their_sum():
-    found, warnings = outputs(trigger(device(5), device(6), device(5), device(None)), tree(sensor(5), sensor(6)))
+    found, warnings = resolve_outputs(
+        trigger(device(5), device(6), device(5), device(None)), tree(sensor(5), sensor(6))
+    )
     assert [(one.sensor, one.devices) for one in found if isinstance(one, PowerOutput)] == [(5, (0, 2)), (6, (1,))]
     assert not warnings
 
 
 def test_the_sign_follows_the_sensor_and_energy_is_never_turned():
     known = tree(sensor(5), sensor(6, consumption_is_positive=True), sensor(7, "kWh"))
-    found, _ = outputs(trigger(device(5), device(6), device(7)), known)
+    found, _ = resolve_outputs(trigger(device(5), device(6), device(7)), known)
     assert [one.consumption_positive for one in found if isinstance(one, PowerOutput)] == [False, True, True]
 
 
 def test_one_output_sensor_gets_all_and_two_get_a_part_each():
     one = device(5, consumption_output=6)
     both = device(7, consumption_output=8, production_output=9)
-    found, _ = outputs(trigger(one, both), tree(*(sensor(number) for number in range(5, 10))))
+    found, _ = resolve_outputs(trigger(one, both), tree(*(sensor(number) for number in range(5, 10))))
     powers = {
         out.sensor: (out.part, out.consumption_positive, out.sets_sign) for out in found if isinstance(out, PowerOutput)
     }
@@ -198,16 +200,16 @@ def test_one_output_sensor_gets_all_and_two_get_a_part_each():
 
 
 def test_a_power_sensor_that_is_also_an_output_keeps_the_output():
-    found, warnings = outputs(trigger(device(5, consumption_output=5)), tree(sensor(5)))
+    found, warnings = resolve_outputs(trigger(device(5, consumption_output=5)), tree(sensor(5)))
     assert [(one.sensor, one.consumption_positive) for one in found if isinstance(one, PowerOutput)] == [(5, True)]
     assert not warnings
 
 
 def test_groups_and_aggregates_are_sums_and_a_sensor_gets_one_result_only():
-    group = Group("sensor:7", (0, 1), Fixed(1.0), None, None, 1e7, sensor=7)
-    context = Site("electricity", Fixed(1.0), aggregate_power=8, aggregate_consumption=7)
-    asked = trigger(device(5), device(6), groups=(group,), sites=(context,))
-    found, warnings = outputs(asked, tree(*(sensor(number) for number in range(5, 9))))
+    group = DeviceGroup("sensor:7", (0, 1), Fixed(1.0), None, None, 1e7, sensor=7)
+    context = CommodityContext("electricity", Fixed(1.0), aggregate_power=8, aggregate_consumption=7)
+    asked = trigger(device(5), device(6), groups=(group,), contexts=(context,))
+    found, warnings = resolve_outputs(asked, tree(*(sensor(number) for number in range(5, 9))))
     assert [(one.sensor, one.devices) for one in found if isinstance(one, PowerOutput)] == [
         (5, (0,)), (6, (1,)), (7, (0, 1)), (8, (0, 1)),
     ]  # fmt: skip

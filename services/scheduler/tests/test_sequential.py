@@ -23,8 +23,8 @@ from flexmodel.trigger import (
 )
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
 from scheduler.planning import Plan, check_sequential, device_turn, plan
-from scheduler.resolve.series import Events, Readings
-from scheduler.solving.search import Options
+from scheduler.resolve.series import LoadedSeries, SensorSeries
+from scheduler.solving.search import SolverOptions
 
 START = datetime(2026, 1, 13, tzinfo=UTC)
 QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
@@ -70,7 +70,7 @@ def trigger() -> Callable[..., Trigger]:
 
 def play(asked: Trigger) -> Plan:
     starts = np.arange(4) * np.timedelta64(1, "h") + np.datetime64("2026-01-13T00:00", "us")
-    return plan(asked, tree(), Readings({LOAD: Events("MW", HOUR, starts, np.full(4, 0.1))}), Options())
+    return plan(asked, tree(), LoadedSeries({LOAD: SensorSeries("MW", HOUR, starts, np.full(4, 0.1))}), SolverOptions())
 
 
 def test_each_turn_has_its_own_steps_and_only_its_own_target_makes_it_longer(trigger: Callable[..., Trigger]):
@@ -95,16 +95,16 @@ def test_members_are_renumbered_and_those_to_come_are_left_out(trigger: Callable
 
 def test_the_second_device_gets_what_the_first_one_leaves(trigger: Callable[..., Trigger]):
     one_price = Segments((Segment(START, START + HOUR, 10.0), Segment(START + HOUR, WINDOW.end, 100.0)))
-    context = Site("electricity", one_price, power_capacity=Fixed(1.5), aggregate_power=9)
-    made = play(trigger(sites=(context,)))
-    power = {one.sensor: -one.values for one in made.values}
+    context = CommodityContext("electricity", one_price, power_capacity=Fixed(1.5), aggregate_power=9)
+    made = play(trigger(contexts=(context,)))
+    power = {one.sensor: -one.values for one in made.outputs}
     assert len(power[5]) == 16
     assert len(power[6]) == 4
     np.testing.assert_allclose(power[5][:4], 1.0)
     np.testing.assert_allclose(power[6][0], 0.4)
     total = power[5].reshape(4, 4).mean(axis=1) + power[6] + 0.1
     np.testing.assert_allclose(power[9], total, atol=1e-6)
-    assert made.result["num-beliefs"] == sum(len(one.values) for one in made.values)
+    assert made.result["num-beliefs"] == sum(len(one.values) for one in made.outputs)
     assert {"prefer a full storage 0 sooner", "prefer a full storage 1 sooner"} <= set(made.costs)
     assert made.costs["electricity net energy"] == pytest.approx(1.5 * 10 + (total[1:] * 100).sum())
     assert len(made.explanation["turns"]) == 2

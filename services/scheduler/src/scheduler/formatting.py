@@ -7,12 +7,12 @@ import numpy as np
 from flexmodel.problem import Index, Window
 
 
-def energy(megawatt_hours: float) -> str:
+def format_energy(megawatt_hours: float) -> str:
     """`260 kWh`, `4.5 MWh`."""
     return _scaled(megawatt_hours, ("mWh", "Wh", "kWh", "MWh", "GWh"))
 
 
-def power(megawatts: float) -> str:
+def format_power(megawatts: float) -> str:
     """`10 kW`, `2 MW`."""
     return _scaled(megawatts, ("mW", "W", "kW", "MW", "GW"))
 
@@ -22,26 +22,26 @@ def _scaled(value: float, units: Sequence[str]) -> str:
     sizes = (1e-9, 1e-6, 1e-3, 1.0, 1e3)
     magnitude = float(f"{abs(value):.4g}")
     place = next((place for place in (4, 3, 2, 1) if magnitude >= sizes[place]), 0) if magnitude >= 1e-12 else 2
-    return f"{number(value / sizes[place])} {units[place]}"
+    return f"{format_number(value / sizes[place])} {units[place]}"
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Four significant digits, without a trailing point or exponent."""
     rounded = float(f"{value:.4g}") + 0.0
     return f"{rounded:.10f}".rstrip("0").rstrip(".")
 
 
-def money(amount: float, currency: str) -> str:
+def format_money(amount: float, currency: str) -> str:
     """`12.34 EUR`; small amounts keep four significant digits."""
-    return f"{amount:.2f} {currency}" if abs(amount) >= 1 else f"{number(amount)} {currency}"
+    return f"{amount:.2f} {currency}" if abs(amount) >= 1 else f"{format_number(amount)} {currency}"
 
 
-def moment(time: datetime) -> str:
+def format_time(time: datetime) -> str:
     """`2026-01-13 08:00 UTC`."""
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
-def spells(steps: Index, window: Window) -> list[str]:
+def format_periods(steps: Index, window: Window) -> list[str]:
     """Steps as spells of time: `from … to …`."""
     if not len(steps):
         return []
@@ -49,11 +49,11 @@ def spells(steps: Index, window: Window) -> list[str]:
     for run in np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1):
         start = window.start + int(run[0]) * window.resolution
         end = window.start + (int(run[-1]) + 1) * window.resolution
-        found.append(f"from {moment(start)} to {moment(end)}")
+        found.append(f"from {format_time(start)} to {format_time(end)}")
     return found
 
 
-def listed(items: Sequence[str], most: int = 3) -> str:
+def format_list(items: Sequence[str], most: int = 3) -> str:
     """`a, b and c`; what is beyond `most` is counted."""
     shown = list(items[:most])
     if len(items) > most:

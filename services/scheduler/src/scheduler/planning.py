@@ -14,12 +14,12 @@ from flexmodel.trigger import Device, Inflexible, Stock, Trigger
 from flexmodel.values import Segments, SensorReference
 
 from scheduler.explaining.explain import FORMAT, explain
-from scheduler.resolve.assemble import Resolved, assemble
-from scheduler.resolve.outputs import Stored, stored
-from scheduler.resolve.series import Events, Readings
+from scheduler.resolve.assemble import ResolvedTrigger, assemble
+from scheduler.resolve.outputs import OutputSeries, output_series
+from scheduler.resolve.series import LoadedSeries, SensorSeries
 from scheduler.resolve.soc_requirements import soc_report
-from scheduler.solving.search import Options
-from scheduler.solving.solve import solve
+from scheduler.solving.search import SolverOptions
+from scheduler.solving.solve import solve_problem
 
 STORAGE, PROCESS = "StorageScheduler", "ProcessScheduler"
 OF_DEVICES = ("any soc ", "all soc ", "any consumption breach", "all consumption breach", "any production breach",
@@ -28,10 +28,10 @@ OF_DEVICES = ("any soc ", "all soc ", "any consumption breach", "all consumption
 
 
 @dataclass(frozen=True, slots=True)
-class Solved:
+class SolvedTurn:
     """One problem and its schedule."""
 
-    resolved: Resolved
+    resolved: ResolvedTrigger
     schedule: Schedule
 
 
@@ -39,48 +39,45 @@ class Solved:
 class Plan:
     """What came of a trigger."""
 
-    values: Sequence[Stored]
+    outputs: Sequence[OutputSeries]
     result: Mapping[str, Any]
     """The job's result, as the API shows it."""
     costs: Mapping[str, float]
     scheduler: str
     """What clients call the kind of scheduler."""
     warnings: Sequence[str]
-    initial: Sequence[float]
+    initial_energy: Sequence[float]
     """MWh in the stocks at the start."""
     explanation: Mapping[str, Any]
 
 
-def plan(trigger: Trigger, tree: AssetTree, readings: Readings, options: Options) -> Plan:
+def plan(trigger: Trigger, tree: AssetTree, readings: LoadedSeries, options: SolverOptions) -> Plan:
     """Plan all devices together or, if the trigger says so, one after the other."""
-    if trigger.sequential and len(trigger.devices) > 1:
-        solved = _one_by_one(trigger, tree, readings, options)
-    else:
-        resolved = assemble(trigger, tree, readings)
-        solved = [Solved(resolved, solve(resolved.problem, options))]
+    if not trigger.sequential or len(trigger.devices) < 2:
+        return _told(trigger, [_solve_turn(trigger, tree, readings, options)])
+    check_sequential(trigger)
+    solved: list[SolvedTurn] = []
+    planned: list[PlannedDevice] = []
+    for index, device in enumerate(trigger.devices):
+        turn = device_turn(trigger, index, planned, tree)
+        solved.append(_solve_turn(turn, tree, with_planned(readings, planned), options))
+        planned.append(PlannedDevice.of(index, device, solved[-1].schedule))
     return _told(trigger, solved)
 
 
-def _one_by_one(trigger: Trigger, tree: AssetTree, readings: Readings, options: Options) -> list[Solved]:
-    check_sequential(trigger)
-    solved: list[Solved] = []
-    before: list[Planned] = []
-    for index, device in enumerate(trigger.devices):
-        turn = device_turn(trigger, index, before, tree)
-        resolved = assemble(turn, tree, with_planned(readings, before))
-        solved.append(Solved(resolved, solve(resolved.problem, options)))
-        before.append(Planned.of(index, device, solved[-1].schedule))
-    return solved
+def _solve_turn(trigger: Trigger, tree: AssetTree, readings: LoadedSeries, options: SolverOptions) -> SolvedTurn:
+    resolved = assemble(trigger, tree, readings)
+    return SolvedTurn(resolved, solve_problem(resolved.problem, options))
 
 
-def _told(trigger: Trigger, solved: Sequence[Solved]) -> Plan:
+def _told(trigger: Trigger, solved: Sequence[SolvedTurn]) -> Plan:
     """Everything that is stored. Of a sensor that several turns speak of (an aggregate), the last one knows most."""
-    values: dict[int, Stored] = {}
+    values: dict[int, OutputSeries] = {}
     results = []
     for one in solved:
-        own = stored(one.schedule, one.resolved.outputs)
+        own = output_series(one.schedule, one.resolved.outputs)
         values |= {output.sensor: output for output in own}
-        results.append(soc_report(one.schedule, one.resolved.stocks, one.resolved.wishes))
+        results.append(soc_report(one.schedule, one.resolved.stocks, one.resolved.requirements))
     result: dict[str, Any] = {
         "num-beliefs": sum(len(output.values) for output in values.values()),
         "resolved": [entry for part in results for entry in part["resolved"]],
@@ -95,17 +92,17 @@ def _told(trigger: Trigger, solved: Sequence[Solved]) -> Plan:
         )
     processes = trigger.devices and all(device.process is not None for device in trigger.devices)
     return Plan(
-        values=list(values.values()),
+        outputs=list(values.values()),
         result=result,
         costs=_costs(solved),
         scheduler=PROCESS if processes else STORAGE,
         warnings=list(dict.fromkeys(warnings)),
         explanation=_explained(trigger, solved),
-        initial=[energy for one in solved for energy in one.resolved.problem.stocks.initial.tolist()],
+        initial_energy=[energy for one in solved for energy in one.resolved.problem.stocks.initial.tolist()],
     )
 
 
-def _explained(trigger: Trigger, solved: Sequence[Solved]) -> dict[str, Any]:
+def _explained(trigger: Trigger, solved: Sequence[SolvedTurn]) -> dict[str, Any]:
     """Why it is so; of devices planned one after the other, turn by turn."""
     turns = [explain(one.resolved.problem, one.schedule) for one in solved]
     if len(turns) == 1:
@@ -118,12 +115,12 @@ def _explained(trigger: Trigger, solved: Sequence[Solved]) -> dict[str, Any]:
     return {"format": FORMAT, "currency": trigger.currency, "turns": turns, "sentences": told}
 
 
-def _costs(solved: Sequence[Solved]) -> dict[str, float]:
+def _costs(solved: Sequence[SolvedTurn]) -> dict[str, float]:
     """Costs by name. The last turn's costs of sites, groups and contracts are those of all devices."""
     return dict.fromkeys(_wished(solved), 0.0) | _incurred(solved)
 
 
-def _wished(solved: Sequence[Solved]) -> Iterator[str]:
+def _wished(solved: Sequence[SolvedTurn]) -> Iterator[str]:
     """The costs of wishes for states of charge that are soft, even if they speak of no moment in the window."""
     for stock in (stock for one in solved for stock in one.resolved.stocks):
         for what, wish, is_soft in (
@@ -135,7 +132,7 @@ def _wished(solved: Sequence[Solved]) -> Iterator[str]:
                 yield from (f"any soc {what}", f"all soc {what}")
 
 
-def _incurred(solved: Sequence[Solved]) -> dict[str, float]:
+def _incurred(solved: Sequence[SolvedTurn]) -> dict[str, float]:
     if len(solved) == 1:
         return dict(solved[0].schedule.costs)
     total = {name: cost for name, cost in solved[-1].schedule.costs.items() if not name.startswith(OF_DEVICES)}
@@ -151,15 +148,15 @@ DEFAULT_RESOLUTION = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedDevice:
     """The power of a device whose turn is over, as if it had been read from a sensor."""
 
     index: int
     inflexible: Inflexible
-    events: Events
+    events: SensorSeries
 
     @classmethod
-    def of(cls, index: int, device: Device, schedule: Schedule) -> "Planned":
+    def of(cls, index: int, device: Device, schedule: Schedule) -> "PlannedDevice":
         window = schedule.window
         starts = steps(window.start, window.resolution, window.steps)
         # No sensor has a negative id, so this is nobody else's series.
@@ -167,7 +164,7 @@ class Planned:
         return cls(
             index,
             Inflexible(device.label, reference, 1, device.commodity),
-            Events("MW", window.resolution, starts, schedule.power[0]),
+            SensorSeries("MW", window.resolution, starts, schedule.power[0]),
         )
 
 
@@ -180,7 +177,7 @@ def check_sequential(trigger: Trigger) -> None:
         raise Invalid({"sequential": [f"These devices can only be planned together: {'; '.join(together)}."]})
 
 
-def device_turn(trigger: Trigger, index: int, before: Sequence[Planned], tree: AssetTree) -> Trigger:
+def device_turn(trigger: Trigger, index: int, before: Sequence[PlannedDevice], tree: AssetTree) -> Trigger:
     """The trigger for one device alone."""
     device = trigger.devices[index]
     places = {index: 0}
@@ -204,8 +201,10 @@ def device_turn(trigger: Trigger, index: int, before: Sequence[Planned], tree: A
     )
 
 
-def with_planned(readings: Readings, before: Sequence[Planned]) -> Readings:
-    return Readings({**readings.events, **{planned.inflexible.reference: planned.events for planned in before}})
+def with_planned(readings: LoadedSeries, before: Sequence[PlannedDevice]) -> LoadedSeries:
+    return LoadedSeries(
+        {**readings.by_reference, **{planned.inflexible.reference: planned.events for planned in before}}
+    )
 
 
 def _window(trigger: Trigger, device: Device, stock: Stock | None, tree: AssetTree) -> Window:

@@ -13,12 +13,12 @@ class NoRoomError(FlexmeshError):
     """The restrictions leave no time for the process."""
 
 
-def steps_of(duration: timedelta, resolution: timedelta, steps: int) -> int:
+def process_steps(duration: timedelta, resolution: timedelta, steps: int) -> int:
     """How many steps a process takes: rounded up, and never more than the window has."""
     return min(math.ceil(duration / resolution), steps)
 
 
-def plan(prices: Array, steps: int, kind: ProcessType, allowed: Mask, dearest: bool = False) -> Mask:
+def place_process(prices: Array, steps: int, kind: Kind, allowed: Mask, dearest: bool = False) -> Mask:
     """The steps in which the process runs, for `steps` steps in all, only where `allowed`.
 
     INFLEXIBLE: as soon as it can run through. SHIFTABLE: the cheapest unbroken run. BREAKABLE: the cheapest steps. With
@@ -32,7 +32,7 @@ def plan(prices: Array, steps: int, kind: ProcessType, allowed: Mask, dearest: b
             raise NoRoomError(_no_room(steps, len(ranked)))
         runs[ranked[:steps]] = True
         return runs
-    offered = admissible(allowed, steps)
+    offered = possible_starts(allowed, steps)
     if not offered.any():
         raise NoRoomError(_no_room(steps, None))
     totals = sliding_window_view(value, steps).sum(axis=1)
@@ -41,7 +41,7 @@ def plan(prices: Array, steps: int, kind: ProcessType, allowed: Mask, dearest: b
     return runs
 
 
-def admissible(allowed: Mask, steps: int) -> Mask:
+def possible_starts(allowed: Mask, steps: int) -> Mask:
     """The steps at which a run of so many steps can start."""
     starts = np.zeros(len(allowed), dtype=bool)
     starts[: len(allowed) - steps + 1] = sliding_window_view(allowed, steps).all(axis=1)

@@ -12,26 +12,26 @@ from flexstore.series import BeliefBatch, write_beliefs
 from flexstore.store import Connection
 
 from scheduler.planning import Plan
-from scheduler.resolve.outputs import SIGN, Stored
+from scheduler.resolve.outputs import SIGN, OutputSeries
 
-SCHEDULE = """
+INSERT_SCHEDULE = """
 insert into schedule (job_id, sensor_id, start, resolution, unit, consumption_positive, event_values)
 values ($1, $2, $3, $4, $5, $6, $7)
 """
-EXPLANATION = "insert into explanation (job_id, document) values ($1, $2)"
+INSERT_EXPLANATION = "insert into explanation (job_id, document) values ($1, $2)"
 MARK_SIGN = f"""
 update sensor set attributes = attributes || jsonb_build_object('{SIGN}', $2::bool)
 where id = $1 and not attributes ? '{SIGN}'
 """  # noqa: S608 - put together from constants
-NOTE_STATE = """
+UPDATE_SOC = """
 update {table} set attributes = attributes || jsonb_build_object('soc_datetime', $2::text, 'soc_in_mwh', $3::float8)
 where id = $1 and attributes ?& array['soc_datetime', 'soc_in_mwh']
 """
-NOTE_STATE_OF_SENSOR, NOTE_STATE_OF_ASSET = (NOTE_STATE.format(table=table) for table in ("sensor", "asset"))
+UPDATE_SENSOR_SOC, UPDATE_ASSET_SOC = (UPDATE_SOC.format(table=table) for table in ("sensor", "asset"))
 
 
 @dataclass(frozen=True, slots=True)
-class KnownState:
+class SocAttributes:
     """The state of charge at the start of a schedule for one sensor."""
 
     sensor_id: int
@@ -41,27 +41,27 @@ class KnownState:
     """MWh"""
 
 
-async def save(
-    con: Connection, job_id: UUID, made: Plan, source: int, believed_at: datetime, state: KnownState | None
+async def save_plan(
+    con: Connection, job_id: UUID, made: Plan, source: int, believed_at: datetime, state: SocAttributes | None
 ) -> None:
     """Everything, in the transaction of the caller."""
     rows: list[tuple[Any, ...]] = [
         (job_id, one.sensor, one.start, one.resolution, one.unit, one.consumption_positive, one.values.tolist())
-        for one in made.values
+        for one in made.outputs
     ]
-    await con.executemany(SCHEDULE, rows)
-    await con.execute(EXPLANATION, job_id, made.explanation)
-    if made.values:
-        await write_beliefs(con, beliefs(made.values, source, believed_at))
-    for one in made.values:
+    await con.executemany(INSERT_SCHEDULE, rows)
+    await con.execute(INSERT_EXPLANATION, job_id, made.explanation)
+    if made.outputs:
+        await write_beliefs(con, to_beliefs(made.outputs, source, believed_at))
+    for one in made.outputs:
         if one.sets_sign:
             await con.execute(MARK_SIGN, one.sensor, one.consumption_positive)
     if state is not None:
-        await con.execute(NOTE_STATE_OF_SENSOR, state.sensor_id, state.at.isoformat(), state.energy)
-        await con.execute(NOTE_STATE_OF_ASSET, state.asset_id, state.at.isoformat(), state.energy)
+        await con.execute(UPDATE_SENSOR_SOC, state.sensor_id, state.at.isoformat(), state.energy)
+        await con.execute(UPDATE_ASSET_SOC, state.asset_id, state.at.isoformat(), state.energy)
 
 
-def beliefs(values: Sequence[Stored], source: int, believed_at: datetime) -> BeliefBatch:
+def to_beliefs(values: Sequence[OutputSeries], source: int, believed_at: datetime) -> BeliefBatch:
     """All values as what the scheduler believes, to be written at once."""
     return BeliefBatch(
         sensor=np.repeat([one.sensor for one in values], [len(one.values) for one in values]),

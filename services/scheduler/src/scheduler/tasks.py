@@ -28,10 +28,10 @@ from prometheus_client import Counter, Histogram
 
 from scheduler.optimize import tasks as optimize
 from scheduler.planning import Plan, plan
-from scheduler.repository import KnownState, save
-from scheduler.resolve.series import Readings, load_referenced_series
+from scheduler.repository import SocAttributes, save_plan
+from scheduler.resolve.series import LoadedSeries, load_referenced_series
 from scheduler.settings import SchedulerSettings
-from scheduler.solving.search import Options
+from scheduler.solving.search import SolverOptions
 
 QUEUE = "schedule"
 SOURCE_NAME, SOURCE_TYPE, SOURCE_VERSION = "Flexmesh", "scheduler", "1"
@@ -57,9 +57,9 @@ def make_tasks(app: BrokerApp, store: Store, loop: BackgroundLoop, settings: Sch
         return state
 
 
-def make_handler(settings: SchedulerSettings) -> job_runner.Handler:
-    """What `flexwork.job_runner.run` calls with a job that it has claimed."""
-    options = Options(seconds=settings.solve_seconds)
+def make_handler(settings: SchedulerSettings) -> running.Handler:
+    """What `flexstore.running.run` calls with a job that it has claimed."""
+    options = SolverOptions(seconds=settings.solve_seconds)
 
     async def handle(job: Job, store: Store) -> Outcome:
         if optimize.is_problem(job):
@@ -98,7 +98,7 @@ class Order:
 
     trigger: Trigger
     tree: AssetTree
-    readings: Readings
+    readings: LoadedSeries
     sensor_id: int | None
     """The sensor that was triggered; None: an asset was."""
 
@@ -125,11 +125,11 @@ async def _asset_of(con: Connection, sensor_id: Any) -> int:
 async def _save(con: Connection, *, job: Job, order: Order, made: Plan, source_id: int, now: datetime) -> None:
     with _phase("save"):
         believed_at = order.trigger.prior or now
-        await save(con, job.id, made, source_id, believed_at, _known_state(order, made))
+        await save_plan(con, job.id, made, source_id, believed_at, _known_state(order, made))
         data = {
             "job": str(job.id),
             "asset": order.tree.asset_id,
-            "sensors": [one.sensor for one in made.values],
+            "sensors": [one.sensor for one in made.outputs],
             "result": made.result,
         }
         await activities.record(con, job.account_id, ActivityType.SCHEDULE_FINISHED, data, tracing.carrier())
@@ -141,12 +141,12 @@ async def tell_failure(con: Connection, job: Job, reason: str) -> None:
     await activities.record(con, job.account_id, ActivityType.SCHEDULE_FAILED, data, tracing.carrier())
 
 
-def _known_state(order: Order, made: Plan) -> KnownState | None:
+def _known_state(order: Order, made: Plan) -> SocAttributes | None:
     """A schedule of a single sensor leaves its state of charge in attributes, where these are kept."""
-    if order.sensor_id is None or not made.initial:
+    if order.sensor_id is None or not made.initial_energy:
         return None
     asset_id = order.tree.sensors[order.sensor_id].asset_id
-    return KnownState(order.sensor_id, asset_id, order.trigger.window.start, made.initial[0])
+    return SocAttributes(order.sensor_id, asset_id, order.trigger.window.start, made.initial_energy[0])
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from flexwork.worker import Worker
 
 from scheduler.app import SERVICE, create_app
 from scheduler.planning import plan
-from scheduler.resolve.series import Readings
+from scheduler.resolve.series import LoadedSeries
 from scheduler.settings import SchedulerSettings
-from scheduler.solving.search import Options
+from scheduler.solving.search import SolverOptions
 from scheduler.tasks import QUEUE, make_tasks
 
 
@@ -49,4 +49,4 @@ def warm_up() -> None:
         "flex-model": [{"asset": 1, "power-capacity": "1 kW", "soc-at-start": "1 kWh", "soc-max": "2 kWh"}],
         "flex-context": {"consumption-price": "1 EUR/kWh"},
     }
-    plan(parse_trigger(message, tree), tree, Readings({}), Options())
+    plan(read_trigger(message, tree), tree, LoadedSeries({}), SolverOptions())

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scheduler.explaining.explain import explain
 from scheduler.formulation.model import formulate
-from scheduler.formulation.storage import decay, limits
-from scheduler.solving.search import Options, optimise
-from scheduler.solving.solve import Infeasible, solve
+from scheduler.formulation.stocks import decay_factors, hard_soc_limits
+from scheduler.solving.infeasibility import Infeasible
+from scheduler.solving.search import SolverOptions, find_optimum
+from scheduler.solving.solve import solve_problem
 
 pytestmark = pytest.mark.filterwarnings("error")
 CAREFUL = settings(
@@ -20,7 +21,7 @@ CAREFUL = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-FULL = Options(every_binary=True)
+FULL = SolverOptions(every_binary=True)
 HARD = ("hard_minima", "hard_maxima", "hard_targets")
 
 
@@ -78,14 +79,14 @@ def tolerance(cost):
 @given(data=st.data())
 def test_hard_limits_hold_and_energy_balances(draft, data):
     problem = data.draw(problems(draft)).problem()
-    schedule = solve(problem)
+    schedule = solve_problem(problem)
     devices, stocks = problem.devices, problem.stocks
     assert (schedule.power >= devices.power_min - 1e-9).all()
     assert (schedule.power <= devices.power_max + 1e-9).all()
-    low, high = limits(stocks)
+    low, high = hard_soc_limits(stocks)
     assert (schedule.soc[:, 1:] >= low - 1e-9).all()
     assert (schedule.soc[:, 1:] <= high + 1e-9).all()
-    kept, share = decay(stocks.storage_efficiency)
+    kept, share = decay_factors(stocks.retention)
     for stock in range(len(stocks)):
         flow = stocks.gain[stock].copy()
         for device in np.flatnonzero(devices.stock == stock):
@@ -104,8 +105,8 @@ def test_hard_limits_hold_and_energy_balances(draft, data):
 def test_reported_costs_are_what_was_minimised(draft, data):
     problem = data.draw(problems(draft)).problem()
     model = formulate(problem)
-    outcome = optimise(model, Options())
-    schedule = solve(problem)
+    outcome = find_optimum(model, SolverOptions())
+    schedule = solve_problem(problem)
     assert schedule.cost == pytest.approx(outcome.solution.objective + model.program.offset, rel=1e-7, abs=1e-7)
     assert schedule.bound <= schedule.cost
     assert schedule.cost == sum(schedule.costs.values())
@@ -115,7 +116,7 @@ def test_reported_costs_are_what_was_minimised(draft, data):
 @given(data=st.data())
 def test_cost_lies_between_the_bound_and_doing_nothing(draft, data):
     problem = data.draw(problems(draft)).problem()
-    schedule = solve(problem)
+    schedule = solve_problem(problem)
     relaxed = formulate(problem)
     from scheduler.solving.engine import solve_with
 
@@ -130,7 +131,7 @@ def test_cost_lies_between_the_bound_and_doing_nothing(draft, data):
 @given(data=st.data())
 def test_few_binaries_cost_no_more_than_all(draft, data):
     problem = data.draw(problems(draft)).problem()
-    short, full = solve(problem), solve(problem, FULL)
+    short, full = solve_problem(problem), solve_problem(problem, FULL)
     assert short.cost == pytest.approx(full.cost, rel=1e-6, abs=1e-6)
 
 
@@ -139,7 +140,9 @@ def test_few_binaries_cost_no_more_than_all(draft, data):
 def test_size_of_the_unit_changes_nothing(draft, data, factor):
     problem = data.draw(problems(draft)).problem()
     scaled = scale(problem, factor)
-    assert solve(scaled).cost == pytest.approx(solve(problem).cost * factor, rel=1e-6, abs=1e-7 * factor + 1e-10)
+    assert solve_problem(scaled).cost == pytest.approx(
+        solve_problem(problem).cost * factor, rel=1e-6, abs=1e-7 * factor + 1e-10
+    )
 
 
 def scale(problem, factor):
@@ -171,7 +174,7 @@ def scale(problem, factor):
 @given(data=st.data())
 def test_two_halves_cost_as_much_as_the_whole(draft, data):
     case = data.draw(problems(draft, tame=True))
-    whole = solve(case.problem())
+    whole = solve_problem(case.problem())
     device, stock = case.devices[0], case.stocks[0]
     if sum(each["stock"] == 0 for each in case.devices) > 1:
         return
@@ -181,7 +184,7 @@ def test_two_halves_cost_as_much_as_the_whole(draft, data):
                 each[name] = each[name] / 2
     case.stocks.append(dict(stock))
     case.devices.append({**device, "stock": len(case.stocks) - 1})
-    assert solve(case.problem()).cost == pytest.approx(whole.cost, rel=1e-6, abs=1e-6)
+    assert solve_problem(case.problem()).cost == pytest.approx(whole.cost, rel=1e-6, abs=1e-6)
 
 
 @CAREFUL
@@ -195,7 +198,7 @@ def test_what_is_hard_and_impossible_is_said(draft, data):
     softened = [np.fmax(stock["hard_minima"], stock["hard_targets"]) for stock in case.stocks]
     problem = case.problem()
     try:
-        schedule = solve(problem)
+        schedule = solve_problem(problem)
     except Infeasible as error:
         assert error.reasons
         assert all("cannot" in reason or "which is" in reason for reason in error.reasons)
@@ -217,7 +220,7 @@ def test_processes_run_when_enumeration_says(draft, data):
     case.fixed(load)
     price = [data.draw(numbers(1, 50)) for _ in range(steps)]
     case.site(price, power=5, consumption=1.2, breach_price=30)
-    found = solve(case.problem()).cost
+    found = solve_problem(case.problem()).cost
     if kind == "SHIFTABLE":
         runs = [range(first, first + length) for first in range(steps - length + 1)]
     else:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scheduler.solving.solve import Infeasible, solve
+from scheduler.solving.infeasibility import Infeasible
+from scheduler.solving.solve import solve_problem
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
@@ -319,7 +320,7 @@ def test_cost_is_that_of_the_textbook(draft, data):
     problem = data.draw(anything(draft))
     expected = textbook_cost(problem)
     try:
-        cost = solve(problem).cost
+        cost = solve_problem(problem).cost
     except Infeasible:
         assert expected is None
         return

@@ -12,8 +12,8 @@ from flexmodel.errors import FlexmeshError
 from flexmodel.problem import Array, Problem, ProcessType, Stocks
 
 from scheduler.formulation.ledger import Ledger
-from scheduler.formulation.storage import decay, limits
-from scheduler.process_placement import plan
+from scheduler.formulation.stocks import decay_factors, hard_soc_limits
+from scheduler.process_placement import place_process
 
 LEEWAY = 1e-6
 """MW or MWh by which a baseline may miss a limit and still count as keeping it."""
@@ -32,19 +32,19 @@ class Baseline:
     """Whether all hard limits are kept; if not, it could not be done and its cost is no yardstick."""
 
 
-def baselines(problem: Problem, ledger: Ledger) -> list[Baseline]:
+def unplanned_baselines(problem: Problem, ledger: Ledger) -> list[Baseline]:
     """Both ways, for a problem that gives every device finite limits."""
-    idle = _unplanned(problem)
+    idle = _idle_power(problem)
     found = []
-    for name, power in (("doing nothing", idle), ("charging at once", _charging(problem, idle))):
-        stock = _stocks(problem, power)
+    for name, power in (("doing nothing", idle), ("charging at once", _charging_power(problem, idle))):
+        stock = _stock_levels(problem, power)
         costs = ledger.costs(power, stock)
         breaches = sum(cost for label, cost in costs.items() if label in ledger.breaches)
-        found.append(Baseline(name, sum(costs.values()), breaches, _keeps(problem, ledger, power, stock)))
+        found.append(Baseline(name, sum(costs.values()), breaches, _keeps_hard_limits(problem, ledger, power, stock)))
     return found
 
 
-def _unplanned(problem: Problem) -> Array:
+def _idle_power(problem: Problem) -> Array:
     """Power of all devices while storages are left alone."""
     devices = problem.devices
     producer = (devices.stock < 0) & (devices.power_max <= 0).all(axis=1)
@@ -52,19 +52,19 @@ def _unplanned(problem: Problem) -> Array:
     for process in problem.processes:
         kind = ProcessType.BREAKABLE if process.type is ProcessType.BREAKABLE else ProcessType.INFLEXIBLE
         try:
-            runs = plan(np.zeros(problem.window.steps), process.steps, kind, process.allowed)
+            runs = place_process(np.zeros(problem.window.steps), process.steps, kind, process.allowed)
         except FlexmeshError:
             continue
         power[process.device] = np.where(runs, process.power, 0.0)
     return power
 
 
-def _charging(problem: Problem, idle: Array) -> Array:
+def _charging_power(problem: Problem, idle: Array) -> Array:
     """Power of all devices while storages are filled at full power. One step after the other: each needs the last."""
     devices, stocks, hours = problem.devices, problem.stocks, problem.window.hours
-    kept, share = decay(stocks.storage_efficiency)
-    level, soc = _wished(stocks), stocks.initial.copy()
-    turns = _turns(problem)
+    kept, share = decay_factors(stocks.retention)
+    level, soc = _target_level(stocks), stocks.initial.copy()
+    turns = _rounds(problem)
     power = idle.copy()
     for step in range(problem.window.steps):
         inflow = share[:, step] * hours
@@ -73,13 +73,13 @@ def _charging(problem: Problem, idle: Array) -> Array:
             stock, efficiency = devices.stock[turn], devices.charging_efficiency[turn, step]
             room = np.maximum(level[stock] - after[stock], 0) / np.maximum(inflow[stock] * efficiency, 1e-12)
             charge = np.clip(np.minimum(room, devices.power_max[turn, step]), idle[turn, step], None)
-            after[stock] += inflow[stock] * _into(problem, turn, charge, step)
+            after[stock] += inflow[stock] * _stock_inflow(problem, turn, charge, step)
             power[turn, step] = charge
         soc = after
     return power
 
 
-def _turns(problem: Problem) -> list[Array]:
+def _rounds(problem: Problem) -> list[Array]:
     """Devices with a storage, so that no two in one turn share it: those who share fill it one after the other."""
     stocked = np.flatnonzero(problem.devices.stock >= 0)
     order = stocked[np.argsort(problem.devices.stock[stocked], kind="stable")]
@@ -88,7 +88,7 @@ def _turns(problem: Problem) -> list[Array]:
     return [order[rank == turn] for turn in range(int(rank.max(initial=-1)) + 1)]
 
 
-def _wished(stocks: Stocks) -> Array:
+def _target_level(stocks: Stocks) -> Array:
     """The highest state of charge that is asked for, else what fits in, else what there is."""
     wishes = np.stack([stocks.minima, stocks.targets, stocks.hard_minima, stocks.hard_targets])
     highest = np.max(np.where(np.isnan(wishes), -np.inf, wishes), axis=(0, 2), initial=-np.inf)
@@ -97,7 +97,7 @@ def _wished(stocks: Stocks) -> Array:
     return level
 
 
-def _into(problem: Problem, devices: Array, power: Array, step: int) -> Array:
+def _stock_inflow(problem: Problem, devices: Array, power: Array, step: int) -> Array:
     """MW into the stock for MW drawn."""
     charge = problem.devices.charging_efficiency[devices, step]
     discharge = 1 / np.maximum(problem.devices.discharging_efficiency[devices, step], 1e-9)
@@ -105,10 +105,10 @@ def _into(problem: Problem, devices: Array, power: Array, step: int) -> Array:
     return into
 
 
-def _stocks(problem: Problem, power: Array) -> Array:
+def _stock_levels(problem: Problem, power: Array) -> Array:
     """The state of charge at the end of every step."""
     devices, stocks = problem.devices, problem.stocks
-    kept, share = decay(stocks.storage_efficiency)
+    kept, share = decay_factors(stocks.retention)
     stocked = np.flatnonzero(devices.stock >= 0)
     inflow = stocks.gain.copy()
     factor = np.where(power > 0, devices.charging_efficiency, 1 / np.maximum(devices.discharging_efficiency, 1e-9))
@@ -120,9 +120,9 @@ def _stocks(problem: Problem, power: Array) -> Array:
     return found
 
 
-def _keeps(problem: Problem, ledger: Ledger, power: Array, stock: Array) -> bool:
+def _keeps_hard_limits(problem: Problem, ledger: Ledger, power: Array, stock: Array) -> bool:
     """Whether the hard limits are kept."""
-    low, high = limits(problem.stocks)
+    low, high = hard_soc_limits(problem.stocks)
     net = ledger.aggregates.sums(power)
     within = (
         (stock >= low - LEEWAY).all()

@@ -10,10 +10,10 @@ import numpy as np
 from flexmodel.problem import Array, Problem
 from flexmodel.schedule import Check, Schedule
 
-from scheduler.explaining.baselines import Baseline, baselines
-from scheduler.explaining.binding import Spell, binding
-from scheduler.explaining.split import split
-from scheduler.formatting import energy, listed, moment, money, number, power
+from scheduler.explaining.baselines import Baseline, unplanned_baselines
+from scheduler.explaining.binding_limits import BindingPeriod, binding_limits
+from scheduler.explaining.cost_split import split_costs
+from scheduler.formatting import format_energy, format_list, format_money, format_number, format_power, format_time
 from scheduler.formulation import ledger
 
 FORMAT = "explanation/1"
@@ -23,10 +23,10 @@ SENTENCES = 5
 
 def explain(problem: Problem, schedule: Schedule) -> dict[str, Any]:
     """The explanation as JSON: numbers for machines, sentences for people."""
-    book = ledger.read(problem)
-    parts = split(problem, book, schedule.power, schedule.soc[:, 1:])
-    unplanned = baselines(problem, book)
-    spells = sorted(binding(problem, schedule), key=lambda spell: -spell.worth * (spell.last - spell.first + 1))
+    book = ledger.build_ledger(problem)
+    parts = split_costs(problem, book, schedule.power, schedule.soc[:, 1:])
+    unplanned = unplanned_baselines(problem, book)
+    spells = sorted(binding_limits(problem, schedule), key=lambda spell: -spell.worth * (spell.last - spell.first + 1))
     broken = [check for check in schedule.checks if check.broken]
     breaches = sum(cost for name, cost in schedule.costs.items() if name in book.breaches)
     return {
@@ -43,15 +43,15 @@ def explain(problem: Problem, schedule: Schedule) -> dict[str, Any]:
         "devices": list(_devices(problem, schedule, parts.devices)),
         "shared-costs": parts.shared,
         "prices": _prices(problem, schedule),
-        "binding": [_spell(schedule, spell) for spell in spells],
-        "relaxed": [_relaxed(problem, schedule, check) for check in broken],
+        "binding": [_binding_json(schedule, spell) for spell in spells],
+        "relaxed": [_breach_json(problem, schedule, check) for check in broken],
         "assumed": list(schedule.warnings),
-        "without-a-plan": [_without(schedule, baseline, breaches) for baseline in unplanned],
+        "without-a-plan": [_baseline_json(schedule, baseline, breaches) for baseline in unplanned],
         "sentences": [
-            *_on_costs(schedule, breaches),
-            *_on_savings(schedule, unplanned, breaches),
-            *_on_limits(schedule, spells[:SENTENCES]),
-            *_on_broken(problem, schedule, broken[:SENTENCES]),
+            *_cost_sentences(schedule, breaches),
+            *_saving_sentences(schedule, unplanned, breaches),
+            *_limit_sentences(schedule, spells[:SENTENCES]),
+            *_breach_sentences(problem, schedule, broken[:SENTENCES]),
             *schedule.warnings,
         ],
     }
@@ -89,7 +89,7 @@ def _prices(problem: Problem, schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def _spell(schedule: Schedule, spell: Spell) -> dict[str, Any]:
+def _binding_json(schedule: Schedule, spell: BindingPeriod) -> dict[str, Any]:
     return {
         "limit": spell.limit,
         "of": spell.owner,
@@ -103,7 +103,7 @@ def _spell(schedule: Schedule, spell: Spell) -> dict[str, Any]:
     }
 
 
-def _relaxed(problem: Problem, schedule: Schedule, check: Check) -> dict[str, Any]:
+def _breach_json(problem: Problem, schedule: Schedule, check: Check) -> dict[str, Any]:
     """A soft limit that was broken: where, by how much, at what price."""
     over = check.excess > 0
     at = check.steps[over] + (1 if check.owner == "stock" else 0)
@@ -137,7 +137,7 @@ def _breach_price(problem: Problem, check: Check) -> Array:
     return there
 
 
-def _without(schedule: Schedule, baseline: Baseline, breaches: float) -> dict[str, Any]:
+def _baseline_json(schedule: Schedule, baseline: Baseline, breaches: float) -> dict[str, Any]:
     return {
         "name": baseline.name,
         "possible": baseline.keeps_limits,
@@ -147,50 +147,53 @@ def _without(schedule: Schedule, baseline: Baseline, breaches: float) -> dict[st
     }
 
 
-def _on_costs(schedule: Schedule, breaches: float) -> Iterator[str]:
+def _cost_sentences(schedule: Schedule, breaches: float) -> Iterator[str]:
     largest = sorted(schedule.costs.items(), key=lambda item: -abs(item[1]))
-    parts = [f"{name}: {money(cost, schedule.currency)}" for name, cost in largest if abs(cost) >= 0.005]
+    parts = [f"{name}: {format_money(cost, schedule.currency)}" for name, cost in largest if abs(cost) >= 0.005]
     verb = "earns" if schedule.cost < 0 else "costs"
-    told = f"The schedule {verb} {money(abs(schedule.cost), schedule.currency)}"
+    told = f"The schedule {verb} {format_money(abs(schedule.cost), schedule.currency)}"
     yield f"{told} ({'; '.join(parts[:4])})." if parts else f"{told}."
     if breaches > 0:
-        yield f"Of this, {money(breaches, schedule.currency)} is the price put on limits that could not be kept."
+        yield f"Of this, {format_money(breaches, schedule.currency)} is the price put on limits that could not be kept."
     if schedule.status != "optimal":
-        yield f"It is not proven to be the cheapest: another could be {number(100 * schedule.gap)} % cheaper at most."
+        percent = format_number(100 * schedule.gap)
+        yield f"It is not proven to be the cheapest: another could be {percent} % cheaper at most."
 
 
-def _on_savings(schedule: Schedule, unplanned: list[Baseline], breaches: float) -> Iterator[str]:
+def _saving_sentences(schedule: Schedule, unplanned: list[Baseline], breaches: float) -> Iterator[str]:
     for baseline in unplanned:
         if not baseline.keeps_limits:
             yield f"{baseline.name.capitalize()} would break hard limits."
             continue
         saving = (baseline.cost - baseline.breaches) - (schedule.cost - breaches)
         worse = baseline.breaches - breaches
-        text = f"{'saves' if saving >= 0 else 'costs'} {money(abs(saving), schedule.currency)}"
+        text = f"{'saves' if saving >= 0 else 'costs'} {format_money(abs(saving), schedule.currency)}"
         more = "" if saving >= 0 else " more"
         broken = " (which would break more limits)" if worse > 1e-6 * max(1.0, abs(schedule.cost)) else ""
         yield f"It {text}{more} compared with {baseline.name}{broken}."
 
 
-def _on_limits(schedule: Schedule, spells: list[Spell]) -> Iterator[str]:
+def _limit_sentences(schedule: Schedule, spells: list[BindingPeriod]) -> Iterator[str]:
     for spell in spells:
-        quantity = power if spell.unit == "MW" else energy
+        quantity = format_power if spell.unit == "MW" else format_energy
         size = " to ".join(dict.fromkeys((quantity(spell.least), quantity(spell.most))))
         what = f"the {spell.label} site" if spell.owner == "site" else spell.label
-        when = f"from {moment(_time(schedule, spell.first))} to {moment(_time(schedule, spell.last + 1))}"
-        worth = f"{money(spell.worth, schedule.currency)}/MWh"
+        when = f"from {format_time(_time(schedule, spell.first))} to {format_time(_time(schedule, spell.last + 1))}"
+        worth = f"{format_money(spell.worth, schedule.currency)}/MWh"
         yield f"The {spell.limit} of {what} binds at {size} {when}: easing it is worth {worth}."
 
 
-def _on_broken(problem: Problem, schedule: Schedule, broken: list[Check]) -> Iterator[str]:
+def _breach_sentences(problem: Problem, schedule: Schedule, broken: list[Check]) -> Iterator[str]:
     for check in broken:
         worst = int(np.argmax(check.excess))
-        quantity = energy if check.owner == "stock" else power
+        quantity = format_energy if check.owner == "stock" else format_power
         step = int(check.steps[worst]) + (1 if check.owner == "stock" else 0)
-        prices = listed([f"{number(price)} {schedule.currency}" for price in np.unique(_breach_price(problem, check))])
+        prices = format_list(
+            [f"{format_number(price)} {schedule.currency}" for price in np.unique(_breach_price(problem, check))]
+        )
         yield (
             f"{check.limit} of {_label(problem, check)} ({quantity(float(check.bound[worst]))}) is missed by "
-            f"{quantity(float(check.excess[worst]))} at {moment(_time(schedule, step))}, at a price of {prices} "
+            f"{quantity(float(check.excess[worst]))} at {format_time(_time(schedule, step))}, at a price of {prices} "
             f"per {'MWh' if check.owner == 'stock' else 'MW'}."
         )
 

@@ -14,11 +14,11 @@ import numpy as np
 from flexmodel.problem import Array, Index, Problem, Stocks
 from flexmodel.schedule import Owner
 
-from scheduler.formulation.terms import Aggregates, Each, Largest, Subject
+from scheduler.formulation.terms import Aggregates, LargestTerm, StepTerm, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class SoftLimit:
     """One family of soft limits; arrays are (rows, steps)."""
 
     field: str
@@ -37,35 +37,35 @@ class Limit:
     below: Array | None
 
 
-def breaches(problem: Problem, aggregates: Aggregates) -> Iterator[Each | Largest]:
+def breach_terms(problem: Problem, aggregates: Aggregates) -> Iterator[StepTerm | LargestTerm]:
     """The terms of all soft limits."""
-    for limit in limits(problem, aggregates):
+    for limit in soft_limits(problem, aggregates):
         yield from _terms(limit, problem.window.hours)
 
 
-def limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
+def soft_limits(problem: Problem, aggregates: Aggregates) -> Iterator[SoftLimit]:
     """All soft limits."""
-    yield from site_limits(problem, aggregates)
-    yield from group_limits(problem, aggregates)
-    yield from device_limits(problem, aggregates)
-    yield from stock_limits(problem.stocks)
+    yield from _site_limits(problem, aggregates)
+    yield from _group_limits(problem, aggregates)
+    yield from _device_limits(problem, aggregates)
+    yield from _stock_limits(problem.stocks)
 
 
-def _terms(limit: Limit, hours: float) -> Iterator[Each | Largest]:
+def _terms(limit: SoftLimit, hours: float) -> Iterator[StepTerm | LargestTerm]:
     none = np.zeros(limit.bound.shape)
     above, below = (none if price is None else np.nan_to_num(price) for price in (limit.above, limit.below))
     apart = (limit.bound, above, below)
     if limit.above is not None:
-        yield Largest(limit.names[0], limit.subject, limit.rows, limit.bound, above, +1, apart)
+        yield LargestTerm(limit.names[0], limit.subject, limit.rows, limit.bound, above, +1, apart)
     if limit.below is not None:
-        yield Largest(limit.names[0], limit.subject, limit.rows, limit.bound, below, -1, apart)
-    yield Each(limit.names[1], limit.subject, limit.rows, limit.bound, above * hours, -below * hours)
+        yield LargestTerm(limit.names[0], limit.subject, limit.rows, limit.bound, below, -1, apart)
+    yield StepTerm(limit.names[1], limit.subject, limit.rows, limit.bound, above * hours, -below * hours)
 
 
-def site_limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
+def _site_limits(problem: Problem, aggregates: Aggregates) -> Iterator[SoftLimit]:
     """`K any consumption breach` and its kin. They are listed even when the site has no such capacity."""
     for number, site in enumerate(problem.sites):
-        row = np.array([aggregates.find(site.devices)])
+        row = aggregates.sites[[number]]
         for direction, cap, price in (
             ("consumption", site.consumption_cap, site.consumption_breach_price),
             ("production", site.production_cap, site.production_breach_price),
@@ -77,10 +77,10 @@ def site_limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
                 )
 
 
-def group_limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
+def _group_limits(problem: Problem, aggregates: Aggregates) -> Iterator[SoftLimit]:
     """Soft caps of groups inside a site, at a price that users cannot choose."""
     for number, group in enumerate(problem.groups):
-        row = np.array([aggregates.find(group.devices)])
+        row = aggregates.groups[[number]]
         for direction, cap in (("consumption", group.consumption_cap), ("production", group.production_cap)):
             if cap is not None:
                 names = (
@@ -93,7 +93,7 @@ def group_limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
                 )
 
 
-def device_limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
+def _device_limits(problem: Problem, aggregates: Aggregates) -> Iterator[SoftLimit]:
     """Softened consumption and production capacities of single devices."""
     devices = problem.devices
     for direction, cap, price in (
@@ -106,7 +106,7 @@ def device_limits(problem: Problem, aggregates: Aggregates) -> Iterator[Limit]:
                 tuple(f"any {direction} breach device {d}" for d in soft),
                 tuple(f"all {direction} breaches device {d}" for d in soft),
             )
-            rows = aggregates.find_each(soft)
+            rows = aggregates.devices[soft]
             yield _power_limit(direction, f"{direction}-capacity", "device", soft, names, rows, cap[soft], price[soft])
 
 
@@ -119,14 +119,14 @@ def _power_limit(
     rows: Index,
     cap: Array,
     price: Array,
-) -> Limit:
+) -> SoftLimit:
     cap, price = np.atleast_2d(cap), np.atleast_2d(price)
     if direction == "consumption":
-        return Limit(field, owner, owners, names, "power", rows, cap, above=price, below=None)
-    return Limit(field, owner, owners, names, "power", rows, -cap, above=None, below=price)
+        return SoftLimit(field, owner, owners, names, "power", rows, cap, above=price, below=None)
+    return SoftLimit(field, owner, owners, names, "power", rows, -cap, above=None, below=price)
 
 
-def stock_limits(stocks: Stocks) -> Iterator[Limit]:
+def _stock_limits(stocks: Stocks) -> Iterator[SoftLimit]:
     """Softened state-of-charge minima, maxima and targets; all stocks are reported under one name."""
     low, high = stocks.minima_breach_price, stocks.maxima_breach_price
     families: tuple[tuple[str, Array, Array | None, Array | None], ...] = (
@@ -137,7 +137,7 @@ def stock_limits(stocks: Stocks) -> Iterator[Limit]:
     for what, bound, above, below in families:
         soft = np.flatnonzero((~np.isnan(bound)).any(axis=1))
         if len(soft):
-            yield Limit(
+            yield SoftLimit(
                 f"soc-{what}",
                 "stock",
                 soft,

@@ -48,7 +48,7 @@ class Builder:
         self._entries: list[tuple[Index, Index, Array]] = []
         self._prices: list[tuple[Index, Array]] = []
 
-    def columns(
+    def add_columns(
         self, name: str, where: Mask, lower: ArrayLike, upper: ArrayLike, cost: ArrayLike = 0.0, integer: bool = False
     ) -> Index:
         """One column for every true element of `where`."""
@@ -61,7 +61,7 @@ class Builder:
         self.column_blocks[name] = index
         return index
 
-    def rows(self, name: str, where: Mask, lower: ArrayLike, upper: ArrayLike) -> Index:
+    def add_rows(self, name: str, where: Mask, lower: ArrayLike, upper: ArrayLike) -> Index:
         """One row for every true element of `where`."""
         index, self.height = _number(where, self.height)
         self._row_lower.append(_pick(lower, where))
@@ -69,7 +69,7 @@ class Builder:
         self.row_blocks[name] = index
         return index
 
-    def put(self, rows: Index, columns: Index, values: ArrayLike) -> None:
+    def add_coefficients(self, rows: Index, columns: Index, values: ArrayLike) -> None:
         """Add coefficients; the three broadcast, and elements without row or column are left out."""
         if not rows.size or not columns.size or columns.max() < 0:
             return
@@ -77,7 +77,7 @@ class Builder:
         kept = (row >= 0) & (column >= 0) & (value != 0)
         self._entries.append((row[kept], column[kept], value[kept]))
 
-    def price(self, columns: Index, values: ArrayLike) -> None:
+    def add_costs(self, columns: Index, values: ArrayLike) -> None:
         """Add to the cost of columns."""
         column, value = np.broadcast_arrays(columns, np.asarray(values, dtype=np.float64))
         kept = (column >= 0) & (value != 0)

@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix, hstack, vstack
 
 from scheduler.formulation.builder import Program
 from scheduler.formulation.pieces import Pieces
-from scheduler.formulation.power import Power
+from scheduler.formulation.power import PowerColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Choices:
     count: int
     step: Index
     """The step each choice belongs to."""
-    certain: Mask
+    expected_broken: Mask
     """Choices that a linear solution will break almost surely."""
     column: Index
     choice: Index
@@ -37,7 +37,7 @@ class Choices:
     off_lower: Array
     off_upper: Array
 
-    def regret(self, x: Array) -> tuple[Array, Array]:
+    def distances(self, x: Array) -> tuple[Array, Array]:
         """How far a solution is from the `on` and from the `off` bounds of each choice."""
         values = x[self.column]
         distances = []
@@ -48,19 +48,19 @@ class Choices:
 
     def broken(self, x: Array) -> Mask:
         """The choices a solution does not make."""
-        on, off = self.regret(x)
+        on, off = self.distances(x)
         return np.minimum(on, off) > TOLERANCE
 
-    def nearest(self, x: Array) -> Mask:
+    def prefers_on(self, x: Array) -> Mask:
         """For each choice, whether `on` is nearer to the solution."""
-        on, off = self.regret(x)
+        on, off = self.distances(x)
         return on < off
 
 
 TOLERANCE = 1e-9
 
 
-def fixed(program: Program, choices: Choices, made: Mask, on: Mask) -> Program:
+def fix_choices(program: Program, choices: Choices, made: Mask, on: Mask) -> Program:
     """The program with some choices made, as bounds."""
     lower, upper = program.lower.copy(), program.upper.copy()
     entry = made[choices.choice]
@@ -70,7 +70,7 @@ def fixed(program: Program, choices: Choices, made: Mask, on: Mask) -> Program:
     return replace(program, lower=lower, upper=upper)
 
 
-def with_binaries(program: Program, choices: Choices, chosen: Mask) -> Program:
+def add_binaries(program: Program, choices: Choices, chosen: Mask) -> Program:
     """The program with a binary column for each chosen choice, after all its own columns."""
     number = np.cumsum(chosen) - 1
     entry = np.flatnonzero(chosen[choices.choice])
@@ -108,13 +108,13 @@ def with_binaries(program: Program, choices: Choices, chosen: Mask) -> Program:
     )
 
 
-def join(parts: list[Choices]) -> Choices:
+def concatenate_choices(parts: list[Choices]) -> Choices:
     """All choices, renumbered."""
     first = np.cumsum([0, *(part.count for part in parts)])
     return Choices(
         count=int(first[-1]),
         step=np.concatenate([part.step for part in parts]),
-        certain=np.concatenate([part.certain for part in parts]),
+        expected_broken=np.concatenate([part.expected_broken for part in parts]),
         column=np.concatenate([part.column for part in parts]),
         choice=np.concatenate([part.choice + start for part, start in zip(parts, first[:-1], strict=True)]),
         on_lower=np.concatenate([part.on_lower for part in parts]),
@@ -124,7 +124,7 @@ def join(parts: list[Choices]) -> Choices:
     )
 
 
-def directions(program: Program, devices: Devices, power: Power) -> Choices:
+def direction_choices(program: Program, devices: Devices, power: PowerColumns) -> Choices:
     """Charging against discharging, for every stock, commodity and step where both are open."""
     stocked = np.flatnonzero(devices.stock >= 0)
     kinds = {name: number for number, name in enumerate(dict.fromkeys(devices.commodity))}
@@ -149,7 +149,7 @@ def directions(program: Program, devices: Devices, power: Power) -> Choices:
     return Choices(
         count=int(both.sum()),
         step=steps,
-        certain=np.zeros(int(both.sum()), dtype=bool),
+        expected_broken=np.zeros(int(both.sum()), dtype=bool),
         column=column,
         choice=np.concatenate(choice),
         on_lower=np.where(charging, lower, 0.0),
@@ -159,7 +159,7 @@ def directions(program: Program, devices: Devices, power: Power) -> Choices:
     )
 
 
-def kinks(program: Program, pieces: Pieces) -> Choices:
+def kink_choices(program: Program, pieces: Pieces) -> Choices:
     """Pieces of net power that must be filled in order, at every baseline where the price falls."""
     concave = pieces.cost.concave & (pieces.columns >= 0)
     place = np.argwhere(concave)  # (piece above the kink, row, step)
@@ -181,7 +181,7 @@ def kinks(program: Program, pieces: Pieces) -> Choices:
     return Choices(
         count=len(place),
         step=place[:, 2],
-        certain=np.ones(len(place), dtype=bool),
+        expected_broken=np.ones(len(place), dtype=bool),
         column=columns_,
         choice=np.concatenate(choice).astype(np.int64),
         on_lower=np.where(np.isnan(forced_on), lower, forced_on),
@@ -189,3 +189,9 @@ def kinks(program: Program, pieces: Pieces) -> Choices:
         off_lower=np.where(np.isnan(forced_off), lower, forced_off),
         off_upper=np.where(np.isnan(forced_off), upper, forced_off),
     )
+
+
+def negative_price_steps(net: Pieces) -> Mask:
+    """Return the steps at which drawing power can earn money, so that wasting it may pay."""
+    negative: Mask = ((net.cost.slope < 0) & net.cost.exists).any(axis=(0, 1))
+    return negative

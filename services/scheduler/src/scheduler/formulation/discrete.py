@@ -4,11 +4,11 @@ import numpy as np
 from flexmodel.problem import Array, Bands, Index, Problem, Process, ProcessType
 
 from scheduler.formulation.builder import Builder
-from scheduler.formulation.power import Power
-from scheduler.process_placement import admissible, plan
+from scheduler.formulation.power import PowerColumns
+from scheduler.process_placement import place_process, possible_starts
 
 
-def add_modes(builder: Builder, problem: Problem, power: Power) -> tuple[Index, ...]:
+def add_modes(builder: Builder, problem: Problem, power: PowerColumns) -> tuple[Index, ...]:
     """Columns (bands, steps) and three rows for each step of every device with bands; gives the columns."""
     return tuple(_add_modes(builder, f"bands.{number}", bands, power) for number, bands in enumerate(problem.bands))
 
@@ -19,24 +19,24 @@ def likely_modes(modes: Index, x: Array) -> Array:
     return np.where(np.arange(len(modes))[:, None] == np.argmax(leaning, axis=0), 1.0, 0.0)
 
 
-def _add_modes(builder: Builder, name: str, bands: Bands, power: Power) -> Index:
+def _add_modes(builder: Builder, name: str, bands: Bands, power: PowerColumns) -> Index:
     device = bands.device
     low = np.maximum(bands.bands[:, :1], power.lowest[device])
     high = np.minimum(bands.bands[:, 1:], power.highest[device])
     every = np.ones(power.fixed.shape[1], dtype=bool)
-    mode = builder.columns(name, low <= high, 0.0, 1.0, integer=True)
-    builder.put(builder.rows(f"{name}.one", every, 1.0, 1.0), mode, 1.0)
+    mode = builder.add_columns(name, low <= high, 0.0, 1.0, integer=True)
+    builder.add_coefficients(builder.add_rows(f"{name}.one", every, 1.0, 1.0), mode, 1.0)
     known = -power.fixed[device]
     for rows, edge in (
-        (builder.rows(f"{name}.low", every, known, np.inf), low),
-        (builder.rows(f"{name}.high", every, -np.inf, known), high),
+        (builder.add_rows(f"{name}.low", every, known, np.inf), low),
+        (builder.add_rows(f"{name}.high", every, -np.inf, known), high),
     ):
-        power.put(builder, rows[None, :], np.array([device]))
-        builder.put(rows, mode, -edge)
+        power.add_to_rows(builder, rows[None, :], np.array([device]))
+        builder.add_coefficients(rows, mode, -edge)
     return mode
 
 
-def add_processes(builder: Builder, problem: Problem, power: Power) -> tuple[Index, ...]:
+def add_processes(builder: Builder, problem: Problem, power: PowerColumns) -> tuple[Index, ...]:
     """Columns (steps) and a row for each step of every process; gives the columns."""
     return tuple(
         _add_process(builder, f"process.{number}", process, power) for number, process in enumerate(problem.processes)
@@ -47,25 +47,25 @@ def cheapest_starts(process: Process, problem: Problem) -> Array:
     """The best start if nothing but the price mattered, as values of the columns; the earliest of equals."""
     prices = {site.commodity: site.consumption_price for site in problem.sites}
     price = prices.get(problem.devices.commodity[process.device], np.zeros(problem.window.steps))
-    runs = plan(price, process.steps, process.type, process.allowed, dearest=process.power < 0)
-    if process.type is not ProcessType.BREAKABLE:
+    runs = place_process(price, process.steps, process.kind, process.allowed, dearest=process.power < 0)
+    if process.kind is not Kind.BREAKABLE:
         runs = np.arange(len(runs)) == np.argmax(runs)
     return runs.astype(np.float64)
 
 
-def _add_process(builder: Builder, name: str, process: Process, power: Power) -> Index:
+def _add_process(builder: Builder, name: str, process: Process, power: PowerColumns) -> Index:
     device, steps = process.device, len(process.allowed)
-    run = 1 if process.type is ProcessType.BREAKABLE else process.steps
-    offered = admissible(process.allowed, run)
-    if process.type is ProcessType.INFLEXIBLE:
+    run = 1 if process.kind is Kind.BREAKABLE else process.steps
+    offered = possible_starts(process.allowed, run)
+    if process.kind is Kind.INFLEXIBLE:
         offered &= np.cumsum(offered) == 1
-    start = builder.columns(name, offered, 0.0, 1.0, integer=True)
+    start = builder.add_columns(name, offered, 0.0, 1.0, integer=True)
     once = np.array([process.steps if run == 1 else 1.0])
-    builder.put(builder.rows(f"{name}.once", once > 0, once, once), start, 1.0)
+    builder.add_coefficients(builder.add_rows(f"{name}.once", once > 0, once, once), start, 1.0)
     known = -power.fixed[device]
-    rows = builder.rows(f"{name}.power", np.ones(steps, dtype=bool), known, known)
-    power.put(builder, rows[None, :], np.array([device]))
-    builder.put(_while_running(rows, run), start, -process.power)
+    rows = builder.add_rows(f"{name}.power", np.ones(steps, dtype=bool), known, known)
+    power.add_to_rows(builder, rows[None, :], np.array([device]))
+    builder.add_coefficients(_while_running(rows, run), start, -process.power)
     return start
 
 

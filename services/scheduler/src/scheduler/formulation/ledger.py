@@ -4,17 +4,17 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from flexmodel.problem import Array, Problem
+from flexmodel.problem import Array, Index, Problem
 
-from scheduler.formulation.breaches import breaches
-from scheduler.formulation.terms import Aggregates, Each, Largest, of_problem
+from scheduler.formulation.breaches import breach_terms
+from scheduler.formulation.terms import Aggregates, LargestTerm, StepTerm
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """Terms and the aggregates they refer to."""
 
-    terms: tuple[Each | Largest, ...]
+    terms: tuple[StepTerm | LargestTerm, ...]
     aggregates: Aggregates
     breaches: frozenset[str]
     """The names of the costs of broken limits."""
@@ -33,76 +33,76 @@ class Ledger:
         return {name: cost + 0.0 for name, cost in total.items()}
 
 
-def read(problem: Problem) -> Ledger:
+def build_ledger(problem: Problem) -> Ledger:
     """All terms of a problem."""
-    aggregates = of_problem(problem)
-    soft = tuple(breaches(problem, aggregates))
-    terms = (*energy(problem, aggregates), *peaks(problem, aggregates), *soft, *tie_break(problem))
+    aggregates = Aggregates.of_problem(problem)
+    soft = tuple(breach_terms(problem, aggregates))
+    terms = (*_energy_terms(problem, aggregates), *_peak_terms(problem, aggregates), *soft, *_tie_break_terms(problem))
     taken = {name for term in terms for name in term.names}
     broken = frozenset(name for term in soft for name in term.names)
-    return Ledger((*terms, *custom(problem, aggregates, taken)), aggregates, broken)
+    return Ledger((*terms, *_commitment_terms(problem, aggregates, taken)), aggregates, broken)
 
 
-def energy(problem: Problem, aggregates: Aggregates) -> Iterator[Each]:
+def _energy_terms(problem: Problem, aggregates: Aggregates) -> Iterator[StepTerm]:
     """One term for each site."""
     hours = problem.window.hours
-    for site in problem.sites:
-        yield Each(
+    for number, site in enumerate(problem.sites):
+        yield StepTerm(
             names=(f"{site.commodity} net energy",),
             subject="power",
-            rows=np.array([aggregates.find(site.devices)]),
+            rows=aggregates.sites[[number]],
             baseline=np.zeros((1, problem.window.steps)),
             up=site.consumption_price[None, :] * hours,
             down=site.production_price[None, :] * hours,
         )
 
 
-def peaks(problem: Problem, aggregates: Aggregates) -> Iterator[Largest]:
+def _peak_terms(problem: Problem, aggregates: Aggregates) -> Iterator[LargestTerm]:
     """A term for each site and direction with a peak price."""
-    for site in problem.sites:
-        number = aggregates.find(site.devices)
+    for number, site in enumerate(problem.sites):
+        row = aggregates.sites[[number]]
         if site.peak_consumption_price is not None:
             name = f"{site.commodity} consumption peak"
-            yield _peak(name, number, site.peak_consumption, site.peak_consumption_price, +1)
+            yield _peak_term(name, row, site.peak_consumption, site.peak_consumption_price, +1)
         if site.peak_production_price is not None:
             name = f"{site.commodity} production peak"
-            yield _peak(name, number, site.peak_production, site.peak_production_price, -1)
+            yield _peak_term(name, row, site.peak_production, site.peak_production_price, -1)
 
 
-def _peak(name: str, number: int, sunk: Array | None, price: Array, side: int) -> Largest:
+def _peak_term(name: str, rows: Index, sunk: Array | None, price: Array, side: int) -> LargestTerm:
     baseline = side * (np.zeros(price.shape) if sunk is None else sunk)[None, :]
-    return Largest(
+    return LargestTerm(
         names=(name,),
         subject="power",
-        rows=np.array([number]),
+        rows=rows,
         baseline=baseline,
         price=np.nan_to_num(price)[None, :],
         side=side,
-        told_apart_by=(),
+        grouped_by=(),
     )
 
 
-def custom(problem: Problem, aggregates: Aggregates, taken: Collection[str]) -> Iterator[Each]:
+def _commitment_terms(problem: Problem, aggregates: Aggregates, taken: Collection[str]) -> Iterator[StepTerm]:
     """A term for each commitment. A name that is already taken by one of ours is marked."""
-    for commitment in problem.commitments:
+    for number, commitment in enumerate(problem.commitments):
         name = commitment.name
-        yield Each(
+        yield StepTerm(
             names=(f"{name} (custom)" if name in taken else name,),
             subject="power",
-            rows=np.array([aggregates.find(commitment.devices)]),
+            rows=aggregates.commitments[[number]],
             baseline=commitment.baseline[None, :],
             up=np.nan_to_num(commitment.up_price)[None, :],
             down=np.nan_to_num(commitment.down_price)[None, :],
         )
 
 
-def tie_break(problem: Problem) -> Iterator[Each]:
+def _tie_break_terms(problem: Problem) -> Iterator[StepTerm]:
     """One term for all stocks that prefer to be full."""
     stocks = problem.stocks
-    preferred = np.flatnonzero((stocks.tie_break_price > 0).any(axis=1) & ~np.isnan(stocks.soc_max))
-    if len(preferred):
-        yield Each(
-            names=tuple(f"prefer a full storage {stocks.first_device[s]} sooner" for s in preferred),
+    eager = np.flatnonzero((stocks.fullness_price > 0).any(axis=1) & ~np.isnan(stocks.soc_max))
+    if len(eager):
+        yield StepTerm(
+            names=tuple(f"prefer a full storage {stocks.first_device[s]} sooner" for s in eager),
             subject="stock",
             rows=preferred,
             baseline=np.repeat(stocks.soc_max[preferred, None], problem.window.steps, axis=1),

@@ -6,11 +6,10 @@ from flexmodel.problem import Array, Index, Problem
 
 from scheduler.formulation import discrete, ledger
 from scheduler.formulation.builder import Builder, Program
-from scheduler.formulation.flows import add_coupling, add_nodes
 from scheduler.formulation.ledger import Ledger
-from scheduler.formulation.net import Net, add_net
-from scheduler.formulation.power import Power, add_power
-from scheduler.formulation.storage import Storage, add_storage
+from scheduler.formulation.net import NetColumns, add_net
+from scheduler.formulation.power import PowerColumns, add_couplings, add_nodes, add_power
+from scheduler.formulation.stocks import StockColumns, add_stocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +19,15 @@ class Model:
     problem: Problem
     ledger: Ledger
     program: Program
-    power: Power
-    storage: Storage
-    net: Net
+    power: PowerColumns
+    stocks: StockColumns
+    net: NetColumns
     modes: tuple[Index, ...]
     """Columns of operation modes, for each device that has them."""
     starts: tuple[Index, ...]
     """Columns of the processes."""
 
-    def guess(self, x: Array) -> Array:
+    def guess_integers(self, x: Array) -> Array:
         """A solution without whole numbers, with a plausible choice in place of the fractions."""
         guessed = x.copy()
         for modes in self.modes:
@@ -40,12 +39,12 @@ class Model:
 
 def formulate(problem: Problem) -> Model:
     """Every constraint and price of the problem."""
-    book = ledger.read(problem)
+    book = ledger.build_ledger(problem)
     builder = Builder()
     power = add_power(builder, problem.devices)
-    storage = add_storage(builder, problem, power, book.terms)
+    storage = add_stocks(builder, problem, power, book.terms)
     net = add_net(builder, book.aggregates, power, book.terms)
-    add_coupling(builder, problem, power)
+    add_couplings(builder, problem, power)
     add_nodes(builder, problem, power)
     modes = discrete.add_modes(builder, problem, power)
     processes = discrete.add_processes(builder, problem, power)

@@ -10,16 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from flexmodel.problem import Array, Index, Mask
+from flexmodel.problem import Array, Index
 
 from scheduler.formulation.builder import Builder
-from scheduler.formulation.pieces import Cost, Pieces, add_largest, add_pieces, at_piece, price, sort
-from scheduler.formulation.power import Power
-from scheduler.formulation.terms import Aggregates, Each, Largest
+from scheduler.formulation.pieces import (
+    Pieces,
+    add_largest_deviations,
+    add_pieces,
+    piecewise_cost,
+    sort_terms,
+    take_piece,
+)
+from scheduler.formulation.power import PowerColumns
+from scheduler.formulation.terms import Aggregates, LargestTerm, StepTerm
 
 
 @dataclass(frozen=True, slots=True)
-class Net:
+class NetColumns:
     """The aggregates' columns and rows (aggregates, steps); rows are -1 where the price is on the devices."""
 
     pieces: Pieces
@@ -28,35 +35,27 @@ class Net:
     """Where there is no row: the price of the net power, per MW and step."""
 
 
-def add_net(builder: Builder, aggregates: Aggregates, power: Power, terms: Sequence[Each | Largest]) -> Net:
+def add_net(
+    builder: Builder, aggregates: Aggregates, power: PowerColumns, terms: Sequence[StepTerm | LargestTerm]
+) -> NetColumns:
     """Columns, rows and prices of all aggregates."""
-    least, most = aggregates.sums(power.lowest), aggregates.sums(power.highest)
+    least, most, fixed = (aggregates.sums(values) for values in (power.lowest, power.highest, power.fixed))
+    number, device = aggregates.memberships()
     lower, upper = aggregates.lower, aggregates.upper
     lowest, highest = np.maximum(least, lower), np.minimum(most, upper)
-    kinks, crests = sort(terms, "power", lowest, highest)
-    cost = price(lowest, highest, kinks)
+    kinks, crests = sort_terms(terms, "power", lowest, highest)
+    cost = piecewise_cost(lowest, highest, kinks)
     needed = (lower > least) | (upper < most) | (cost.exists.sum(axis=0) > 1)
     for crest in crests:
         needed[crest.term.rows] |= crest.group >= 0
+    slope: Array = np.where(needed | ~cost.exists.any(axis=0), 0.0, take_piece(cost.slope, cost.home))
     pieces = add_pieces(builder, "net", needed, cost)
-    fixed = aggregates.sums(power.fixed)
-    slope = _price_devices(builder, aggregates, power, needed, cost, fixed)
-    balance = pieces.constant - fixed
-    rows = builder.rows("net", needed, balance, balance)
-    pieces.put(builder, rows, -1.0)
-    number, device = aggregates.pairs()
-    power.put(builder, rows[number], device)
-    add_largest(builder, "net.largest", crests, pieces)
-    return Net(pieces, rows, slope)
-
-
-def _price_devices(
-    builder: Builder, aggregates: Aggregates, power: Power, needed: Mask, cost: Cost, fixed: Array
-) -> Array:
-    """Price the devices directly where the aggregate has no column; gives that price, per MW and step."""
-    slope: Array = np.where(needed | ~cost.exists.any(axis=0), 0.0, at_piece(cost.slope, cost.home))
-    number, device = aggregates.pairs()
-    builder.price(power.up[device], slope[number])
-    builder.price(power.down[device], -slope[number])
+    builder.add_costs(power.up[device], slope[number])
+    builder.add_costs(power.down[device], -slope[number])
     builder.offset += float(np.sum(cost.base + slope * fixed, where=~needed))
-    return slope
+    balance = pieces.constant - fixed
+    rows = builder.add_rows("net", needed, balance, balance)
+    pieces.add_to_rows(builder, rows, -1.0)
+    power.add_to_rows(builder, rows[number], device)
+    add_largest_deviations(builder, "net.largest", crests, pieces)
+    return NetColumns(pieces, rows, slope)

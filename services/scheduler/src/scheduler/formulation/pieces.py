@@ -8,14 +8,14 @@ from flexmodel.problem import Array, Index, Mask
 from numpy.typing import ArrayLike
 
 from scheduler.formulation.builder import Builder
-from scheduler.formulation.terms import Each, Largest, Subject
+from scheduler.formulation.terms import LargestTerm, StepTerm, Subject
 
 CROSSED = 1e-9
 """By how much the ends of a range may cross and still be a point."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kinked:
+class Kink:
     """A price that changes at a baseline: `up` per unit above it, `down` per unit below it. Arrays are (rows,
     steps)."""
 
@@ -25,7 +25,7 @@ class Kinked:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class PiecewiseCost:
     """A piecewise linear cost over a range, as pieces (pieces, rows, steps) from low to high."""
 
     left: Array
@@ -52,12 +52,12 @@ class Cost:
 class Pieces:
     """The columns of a quantity. X = constant + Σ_k sign_k · column_k."""
 
-    cost: Cost
+    cost: PiecewiseCost
     columns: Index
     sign: Array
     constant: Array
 
-    def put(
+    def add_to_rows(
         self,
         builder: Builder,
         rows: Index,
@@ -67,7 +67,7 @@ class Pieces:
     ) -> None:
         """Add `factor · X` to rows (rows, steps); the constant is the caller's to move to the other side."""
         for columns, sign in zip(self.columns, self.sign, strict=True):
-            builder.put(rows, columns[which, steps], sign[which, steps] * factor)
+            builder.add_coefficients(rows, columns[which, steps], sign[which, steps] * factor)
 
     def values(self, x: Array) -> Array:
         """The quantity (rows, steps) of a solution."""
@@ -76,7 +76,7 @@ class Pieces:
         return total
 
 
-def price(lowest: Array, highest: Array, kinks: Sequence[Kinked]) -> Cost:
+def piecewise_cost(lowest: Array, highest: Array, kinks: Sequence[Kink]) -> PiecewiseCost:
     """Cut the range [lowest, highest] at the baselines where the price changes."""
     slope = np.zeros(lowest.shape)
     cuts: list[Array] = []
@@ -100,19 +100,19 @@ def price(lowest: Array, highest: Array, kinks: Sequence[Kinked]) -> Cost:
     sharp = lowest_point.any(axis=0)
     gentlest = np.argmin(np.where(exists, np.abs(slopes), np.inf), axis=0)
     home = np.where(sharp, np.argmax(lowest_point, axis=0), gentlest)
-    there = np.where(sharp, at_piece(left, home), np.clip(0.0, at_piece(left, home), at_piece(right, home)))
-    counted = np.where(sharp | ~exists.any(axis=0), 0.0, at_piece(slopes, home) * there)
+    there = np.where(sharp, take_piece(left, home), np.clip(0.0, take_piece(left, home), take_piece(right, home)))
+    counted = np.where(sharp | ~exists.any(axis=0), 0.0, take_piece(slopes, home) * there)
     base = sum((_cost_of(there, kink) for kink in kinks), np.zeros(lowest.shape)) - counted
-    return Cost(left, right, slopes, exists, home, sharp, base)
+    return PiecewiseCost(left, right, slopes, exists, home, sharp, base)
 
 
-def at_piece(values: Array, piece: Index) -> Array:
+def take_piece(values: Array, piece: Index) -> Array:
     """The values (rows, steps) of one piece at each place."""
     picked: Array = values[0] if len(values) == 1 else np.take_along_axis(values, piece[None], axis=0)[0]
     return picked
 
 
-def _cost_of(values: Array, kink: Kinked) -> Array:
+def _cost_of(values: Array, kink: Kink) -> Array:
     """The cost of values; zero where nothing is priced, so that an absent baseline may be anything."""
     priced = (kink.up != 0) | (kink.down != 0)
     gap = values - np.where(priced, kink.baseline, values)
@@ -134,7 +134,7 @@ def _ordered(cuts: list[Array], bends: list[Array], shape: tuple[int, ...]) -> t
     return np.take_along_axis(cut, order, axis=0), np.take_along_axis(bend, order, axis=0)
 
 
-def add_pieces(builder: Builder, name: str, where: Mask, cost: Cost) -> Pieces:
+def add_pieces(builder: Builder, name: str, where: Mask, cost: PiecewiseCost) -> Pieces:
     """The columns for a quantity at the (rows, steps) where it is needed."""
     exists = cost.exists & where
     number = np.arange(len(exists))[:, None, None]
@@ -144,52 +144,52 @@ def add_pieces(builder: Builder, name: str, where: Mask, cost: Cost) -> Pieces:
     natural = (number == cost.home) & ~cost.sharp
     lower = np.where(natural, cost.left, 0.0)
     upper = np.where(natural, cost.right, width)
-    columns = np.array(
-        [
-            builder.columns(f"{name}.{k}" if k else name, exists[k], lower[k], upper[k], cost.slope[k] * sign[k])
-            for k in range(len(exists))
-        ]
-    )
     fixed, sharp = where & ~exists.any(axis=0), where & cost.sharp
     lowest, highest = cost.left[0], cost.right[-1]
     point = highest.copy()
     crossed = lowest > highest + CROSSED
     point[crossed] = (lowest[crossed] + highest[crossed]) / 2  # what neither the devices nor the caps allow
-    constant = np.where(fixed, point, np.where(sharp, at_piece(cost.left, cost.home), 0.0))
+    constant = np.where(fixed, point, np.where(sharp, take_piece(cost.left, cost.home), 0.0))
+    columns = np.array(
+        [
+            builder.add_columns(f"{name}.{k}" if k else name, exists[k], lower[k], upper[k], cost.slope[k] * sign[k])
+            for k in range(len(exists))
+        ]
+    )
     builder.offset += float(np.sum(cost.base, where=where))
     return Pieces(cost, columns, sign, constant)
 
 
 @dataclass(frozen=True, slots=True)
-class Crest:
+class LargestDeviation:
     """A largest deviation that needs variables: `group` (rows, steps) numbers them, -1 where it cannot matter."""
 
-    term: Largest
+    term: LargestTerm
     group: Index
 
 
-def sort(
-    terms: Iterable[Each | Largest], subject: Subject, lowest: Array, highest: Array
-) -> tuple[list[Kinked], list[Crest]]:
+def sort_terms(
+    terms: Iterable[StepTerm | LargestTerm], subject: Subject, lowest: Array, highest: Array
+) -> tuple[list[Kink], list[LargestDeviation]]:
     """Prices by step, spread over all rows of the quantity, and the largest deviations that remain."""
-    layers: list[Kinked] = []
-    crests: list[Crest] = []
+    layers: list[Kink] = []
+    crests: list[LargestDeviation] = []
     for term in terms:
         if term.subject != subject:
             continue
-        if isinstance(term, Each):
-            _lay(layers, term, lowest.shape)
+        if isinstance(term, StepTerm):
+            _add_to_layers(layers, term, lowest.shape)
             continue
         reach = _reachable(term, lowest, highest)
         if reach.any():
             single, group = _split_term(term, reach)
-            _lay(layers, single, lowest.shape)
+            _add_to_layers(layers, single, lowest.shape)
             if (group >= 0).any():
-                crests.append(Crest(term, group))
-    return [Kinked(np.nan_to_num(layer.baseline), layer.up, layer.down) for layer in layers], crests
+                crests.append(LargestDeviation(term, group))
+    return [Kink(np.nan_to_num(layer.baseline), layer.up, layer.down) for layer in layers], crests
 
 
-def _lay(layers: list[Kinked], term: Each, shape: tuple[int, ...]) -> None:
+def _add_to_layers(layers: list[Kink], term: StepTerm, shape: tuple[int, ...]) -> None:
     """Put the term on the first layer whose baselines are the same or not yet chosen wherever both are active."""
     active = ~np.isnan(term.baseline) & ((term.up != 0) | (term.down != 0))
     if not active.any():
@@ -199,20 +199,20 @@ def _lay(layers: list[Kinked], term: Each, shape: tuple[int, ...]) -> None:
         if (~active | np.isnan(taken) | (taken == term.baseline)).all():
             break
     else:
-        layer = Kinked(np.full(shape, np.nan), np.zeros(shape), np.zeros(shape))
+        layer = Kink(np.full(shape, np.nan), np.zeros(shape), np.zeros(shape))
         layers.append(layer)
     layer.baseline[term.rows] = np.where(active, term.baseline, layer.baseline[term.rows])
     layer.up[term.rows] += np.where(active, term.up, 0.0)
     layer.down[term.rows] += np.where(active, term.down, 0.0)
 
 
-def _reachable(term: Largest, lowest: Array, highest: Array) -> Mask:
+def _reachable(term: LargestTerm, lowest: Array, highest: Array) -> Mask:
     """Where the quantity can leave the baseline, at a price."""
     beyond = highest[term.rows] - term.baseline if term.side > 0 else term.baseline - lowest[term.rows]
     return (beyond > NEGLIGIBLE) & (term.price > 0)
 
 
-def _split_term(term: Largest, reach: Mask) -> tuple[Each, Index]:
+def _split_term(term: LargestTerm, reach: Mask) -> tuple[StepTerm, Index]:
     """The groups with one reachable step as a price by step, and the other groups."""
     group = np.where(reach, term.groups, -1)
     size = np.bincount(group[group >= 0], minlength=1)
@@ -220,22 +220,22 @@ def _split_term(term: Largest, reach: Mask) -> tuple[Each, Index]:
     charge = np.where(alone, term.price, 0.0)
     none = np.zeros(charge.shape)
     up, down = (charge, none) if term.side > 0 else (none, -charge)
-    return Each(term.names, term.subject, term.rows, term.baseline, up, down), np.where(alone, -1, group)
+    return StepTerm(term.names, term.subject, term.rows, term.baseline, up, down), np.where(alone, -1, group)
 
 
 NEGLIGIBLE = 1e-12
 
 
-def add_largest(builder: Builder, name: str, crests: Sequence[Crest], quantity: Pieces) -> None:
+def add_largest_deviations(builder: Builder, name: str, crests: Sequence[LargestDeviation], quantity: Pieces) -> None:
     """Columns and rows of all groups."""
     for number, (term, group) in enumerate((crest.term, crest.group) for crest in crests):
         active = group >= 0
         top = np.zeros(int(group.max()) + 1)
         np.maximum.at(top, group[active], term.price[active])
-        crest = builder.columns(f"{name}.{number}", top > 0, 0.0, np.inf, top)
+        crest = builder.add_columns(f"{name}.{number}", top > 0, 0.0, np.inf, top)
         highest = np.where(active, top[group], 1.0)
         factor = np.where(active, term.side * term.price / highest, 0.0)
         rest = np.where(active, factor * (term.baseline - quantity.constant[term.rows]), 0.0)
-        rows = builder.rows(f"{name}.{number}", active, -np.inf, rest)
-        quantity.put(builder, rows, factor, term.rows)
-        builder.put(rows, np.where(active, crest[group], -1), -1.0)
+        rows = builder.add_rows(f"{name}.{number}", active, -np.inf, rest)
+        quantity.add_to_rows(builder, rows, factor, term.rows)
+        builder.add_coefficients(rows, np.where(active, crest[group], -1), -1.0)

@@ -1,24 +1,17 @@
-"""The power of devices: one column for each direction that is open at a step.
-
-    P_{d,j} = up_{d,j} − down_{d,j} + fixed_{d,j},      power_min ≤ P ≤ power_max
-
-A device needs two columns only while it can go both ways and its stock tells the directions apart (it loses energy,
-or shares the stock with another device, so that they must not work against each other). Otherwise one column carries
-both signs.
-"""
+"""Power of devices."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from flexmodel.errors import Invalid
-from flexmodel.problem import Array, Devices, Index, Mask
+from flexmodel.problem import Array, Devices, Index, Mask, Problem
 from numpy.typing import ArrayLike
 
 from scheduler.formulation.builder import Builder
 
 
 @dataclass(frozen=True, slots=True)
-class Power:
+class PowerColumns:
     """Columns (devices, steps) and what is fixed."""
 
     up: Index
@@ -31,10 +24,10 @@ class Power:
     discharge: Array
     """MW out of the stock per MW of `down`."""
 
-    def put(self, builder: Builder, rows: Index, devices: Index, factor: ArrayLike = 1.0) -> None:
+    def add_to_rows(self, builder: Builder, rows: Index, devices: Index, factor: ArrayLike = 1.0) -> None:
         """Add the net power of devices to rows (devices, steps)."""
-        builder.put(rows, self.up[devices], factor)
-        builder.put(rows, self.down[devices], np.negative(factor))
+        builder.add_coefficients(rows, self.up[devices], factor)
+        builder.add_coefficients(rows, self.down[devices], np.negative(factor))
 
     def values(self, x: Array) -> Array:
         """Net power (devices, steps) of a solution."""
@@ -43,21 +36,21 @@ class Power:
         return net
 
 
-def add_power(builder: Builder, devices: Devices) -> Power:
+def add_power(builder: Builder, devices: Devices) -> PowerColumns:
     """The columns of all devices."""
     lowest, highest = devices.power_min, devices.power_max
-    _refuse_endless(devices)
+    _require_limits(devices)
     charge, discharge = devices.charging_efficiency, 1 / np.maximum(devices.discharging_efficiency, 1e-9)
     moving = highest > lowest
     two_way = moving & (lowest < 0) & (highest > 0)
-    split = two_way & _told_apart(devices)
+    split = two_way & _directions_differ(devices)
     feeding = moving & (highest <= 0) & (devices.stock >= 0)[:, None]
-    up = builder.columns("power.up", moving & ~feeding, np.where(split, 0.0, lowest), highest)
-    down = builder.columns("power.down", split | feeding, np.where(feeding, -highest, 0.0), -lowest)
-    return Power(up, down, np.where(moving, 0.0, highest), lowest, highest, charge, discharge)
+    up = builder.add_columns("power.up", moving & ~feeding, np.where(split, 0.0, lowest), highest)
+    down = builder.add_columns("power.down", split | feeding, np.where(feeding, -highest, 0.0), -lowest)
+    return PowerColumns(up, down, np.where(moving, 0.0, highest), lowest, highest, charge, discharge)
 
 
-def _told_apart(devices: Devices) -> Mask:
+def _directions_differ(devices: Devices) -> Mask:
     """Where charging and discharging move the stock differently or must exclude each other (devices, steps)."""
     stocked = devices.stock >= 0
     sharers = np.bincount(devices.stock[stocked], minlength=1)
@@ -66,10 +59,29 @@ def _told_apart(devices: Devices) -> Mask:
     return stocked[:, None] & (lossy | shared[:, None])
 
 
-def _refuse_endless(devices: Devices) -> None:
+def _require_limits(devices: Devices) -> None:
     endless = ~np.isfinite(devices.power_min + devices.power_max).all(axis=1)
     if endless.any():
         label = devices.labels[int(np.argmax(endless))]
         raise Invalid(
             {"flex-model": {"power-capacity": [f"{label} has no limit on its power. Give a power-capacity."]}}
         )
+
+
+def add_couplings(builder: Builder, problem: Problem, power: PowerColumns) -> None:
+    """Rows (ports but the first, steps) for each converter."""
+    for coupling in problem.couplings:
+        first, others = coupling.devices[:1], coupling.devices[1:]
+        own, share = coupling.coefficients[0], coupling.coefficients[1:, None]
+        known = share * power.fixed[first] - own * power.fixed[others]
+        rows = builder.add_rows(f"coupling.{coupling.name}", known == known, known, known)
+        power.add_to_rows(builder, rows, others, own)
+        power.add_to_rows(builder, rows, first, -share)
+
+
+def add_nodes(builder: Builder, problem: Problem, power: PowerColumns) -> None:
+    """A row (nodes, steps) for each node and step."""
+    for node in problem.nodes:
+        known = -power.fixed[node.devices].sum(axis=0)
+        rows = builder.add_rows(f"node.{node.commodity}", np.ones(known.shape, dtype=bool), known, known)
+        power.add_to_rows(builder, rows[None, :], node.devices)

@@ -1,6 +1,5 @@
 """Terms."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +10,7 @@ Subject = Literal["power", "stock"]
 
 
 @dataclass(frozen=True, slots=True)
-class Each:
+class StepTerm:
     """Deviations priced at every step. A NaN baseline means: not at this step."""
 
     names: tuple[str, ...]
@@ -26,14 +25,14 @@ class Each:
 
     def costs(self, values: Array) -> Array:
         """The cost of each row for the values (rows, steps) of all aggregates or stocks."""
-        deviation = clean(values[self.rows] - self.baseline, self.baseline)
+        deviation = without_rounding_dust(values[self.rows] - self.baseline, self.baseline)
         price = np.where(deviation > 0, self.up, self.down)
         total: Array = np.where(np.isnan(deviation), 0.0, price * deviation).sum(axis=1)
         return total
 
 
 @dataclass(frozen=True, slots=True)
-class Largest:
+class LargestTerm:
     """Only the dearest deviation within a group of steps is paid."""
 
     names: tuple[str, ...]
@@ -43,20 +42,20 @@ class Largest:
     price: Array
     side: int
     """+1: what lies above the baseline; -1: what lies below."""
-    told_apart_by: tuple[Array, ...]
+    grouped_by: tuple[Array, ...]
     """Steps with equal values of all of these (rows, steps) form a group; with none of them, all steps do."""
 
     @property
     def groups(self) -> Index:
         """(rows, steps) numbers of groups, -1 where inactive. No number occurs in two rows."""
         active = ~np.isnan(self.baseline)
-        if self.told_apart_by:
-            return runs(active, *self.told_apart_by)
+        if self.grouped_by:
+            return number_groups(active, *self.grouped_by)
         return np.where(active, np.arange(len(active))[:, None], -1)
 
     def costs(self, values: Array) -> Array:
         """The cost of each row for the values (rows, steps) of all aggregates or stocks."""
-        deviation = self.side * clean(values[self.rows] - self.baseline, self.baseline)
+        deviation = self.side * without_rounding_dust(values[self.rows] - self.baseline, self.baseline)
         charge = np.where(deviation > 0, self.price * deviation, 0.0)
         row, step = np.nonzero(charge)
         total = np.zeros(len(self.rows))
@@ -70,7 +69,7 @@ class Largest:
         return total
 
 
-def clean(deviation: Array, baseline: Array) -> Array:
+def without_rounding_dust(deviation: Array, baseline: Array) -> Array:
     """Deviations without rounding dust: a price of 1e7 would turn 1e-12 MW into money."""
     return np.where(np.abs(deviation) <= DUST * np.maximum(1.0, np.abs(baseline)), 0.0, deviation)
 
@@ -78,7 +77,7 @@ def clean(deviation: Array, baseline: Array) -> Array:
 DUST = 1e-10
 
 
-def runs(active: Mask, *values: Array) -> Index:
+def number_groups(active: Mask, *values: Array) -> Index:
     """Number the groups in which only the largest deviation counts.
 
     A row whose values are each the same at all active steps is one group. Otherwise every run of equal values is one,
@@ -99,65 +98,62 @@ def runs(active: Mask, *values: Array) -> Index:
     return np.where(active, number, -1)
 
 
+@dataclass(frozen=True, slots=True)
 class Aggregates:
-    """The sets, each once however many prices refer to it, with the hard caps on their sum."""
+    """Sets of devices whose summed power is priced or limited: the devices of a site, of a group or of a commitment,
+    or one device. Each set occurs once, however many prices refer to it."""
 
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-        self.members: list[Index] = []
-        self._lower: list[Array] = []
-        self._upper: list[Array] = []
-        self._known: dict[bytes, int] = {}
+    members: tuple[Index, ...]
+    lower: Array
+    """Hard limits on the sum (sets, steps), infinite where there are none."""
+    upper: Array
+    sites: Index
+    """The set of each site."""
+    groups: Index
+    """The set of each group."""
+    devices: Index
+    """The set of each device with a soft limit of its own, -1 for the others."""
+    commitments: Index
+    """The set of each commitment."""
 
-    def find(self, devices: Index) -> int:
-        """The number of the set with these devices, which is added if it is new."""
-        ordered = np.unique(devices)
-        key = ordered.tobytes()
-        if key not in self._known:
-            self._known[key] = len(self.members)
-            self.members.append(ordered)
-            self._lower.append(np.full(self.steps, -np.inf))
-            self._upper.append(np.full(self.steps, np.inf))
-        return self._known[key]
+    @classmethod
+    def of_problem(cls, problem: Problem) -> "Aggregates":
+        """Number the sets of a problem: those of sites first, then of groups, single devices and commitments."""
+        known: dict[bytes, int] = {}
+        members: list[Index] = []
 
-    def find_each(self, devices: Iterable[int]) -> Index:
-        """The numbers of sets with one device each."""
-        return np.array([self.find(np.array([device], dtype=np.int64)) for device in devices], dtype=np.int64)
+        def number(devices: Index) -> int:
+            ordered = np.unique(devices)
+            key = ordered.tobytes()
+            if key not in known:
+                known[key] = len(members)
+                members.append(ordered)
+            return known[key]
 
-    def cap(self, number: int, lower: Array, upper: Array) -> None:
-        """Limit the sum of a set; NaN is no limit."""
-        self._lower[number] = np.fmax(self._lower[number], lower)
-        self._upper[number] = np.fmin(self._upper[number], upper)
+        sites = np.array([number(site.devices) for site in problem.sites], dtype=np.int64)
+        groups = np.array([number(group.devices) for group in problem.groups], dtype=np.int64)
+        devices = np.full(len(problem.devices), -1, dtype=np.int64)
+        for limit in (problem.devices.consumption_cap, problem.devices.production_cap):
+            for device in np.flatnonzero((~np.isnan(limit)).any(axis=1)):
+                devices[device] = number(np.array([device], dtype=np.int64))
+        commitments = np.array([number(commitment.devices) for commitment in problem.commitments], dtype=np.int64)
+        shape = (len(members), problem.window.steps)
+        lower, upper = np.full(shape, -np.inf), np.full(shape, np.inf)
+        connections: list[Site | Group] = [*problem.sites, *problem.groups]
+        for row, connection in zip([*sites, *groups], connections, strict=True):
+            lower[row] = np.fmax(lower[row], connection.power_min)
+            upper[row] = np.fmin(upper[row], connection.power_max)
+        return cls(tuple(members), lower, upper, sites, groups, devices, commitments)
 
-    def __len__(self) -> int:
-        return len(self.members)
-
-    @property
-    def lower(self) -> Array:
-        return np.array(self._lower).reshape(len(self), self.steps)
-
-    @property
-    def upper(self) -> Array:
-        return np.array(self._upper).reshape(len(self), self.steps)
-
-    def pairs(self) -> tuple[Index, Index]:
-        """Every membership as (set, device)."""
+    def memberships(self) -> tuple[Index, Index]:
+        """Return every membership as (set, device)."""
         sizes = [len(devices) for devices in self.members]
         none = np.zeros(0, dtype=np.int64)
-        return np.repeat(np.arange(len(self)), sizes), np.concatenate([none, *self.members])
+        return np.repeat(np.arange(len(sizes)), sizes), np.concatenate([none, *self.members])
 
     def sums(self, values: Array) -> Array:
-        """The sums (sets, steps) of values given by device (devices, steps)."""
-        total = np.zeros((len(self), self.steps))
+        """Return the sums (sets, steps) of values given by device (devices, steps)."""
+        total = np.zeros((len(self.members), values.shape[1]))
         for number, devices in enumerate(self.members):
             total[number] = values[devices].sum(axis=0)
         return total
-
-
-def of_problem(problem: Problem) -> Aggregates:
-    """The sites first, in their order, then the groups, with their hard caps."""
-    aggregates = Aggregates(problem.window.steps)
-    parts: list[Site | Group] = [*problem.sites, *problem.groups]
-    for part in parts:
-        aggregates.cap(aggregates.find(part.devices), part.power_min, part.power_max)
-    return aggregates

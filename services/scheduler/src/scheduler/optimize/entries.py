@@ -9,8 +9,8 @@ from flexmodel.process_model import is_process
 from flexmodel.reading import Refused
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 
-from scheduler.optimize.names import Names
-from scheduler.resolve.series import Events
+from scheduler.optimize.names import IdRegistry
+from scheduler.resolve.series import SensorSeries
 
 Config = Mapping[str, Any]
 
@@ -23,18 +23,18 @@ OF_DEVICES = (
     *("coupling-coefficient", "charging-efficiency", "discharging-efficiency", "roundtrip-efficiency"),
 )
 """Fields by which an entry is known to be a device, even if others share its stock."""
-MOST = 10_000
+MAX_ENTRIES = 10_000
 """Entries in one problem, however few steps it has: to read them takes time, too."""
 NOWHERE = 0
 """The asset of a series: none, so that the series is known by its name alone."""
 
 
-def read_entries(given: Any) -> dict[str, Config]:
+def parse_entries(given: Any) -> dict[str, Config]:
     """The entries by name; those without one are called after their place in the list."""
     if not isinstance(given, list):
         raise Refused("Not a valid list.")
-    if len(given) > MOST:
-        raise Refused(f"{len(given)} entries are too many: {MOST} at most.")
+    if len(given) > MAX_ENTRIES:
+        raise Refused(f"{len(given)} entries are too many: {MAX_ENTRIES} at most.")
     found: dict[str, Config] = {}
     problems: dict[str, Any] = {}
     for index, entry in enumerate(given):
@@ -64,7 +64,7 @@ def _name(index: int, entry: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class EntryTree:
     """What a trigger is about: an asset with everything on it, and the flex-model in its terms."""
 
     tree: AssetTree
@@ -73,22 +73,26 @@ class Site:
     """Entries that only describe a stock, by its series."""
 
 
-def site(
-    entries: Mapping[str, Config], series: Mapping[str, Events], names: Names, resolution: timedelta, timezone: str
-) -> Site:
+def build_entry_tree(
+    entries: Mapping[str, Config],
+    series: Mapping[str, SensorSeries],
+    names: IdRegistry,
+    resolution: timedelta,
+    timezone: str,
+) -> EntryTree:
     """Puts every entry on an asset of its own, with a sensor for the power that is to be planned."""
-    root = names.new("site")
+    root = names.new_id("site")
     assets = {root: TreeAsset(root, "site", None, None, "")}
     sensors: dict[int, TreeSensor] = {}
     for name, events in series.items():
-        number = names.series[name] = names.new(name)
+        number = names.series[name] = names.new_id(name)
         sensors[number] = TreeSensor(number, name, NOWHERE, None, events.unit, events.resolution, timezone)
-    planned = _planned(entries)
+    planned = _planned_entries(entries)
     for name, entry in entries.items():
-        number = names.assets[name] = names.new(name)
+        number = names.assets[name] = names.new_id(name)
         assets[number] = TreeAsset(number, name, root, None, "")
         if name in planned:
-            power = names.powers[name] = names.new(name)
+            power = names.powers[name] = names.new_id(name)
             sensors[power] = TreeSensor(power, "power", number, None, "MW", resolution, timezone)
         elif (read := _series_of(entry, INFLEXIBLE)) and read in names.series:
             names.powers[name] = names.series[read]
@@ -97,16 +101,16 @@ def site(
         for name, entry in entries.items()
         if name not in planned and (level := _series_of(entry, STOCK)) and level in names.series
     }
-    return Site(AssetTree(root, assets, sensors), _numbered(entries, names, planned), stocks)
+    return EntryTree(AssetTree(root, assets, sensors), _flex_model_with_ids(entries, names, planned), stocks)
 
 
-def _numbered(entries: Mapping[str, Config], names: Names, planned: set[str]) -> list[dict[str, Any]]:
+def _flex_model_with_ids(entries: Mapping[str, Config], names: IdRegistry, planned: set[str]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     problems: dict[str, Any] = {}
     for index, (name, entry) in enumerate(entries.items()):
         place = {"asset": names.assets[name]} | ({"sensor": names.powers[name]} if name in planned else {})
         try:
-            found.append({**names.numbered(entry), **place})
+            found.append({**names.to_ids(entry), **place})
         except Refused as refused:
             problems[str(index)] = refused.problem
     if problems:
@@ -114,7 +118,7 @@ def _numbered(entries: Mapping[str, Config], names: Names, planned: set[str]) ->
     return found
 
 
-def _planned(entries: Mapping[str, Config]) -> set[str]:
+def _planned_entries(entries: Mapping[str, Config]) -> set[str]:
     """The devices that get a schedule: not read from a series, not a group, not merely a stock that others fill."""
     members = (entry.get("group") for entry in entries.values())
     groups = {str(group.get("asset")) for group in members if isinstance(group, Mapping)}

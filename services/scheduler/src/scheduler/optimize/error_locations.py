@@ -16,12 +16,12 @@ ENVELOPE = ("start", "duration", "resolution", "flex-model", "flex-context")
 OF_ENTRIES = {kebab(name) for model in (FlexModelEntry, ProcessEntry) for name in model.model_fields}
 BETWEEN = ("group", "coupling", "_schema")
 """What can be wrong between entries, so that a part alone may be refused for a reason of its own."""
-MOST = 20
+MAX_ENTRIES_NAMED = 20
 """How many entries are named."""
 OF_CONTEXT = {kebab(name) for name in FlexContext.model_fields} - OF_ENTRIES
 
 
-def located(invalid: Invalid, message: Mapping[str, Any], tree: AssetTree) -> dict[str, Any]:
+def locate_errors(invalid: Invalid, message: Mapping[str, Any], tree: AssetTree) -> dict[str, Any]:
     """The problems by place. A trigger's reader names only fields, so where several places have such a field each is
     read by itself, to see which of them is refused."""
     problems = dict(invalid.fields)
@@ -29,9 +29,13 @@ def located(invalid: Invalid, message: Mapping[str, Any], tree: AssetTree) -> di
         return problems
     of_context = {key: problem for key, problem in problems.items() if key in OF_CONTEXT}
     rest = {key: problem for key, problem in problems.items() if key not in OF_CONTEXT}
-    of_context |= _shared(rest, {**message, "flex-model": []}, tree)
+    of_context |= _errors_of_part(rest, {**message, "flex-model": []}, tree)
     rest = {key: problem for key, problem in rest.items() if key not in of_context}
-    of_entries = dict(islice(_of_entries(rest, message, tree, range(len(message["flex-model"]))), MOST)) if rest else {}
+    of_entries = (
+        dict(islice(_of_entries(rest, message, tree, range(len(message["flex-model"]))), MAX_ENTRIES_NAMED))
+        if rest
+        else {}
+    )
     told = {key for found in of_entries.values() for key in found}
     places = {"flex-context": of_context, "flex-model": of_entries}
     unplaced = {key: problem for key, problem in rest.items() if key not in told}
@@ -42,7 +46,7 @@ def _of_entries(
     problems: Mapping[str, Any], message: Mapping[str, Any], tree: AssetTree, among: range
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The entries at fault by index, found by reading halves, and halves of those that are refused."""
-    found = _shared(problems, {**message, "flex-model": message["flex-model"][among.start : among.stop]}, tree)
+    found = _errors_of_part(problems, {**message, "flex-model": message["flex-model"][among.start : among.stop]}, tree)
     if found and len(among) == 1:
         yield str(among.start), found
     elif found:
@@ -51,7 +55,7 @@ def _of_entries(
         yield from _of_entries(problems, message, tree, among[middle:])
 
 
-def _shared(problems: Mapping[str, Any], part: Mapping[str, Any], tree: AssetTree) -> dict[str, Any]:
+def _errors_of_part(problems: Mapping[str, Any], part: Mapping[str, Any], tree: AssetTree) -> dict[str, Any]:
     """What is wrong with a part of the message, of the kind that is wrong with the whole."""
     if not problems:
         return {}

@@ -19,7 +19,7 @@ DEPTH = 20
 
 
 @dataclass(slots=True)
-class Names:
+class IdRegistry:
     """Gives out ids, and remembers what they stand for."""
 
     series: dict[str, int] = field(default_factory=dict)
@@ -29,17 +29,17 @@ class Names:
     """Of the entries' power: made up, or the series of one that is not planned."""
     _known: dict[str, str] = field(default_factory=dict)
 
-    def new(self, name: str) -> int:
+    def new_id(self, name: str) -> int:
         number = FIRST + len(self._known)
         self._known[str(number)] = name
         return number
 
-    def numbered(self, node: Any, depth: int = 0) -> Any:
+    def to_ids(self, node: Any, depth: int = 0) -> Any:
         """A configuration with ids for names, however deep. Raises `Refused` with every name that nothing has."""
         if depth > DEPTH:
             raise Refused("Too deeply nested.")
         if isinstance(node, list):
-            return list(each(node, lambda item: self.numbered(item, depth + 1)))
+            return list(each(node, lambda item: self.to_ids(item, depth + 1)))
         if not isinstance(node, Mapping):
             return node
         found: dict[str, Any] = {}
@@ -67,15 +67,15 @@ class Names:
             known = self.powers if key == "sensors" else self.series
             what = "entry of the flex-model" if key == "sensors" else "series"
             return list(each(value, lambda item: _id(item, known, what)))
-        return self.numbered(value, depth + 1)
+        return self.to_ids(value, depth + 1)
 
-    def restored(self, node: Any) -> Any:
+    def to_names(self, node: Any) -> Any:
         """Sentences, or whatever contains some, with names for ids."""
         if isinstance(node, str):
             return IDS.sub(self._name, node) if "2" in node else node
         if isinstance(node, Mapping):
-            return {self.restored(key): self.restored(value) for key, value in node.items()}
-        return [self.restored(item) for item in node] if isinstance(node, list | tuple) else node
+            return {self.to_names(key): self.to_names(value) for key, value in node.items()}
+        return [self.to_names(item) for item in node] if isinstance(node, list | tuple) else node
 
     def _name(self, found: re.Match[str]) -> str:
         name = self._known.get(found["id"])
@@ -88,11 +88,11 @@ def _id(name: Any, known: Mapping[str, int], what: str) -> int:
     if not isinstance(name, str):
         raise Refused(f"Give the name of a{'n' if what.startswith('e') else ''} {what}.")
     if name not in known:
-        there = f"There are: {_shortened(known)}." if known else "There is none."
+        there = f"There are: {_name_list(known)}." if known else "There is none."
         raise Refused(f"There is no {what} named '{name}'. {there}")
     return known[name]
 
 
-def _shortened(names: Iterable[str], most: int = 10) -> str:
+def _name_list(names: Iterable[str], most: int = 10) -> str:
     shown = [f"'{name}'" for name in names]
     return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")

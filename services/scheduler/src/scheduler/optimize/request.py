@@ -15,44 +15,44 @@ from flexmodel.trigger import Trigger
 from flexmodel.window import WITHOUT_SENSORS
 from flexstore.series import SeriesQuery
 
-from scheduler.optimize.entries import Config, Site, read_entries, site
-from scheduler.optimize.error_locations import located
-from scheduler.optimize.names import Names
-from scheduler.optimize.series import read_series
-from scheduler.resolve.series import Events, Readings, queries, references
+from scheduler.optimize.entries import Config, EntryTree, build_entry_tree, parse_entries
+from scheduler.optimize.error_locations import locate_errors
+from scheduler.optimize.names import IdRegistry
+from scheduler.optimize.series import parse_series
+from scheduler.resolve.series import LoadedSeries, SensorSeries, series_queries, series_references
 
 KEYS = ("start", "duration", "end", "resolution", "timezone", "flex-model", "flex-context", "series")
 LONGEST = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class OptimizeRequest:
     """What is asked, in the terms of the scheduler, and what its ids stand for."""
 
     trigger: Trigger
     tree: AssetTree
-    readings: Readings
-    names: Names
-    place: tzinfo
+    series: LoadedSeries
+    names: IdRegistry
+    timezone: tzinfo
     """In which time zone to answer."""
 
 
-def read(message: Any, largest: int) -> Question:
+def parse_request(message: Any, largest: int) -> OptimizeRequest:
     """The problem, of at most `largest` steps over all devices. Raises `Invalid`, in the sender's own names."""
     if not isinstance(message, Mapping):
         raise Invalid({WHOLE: ["Not a valid mapping type."]})
-    fields = _Fields(message)
-    series: dict[str, Events] = fields.read("series", read_series, {})
-    entries: dict[str, Config] = fields.read("flex-model", read_entries, {})
-    place = fields.read("timezone", _zone, _offset_of(message.get("start")))
+    fields = _FieldParser(message)
+    series: dict[str, SensorSeries] = fields.parse("series", parse_series, {})
+    entries: dict[str, Config] = fields.parse("flex-model", parse_entries, {})
+    place = fields.parse("timezone", _parse_zone, _offset_of(message.get("start")))
     timezone = message.get("timezone", "UTC")
-    resolution = fields.read("resolution", _resolution, WITHOUT_SENSORS)
-    length = fields.times(place)
+    resolution = fields.parse("resolution", _parse_resolution, WITHOUT_SENSORS)
+    length = fields.parse_length(place)
     fields.check()
     _check_size(len(entries), length // resolution, largest)
-    names = Names()
-    built = fields.within("flex-model", lambda: site(entries, series, names, resolution, timezone))
-    context: Any = fields.read("flex-context", names.numbered, {})
+    names = IdRegistry()
+    built = fields.within("flex-model", lambda: build_entry_tree(entries, series, names, resolution, timezone))
+    context: Any = fields.parse("flex-context", names.to_ids, {})
     fields.check()
     assert built is not None
     numbered = {key: message[key] for key in ("start", "resolution") if key in message}
@@ -60,15 +60,15 @@ def read(message: Any, largest: int) -> Question:
     trigger = _trigger(numbered, built, names, message)
     _check_size(len(entries), trigger.window.steps, largest)
     by_id = {names.series[name]: events for name, events in series.items()}
-    return Question(trigger, built.tree, _readings(trigger, built.tree, by_id), names, place)
+    return OptimizeRequest(trigger, built.tree, _series_of_trigger(trigger, built.tree, by_id), names, place)
 
 
-def _trigger(numbered: dict[str, Any], built: Site, names: Names, message: Mapping[str, Any]) -> Trigger:
+def _trigger(numbered: dict[str, Any], built: EntryTree, names: IdRegistry, message: Mapping[str, Any]) -> Trigger:
     """The trigger, with shared stocks called after the entries that describe them."""
     try:
         trigger = parse_trigger(numbered, built.tree)
     except Invalid as invalid:
-        problems = dict(names.restored(located(invalid, numbered, built.tree)))
+        problems = dict(names.to_names(locate_errors(invalid, numbered, built.tree)))
         if "end" in message and "duration" in problems:
             problems["end"] = problems.pop("duration")
         raise Invalid(problems) from None
@@ -79,16 +79,16 @@ def _trigger(numbered: dict[str, Any], built: Site, names: Names, message: Mappi
     return replace(trigger, stocks=stocks)
 
 
-def _readings(trigger: Trigger, tree: AssetTree, series: Mapping[int, Events]) -> Readings:
+def _series_of_trigger(trigger: Trigger, tree: AssetTree, series: Mapping[int, SensorSeries]) -> LoadedSeries:
     """What a store would find of each series for this trigger."""
-    wanted = references(trigger)
-    asked = queries(trigger, wanted, tree, datetime.max.replace(tzinfo=UTC))
-    return Readings(
+    wanted = series_references(trigger)
+    asked = series_queries(trigger, wanted, tree, datetime.max.replace(tzinfo=UTC))
+    return LoadedSeries(
         {key: _overlapping(series[query.sensor_id], query) for key, query in zip(wanted, asked, strict=True)}
     )
 
 
-def _overlapping(events: Events, query: SeriesQuery) -> Events:
+def _overlapping(events: SensorSeries, query: SeriesQuery) -> SensorSeries:
     after = instant(query.start - (query.resolution or timedelta(microseconds=1)))
     first = int(np.searchsorted(events.starts, after, "right"))
     last = int(np.searchsorted(events.starts, instant(query.end), "left"))
@@ -104,7 +104,7 @@ def _check_size(devices: int, steps: int, largest: int) -> None:
         raise Invalid({"flex-model": [sentence]})
 
 
-class _Fields:
+class _FieldParser:
     """The fields of the problem, and what is wrong with them."""
 
     def __init__(self, message: Mapping[str, Any]) -> None:
@@ -113,7 +113,7 @@ class _Fields:
         if "flex-model" not in message:
             self.problems["flex-model"] = [REQUIRED]
 
-    def read[T](self, key: str, reader: Callable[[Any], T], default: T) -> T:
+    def parse[T](self, key: str, reader: Callable[[Any], T], default: T) -> T:
         """What the field says, or the default if it is not there or not as it should be."""
         if key not in self.message:
             return default
@@ -128,9 +128,9 @@ class _Fields:
             self.problems[key] = refused.problem
             return None
 
-    def times(self, place: tzinfo | None) -> timedelta:
+    def parse_length(self, place: tzinfo | None) -> timedelta:
         """How long the window is."""
-        start = self.within("start", lambda: _start(self.message))
+        start = self.within("start", lambda: _parse_start(self.message))
         given = [key for key in ("duration", "end") if key in self.message]
         if len(given) != 1:
             self.problems["duration"] = ["Give either a `duration` or an `end`."]
@@ -138,21 +138,21 @@ class _Fields:
         if start is None:
             return timedelta(0)
         if given == ["end"]:
-            return self.read("end", lambda value: _checked(moment(value) - start), timedelta(0))
-        return self.read("duration", lambda value: _checked(_length(value, start, place)), timedelta(0))
+            return self.parse("end", lambda value: _check_length(moment(value) - start), timedelta(0))
+        return self.parse("duration", lambda value: _check_length(_parse_length(value, start, place)), timedelta(0))
 
     def check(self) -> None:
         if self.problems:
             raise Invalid(self.problems)
 
 
-def _start(message: Mapping[str, Any]) -> datetime:
+def _parse_start(message: Mapping[str, Any]) -> datetime:
     if "start" not in message:
         raise Refused(REQUIRED)
     return moment(message["start"])
 
 
-def _length(value: Any, start: datetime, place: tzinfo | None) -> timedelta:
+def _parse_length(value: Any, start: datetime, place: tzinfo | None) -> timedelta:
     """Days, months and years count by the clock of the time zone, else by that of the start's offset from UTC."""
     try:
         return parse_duration(value).after(start, place) - start
@@ -162,7 +162,7 @@ def _length(value: Any, start: datetime, place: tzinfo | None) -> timedelta:
         return 2 * LONGEST
 
 
-def _checked(length: timedelta) -> timedelta:
+def _check_length(length: timedelta) -> timedelta:
     if length <= timedelta(0):
         raise Refused("The window must end after its start.")
     if length > LONGEST:
@@ -170,7 +170,7 @@ def _checked(length: timedelta) -> timedelta:
     return length
 
 
-def _resolution(value: Any) -> timedelta:
+def _parse_resolution(value: Any) -> timedelta:
     try:
         resolution = parse_fixed_duration(value)
     except TimeError as error:
@@ -180,7 +180,7 @@ def _resolution(value: Any) -> timedelta:
     return resolution
 
 
-def _zone(value: Any) -> tzinfo:
+def _parse_zone(value: Any) -> tzinfo:
     try:
         return zone(value)
     except (TimeError, TypeError) as error:

@@ -9,49 +9,51 @@ from flexmodel.schedule import Schedule
 from flexmodel.time import format_duration
 
 from scheduler.explaining.explain import explain
-from scheduler.optimize.request import Question
-from scheduler.resolve.assemble import Resolved, assemble
-from scheduler.solving.solve import Infeasible, Options, OutOfTimeError, solve
+from scheduler.optimize.request import OptimizeRequest
+from scheduler.resolve.assemble import ResolvedTrigger, assemble
+from scheduler.solving.infeasibility import Infeasible
+from scheduler.solving.search import SolverOptions
+from scheduler.solving.solve import OutOfTimeError, solve_problem
 
 DIGITS = 9
 """Decimals of MW and MWh: finer than any meter, coarser than the dust of arithmetic."""
 
 
-def answer(question: Question, options: Options) -> dict[str, Any]:
+def solve_request(question: OptimizeRequest, options: SolverOptions) -> dict[str, Any]:
     """The answer as JSON. Raises `OutOfTimeError`, or `Invalid` when there is no schedule."""
     try:
-        resolved = assemble(question.trigger, question.tree, question.readings)
-        schedule = solve(resolved.problem, options)
+        resolved = assemble(question.trigger, question.tree, question.series)
+        schedule = solve_problem(resolved.problem, options)
     except OutOfTimeError:
         raise
     except Invalid as invalid:
-        raise Invalid(question.names.restored(invalid.fields)) from invalid
+        raise Invalid(question.names.to_names(invalid.fields)) from invalid
     except FlexmeshError as error:
         sentences = error.reasons if isinstance(error, Infeasible) else [error.message]
-        told = question.names.restored({"_schema": sentences})
-        raise Invalid(told, question.names.restored(error.message)) from error
-    document: dict[str, Any] = question.names.restored(_document(question, resolved, schedule))
+        told = question.names.to_names({"_schema": sentences})
+        raise Invalid(told, question.names.to_names(error.message)) from error
+    document: dict[str, Any] = question.names.to_names(_to_json(question, resolved, schedule))
     return document
 
 
-def _document(question: Question, resolved: Resolved, schedule: Schedule) -> dict[str, Any]:
+def _to_json(question: OptimizeRequest, resolved: ResolvedTrigger, schedule: Schedule) -> dict[str, Any]:
     window, problem = schedule.window, resolved.problem
     flexible = question.trigger.devices
     return {
         "status": str(schedule.status),
         "window": {
-            "start": window.start.astimezone(question.place).isoformat(),
-            "end": window.end.astimezone(question.place).isoformat(),
+            "start": window.start.astimezone(question.timezone).isoformat(),
+            "end": window.end.astimezone(question.timezone).isoformat(),
             "resolution": format_duration(window.resolution),
             "steps": window.steps,
         },
         "currency": schedule.currency,
         "schedules": {
-            device.label: {"unit": "MW", "values": _listed(schedule.power[index])}
+            device.label: {"unit": "MW", "values": _rounded_list(schedule.power[index])}
             for index, device in enumerate(flexible)
         },
         "state-of-charge": {
-            label: {"unit": "MWh", "values": _listed(schedule.soc[index])}
+            label: {"unit": "MWh", "values": _rounded_list(schedule.soc[index])}
             for index, label in enumerate(problem.stocks.labels)
         },
         "costs": schedule.costs,
@@ -62,7 +64,7 @@ def _document(question: Question, resolved: Resolved, schedule: Schedule) -> dic
     }
 
 
-def _listed(values: Array) -> list[float]:
+def _rounded_list(values: Array) -> list[float]:
     """Without dust, and without a minus before zero."""
     found: list[float] = (np.round(values, DIGITS) + 0.0).tolist()
     return found

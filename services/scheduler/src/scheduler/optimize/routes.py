@@ -16,7 +16,7 @@ router = APIRouter(prefix="/optimize")
 @router.post("")
 async def optimize(request: Request) -> Response:
     optimizer: Optimizer = request.app.state.optimizer
-    found = await optimizer.answer(_json(await request.body()))
+    found = await optimizer.optimize(_json(await request.body()))
     return Response(status_code=202) if found is None else OrjsonResponse(found)
 
 

@@ -10,17 +10,17 @@ from flexmodel.quantities import QuantityError, check_unit
 from flexmodel.reading import Refused, at, mapping, moment
 from flexmodel.time import TimeError, parse_fixed_duration, steps
 
-from scheduler.resolve.series import Events
+from scheduler.resolve.series import SensorSeries
 
 KEYS = ("unit", "resolution", "start", "values")
 LONGEST = timedelta(days=366)
 
 
-def read_series(given: Any) -> dict[str, Events]:
+def parse_series(given: Any) -> dict[str, SensorSeries]:
     """All series by name, in their own units. Values that are null are not known."""
     if not isinstance(given, Mapping):
         raise Refused("Not a valid mapping type.")
-    found: dict[str, Events] = {}
+    found: dict[str, SensorSeries] = {}
     problems: dict[str, Any] = {}
     for name, value in given.items():
         try:
@@ -32,7 +32,7 @@ def read_series(given: Any) -> dict[str, Events]:
     return found
 
 
-def _one(given: Any) -> Events:
+def _one(given: Any) -> SensorSeries:
     item = mapping(given, KEYS, KEYS)
     unit = at("unit", lambda: _unit(item["unit"]))
     resolution = at("resolution", lambda: _resolution(item["resolution"]))
@@ -45,7 +45,7 @@ def _one(given: Any) -> Events:
     except OverflowError:
         raise Refused({"values": ["They go beyond the year 9999."]}) from None
     known = ~np.isnan(values)
-    return Events(unit, resolution, steps(start, resolution, len(values))[known], values[known])
+    return SensorSeries(unit, resolution, steps(start, resolution, len(values))[known], values[known])
 
 
 def _unit(value: Any) -> str:

@@ -11,10 +11,10 @@ from flexwork.activities import ActivityType
 from flexwork.job_runner import Outcome
 from flexwork.jobs import Job
 
-from scheduler.optimize.request import read
-from scheduler.optimize.response import answer
+from scheduler.optimize.request import parse_request
+from scheduler.optimize.response import solve_request
 from scheduler.settings import SchedulerSettings
-from scheduler.solving.solve import Options
+from scheduler.solving.search import SolverOptions
 
 KIND = "optimize"
 """The key of the job's request under which the problem is."""
@@ -25,9 +25,9 @@ def is_problem(job: Job) -> bool:
 
 
 async def solve(job: Job, settings: SchedulerSettings) -> Outcome:
-    question = await asyncio.to_thread(read, job.request[KIND], settings.optimize_largest)
+    question = await asyncio.to_thread(parse_request, job.request[KIND], settings.optimize_largest)
     # The solver works outside the interpreter's lock, so heartbeats and other jobs go on meanwhile.
-    found = await asyncio.to_thread(answer, question, Options(seconds=settings.solve_seconds))
+    found = await asyncio.to_thread(solve_request, question, SolverOptions(seconds=settings.solve_seconds))
     return Outcome(result=found, info={"warnings": found["warnings"]}, save=partial(_tell, job=job, found=found))
 
 

@@ -9,49 +9,51 @@ from flexmodel.problem import Problem
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import Stock, Trigger
 
-from scheduler.resolve.devices import bands, devices, placements
-from scheduler.resolve.outputs import Output, outputs
+from scheduler.resolve.devices import place_processes, resolve_bands, resolve_devices
+from scheduler.resolve.outputs import Output, resolve_outputs
 from scheduler.resolve.profiles import Profiles
-from scheduler.resolve.series import Readings
-from scheduler.resolve.sites import commitments, couplings, groups, leading_price, nodes, sites
-from scheduler.resolve.soc_requirements import Wishes
-from scheduler.resolve.stocks import stocks, tie_break_weight
+from scheduler.resolve.series import LoadedSeries
+from scheduler.resolve.sites import resolve_commitments, resolve_couplings, resolve_groups, resolve_nodes, resolve_sites
+from scheduler.resolve.soc_requirements import SocRequirements
+from scheduler.resolve.stocks import leading_price, resolve_stocks, tie_break_weight
 
-__all__ = ["Resolved", "assemble"]
+__all__ = ["ResolvedTrigger", "assemble"]
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedTrigger:
     """What to solve, and what to do with the solution."""
 
     problem: Problem
     outputs: tuple[Output, ...]
     stocks: tuple[Stock, ...]
-    wishes: tuple[Wishes, ...]
+    requirements: tuple[SocRequirements, ...]
     """What is asked of each stock, whether soft or hard."""
 
 
-def assemble(trigger: Trigger, tree: AssetTree, readings: Readings) -> Resolved:
+def assemble(trigger: Trigger, tree: AssetTree, readings: LoadedSeries) -> ResolvedTrigger:
     """Put a problem together from what was read."""
     profiles = Profiles(trigger.window, readings)
-    all_sites = sites(trigger, profiles)
-    tasks = placements(trigger, all_sites)
-    all_devices = devices(trigger, profiles, tasks)
+    all_sites = resolve_sites(trigger, profiles)
+    all_nodes, all_couplings = resolve_nodes(trigger), resolve_couplings(trigger)
+    all_bands = resolve_bands(trigger)
+    tasks = place_processes(trigger, all_sites)
+    all_devices = resolve_devices(trigger, profiles, tasks)
     weight = tie_break_weight(leading_price(all_sites), trigger.window.steps)
-    all_stocks, wishes = stocks(trigger, profiles, readings, all_devices, weight)
-    targets, dropped = outputs(trigger, tree)
+    all_stocks, wishes = resolve_stocks(trigger, profiles, readings, all_devices, weight)
+    targets, dropped = resolve_outputs(trigger, tree)
     problem = Problem(
         window=trigger.window,
         currency=trigger.currency,
         devices=all_devices,
         stocks=all_stocks,
         sites=all_sites,
-        nodes=nodes(trigger),
-        groups=groups(trigger, profiles),
-        couplings=couplings(trigger),
-        bands=bands(trigger),
-        commitments=commitments(trigger, profiles),
+        nodes=all_nodes,
+        groups=resolve_groups(trigger, profiles),
+        couplings=all_couplings,
+        bands=all_bands,
+        commitments=resolve_commitments(trigger, profiles),
         processes=tuple(task.process for task in tasks if task.runs is None),
         warnings=tuple(dict.fromkeys([*trigger.warnings, *profiles.warnings, *dropped])),
     )
-    return Resolved(problem, targets, trigger.stocks, wishes)
+    return ResolvedTrigger(problem, targets, trigger.stocks, wishes)

@@ -10,13 +10,13 @@ from flexmodel.time import instant, steps
 from flexmodel.trigger import Device, Inflexible, Trigger
 from flexmodel.values import VariableQuantity
 
-from scheduler.process_placement import plan, steps_of
+from scheduler.process_placement import place_process, process_steps
 from scheduler.resolve.profiles import Profiles
-from scheduler.resolve.sites import within
+from scheduler.resolve.sites import capped_by
 
 
 @dataclass(frozen=True, slots=True)
-class Direction:
+class DirectionLimits:
     """What limits power in one direction, as non-negative numbers."""
 
     hard: Array
@@ -26,7 +26,7 @@ class Direction:
     """Currency per MW."""
 
 
-def device_limits(device: Device, currency: str, profiles: Profiles) -> tuple[Direction, Direction]:
+def device_limits(device: Device, currency: str, profiles: Profiles) -> tuple[DirectionLimits, DirectionLimits]:
     """Limits on consumption and on production."""
 
     def capacity(quantity: VariableQuantity | None, field: str) -> Array | None:
@@ -60,18 +60,18 @@ def _power_limit(device: Device, consumption: Array | None, production: Array | 
 
 def _direction_limit(
     own: Array | None, other: Array | None, power: Array, price: Array | None, is_open: bool
-) -> Direction:
+) -> DirectionLimits:
     if not is_open or (own is None and other is not None and not _is_zero(other)):
-        return hard(np.zeros(len(power)))
+        return hard_limit(np.zeros(len(power)))
     if own is None:
-        return hard(power)
-    cap = within(own, power)
-    return hard(cap) if price is None or not cap.any() else Direction(power, cap, price)
+        return hard_limit(power)
+    cap = capped_by(own, power)
+    return hard_limit(cap) if price is None or not cap.any() else DirectionLimits(power, cap, price)
 
 
-def hard(cap: Array) -> Direction:
+def hard_limit(cap: Array) -> DirectionLimits:
     """A limit that nothing can exceed."""
-    return Direction(cap, np.full(len(cap), np.nan), np.zeros(len(cap)))
+    return DirectionLimits(cap, np.full(len(cap), np.nan), np.zeros(len(cap)))
 
 
 def _is_zero(capacity: Array) -> bool:
@@ -81,14 +81,14 @@ def _is_zero(capacity: Array) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class PlacedProcess:
     """A task, and when it runs if that is found already."""
 
     process: Process
     runs: Mask | None
 
 
-def placements(trigger: Trigger, sites: Sequence[Site]) -> list[Placement]:
+def place_processes(trigger: Trigger, sites: Sequence[Site]) -> list[PlacedProcess]:
     """All tasks. Which time is cheapest depends on everything else; the dearest is found here, on the price alone."""
     prices = {site.commodity: site.consumption_price for site in sites}
     nothing = np.zeros(trigger.window.steps)
@@ -99,7 +99,7 @@ def placements(trigger: Trigger, sites: Sequence[Site]) -> list[Placement]:
     ]
 
 
-def _place(index: int, device: Device, prices: Array, window: Window) -> Placement:
+def _place(index: int, device: Device, prices: Array, window: Window) -> PlacedProcess:
     """Raises if there is no room for the task."""
     task = device.process
     assert task is not None
@@ -107,11 +107,11 @@ def _place(index: int, device: Device, prices: Array, window: Window) -> Placeme
         device=index,
         type=task.type,
         power=task.power,
-        steps=steps_of(task.duration, window.resolution, window.steps),
+        steps=process_steps(task.duration, window.resolution, window.steps),
         allowed=_allowed(task.restrictions, window),
     )
-    runs = plan(prices, process.steps, process.type, process.allowed, dearest=task.maximise)
-    return Placement(process, runs if task.maximise else None)
+    runs = place_process(prices, process.steps, process.kind, process.allowed, dearest=task.maximise)
+    return PlacedProcess(process, runs if task.maximise else None)
 
 
 def _allowed(restrictions: Sequence[tuple[datetime, datetime]], window: Window) -> Mask:
@@ -128,20 +128,20 @@ def _allowed(restrictions: Sequence[tuple[datetime, datetime]], window: Window) 
 class _Row:
     """One device."""
 
-    consumption: Direction
-    production: Direction
+    consumption: DirectionLimits
+    production: DirectionLimits
     charging_efficiency: Array
     discharging_efficiency: Array
 
 
-def devices(trigger: Trigger, profiles: Profiles, placements: Sequence[Placement] = ()) -> Devices:
+def resolve_devices(trigger: Trigger, profiles: Profiles, placements: Sequence[PlacedProcess] = ()) -> Devices:
     """All devices, flexible ones first."""
     tasks = {placement.process.device: placement for placement in placements}
     rows = [
-        _task(tasks[index], profiles) if index in tasks else _flexible(device, trigger.currency, profiles)
+        _process_row(tasks[index], profiles) if index in tasks else _flexible_row(device, trigger.currency, profiles)
         for index, device in enumerate(trigger.devices)
     ]
-    rows += [_inflexible(device, profiles) for device in trigger.inflexible]
+    rows += [_inflexible_row(device, profiles) for device in trigger.inflexible]
     stock = np.full(len(rows), -1, dtype=np.int64)
     for index, device in enumerate(trigger.devices):
         stock[index] = -1 if device.stock is None else device.stock
@@ -166,32 +166,32 @@ def devices(trigger: Trigger, profiles: Profiles, placements: Sequence[Placement
     )
 
 
-def _flexible(device: Device, currency: str, profiles: Profiles) -> _Row:
+def _flexible_row(device: Device, currency: str, profiles: Profiles) -> _Row:
     return _Row(
         *device_limits(device, currency, profiles),
-        profiles.known(device.charging_efficiency, "", 1.0, f"charging-efficiency of {device.label}"),
-        profiles.known(device.discharging_efficiency, "", 1.0, f"discharging-efficiency of {device.label}"),
+        profiles.steps_or_default(device.charging_efficiency, "", 1.0, f"charging-efficiency of {device.label}"),
+        profiles.steps_or_default(device.discharging_efficiency, "", 1.0, f"discharging-efficiency of {device.label}"),
     )
 
 
-def _task(placement: Placement, profiles: Profiles) -> _Row:
+def _process_row(placement: PlacedProcess, profiles: Profiles) -> _Row:
     """A process runs at its power or not at all; one whose time is found already is fixed."""
     power = np.full(profiles.window.steps, placement.process.power)
     ones = np.ones(profiles.window.steps)
     if placement.runs is not None:
         power = np.where(placement.runs, power, 0.0)
-        return _Row(hard(power), hard(-power), ones, ones)
-    return _Row(hard(np.maximum(power, 0.0)), hard(np.maximum(-power, 0.0)), ones, ones)
+        return _Row(hard_limit(power), hard_limit(-power), ones, ones)
+    return _Row(hard_limit(np.maximum(power, 0.0)), hard_limit(np.maximum(-power, 0.0)), ones, ones)
 
 
-def _inflexible(device: Inflexible, profiles: Profiles) -> _Row:
+def _inflexible_row(device: Inflexible, profiles: Profiles) -> _Row:
     """The power that was read; nothing where nothing is known."""
-    power = profiles.known(device.reference, "MW", 0.0, f"The power of {device.label}") * device.sign
+    power = profiles.steps_or_default(device.reference, "MW", 0.0, f"The power of {device.label}") * device.sign
     ones = np.ones(profiles.window.steps)
-    return _Row(hard(power), hard(-power), ones, ones)
+    return _Row(hard_limit(power), hard_limit(-power), ones, ones)
 
 
-def bands(trigger: Trigger) -> tuple[Bands, ...]:
+def resolve_bands(trigger: Trigger) -> tuple[Bands, ...]:
     """The operation modes of the devices that have any."""
     return tuple(
         Bands(index, np.array(device.bands, dtype=np.float64))

@@ -47,7 +47,7 @@ class StateOutput:
 Output = PowerOutput | StateOutput
 
 
-def outputs(trigger: Trigger, tree: AssetTree) -> tuple[tuple[Output, ...], list[str]]:
+def resolve_outputs(trigger: Trigger, tree: AssetTree) -> tuple[tuple[Output, ...], list[str]]:
     """What goes where, one entry per sensor, and warnings about entries that had to give way."""
     chosen: dict[int, Output] = {}
     warnings: list[str] = []
@@ -131,7 +131,7 @@ DECIMALS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class OutputSeries:
     """The values of one sensor, in its unit and sign."""
 
     sensor: int
@@ -145,14 +145,14 @@ class Stored:
     """Whether the sensor is to be marked with the sign in which it is stored."""
 
 
-def stored(schedule: Schedule, outputs: Sequence[Output]) -> list[Stored]:
+def output_series(schedule: Schedule, outputs: Sequence[Output]) -> list[OutputSeries]:
     """What every output sensor gets."""
     return [
         _power_series(schedule, to) if isinstance(to, PowerOutput) else _state_series(schedule, to) for to in outputs
     ]
 
 
-def _power_series(schedule: Schedule, output: PowerOutput) -> Stored:
+def _power_series(schedule: Schedule, output: PowerOutput) -> OutputSeries:
     grid = _grid(schedule.window, output.resolution, output.timezone)
     power = schedule.power[list(output.devices)].sum(axis=0)
     if output.part == "consumption":
@@ -163,7 +163,7 @@ def _power_series(schedule: Schedule, output: PowerOutput) -> Stored:
         begins = steps(schedule.window.start, schedule.window.resolution, schedule.window.steps)
         power = to_steps(begins, power, schedule.window.resolution, grid)
     values = convert(power, "MW", output.unit, grid.resolution)
-    return Stored(
+    return OutputSeries(
         output.sensor,
         grid.start,
         grid.resolution,
@@ -183,14 +183,14 @@ def _grid(window: Window, resolution: timedelta, timezone: str) -> Window:
     return Window(start, resolution, (end - start) // resolution)
 
 
-def _state_series(schedule: Schedule, output: StateOutput) -> Stored:
+def _state_series(schedule: Schedule, output: StateOutput) -> OutputSeries:
     energy = schedule.soc[output.stock]
     if is_ratio(output.unit):
         values = convert(energy / output.percent_of, "", output.unit)
     else:
         values = convert(energy, "MWh", output.unit)
     window = schedule.window
-    return Stored(output.sensor, window.start, window.resolution, output.unit, True, _rounded(values))
+    return OutputSeries(output.sensor, window.start, window.resolution, output.unit, True, _rounded(values))
 
 
 def _rounded(values: Array) -> Array:

@@ -20,19 +20,19 @@ from flexmodel.series import (
 )
 from flexmodel.values import Fixed, Segments, SensorReference, VariableQuantity
 
-from scheduler.resolve.series import Events, Readings
+from scheduler.resolve.series import LoadedSeries, SensorSeries
 
 
 class UnknownPricesError(FlexmeshError):
     """Prices are missing for too long to assume any."""
 
 
-GAPS_TOLD = 3
+GAPS_NAMED = 3
 """Gaps of one price that are told one by one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class SensorUse:
     """One way in which a sensor's values are needed."""
 
     reference: SensorReference
@@ -44,11 +44,11 @@ class Use:
 class Profiles:
     """Turns quantities into arrays over one window. Unknown values are NaN; `warnings` tells what was filled in."""
 
-    def __init__(self, window: Window, readings: Readings) -> None:
+    def __init__(self, window: Window, series: LoadedSeries) -> None:
         self.window = window
         self.warnings: list[str] = []
-        self._readings = readings
-        self._known: dict[Use, Array] = {}
+        self._series = series
+        self._computed: dict[SensorUse, Array] = {}
 
     def steps(self, quantity: VariableQuantity | None, unit: str, overlap: Overlap = "first") -> Array:
         """One value per step."""
@@ -57,7 +57,7 @@ class Profiles:
                 return segments_to_steps(quantity, self.window, overlap)
             case SensorReference():
                 return self._sensor(
-                    Use(quantity, unit, "steps"), lambda e, v: to_steps(e.starts, v, e.resolution, self.window)
+                    SensorUse(quantity, unit, "steps"), lambda e, v: to_steps(e.starts, v, e.resolution, self.window)
                 )
         return self._constant(quantity)
 
@@ -69,22 +69,22 @@ class Profiles:
             case Segments():
                 return segments_to_instants(quantity, self.window, overlap)
             case SensorReference():
-                in_percent = percent_of is not None and is_ratio(self._readings.of(quantity).unit)
+                in_percent = percent_of is not None and is_ratio(self._series.of(quantity).unit)
                 share = percent_of if in_percent and percent_of is not None else 1.0
-                use = Use(quantity, "" if in_percent else "MWh", f"instants-{overlap}", share)
+                use = SensorUse(quantity, "" if in_percent else "MWh", f"instants-{overlap}", share)
                 return self._sensor(use, lambda e, v: to_instants(e.starts, v, e.resolution, self.window, overlap))
         return self._constant(quantity)
 
-    def known(self, quantity: VariableQuantity | None, unit: str, otherwise: float, what: str) -> Array:
+    def steps_or_default(self, quantity: VariableQuantity | None, unit: str, otherwise: float, what: str) -> Array:
         """One value per step, with a value for the steps where none is known."""
         values = self.steps(quantity, unit)
-        self._tell_missing(quantity, values, what, f"{otherwise:g} was used there")
+        self._warn_missing(quantity, values, what, f"{otherwise:g} was used there")
         return np.where(np.isnan(values), otherwise, values)
 
     def limit(self, quantity: VariableQuantity | None, what: str) -> Array:
         """A capacity in MW: the strictest where several apply, never negative, NaN where there is none."""
         values = np.maximum(self.steps(quantity, "MW", "min"), 0.0)
-        self._tell_missing(quantity, values, what, "it sets no limit of its own there")
+        self._warn_missing(quantity, values, what, "it sets no limit of its own there")
         return values
 
     def penalty(self, price: VariableQuantity | None, unit: str, what: str) -> Array | None:
@@ -96,7 +96,7 @@ class Profiles:
             return None
         if isinstance(price, Segments):
             return np.maximum(np.nan_to_num(_to_edges(segments_to_steps(price, self.window))), 0.0)
-        return np.maximum(self.known(price, unit, 0.0, what), 0.0)
+        return np.maximum(self.steps_or_default(price, unit, 0.0, what), 0.0)
 
     def penalty_at_ends(self, price: VariableQuantity | None, unit: str, what: str) -> Array | None:
         """The same for a state of charge: what holds from the moment at which a step ends, else what held before."""
@@ -104,7 +104,7 @@ class Profiles:
         if own is None or isinstance(price, Fixed):
             return own
         window = self.window
-        later = Profiles(Window(window.start + window.resolution, window.resolution, window.steps), self._readings)
+        later = Profiles(Window(window.start + window.resolution, window.resolution, window.steps), self._series)
         then = later.steps(price, unit)
         return np.where(np.isnan(then), own, np.maximum(then, 0.0))
 
@@ -126,7 +126,9 @@ class Profiles:
         """One value per step of the window and of the day before it."""
         lead, window = self._lead, self.window
         longer = Window(window.start - lead * window.resolution, window.resolution, window.steps + lead)
-        return self._sensor(Use(reference, unit, "lead"), lambda e, v: to_steps(e.starts, v, e.resolution, longer))
+        return self._sensor(
+            SensorUse(reference, unit, "lead"), lambda e, v: to_steps(e.starts, v, e.resolution, longer)
+        )
 
     def _price_segments(self, segments: Segments, field: str) -> Array:
         """Segments are all that is known: before the first one its price holds, too."""
@@ -134,7 +136,7 @@ class Profiles:
         known = np.flatnonzero(~np.isnan(values))
         first = int(known[0]) if len(known) else 0
         if 0 < first <= self._lead:
-            self._warn(
+            self._warn_gap(
                 field,
                 "first",
                 Gap(self.window.start, self.window.start + first * self.window.resolution, values[first]),
@@ -151,37 +153,37 @@ class Profiles:
                 f"{missing.start.isoformat()} to {missing.end.isoformat()}, and a known price holds for at most a day. "
                 "Post the missing prices, or give a default."
             ) from missing
-        for gap in held.gaps[:GAPS_TOLD]:
-            self._warn(field, "last", gap)
-        if len(held.gaps) > GAPS_TOLD:
-            self.warnings.append(f"{field} has {len(held.gaps) - GAPS_TOLD} more gaps, filled in the same way.")
+        for gap in held.gaps[:GAPS_NAMED]:
+            self._warn_gap(field, "last", gap)
+        if len(held.gaps) > GAPS_NAMED:
+            self.warnings.append(f"{field} has {len(held.gaps) - GAPS_NAMED} more gaps, filled in the same way.")
         return held.values
 
-    def _warn(self, field: str, which: str, gap: Gap) -> None:
+    def _warn_gap(self, field: str, which: str, gap: Gap) -> None:
         self.warnings.append(
             f"{field} has no values from {gap.start.isoformat()} to {gap.end.isoformat()}: "
             f"used the {which} known one, {gap.value:g}."
         )
 
-    def _tell_missing(self, quantity: VariableQuantity | None, values: Array, what: str, instead: str) -> None:
+    def _warn_missing(self, quantity: VariableQuantity | None, values: Array, what: str, instead: str) -> None:
         """A sensor is expected to have values; segments and absent quantities are meant to leave some steps open."""
         missing = int(np.isnan(values).sum()) if isinstance(quantity, SensorReference) else 0
         if isinstance(quantity, SensorReference) and missing:
             steps = "any step" if missing == len(values) else f"{missing} of {len(values)} steps"
             self.warnings.append(f"{what} (sensor {quantity.sensor}) has no value for {steps}: {instead}.")
 
-    def _sensor(self, use: "Use", onto: Callable[[Events, Array], Array]) -> Array:
+    def _sensor(self, use: "SensorUse", onto: Callable[[SensorSeries, Array], Array]) -> Array:
         """A sensor's values as a use needs them, computed once."""
-        if use not in self._known:
-            events = self._readings.of(use.reference)
+        if use not in self._computed:
+            events = self._series.of(use.reference)
             try:
                 values = convert(events.values, events.unit, use.unit, events.resolution or None) * use.scale
             except QuantityError as error:
                 raise Invalid({f"sensor {use.reference.sensor}": [str(error)]}) from error
             default = use.reference.default
             values = onto(events, values)
-            self._known[use] = values if default is None else np.where(np.isnan(values), default, values)
-        return self._known[use]
+            self._computed[use] = values if default is None else np.where(np.isnan(values), default, values)
+        return self._computed[use]
 
     def _constant(self, quantity: Fixed | None) -> Array:
         return np.full(self.window.steps, np.nan if quantity is None else quantity.value)

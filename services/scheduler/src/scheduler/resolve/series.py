@@ -16,7 +16,7 @@ from flexstore.store import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class SensorSeries:
     """A sensor's events over some period, sorted by start, in the sensor's unit. Resolution zero: instantaneous."""
 
     unit: str
@@ -26,7 +26,7 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class InitialState:
     """A state of charge, and when it was that."""
 
     at: datetime
@@ -39,53 +39,55 @@ class UnknownStateError(FlexmeshError):
 
 
 @dataclass(frozen=True, slots=True)
-class Readings:
+class LoadedSeries:
     """Everything that was read for one schedule."""
 
-    events: Mapping[Reference, Events]
+    by_reference: Mapping[Reference, SensorSeries]
 
-    def of(self, reference: Reference) -> Events:
-        return self.events[key(reference)]
+    def of(self, reference: Reference) -> SensorSeries:
+        return self.by_reference[series_key(reference)]
 
 
-def key(reference: Reference) -> Reference:
+def series_key(reference: Reference) -> Reference:
     """What has to be read for a reference: its default plays no role in that."""
     return replace(reference, default=None) if isinstance(reference, SensorReference) else reference
 
 
-async def load_referenced_series(con: Connection, trigger: Trigger, tree: AssetTree, now: datetime) -> Readings:
+async def load_referenced_series(con: Connection, trigger: Trigger, tree: AssetTree, now: datetime) -> LoadedSeries:
     """Everything as it was known at the trigger's `prior`, or now."""
-    wanted = references(trigger)
-    series = await load_series(con, queries(trigger, wanted, tree, trigger.prior or now))
-    return Readings(
+    wanted = series_references(trigger)
+    series = await load_series(con, series_queries(trigger, wanted, tree, trigger.prior or now))
+    return LoadedSeries(
         {
-            reference: events(reference, tree, found.event_start, found.values)
+            reference: sensor_series(reference, tree, found.event_start, found.values)
             for reference, found in zip(wanted, series, strict=True)
         }
     )
 
 
-def events(reference: Reference, tree: AssetTree, starts: Instants, values: Array) -> Events:
+def sensor_series(reference: Reference, tree: AssetTree, starts: Instants, values: Array) -> SensorSeries:
     """A sensor's values, with the unit and resolution that the tree knows of."""
     sensor = tree.sensors[reference.sensor]
-    return Events(sensor.unit, sensor.resolution, starts, values)
+    return SensorSeries(sensor.unit, sensor.resolution, starts, values)
 
 
-def references(trigger: Trigger) -> list[Reference]:
+def series_references(trigger: Trigger) -> list[Reference]:
     """What has to be read, each once."""
-    return list(dict.fromkeys(key(reference) for reference in trigger.references()))
+    return list(dict.fromkeys(series_key(reference) for reference in _references(trigger)))
 
 
-def queries(trigger: Trigger, wanted: Sequence[Reference], tree: AssetTree, known_at: datetime) -> list[SeriesQuery]:
+def series_queries(
+    trigger: Trigger, wanted: Sequence[Reference], tree: AssetTree, known_at: datetime
+) -> list[SeriesQuery]:
     """One query per reference. The end is included, for states of charge; prices may also hold from the day before."""
-    holding = prices(trigger)
+    holding = price_references(trigger)
     return [_query(reference, trigger.window, reference in holding, tree, known_at) for reference in wanted]
 
 
-def prices(trigger: Trigger) -> set[Reference]:
+def price_references(trigger: Trigger) -> set[Reference]:
     """The sensors whose values hold over a gap."""
-    given = (price for site in trigger.sites for price in (site.consumption_price, site.production_price))
-    return {key(price) for price in given if isinstance(price, SensorReference)}
+    given = (price for context in trigger.contexts for price in (context.consumption_price, context.production_price))
+    return {series_key(price) for price in given if isinstance(price, SensorReference)}
 
 
 def _query(reference: Reference, window: Window, holds: bool, tree: AssetTree, known_at: datetime) -> SeriesQuery:

@@ -3,38 +3,31 @@
 from dataclasses import dataclass
 
 import numpy as np
-from flexmodel import problem
-from flexmodel.problem import Array, Index
-from flexmodel.trigger import ELECTRICITY, Commitment, Group, Price, Site, Trigger
+from flexmodel.parts import CommodityContext, CustomCommitment, DeviceGroup, Price, Trigger
+from flexmodel.problem import Array, Commitment, Coupling, Group, Index, Node, Site
 from flexmodel.values import VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
 
 
-def sites(trigger: Trigger, profiles: Profiles) -> tuple[problem.Site, ...]:
+def resolve_sites(trigger: Trigger, profiles: Profiles) -> tuple[Site, ...]:
     """One site per commodity with a grid connection."""
     return tuple(
-        _resolve_site(site, members(trigger, site.commodity), trigger.currency, profiles) for site in trigger.sites
+        _resolve_site(context, _devices_of(trigger, context.commodity), trigger.currency, profiles)
+        for context in trigger.contexts
     )
 
 
-def nodes(trigger: Trigger) -> tuple[problem.Node, ...]:
+def resolve_nodes(trigger: Trigger) -> tuple[Node, ...]:
     """One balance node per commodity without a grid connection."""
-    return tuple(problem.Node(node.commodity, members(trigger, node.commodity)) for node in trigger.nodes)
+    return tuple(Node(node.commodity, _devices_of(trigger, node.commodity)) for node in trigger.nodes)
 
 
-def members(trigger: Trigger, commodity: str) -> Index:
+def _devices_of(trigger: Trigger, commodity: str) -> Index:
     return np.array(trigger.of_commodity(commodity), dtype=np.int64)
 
 
-def leading_price(sites: tuple[problem.Site, ...]) -> Array | None:
-    """The consumption price that scales the tie-break: that of electricity, else of the first commodity."""
-    return next(
-        (site.consumption_price for site in sorted(sites, key=lambda site: site.commodity != ELECTRICITY)), None
-    )
-
-
-def _resolve_site(site: Site, devices: Index, currency: str, profiles: Profiles) -> problem.Site:
+def _resolve_site(context: CommodityContext, devices: Index, currency: str, profiles: Profiles) -> Site:
     unit = f"{currency}/MWh"
     consumption_price = profiles.price(site.consumption_price, unit, "consumption-price")
     production_price = (
@@ -42,13 +35,13 @@ def _resolve_site(site: Site, devices: Index, currency: str, profiles: Profiles)
         if site.production_price is None
         else profiles.price(site.production_price, unit, "production-price")
     )
-    given = _Given(profiles.limit(site.power_capacity, "site-power-capacity"), f"{currency}/MW", profiles)
-    consumption = given.direction("consumption", site.consumption_capacity, site.consumption_breach_price)
-    production = given.direction("production", site.production_capacity, site.production_breach_price)
-    peak_consumption = given.peak("consumption", site.peak_consumption, site.peak_consumption_price)
-    peak_production = given.peak("production", site.peak_production, site.peak_production_price)
-    return problem.Site(
-        commodity=site.commodity,
+    given = _SiteFields(profiles.limit(context.power_capacity, "site-power-capacity"), f"{currency}/MW", profiles)
+    consumption = given.direction("consumption", context.consumption_capacity, context.consumption_breach_price)
+    production = given.direction("production", context.production_capacity, context.production_breach_price)
+    peak_consumption = given.peak("consumption", context.peak_consumption, context.peak_consumption_price)
+    peak_production = given.peak("production", context.peak_production, context.peak_production_price)
+    return Site(
+        commodity=context.commodity,
         devices=devices,
         consumption_price=consumption_price,
         production_price=production_price,
@@ -65,7 +58,7 @@ def _resolve_site(site: Site, devices: Index, currency: str, profiles: Profiles)
     )
 
 
-def within(cap: Array, capacity: Array) -> Array:
+def capped_by(cap: Array, capacity: Array) -> Array:
     """A directional cap: the power capacity where it is not given, and never more than that."""
     return np.fmin(cap, capacity)
 
@@ -88,7 +81,7 @@ class _Peak:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _SiteFields:
     """What is needed to read the fields of one direction."""
 
     capacity: Array
@@ -97,7 +90,7 @@ class _Given:
 
     def direction(self, way: str, cap: VariableQuantity | None, price: VariableQuantity | None) -> _Direction:
         """With a breach price the cap is soft and only the power capacity is hard."""
-        strictest = within(self.profiles.limit(cap, f"site-{way}-capacity"), self.capacity)
+        strictest = capped_by(self.profiles.limit(cap, f"site-{way}-capacity"), self.capacity)
         penalty = self.profiles.penalty(price, self.per_power, f"site-{way}-breach-price")
         return _Direction(strictest, None, None) if penalty is None else _Direction(self.capacity, strictest, penalty)
 
@@ -110,11 +103,11 @@ class _Given:
         return _Peak(paid, penalty)
 
 
-def groups(trigger: Trigger, profiles: Profiles) -> tuple[problem.Group, ...]:
+def resolve_groups(trigger: Trigger, profiles: Profiles) -> tuple[Group, ...]:
     return tuple(_resolve_group(group, profiles) for group in trigger.groups)
 
 
-def couplings(trigger: Trigger) -> tuple[problem.Coupling, ...]:
+def resolve_couplings(trigger: Trigger) -> tuple[Coupling, ...]:
     return tuple(
         problem.Coupling(
             name=coupling.name,
@@ -125,7 +118,7 @@ def couplings(trigger: Trigger) -> tuple[problem.Coupling, ...]:
     )
 
 
-def commitments(trigger: Trigger, profiles: Profiles) -> tuple[problem.Commitment, ...]:
+def resolve_commitments(trigger: Trigger, profiles: Profiles) -> tuple[Commitment, ...]:
     return tuple(_resolve_commitment(commitment, trigger.currency, profiles) for commitment in trigger.commitments)
 
 
@@ -133,7 +126,7 @@ def _resolve_group(group: Group, profiles: Profiles) -> problem.Group:
     """The power capacity is hard; the directional ones are soft and never more than that."""
     capacity = profiles.limit(group.power_capacity, f"power-capacity of group {group.name}")
     consumption, production = (
-        None if cap is None else within(profiles.limit(cap, f"{field} of group {group.name}"), capacity)
+        None if cap is None else capped_by(profiles.limit(cap, f"{field} of group {group.name}"), capacity)
         for field, cap in (
             ("consumption-capacity", group.consumption_capacity),
             ("production-capacity", group.production_capacity),
@@ -165,5 +158,5 @@ def _per_step(price: Price | None, currency: str, what: str, profiles: Profiles)
     """Currency per MW and step. A deviation without a price is free; a price per MW is charged at every step."""
     if price is None:
         return np.zeros(profiles.window.steps)
-    known = profiles.known(price.quantity, f"{currency}/{price.per}", 0.0, what)
+    known = profiles.steps_or_default(price.quantity, f"{currency}/{price.per}", 0.0, what)
     return known * profiles.window.hours if price.per == "MWh" else known

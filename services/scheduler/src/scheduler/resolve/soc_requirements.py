@@ -14,11 +14,11 @@ from flexmodel.trigger import Stock
 from flexmodel.values import Segment, Segments, VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
-from scheduler.resolve.series import State
+from scheduler.resolve.series import InitialState
 
 DECIMALS = 6
 """Requirements are judged to a millionth of a MWh."""
-Kind = Literal["minima", "maxima", "targets"]
+RequirementKind = Literal["minima", "maxima", "targets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,36 +43,39 @@ class Projection:
     def empty(cls, steps: int) -> "Projection":
         return cls(*(np.full(steps, np.nan) for _ in range(3)))
 
-    def at_least(self, step: int, value: float, reach: Reach) -> None:
+    def raise_minimum(self, step: int, value: float, reach: Reach) -> None:
         """Of two bounds at one step the stricter counts; none passes the limits of the stock."""
         if 0 <= step < len(self.minima):
             self.minima[step] = np.fmax(self.minima[step], np.fmax(value, reach.lowest))
 
-    def at_most(self, step: int, value: float, reach: Reach) -> None:
+    def lower_maximum(self, step: int, value: float, reach: Reach) -> None:
         if 0 <= step < len(self.maxima):
             self.maxima[step] = np.fmin(self.maxima[step], np.fmin(value, reach.highest))
 
-    def exactly(self, step: int, value: float) -> None:
+    def set_target(self, step: int, value: float) -> None:
         if 0 <= step < len(self.targets):
             self.targets[step] = value
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class SocRequirements:
     """MWh at the ends of steps, NaN where nothing is asked."""
 
     minima: Array
     maxima: Array
     targets: Array
-    carried_minima: Mask
+    projected_minima: Mask
     """Where a minimum is not asked for itself, but carried over from a wish for a moment between two steps."""
-    carried_maxima: Mask
+    projected_maxima: Mask
 
 
-def wishes(stock: Stock, state: State, profiles: Profiles, devices: Devices, soc_min: float, soc_max: float) -> Wishes:
+def resolve_requirements(
+    stock: Stock, state: InitialState, profiles: Profiles, devices: Devices, soc_min: float, soc_max: float
+) -> SocRequirements:
     """All wishes for one stock. Where several speak of one moment the strictest counts, of targets the first."""
     window = profiles.window
-    fields: dict[Kind, tuple[VariableQuantity | None, Overlap]] = {
+    reach = _reach(stock, devices, soc_min, soc_max)
+    fields: dict[RequirementKind, tuple[VariableQuantity | None, Overlap]] = {
         "minima": (stock.minima, "max"),
         "maxima": (stock.maxima, "min"),
         "targets": (stock.targets, "first"),
@@ -80,9 +83,8 @@ def wishes(stock: Stock, state: State, profiles: Profiles, devices: Devices, soc
     asked = {
         kind: profiles.instants(quantity, overlap, stock.percent_of) for kind, (quantity, overlap) in fields.items()
     }
-    points = {kind: between_steps(quantity, window) for kind, (quantity, _) in fields.items()}
+    points = {kind: off_tick_points(quantity, window) for kind, (quantity, _) in fields.items()}
     onto = Projection.empty(window.steps)
-    reach = _reach(stock, devices, soc_min, soc_max)
     if stock.project_off_tick:
         for kind in points:
             project(kind, points[kind], window, reach, onto)
@@ -93,12 +95,12 @@ def wishes(stock: Stock, state: State, profiles: Profiles, devices: Devices, soc
             for point in points[kind]
         ]
     project_known_state(state.at, state.energy, window, reach, onto)
-    return Wishes(
+    return SocRequirements(
         minima=np.fmax(asked["minima"], onto.minima),
         maxima=np.fmin(asked["maxima"], onto.maxima),
         targets=np.where(np.isnan(asked["targets"]), onto.targets, asked["targets"]),
-        carried_minima=np.isnan(asked["minima"]),
-        carried_maxima=np.isnan(asked["maxima"]),
+        projected_minima=np.isnan(asked["minima"]),
+        projected_maxima=np.isnan(asked["maxima"]),
     )
 
 
@@ -115,7 +117,7 @@ def _reach(stock: Stock, devices: Devices, soc_min: float, soc_max: float) -> Re
     )
 
 
-def between_steps(quantity: VariableQuantity | None, window: Window) -> list[Segment]:
+def off_tick_points(quantity: VariableQuantity | None, window: Window) -> list[Segment]:
     """The points in time, inside the window, that do not fall on the end of a step."""
     if not isinstance(quantity, Segments):
         return []
@@ -128,29 +130,29 @@ def between_steps(quantity: VariableQuantity | None, window: Window) -> list[Seg
     ]
 
 
-def project(kind: Kind, points: Iterable[Segment], window: Window, reach: Reach, onto: Projection) -> None:
+def project(kind: RequirementKind, points: Iterable[Segment], window: Window, reach: Reach, onto: Projection) -> None:
     """Adds the bounds of some off-tick wishes of one kind."""
     for point in points:
         step, before, after = _around(point.start, window)
         value = point.value
         if kind in ("targets", "minima"):
-            onto.at_least(step - 1, value - reach.charge[step] * before, reach)
+            onto.raise_minimum(step - 1, value - reach.charge[step] * before, reach)
         if kind in ("targets", "maxima"):
-            onto.at_most(step - 1, value + reach.discharge[step] * before, reach)
+            onto.lower_maximum(step - 1, value + reach.discharge[step] * before, reach)
         if kind == "targets":
-            onto.exactly(step, value)
+            onto.set_target(step, value)
         elif kind == "minima":
-            onto.at_least(step, value - reach.discharge[step] * after, reach)
+            onto.raise_minimum(step, value - reach.discharge[step] * after, reach)
         else:
-            onto.at_most(step, value + reach.charge[step] * after, reach)
+            onto.lower_maximum(step, value + reach.charge[step] * after, reach)
 
 
 def project_known_state(at: datetime, value: float, window: Window, reach: Reach, onto: Projection) -> None:
     """Adds the bounds that follow from the state measured during the first step."""
     if window.start < at < window.start + window.resolution:
         _, _, after = _around(at, window)
-        onto.at_least(0, value - reach.discharge[0] * after, reach)
-        onto.at_most(0, value + reach.charge[0] * after, reach)
+        onto.raise_minimum(0, value - reach.discharge[0] * after, reach)
+        onto.lower_maximum(0, value + reach.charge[0] * after, reach)
 
 
 def _around(moment: datetime, window: Window) -> tuple[int, float, float]:
@@ -160,9 +162,11 @@ def _around(moment: datetime, window: Window) -> tuple[int, float, float]:
     return step, before, window.hours - before
 
 
-def soc_report(schedule: Schedule, stocks: Sequence[Stock], requirements: Sequence[Wishes]) -> dict[str, Any]:
+def soc_report(schedule: Schedule, stocks: Sequence[Stock], requirements: Sequence[SocRequirements]) -> dict[str, Any]:
     """Return which requirements the schedule keeps (`resolved`) and which it misses (`unresolved`), by asset."""
-    verdicts = [_Verdict.of(each, schedule.soc[index, 1:], schedule.window) for index, each in enumerate(requirements)]
+    verdicts = [
+        _RequirementCheck.of(each, schedule.soc[index, 1:], schedule.window) for index, each in enumerate(requirements)
+    ]
     return {
         "resolved": _by_asset(stocks, [verdict.kept for verdict in verdicts]),
         "unresolved": _by_asset(stocks, [verdict.broken for verdict in verdicts]),
@@ -170,19 +174,19 @@ def soc_report(schedule: Schedule, stocks: Sequence[Stock], requirements: Sequen
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class _RequirementCheck:
     """How one stock's wishes fared: by field, the instants with what is missing, or with what is left."""
 
     broken: dict[str, list[dict[str, str]]]
     kept: dict[str, list[dict[str, str]]]
 
     @classmethod
-    def of(cls, asked: Wishes, soc: Array, window: Window) -> "_Verdict":
+    def of(cls, asked: SocRequirements, soc: Array, window: Window) -> "_RequirementCheck":
         verdict = cls({}, {})
         soc = np.round(soc, DECIMALS)
         for field, bound, carried, sign in (
-            ("soc-minima", asked.minima, asked.carried_minima, 1),
-            ("soc-maxima", asked.maxima, asked.carried_maxima, -1),
+            ("soc-minima", asked.minima, asked.projected_minima, 1),
+            ("soc-maxima", asked.maxima, asked.projected_maxima, -1),
         ):
             margin = sign * (soc - np.round(bound, DECIMALS)) + 0.0
             kept = (margin >= 0) & ~carried

@@ -5,29 +5,30 @@ from dataclasses import dataclass
 
 import numpy as np
 from flexmodel.errors import Invalid
-from flexmodel.problem import Array, Devices, Stocks, Window
+from flexmodel.parts import ELECTRICITY, StateReading, Stock, Trigger
+from flexmodel.problem import Array, Devices, Site, Stocks, Window
 from flexmodel.quantities import convert, is_ratio
 from flexmodel.time import format_duration, moment_of
 from flexmodel.trigger import StateReference, Stock, Trigger
 from flexmodel.values import Fixed, VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
-from scheduler.resolve.series import Events, Readings, State, UnknownStateError
-from scheduler.resolve.soc_requirements import Wishes, wishes
+from scheduler.resolve.series import InitialState, LoadedSeries, SensorSeries, UnknownStateError
+from scheduler.resolve.soc_requirements import SocRequirements, resolve_requirements
 
 
-def initial_state(stock: Stock, window: Window, readings: Readings) -> State:
+def initial_state(stock: Stock, window: Window, readings: LoadedSeries) -> InitialState:
     """The state of charge to start from, and the moment when it was that."""
     if isinstance(stock.initial, Fixed):
-        return State(window.start, stock.initial.value)
+        return InitialState(window.start, stock.initial.value)
     events = readings.of(stock.initial)
     nearest = stock.initial.nearest(events.starts, events.values, window.start)
     if nearest is None:
         raise _unknown_state(stock, stock.initial, window)
-    return State(moment_of(events.starts[nearest]), float(in_energy(events, stock)[nearest]))
+    return InitialState(moment_of(events.starts[nearest]), float(_to_energy(events, stock)[nearest]))
 
 
-def in_energy(events: Events, stock: Stock) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _to_energy(events: SensorSeries, stock: Stock) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """A state-of-charge series in MWh; one in % needs to know what 100 % is."""
     if not is_ratio(events.unit):
         return convert(events.values, events.unit, "MWh")
@@ -54,7 +55,7 @@ class _Row:
     soc_max: float
     varying_min: Array
     varying_max: Array
-    wishes: Wishes
+    wishes: SocRequirements
     minima_price: Array | None
     maxima_price: Array | None
     targets_soft: bool
@@ -63,9 +64,9 @@ class _Row:
     tie_break_price: Array
 
 
-def stocks(
-    trigger: Trigger, profiles: Profiles, readings: Readings, devices: Devices, tie_break_weight: float
-) -> tuple[Stocks, tuple[Wishes, ...]]:
+def resolve_stocks(
+    trigger: Trigger, profiles: Profiles, readings: LoadedSeries, devices: Devices, tie_break_weight: float
+) -> tuple[Stocks, tuple[SocRequirements, ...]]:
     """All stocks, and what is asked of each. `tie_break_weight` is the tie-break's weight at the first step."""
     steps = trigger.window.steps
     nowhere = np.full(steps, np.nan)
@@ -103,7 +104,12 @@ def stocks(
 
 
 def _row(
-    stock: Stock, trigger: Trigger, profiles: Profiles, readings: Readings, devices: Devices, tie_break_weight: float
+    stock: Stock,
+    trigger: Trigger,
+    profiles: Profiles,
+    readings: LoadedSeries,
+    devices: Devices,
+    tie_break_weight: float,
 ) -> _Row:
     per_energy = f"{trigger.currency}/MWh"
     soc_min, varying_min = _bound(stock, "soc-min", stock.soc_min, profiles, np.min)
@@ -115,14 +121,14 @@ def _row(
         soc_max=soc_max,
         varying_min=varying_min,
         varying_max=varying_max,
-        wishes=wishes(stock, state, profiles, devices, soc_min, soc_max),
+        wishes=resolve_requirements(stock, state, profiles, devices, soc_min, soc_max),
         minima_price=profiles.penalty_at_ends(stock.minima_breach_price, per_energy, "soc-minima-breach-price"),
         maxima_price=profiles.penalty_at_ends(stock.maxima_breach_price, per_energy, "soc-maxima-breach-price"),
         targets_soft=stock.targets_soft,
-        storage_efficiency=_storage_efficiency(stock, profiles),
+        retention=_storage_efficiency(stock, profiles),
         gain=_total(stock.gain, f"soc-gain of {stock.label}", profiles)
         - _total(stock.usage, f"soc-usage of {stock.label}", profiles),
-        tie_break_price=_tie_break(stock, soc_max, profiles, tie_break_weight),
+        fullness_price=_tie_break_price(stock, soc_max, profiles, tie_break_weight),
     )
 
 
@@ -147,7 +153,9 @@ def _storage_efficiency(stock: Stock, profiles: Profiles) -> Array:
     """The fraction kept over one step: what is kept over the efficiency's own period, to the power of the ratio."""
     if stock.storage_efficiency is None:
         return np.ones(profiles.window.steps)
-    kept = np.clip(profiles.known(stock.storage_efficiency, "", 1.0, f"storage-efficiency of {stock.label}"), 0.0, 1.0)
+    kept = np.clip(
+        profiles.steps_or_default(stock.storage_efficiency, "", 1.0, f"storage-efficiency of {stock.label}"), 0.0, 1.0
+    )
     period = stock.efficiency_resolution or profiles.window.resolution
     storage_efficiency: Array = kept ** (profiles.window.resolution / period)
     return storage_efficiency
@@ -156,11 +164,12 @@ def _storage_efficiency(stock: Stock, profiles: Profiles) -> Array:
 def _total(components: Sequence[VariableQuantity], what: str, profiles: Profiles) -> Array:
     """The sum of all components in MW."""
     return sum(
-        (profiles.known(component, "MW", 0.0, what) for component in components), np.zeros(profiles.window.steps)
+        (profiles.steps_or_default(component, "MW", 0.0, what) for component in components),
+        np.zeros(profiles.window.steps),
     )
 
 
-def _tie_break(stock: Stock, soc_max: float, profiles: Profiles, tie_break_weight: float) -> Array:
+def _tie_break_price(stock: Stock, soc_max: float, profiles: Profiles, tie_break_weight: float) -> Array:
     """The tie-break per MWh missing to full: falling to zero when curtailing later is preferred, else constant."""
     steps = profiles.window.steps
     if not stock.prefer_charging_sooner or np.isnan(soc_max):
@@ -169,7 +178,14 @@ def _tie_break(stock: Stock, soc_max: float, profiles: Profiles, tie_break_weigh
     return np.linspace(tie_break_weight, last, steps) / profiles.window.hours
 
 
+def leading_price(sites: Sequence[Site]) -> Array | None:
+    """Return the consumption price that scales the tie-break: that of electricity, else of the first commodity."""
+    return next(
+        (site.consumption_price for site in sorted(sites, key=lambda site: site.commodity != ELECTRICITY)), None
+    )
+
+
 def tie_break_weight(prices: Array | None, steps: int) -> float:
-    """The tie-break's weight: a ten-thousandth of the prices' spread, divided over the steps."""
+    """Return a ten-thousandth of the prices' spread, divided over the steps."""
     spread = 0.0 if prices is None else float(prices.max() - prices.min())
     return 1e-4 * (spread if spread > 0 else 1.0) / steps

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 from flexmodel.problem import Array, Mask, Problem
 
-from scheduler.formatting import energy, moment, power
+from scheduler.formatting import format_energy, format_power, format_time
 
 LEEWAY = 1e-6
 """MW or MWh by which limits may cross: rounding, not contradiction."""
 
 
-def contradictions(problem: Problem) -> Iterator[str]:
+def find_contradictions(problem: Problem) -> Iterator[str]:
     """A sentence for each contradiction."""
     yield from _of_devices(problem)
     yield from _of_stocks(problem)
@@ -25,7 +25,7 @@ def _of_devices(problem: Problem) -> Iterator[str]:
         step = int(np.argmax(crossed[device]))
         least, most = devices.power_min[device, step], devices.power_max[device, step]
         yield (
-            f"{devices.labels[device]} must take at least {power(least)} and at most {power(most)} "
+            f"{devices.labels[device]} must take at least {format_power(least)} and at most {format_power(most)} "
             f"at {_start(problem, step)}."
         )
 
@@ -49,8 +49,8 @@ def _of_stocks(problem: Problem) -> Iterator[str]:
         for stock in np.flatnonzero(crossed.any(axis=1)).tolist():
             step = int(np.argmax(crossed[stock]))
             yield (
-                f"{stocks.labels[stock]}: {field} asks for {energy(wish[stock, step])} at {_end(problem, step)}, "
-                f"which is {relation} of {energy(bound[stock, step])}."
+                f"{stocks.labels[stock]}: {field} asks for {format_energy(wish[stock, step])} "
+                f"at {_end(problem, step)}, which is {relation} of {format_energy(bound[stock, step])}."
             )
 
 
@@ -64,13 +64,13 @@ def _of_modes(problem: Problem) -> Iterator[str]:
             step = int(np.argmax(stuck))
             least, most = devices.power_min[bands.device, step], devices.power_max[bands.device, step]
             yield (
-                f"{devices.labels[bands.device]} has no operation mode between {power(least)} and {power(most)}, "
-                f"which are its limits at {_start(problem, step)}."
+                f"{devices.labels[bands.device]} has no operation mode between {format_power(least)} and "
+                f"{format_power(most)}, which are its limits at {_start(problem, step)}."
             )
 
 
 def _start(problem: Problem, step: int) -> str:
-    return moment(problem.window.start + step * problem.window.resolution)
+    return format_time(problem.window.start + step * problem.window.resolution)
 
 
 def _end(problem: Problem, step: int) -> str:

@@ -31,7 +31,7 @@ TIGHT = (
 SCIP = "limits/absgap = {gap}\nlimits/gap = 0\nnumerics/feastol = 1e-9\nnumerics/dualfeastol = 1e-9"
 
 
-class Answer(Enum):
+class SolverStatus(Enum):
     """What the solver found out."""
 
     OPTIMAL = "optimal"
@@ -46,7 +46,7 @@ class Answer(Enum):
 class Solution:
     """Arrays are empty unless there is a solution; duals are for linear programs only."""
 
-    answer: Answer
+    status: SolverStatus
     x: Array
     objective: float
     bound: float
@@ -55,7 +55,7 @@ class Solution:
     solver: str
 
 
-NO_SOLUTION = Solution(Answer.NOTHING, np.zeros(0), np.inf, -np.inf, np.zeros(0), "none")
+NO_SOLUTION = Solution(SolverStatus.NOTHING, np.zeros(0), np.inf, -np.inf, np.zeros(0), "none")
 
 
 def solve_linear(program: Program, seconds: float) -> Solution:
@@ -68,24 +68,26 @@ def solve_linear(program: Program, seconds: float) -> Solution:
         if left <= 0:
             break
         solution = solve_with(solver, program, left)
-        if solution.answer in (Answer.OPTIMAL, Answer.FEASIBLE):
+        if solution.status in (SolverStatus.OPTIMAL, SolverStatus.FEASIBLE):
             return solution
-        if solution.answer is Answer.INFEASIBLE and verdict.answer is Answer.INFEASIBLE:
+        if solution.status is SolverStatus.INFEASIBLE and verdict.status is SolverStatus.INFEASIBLE:
             break
-        verdict = max(verdict, solution, key=lambda each: each.answer is Answer.INFEASIBLE)
+        verdict = max(verdict, solution, key=lambda each: each.status is SolverStatus.INFEASIBLE)
     return verdict
 
 
 def solve_with(solver: str, program: Program, seconds: float = np.inf) -> Solution:
     """Solve with integrality left aside by `glop`, `glop_loose` (with its own tolerances) or `highs_lp`."""
-    solution = solve_plain(solver, program, seconds)
-    return with_duals(program, solution) if solution.answer is Answer.OPTIMAL and solver == "highs_lp" else solution
+    solution = solve_without_duals(solver, program, seconds)
+    return (
+        add_duals(program, solution) if solution.status is SolverStatus.OPTIMAL and solver == "highs_lp" else solution
+    )
 
 
-def solve_plain(solver: str, program: Program, seconds: float = np.inf) -> Solution:
+def solve_without_duals(solver: str, program: Program, seconds: float = np.inf) -> Solution:
     """The same, without dual prices from `highs_lp`."""
     if solver == "highs_lp":
-        with _quiet():
+        with _silence_stdout():
             return _run(program, solver, "", seconds)
     return _run(program, "glop", _glop(program, "true", tight=solver == "glop"), seconds)
 
@@ -96,7 +98,7 @@ def _glop(program: Program, dual: str, tight: bool = True) -> str:
     return GLOP.format(dual=dual) + (TIGHT.format(prices=float(max(1e-10, 1e-16 * largest))) if tight else "")
 
 
-def with_duals(program: Program, solution: Solution) -> Solution:
+def add_duals(program: Program, solution: Solution) -> Solution:
     """The solution with dual prices, which OR-Tools does not pass on from HiGHS.
 
     They are those of the directions in which the solution could move: columns and rows away from their bounds are free,
@@ -115,9 +117,9 @@ def with_duals(program: Program, solution: Solution) -> Solution:
         matrix=program.matrix[tight],
     )
     found = _run(directions, "glop", _glop(program, "false"), np.inf)
-    if found.answer is not Answer.OPTIMAL:
+    if found.status is not SolverStatus.OPTIMAL:
         found = _run(directions, "glop", _glop(program, "false", tight=False), np.inf)
-    if found.answer is not Answer.OPTIMAL:
+    if found.status is not SolverStatus.OPTIMAL:
         return NO_SOLUTION
     duals = np.zeros(len(activity))
     duals[tight] = found.duals
@@ -129,7 +131,7 @@ AT_BOUND = 1e-8
 
 def solve_integer(program: Program, seconds: float, gap: float) -> Solution:
     """Solve with whole numbers where the program asks for them, up to an absolute gap."""
-    with _quiet():
+    with _silence_stdout():
         return _run(program, "scip", SCIP.format(gap=repr(gap)), seconds, whole=True)
 
 
@@ -147,34 +149,34 @@ def _run(program: Program, name: str, parameters: str, seconds: float, whole: bo
     if np.isfinite(seconds):
         solver.set_time_limit_in_seconds(seconds)
     solver.solve(model)
-    return _read(program, solver, name.removesuffix("_lp"), whole)
+    return _read_solution(program, solver, name.removesuffix("_lp"), whole)
 
 
-def _read(program: Program, solver: bulk.ModelSolverHelper, name: str, whole: bool) -> Solution:
+def _read_solution(program: Program, solver: bulk.ModelSolverHelper, name: str, whole: bool) -> Solution:
     answer = {
-        bulk.OPTIMAL: Answer.OPTIMAL,
-        bulk.FEASIBLE: Answer.FEASIBLE,
-        bulk.INFEASIBLE: Answer.INFEASIBLE,
-        bulk.UNBOUNDED: Answer.INFEASIBLE,
-    }.get(solver.status(), Answer.NOTHING)
-    if answer not in (Answer.OPTIMAL, Answer.FEASIBLE):
-        return replace(NO_SOLUTION, answer=answer, solver=name)
+        bulk.OPTIMAL: SolverStatus.OPTIMAL,
+        bulk.FEASIBLE: SolverStatus.FEASIBLE,
+        bulk.INFEASIBLE: SolverStatus.INFEASIBLE,
+        bulk.UNBOUNDED: SolverStatus.INFEASIBLE,
+    }.get(solver.status(), SolverStatus.NOTHING)
+    if answer not in (SolverStatus.OPTIMAL, SolverStatus.FEASIBLE):
+        return replace(NO_SOLUTION, status=answer, solver=name)
     x = np.array(solver.variable_values())
     objective = float(program.cost @ x)
     if whole:
         return Solution(answer, x, objective, float(solver.best_objective_bound()), np.zeros(0), name)
-    bound = objective if answer is Answer.OPTIMAL else -np.inf
+    bound = objective if answer is SolverStatus.OPTIMAL else -np.inf
     return Solution(answer, x, objective, bound, np.array(solver.dual_values()), name)
 
 
 _STDOUT = {"linux": "stdout", "darwin": "__stdoutp"}.get(sys.platform)
-_turn = threading.Lock()
-_inside = 0
-_saved: int | None = None
+_redirect_lock = threading.Lock()
+_redirects = 0
+_saved_stdout: int | None = None
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_stdout() -> Iterator[None]:
     """Keep HiGHS' banner and SCIP's remarks off the terminal.
 
     They are printed through the C library, whose idea of standard output is pointed at nothing meanwhile. Python writes
@@ -188,17 +190,17 @@ def _quiet() -> Iterator[None]:
 
 
 def _redirect(change: int) -> None:
-    global _inside, _saved
+    global _redirects, _saved_stdout
     if _STDOUT is None:
         return
     library = ctypes.CDLL(None)
     pointer = ctypes.c_void_p.in_dll(library, _STDOUT)
-    with _turn:
-        if _inside == 0:
+    with _redirect_lock:
+        if _redirects == 0:
             library.fopen.restype = ctypes.c_void_p
-            _saved = pointer.value
+            _saved_stdout = pointer.value
             pointer.value = library.fopen(b"/dev/null", b"w")
-        _inside += change
-        if _inside == 0:
-            nothing, pointer.value = pointer.value, _saved
+        _redirects += change
+        if _redirects == 0:
+            nothing, pointer.value = pointer.value, _saved_stdout
             library.fclose(ctypes.c_void_p(nothing))

@@ -9,11 +9,11 @@ from flexmodel.errors import FlexmeshError
 from flexmodel.problem import Array, Group, Index, Node, Problem, Site, Stocks
 from flexmodel.schedule import Check, Marginal
 
-from scheduler.formatting import energy, listed, moment, power, spells
+from scheduler.formatting import format_energy, format_list, format_periods, format_power, format_time
 from scheduler.formulation.model import formulate
-from scheduler.formulation.storage import limits
-from scheduler.solving.readout import checks, marginals, tidy
-from scheduler.solving.search import NoSolutionError, NoTimeError, Options, optimise
+from scheduler.formulation.stocks import hard_soc_limits
+from scheduler.solving.readout import check_soft_limits, marginal_prices, round_rows
+from scheduler.solving.search import NoSolutionError, NoTimeError, SolverOptions, find_optimum
 
 SENTENCES = 5
 """How many violations are told."""
@@ -30,7 +30,7 @@ class Infeasible(FlexmeshError):  # noqa: N818  reads like its kin: Invalid, For
 
 
 @dataclass(frozen=True, slots=True)
-class Relief:
+class SmallestViolation:
     """The cheapest way to break limits, and what stood in the way of breaking fewer."""
 
     power: Array
@@ -38,29 +38,29 @@ class Relief:
     prices: Marginal
 
 
-def diagnose(problem: Problem, options: Options) -> Infeasible:
+def diagnose(problem: Problem, options: SolverOptions) -> Infeasible:
     """The error that says why."""
-    for stage in Stage:
-        softened = soften(problem, stage)
-        relief = _least_violation(softened, options)
+    for stage in SofteningStage:
+        softened = soften_limits(problem, stage)
+        relief = _smallest_violation(softened, options)
         if relief is not None:
             reasons = [_sentence(problem, softened, check, relief.prices) for check in relief.checks]
-            if stage is Stage.CAPS:
+            if stage is SofteningStage.CAPS:
                 reasons += _imbalances(problem, relief.power)
             return Infeasible(reasons or ["The limits leave no room, by less than a watt."])
-    return Infeasible(_culprits(problem, options))
+    return Infeasible(_blame_structure(problem, options))
 
 
-def _least_violation(softened: Problem, options: Options) -> Relief | None:
+def _smallest_violation(softened: Problem, options: SolverOptions) -> SmallestViolation | None:
     model = formulate(softened)
     try:
-        outcome = optimise(model, options)
+        outcome = find_optimum(model, options)
     except (NoSolutionError, NoTimeError):
         return None
-    plan = tidy(model.power.values(outcome.solution.x))
-    stock = tidy(model.storage.soc.values(outcome.solution.x))
-    broken = [check for check in checks(softened, plan, stock) if (check.excess > DUST).any()]
-    return Relief(plan, broken, marginals(model, outcome))
+    plan = round_rows(model.power.values(outcome.solution.x))
+    stock = round_rows(model.stocks.soc.values(outcome.solution.x))
+    broken = [check for check in check_soft_limits(softened, plan, stock) if (check.excess > DUST).any()]
+    return SmallestViolation(plan, broken, marginal_prices(model, outcome))
 
 
 def _sentence(problem: Problem, softened: Problem, check: Check, prices: Marginal) -> str:
@@ -68,10 +68,10 @@ def _sentence(problem: Problem, softened: Problem, check: Check, prices: Margina
     step, bound, missing = int(check.steps[worst]), float(check.bound[worst]), float(check.excess[worst])
     others = int((check.excess > DUST).sum()) - 1
     also = f" (and at {others} other times)" if others else ""
-    because = _because(softened, check, step, prices)
+    because = _causes_sentence(softened, check, step, prices)
     if check.owner == "stock":
         return _of_stock(problem, check, step, bound, missing) + also + because
-    end = moment(problem.window.start + step * problem.window.resolution)
+    end = format_time(problem.window.start + step * problem.window.resolution)
     what = (
         f"the {problem.sites[check.index].commodity} site"
         if check.owner == "site"
@@ -79,22 +79,26 @@ def _sentence(problem: Problem, softened: Problem, check: Check, prices: Margina
     )
     way = "consumption" if "consumption" in check.limit else "production"
     return (
-        f"{way.capitalize()} of {what} exceeds its limit of {power(bound)} by {power(missing)} at {end}{also}{because}"
+        f"{way.capitalize()} of {what} exceeds its limit of {format_power(bound)} by {format_power(missing)} "
+        f"at {end}{also}{because}"
     )
 
 
 def _of_stock(problem: Problem, check: Check, step: int, bound: float, missing: float) -> str:
     stocks, stock = problem.stocks, check.index
-    end = moment(problem.window.start + (step + 1) * problem.window.resolution)
-    label, start = stocks.labels[stock], energy(stocks.initial[stock])
+    end = format_time(problem.window.start + (step + 1) * problem.window.resolution)
+    label, start = stocks.labels[stock], format_energy(stocks.initial[stock])
     if check.limit == "soc-maxima":
         change, rest = "come down to", "too much"
     else:
         change, rest = "reach", "short"
-    return f"{label} cannot {change} {energy(bound)} at {end} from {start} at the start: {energy(missing)} {rest}"
+    return (
+        f"{label} cannot {change} {format_energy(bound)} at {end} from {start} at the start: "
+        f"{format_energy(missing)} {rest}"
+    )
 
 
-def _because(problem: Problem, check: Check, step: int, prices: Marginal) -> str:
+def _causes_sentence(problem: Problem, check: Check, step: int, prices: Marginal) -> str:
     """The limits that would have to give, with the largest effect first."""
     causes: list[tuple[float, str]] = []
     devices, window = problem.devices, problem.window
@@ -115,12 +119,12 @@ def _because(problem: Problem, check: Check, step: int, prices: Marginal) -> str
             steps = np.flatnonzero(gain > DUST)
             if len(steps):
                 text = f"the site's {field} of {site.commodity} is limited to {_values(limit[steps])}"
-                causes.append((gain.sum(), f"{text} {listed(spells(steps, window), 1)}"))
+                causes.append((gain.sum(), f"{text} {format_list(format_periods(steps, window), 1)}"))
     causes.extend(_storage_causes(problem, check, prices))
     if not causes:
         return "."
     causes.sort(key=lambda cause: -cause[0])
-    return f" because {listed([text for _, text in causes])}."
+    return f" because {format_list([text for _, text in causes])}."
 
 
 def _storage_causes(problem: Problem, check: Check, prices: Marginal) -> Iterator[tuple[float, str]]:
@@ -131,13 +135,13 @@ def _storage_causes(problem: Problem, check: Check, prices: Marginal) -> Iterato
     ):
         for stock in np.flatnonzero((gain > DUST).any(axis=1)).tolist():
             if check.owner != "stock" or stock != check.index or np.isfinite(limit[stock]):
-                yield gain[stock].sum(), f"the {field} of {stocks.labels[stock]} is {energy(limit[stock])}"
+                yield gain[stock].sum(), f"the {field} of {stocks.labels[stock]} is {format_energy(limit[stock])}"
 
 
 def _values(limits: Array) -> str:
     """The values that a limit takes."""
     found = np.unique(np.round(limits + 0.0, 9))
-    return power(found[0]) if len(found) == 1 else f"{power(found[0])} to {power(found[-1])}"
+    return format_power(found[0]) if len(found) == 1 else f"{format_power(found[0])} to {format_power(found[-1])}"
 
 
 def _imbalances(problem: Problem, plan: Array) -> list[str]:
@@ -146,11 +150,11 @@ def _imbalances(problem: Problem, plan: Array) -> list[str]:
     for node, rest in zip(problem.nodes, imbalances(problem, plan), strict=True):
         step = int(np.argmax(np.abs(rest)))
         if abs(rest[step]) > DUST:
-            at = moment(problem.window.start + step * problem.window.resolution)
+            at = format_time(problem.window.start + step * problem.window.resolution)
             lack = (
-                f"{power(rest[step])} of {node.commodity} is missing"
+                f"{format_power(rest[step])} of {node.commodity} is missing"
                 if rest[step] > 0
-                else (f"{power(-rest[step])} of {node.commodity} cannot be used")
+                else (f"{format_power(-rest[step])} of {node.commodity} cannot be used")
             )
             steps: Index = np.flatnonzero(np.abs(rest) > DUST)
             also = f" (and at {len(steps) - 1} other times)" if len(steps) > 1 else ""
@@ -158,9 +162,9 @@ def _imbalances(problem: Problem, plan: Array) -> list[str]:
     return sentences
 
 
-def _culprits(problem: Problem, options: Options) -> list[str]:
+def _blame_structure(problem: Problem, options: SolverOptions) -> list[str]:
     """When no limit helps: the structural demands without which there would be a schedule."""
-    softened = soften(problem, Stage.CAPS)
+    softened = soften_limits(problem, SofteningStage.CAPS)
     labels = problem.devices.labels
     trials = [
         *(
@@ -179,7 +183,7 @@ def _culprits(problem: Problem, options: Options) -> list[str]:
             for process in problem.processes
         ),
     ]
-    guilty = [what for what, trial in trials if _least_violation(trial, options) is not None]
+    guilty = [what for what, trial in trials if _smallest_violation(trial, options) is not None]
     if guilty:
         return [f"It would work without {text}." for text in guilty]
     return ["The demands on devices contradict one another: operation modes, couplings and limits on power."]
@@ -189,22 +193,22 @@ def _without[T](items: tuple[T, ...], item: T) -> tuple[T, ...]:
     return tuple(other for other in items if other is not item)
 
 
-class Stage(IntEnum):
+class SofteningStage(IntEnum):
     """Which limits are made soft; each stage adds to the one before."""
 
-    WISHES = 0
+    REQUIREMENTS = 0
     """What users ask of states of charge at given times."""
-    STORAGES = 1
+    STOCKS = 1
     """The constant limits of storages."""
     CAPS = 2
     """The caps of sites and groups, and the balance of commodities without a grid."""
 
 
-def soften(problem: Problem, stage: Stage) -> Problem:
+def soften_limits(problem: Problem, stage: SofteningStage) -> Problem:
     """The problem in which only violations of the stage's limits cost: one per MW or MWh, and one per hour."""
     none = np.full(problem.devices.power_min.shape, np.nan)
     sites, groups, nodes = [_unpriced(site) for site in problem.sites], list(problem.groups), problem.nodes
-    if stage >= Stage.CAPS:
+    if stage >= SofteningStage.CAPS:
         sites = [_soft_site(site) for site in sites] + [_as_site(node, problem.window.steps) for node in nodes]
         groups, nodes = [_soft_group(group) for group in groups], ()
     else:
@@ -220,14 +224,14 @@ def soften(problem: Problem, stage: Stage) -> Problem:
     )
 
 
-def _soft_stocks(stocks: Stocks, stage: Stage) -> Stocks:
+def _soft_stocks(stocks: Stocks, stage: SofteningStage) -> Stocks:
     shape = stocks.gain.shape
     one, none, unbounded = np.ones(shape), np.full(shape, np.nan), np.full(len(stocks), np.nan)
     priced = replace(stocks, minima_breach_price=one, maxima_breach_price=one, tie_break_price=np.zeros(shape))
     unwished = replace(priced, hard_minima=none, hard_maxima=none, hard_targets=none)
-    if stage is Stage.WISHES:
+    if stage is SofteningStage.REQUIREMENTS:
         return replace(unwished, minima=stocks.hard_minima, maxima=stocks.hard_maxima, targets=stocks.hard_targets)
-    low, high = (np.where(np.isfinite(bound), bound, np.nan) for bound in limits(stocks))
+    low, high = (np.where(np.isfinite(bound), bound, np.nan) for bound in hard_soc_limits(stocks))
     return replace(unwished, soc_min=unbounded, soc_max=unbounded, minima=low, maxima=high, targets=none)
 
 

@@ -3,24 +3,24 @@
 from collections.abc import Iterator
 
 import numpy as np
-from flexmodel.problem import Array, Index, Problem
+from flexmodel.problem import Array, Problem
 from flexmodel.schedule import Check, Marginal, Schedule, Status
 
-from scheduler.formulation.breaches import limits
+from scheduler.formulation.breaches import soft_limits
 from scheduler.formulation.model import Model
 from scheduler.formulation.pieces import Pieces
-from scheduler.formulation.terms import Aggregates, Each, clean
+from scheduler.formulation.terms import Aggregates, StepTerm, without_rounding_dust
 from scheduler.solving.search import Outcome
 
 DIGITS = 12
 """Digits kept: a watt beside a hundred megawatts keeps its own."""
 
 
-def schedule(model: Model, outcome: Outcome) -> Schedule:
+def build_schedule(model: Model, outcome: Outcome) -> Schedule:
     """The schedule of a solution, with its costs computed from the definitions of what is priced."""
     problem = model.problem
-    power = tidy(np.clip(model.power.values(outcome.solution.x), model.power.lowest, model.power.highest))
-    stock = tidy(model.storage.soc.values(outcome.solution.x))
+    power = round_rows(np.clip(model.power.values(outcome.solution.x), model.power.lowest, model.power.highest))
+    stock = round_rows(model.stocks.soc.values(outcome.solution.x))
     costs = model.ledger.costs(power, stock)
     cost = float(sum(costs.values()))
     bound = min(outcome.bound + model.program.offset, cost)
@@ -37,13 +37,13 @@ def schedule(model: Model, outcome: Outcome) -> Schedule:
         gap=(cost - bound) / max(abs(cost), 1e-3),
         status=Status.OPTIMAL if outcome.proven else Status.FEASIBLE,
         solver=outcome.solver,
-        marginal=marginals(model, outcome),
-        checks=tuple(checks(problem, power, stock)),
+        marginal=marginal_prices(model, outcome),
+        checks=tuple(check_soft_limits(problem, power, stock)),
         warnings=problem.warnings,
     )
 
 
-def tidy(values: Array) -> Array:
+def round_rows(values: Array) -> Array:
     """Without dust, and without minus zero: each row keeps the same number of digits below its own largest value."""
     largest = np.abs(values).max(axis=1, initial=0.0)
     digits = DIGITS - np.ceil(np.log10(np.where(largest > 0, largest, 1.0))).astype(int)
@@ -53,14 +53,13 @@ def tidy(values: Array) -> Array:
     return rounded + 0.0
 
 
-def checks(problem: Problem, power: Array, stock: Array) -> Iterator[Check]:
+def check_soft_limits(problem: Problem, power: Array, stock: Array) -> Iterator[Check]:
     """How every soft limit was kept."""
-    aggregates = Aggregates(problem.window.steps)
-    every = list(limits(problem, aggregates))
+    aggregates = Aggregates.of_problem(problem)
     net = aggregates.sums(power)
-    for limit in every:
+    for limit in soft_limits(problem, aggregates):
         values = (stock if limit.subject == "stock" else net)[limit.rows]
-        above = clean(values - limit.bound, limit.bound)
+        above = without_rounding_dust(values - limit.bound, limit.bound)
         excess = np.abs(above) if limit.above is not None and limit.below is not None else above
         if limit.above is None:
             excess = -above
@@ -75,30 +74,28 @@ AT_KINK = 1e-9
 """MW within which the net power is at a baseline."""
 
 
-def marginals(model: Model, outcome: Outcome) -> Marginal:
+def marginal_prices(model: Model, outcome: Outcome) -> Marginal:
     """The prices behind the solution."""
-    problem, hours = model.problem, model.problem.window.hours
+    hours = model.problem.window.hours
     program, own = outcome.program, outcome.solution.duals
     duals, reduced = np.append(own, 0.0), np.append(program.cost - program.matrix.T @ own, 0.0)
     up, down = reduced[model.power.up], reduced[model.power.down]
     single = (model.power.up >= 0) & (model.power.down < 0)
     net = model.net.slope - duals[model.net.rows]
     limits = _of_limits(model, outcome.solution.x, net)
-    find = model.ledger.aggregates.find
-    sites: Index = np.array([find(site.devices) for site in problem.sites], dtype=np.int64)
-    groups: Index = np.array([find(group.devices) for group in problem.groups], dtype=np.int64)
-    bottom, top = _ends(model.storage.soc, reduced)
+    sites, groups = model.ledger.aggregates.sites, model.ledger.aggregates.groups
+    bottom, top = _ends(model.stocks.soc, reduced)
     return Marginal(
-        site=_plain(net[sites] / hours),
-        stock=_plain(-duals[model.storage.rows]),
-        device_up=_plain(np.maximum(-up, 0) / hours),
-        device_down=_plain(np.maximum(np.where(single, up, -down), 0) / hours),
-        site_up=_plain(np.maximum(limits[sites], 0) / hours),
-        site_down=_plain(np.maximum(-limits[sites], 0) / hours),
-        group_up=_plain(np.maximum(limits[groups], 0) / hours),
-        group_down=_plain(np.maximum(-limits[groups], 0) / hours),
-        stock_up=_plain(top),
-        stock_down=_plain(bottom),
+        site=_rounded(net[sites] / hours),
+        stock=_rounded(-duals[model.stocks.rows]),
+        device_up=_rounded(np.maximum(-up, 0) / hours),
+        device_down=_rounded(np.maximum(np.where(single, up, -down), 0) / hours),
+        site_up=_rounded(np.maximum(limits[sites], 0) / hours),
+        site_down=_rounded(np.maximum(-limits[sites], 0) / hours),
+        group_up=_rounded(np.maximum(limits[groups], 0) / hours),
+        group_down=_rounded(np.maximum(-limits[groups], 0) / hours),
+        stock_up=_rounded(top),
+        stock_down=_rounded(bottom),
     )
 
 
@@ -107,7 +104,7 @@ def _of_limits(model: Model, x: Array, net: Array) -> Array:
     power = model.ledger.aggregates.sums(model.power.values(x))
     left, right = np.zeros(net.shape), np.zeros(net.shape)
     for term in model.ledger.terms:
-        if isinstance(term, Each) and term.subject == "power" and term.names[0] not in model.ledger.breaches:
+        if isinstance(term, StepTerm) and term.subject == "power" and term.names[0] not in model.ledger.breaches:
             above = np.nan_to_num(power[term.rows] - term.baseline)
             left[term.rows] += np.where(above > AT_KINK, term.up, term.down)
             right[term.rows] += np.where(above < -AT_KINK, term.down, term.up)
@@ -127,6 +124,6 @@ def _ends(pieces: Pieces, reduced: Array) -> tuple[Array, Array]:
     return low, high
 
 
-def _plain(values: Array) -> Array:
+def _rounded(values: Array) -> Array:
     rounded: Array = np.round(values, 9) + 0.0
     return rounded

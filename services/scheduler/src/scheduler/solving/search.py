@@ -17,14 +17,21 @@ import numpy as np
 from flexmodel.problem import Array, Mask
 
 from scheduler.formulation.builder import Program
-from scheduler.formulation.choices import directions, fixed, join, kinks, with_binaries
+from scheduler.formulation.choices import (
+    add_binaries,
+    concatenate_choices,
+    direction_choices,
+    fix_choices,
+    kink_choices,
+    negative_price_steps,
+)
 from scheduler.formulation.model import Model
-from scheduler.solving.engine import Answer, Solution, solve_integer, solve_linear
+from scheduler.solving.engine import Solution, SolverStatus, solve_integer, solve_linear
 from scheduler.solving.fleet.solve import solve_fleet
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class SolverOptions:
     """How hard to try."""
 
     seconds: float = 60.0
@@ -59,35 +66,38 @@ class NoTimeError(Exception):
     """The deadline came before any solution."""
 
 
-def optimise(model: Model, options: Options) -> Outcome:
+def find_optimum(model: Model, options: SolverOptions) -> Outcome:
     """The cheapest solution that makes every choice."""
     return _Search(model, options).run()
 
 
 class _Search:
-    def __init__(self, model: Model, options: Options) -> None:
+    def __init__(self, model: Model, options: SolverOptions) -> None:
         self.model = model
         self.program = model.program
         self.options = options
         self.deadline = time.monotonic() + options.seconds
         self.tolerance = 0.0
-        self.choices = join(
-            [directions(model.program, model.problem.devices, model.power), kinks(model.program, model.net.pieces)]
+        self.choices = concatenate_choices(
+            [
+                direction_choices(model.program, model.problem.devices, model.power),
+                kink_choices(model.program, model.net.pieces),
+            ]
         )
-        self.tempted = self.choices.certain | _tempted(model)[self.choices.step]
+        self.tempted = self.choices.expected_broken | negative_price_steps(model.net.pieces)[self.choices.step]
 
     def run(self) -> Outcome:
         relaxed = self._linear(self.program)
-        if relaxed.answer is Answer.INFEASIBLE:
+        if relaxed.status is SolverStatus.INFEASIBLE:
             raise NoSolutionError
-        if relaxed.answer is Answer.NOTHING:
+        if relaxed.status is SolverStatus.NOTHING:
             raise NoTimeError
         broken = self.choices.broken(relaxed.x)
         whole = self.program.integer.any()
         if not whole and not broken.any() and not self.options.every_binary:
-            return Outcome(self.program, relaxed, relaxed.bound, relaxed.answer is Answer.OPTIMAL, relaxed.solver)
-        program = _rounded(self.program, self.model.guess(relaxed.x)) if whole else self.program
-        leaning = self._settle(program, broken, self.choices.nearest(relaxed.x))
+            return Outcome(self.program, relaxed, relaxed.bound, relaxed.status is SolverStatus.OPTIMAL, relaxed.solver)
+        program = _rounded(self.program, self.model.guess_integers(relaxed.x)) if whole else self.program
+        leaning = self._settle(program, broken, self.choices.prefers_on(relaxed.x))
         self.tolerance = self.options.gap * max(self._worth(relaxed.x), 1e-3)
         if leaning is not None and not self.options.every_binary and self._close(leaning, relaxed.bound):
             return replace(leaning, bound=relaxed.bound, proven=True)
@@ -99,19 +109,19 @@ class _Search:
         while True:
             if self._left() <= 0:
                 return self._late(best, bound)
-            binary = with_binaries(self.program, self.choices, chosen)
+            binary = add_binaries(self.program, self.choices, chosen)
             answer = solve_integer(binary, self._left() * SEARCHING, self.tolerance / 2)
-            if answer.answer is Answer.INFEASIBLE:
+            if answer.status is SolverStatus.INFEASIBLE:
                 raise NoSolutionError
             bound = max(bound, answer.bound)
-            if answer.answer is Answer.NOTHING:
+            if answer.status is SolverStatus.NOTHING:
                 return self._late(best, bound)
             x = answer.x[: len(self.program.cost)]
             newly = self.choices.broken(x) & ~chosen
-            best = self._better(best, self._settle(_rounded(self.program, x), chosen, self.choices.nearest(x)))
+            best = self._better(best, self._settle(_rounded(self.program, x), chosen, self.choices.prefers_on(x)))
             if not newly.any() and (best is None or not self._close(best, answer.objective)):
                 every = np.ones(len(chosen), dtype=bool)
-                best = self._better(best, self._settle(_rounded(self.program, x), every, self.choices.nearest(x)))
+                best = self._better(best, self._settle(_rounded(self.program, x), every, self.choices.prefers_on(x)))
             if best is not None and (self._close(best, bound) or not newly.any() or self._left() <= 0):
                 return self._finished(best, bound)
             chosen = chosen | newly
@@ -127,14 +137,14 @@ class _Search:
         """Make choices as bounds, and those that break in turn, until none is broken."""
         made, on = made.copy(), on.copy()
         while True:
-            tight = fixed(program, self.choices, made, on)
+            tight = fix_choices(program, self.choices, made, on)
             solution = self._linear(tight)
-            if solution.answer is not Answer.OPTIMAL:
+            if solution.status is not SolverStatus.OPTIMAL:
                 return None
             broken = self.choices.broken(solution.x)
             if not broken.any():
                 return Outcome(tight, solution, -np.inf, False, solution.solver)
-            on = np.where(broken & ~made, self.choices.nearest(solution.x), on)
+            on = np.where(broken & ~made, self.choices.prefers_on(solution.x), on)
             made |= broken
 
     def _close(self, outcome: Outcome, bound: float) -> bool:
@@ -144,7 +154,7 @@ class _Search:
         """What a solution costs apart from broken limits, whose prices would drown everything else in a relative
         gap."""
         ledger, model = self.model.ledger, self.model
-        costs = ledger.costs(model.power.values(x), model.storage.soc.values(x))
+        costs = ledger.costs(model.power.values(x), model.stocks.soc.values(x))
         return abs(sum(cost for name, cost in costs.items() if name not in ledger.breaches))
 
     def _finished(self, best: Outcome, bound: float) -> Outcome:
@@ -156,7 +166,7 @@ class _Search:
         return self._finished(best, bound)
 
     def _linear(self, program: Program) -> Solution:
-        fleet = solve_fleet(program, self.model.storage.rows) if len(program.cost) >= self.options.fleet else None
+        fleet = solve_fleet(program, self.model.stocks.rows) if len(program.cost) >= self.options.fleet else None
         return fleet if fleet is not None else solve_linear(program, self._left())
 
     def _left(self) -> float:
@@ -169,10 +179,3 @@ def _rounded(program: Program, x: Array) -> Program:
     lower = np.where(program.integer, value, program.lower)
     upper = np.where(program.integer, value, program.upper)
     return replace(program, lower=lower, upper=upper)
-
-
-def _tempted(model: Model) -> Mask:
-    """Steps at which drawing power can earn money, so that wasting it may pay."""
-    cost = model.net.pieces.cost
-    negative: Mask = ((cost.slope < 0) & cost.exists).any(axis=(0, 1))
-    return negative

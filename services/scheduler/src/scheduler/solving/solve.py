@@ -6,27 +6,25 @@ from flexmodel.schedule import Schedule
 
 from scheduler.formulation.model import formulate
 from scheduler.solving import readout
-from scheduler.solving.contradictions import contradictions
+from scheduler.solving.contradictions import find_contradictions
 from scheduler.solving.infeasibility import Infeasible, diagnose
-from scheduler.solving.search import NoSolutionError, NoTimeError, Options, optimise
-
-__all__ = ["Infeasible", "Options", "OutOfTimeError", "solve"]
+from scheduler.solving.search import NoSolutionError, NoTimeError, SolverOptions, find_optimum
 
 
 class OutOfTimeError(FlexmeshError):
     """The deadline came before any schedule was found."""
 
 
-def solve(problem: Problem, options: Options = Options()) -> Schedule:  # noqa: B008  it cannot be changed
+def solve_problem(problem: Problem, options: SolverOptions = SolverOptions()) -> Schedule:  # noqa: B008  it cannot be changed
     """The cheapest schedule, or an error with a sentence; never a schedule that is not one."""
-    reasons = list(contradictions(problem))
+    reasons = list(find_contradictions(problem))
     if reasons:
         raise Infeasible(reasons)
     model = formulate(problem)
     try:
-        outcome = optimise(model, options)
+        outcome = find_optimum(model, options)
     except NoTimeError as late:
         raise OutOfTimeError(f"No schedule was found within {options.seconds:g} seconds.") from late
     except NoSolutionError as none:
         raise diagnose(problem, options) from none
-    return readout.schedule(model, outcome)
+    return readout.build_schedule(model, outcome)

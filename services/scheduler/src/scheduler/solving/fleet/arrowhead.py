@@ -20,12 +20,12 @@ NEGLIGIBLE = 1e-18
 """Influence between far steps of a chain below which it is left out."""
 
 
-class NoArrowError(Exception):
+class NotArrowheadError(Exception):
     """The matrix has another shape."""
 
 
 @dataclass(frozen=True, slots=True)
-class Arrow:
+class Arrowhead:
     """Where the parts of a matrix (rows × columns) are. Chains are arrays (steps, stocks)."""
 
     chain: Index
@@ -42,7 +42,7 @@ class Arrow:
     corner: csr_matrix
 
 
-def find_arrow(matrix: csr_matrix, chain: Index) -> Arrow:
+def find_arrowhead(matrix: csr_matrix, chain: Index) -> Arrowhead:
     """The arrow of a matrix whose chains have these rows (steps, stocks)."""
     rows = np.zeros(matrix.shape[0], dtype=bool)
     rows[chain] = True
@@ -54,25 +54,25 @@ def find_arrow(matrix: csr_matrix, chain: Index) -> Arrow:
     inside = own.tocoo()
     crosses = meeting[inside.col] >= 0
     if (np.bincount(place.col, minlength=matrix.shape[1])[inside.col] > 1).any():
-        raise NoArrowError
+        raise NotArrowheadError
     if (np.bincount(inside.col, minlength=matrix.shape[1])[inside.col[crosses]] > 1).any():
-        raise NoArrowError
+        raise NotArrowheadError
     row, column = inside.row[crosses], inside.col[crosses]
     flat = np.full(chain.size, -1)
     flat[row] = meeting[column]
     if (flat[row] != meeting[column]).any():
-        raise NoArrowError
+        raise NotArrowheadError
     crossing = csr_matrix((inside.data[crosses] * value[column], (row, column)), shape=(chain.size, matrix.shape[1]))
     stocks = chain.shape[1]
     neighbour = csr_matrix(own[stocks:].multiply(own[:-stocks]))
     if own.multiply(own).nnz + 2 * neighbour.nnz < _pairs(inside):
-        raise NoArrowError
+        raise NotArrowheadError
     meets: Index = flat.reshape(chain.shape)
     kinds, member = np.unique(meets, axis=1, return_inverse=True)
     groups = tuple((kinds[:, kind], np.flatnonzero(member == kind)) for kind in range(kinds.shape[1]))
     if any(len(np.unique(met[met >= 0])) < (met >= 0).sum() for met, _ in groups):
-        raise NoArrowError
-    return Arrow(chain, border, meets, groups, csr_matrix(own.multiply(own)), neighbour, crossing, _corner(shared))
+        raise NotArrowheadError
+    return Arrowhead(chain, border, meets, groups, csr_matrix(own.multiply(own)), neighbour, crossing, _corner(shared))
 
 
 def _pairs(own: coo_matrix) -> int:
@@ -100,7 +100,7 @@ def _corner(shared: csr_matrix) -> csr_matrix:
 class Factor:
     """The normal equations for one Θ, factorised."""
 
-    def __init__(self, arrow: Arrow, theta: Array) -> None:
+    def __init__(self, arrow: Arrowhead, theta: Array) -> None:
         self.arrow = arrow
         steps, stocks = arrow.chain.shape
         diagonal = (arrow.diagonal @ theta).reshape(steps, stocks)

@@ -12,7 +12,7 @@ import numpy as np
 from flexmodel.problem import Array
 from scipy.sparse import csr_matrix
 
-from scheduler.solving.fleet.arrowhead import Arrow, Factor
+from scheduler.solving.fleet.arrowhead import Arrowhead, Factor
 
 ROUNDS = 80
 GAP = 1e-7
@@ -43,7 +43,9 @@ class Point:
         return _dot(self.x, self.below) + _dot(self.room, self.above)
 
 
-def solve(matrix: csr_matrix, right: Array, cost: Array, width: Array, arrow: Arrow, usual: float) -> Point:
+def find_interior_point(
+    matrix: csr_matrix, right: Array, cost: Array, width: Array, arrow: Arrowhead, usual: float
+) -> Point:
     """An optimal point, to a relative gap of a ten-millionth; `usual` is a typical price."""
     transposed = csr_matrix(matrix.T)
     point = _start(cost, width, PULL * usual * float(np.median(width)), matrix.shape[0])
@@ -81,7 +83,7 @@ class _Newton:
     """Newton's equations at a point."""
 
     def __init__(
-        self, matrix: csr_matrix, transposed: csr_matrix, arrow: Arrow, point: Point, short: Array, wrong: Array
+        self, matrix: csr_matrix, transposed: csr_matrix, arrow: Arrowhead, point: Point, short: Array, wrong: Array
     ) -> None:
         self.matrix, self.transposed, self.point, self.short, self.wrong = matrix, transposed, point, short, wrong
         self.theta = 1 / (point.below / point.x + point.above / point.room)

@@ -16,10 +16,10 @@ from flexmodel.problem import Array, Index
 from scipy.sparse import csr_matrix, hstack
 
 from scheduler.formulation.builder import Program
-from scheduler.solving.engine import Answer, Solution
-from scheduler.solving.fleet.arrowhead import Arrow, Factor, NoArrowError, find_arrow
+from scheduler.solving.engine import Solution, SolverStatus
+from scheduler.solving.fleet.arrowhead import Arrowhead, Factor, NotArrowheadError, find_arrowhead
 from scheduler.solving.fleet.interior_point import NotConvergedError, Point
-from scheduler.solving.fleet.interior_point import solve as solve_interior
+from scheduler.solving.fleet.interior_point import find_interior_point as solve_interior
 
 DEAR = 1e3
 """Times the usual price from which a column is taken for the breach of a limit."""
@@ -61,13 +61,13 @@ def solve_fleet(program: Program, chain: Index) -> Solution | None:
     x, prices = program.lower.copy(), np.zeros(len(program.row_lower))
     try:
         found, prices[standard.rows] = _solve(standard, place[chain], usual)
-    except (NoArrowError, NotConvergedError, np.linalg.LinAlgError):
+    except (NotArrowheadError, NotConvergedError, np.linalg.LinAlgError):
         return None
     x[standard.columns] += found[: len(standard.columns)]
     objective, bound = float(program.cost @ x), dual_bound(roomy, prices)
     if objective - bound > GOOD * max(1e-6, abs(objective + program.offset)):
         return None
-    return Solution(Answer.OPTIMAL, x, objective, min(bound, objective), prices, "fleet")
+    return Solution(SolverStatus.OPTIMAL, x, objective, min(bound, objective), prices, "fleet")
 
 
 def _solve(standard: _Standard, chain: Index, usual: float) -> tuple[Array, Array]:
@@ -93,12 +93,12 @@ def _solve(standard: _Standard, chain: Index, usual: float) -> tuple[Array, Arra
 
 
 def _solve_together(standard: _Standard, chain: Index, usual: float) -> tuple[Array, Array]:
-    arrow = find_arrow(standard.matrix, np.ascontiguousarray(chain.T))
+    arrow = find_arrowhead(standard.matrix, np.ascontiguousarray(chain.T))
     point = solve_interior(standard.matrix, standard.right, standard.cost, standard.width, arrow, usual)
     return _at_bounds(standard, arrow, point), point.prices
 
 
-def _at_bounds(standard: _Standard, arrow: Arrow, point: Point) -> Array:
+def _at_bounds(standard: _Standard, arrow: Arrowhead, point: Point) -> Array:
     """The point with all that is near a bound at it; the other columns move a little to keep the rows."""
     share = point.x / standard.width
     low, high = share < NEAR, share > 1 - NEAR

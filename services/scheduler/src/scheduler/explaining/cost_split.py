@@ -11,24 +11,24 @@ import numpy as np
 from flexmodel.problem import Array, Problem
 
 from scheduler.formulation.ledger import Ledger
-from scheduler.formulation.terms import Each
+from scheduler.formulation.terms import StepTerm
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class CostSplit:
     """Costs by device and name, and costs by name that no device causes alone. Together they are all costs."""
 
     devices: tuple[dict[str, float], ...]
     shared: dict[str, float]
 
 
-def split(problem: Problem, ledger: Ledger, power: Array, stock: Array) -> Split:
+def split_costs(problem: Problem, ledger: Ledger, power: Array, stock: Array) -> CostSplit:
     """Split the costs of device powers (devices, steps) and stocks at the end of each step (stocks, steps)."""
-    found = Split(tuple({} for _ in problem.devices.labels), {})
+    found = CostSplit(tuple({} for _ in problem.devices.labels), {})
     net = ledger.aggregates.sums(power)
     energies = {f"{site.commodity} net energy" for site in problem.sites}
     for term in ledger.terms:
-        if isinstance(term, Each) and term.names[0] in energies and not term.baseline.any():
+        if isinstance(term, StepTerm) and term.names[0] in energies and not term.baseline.any():
             _split_energy(found, ledger, term, power, net)
             continue
         costs = term.costs(net if term.subject == "power" else stock)
@@ -38,7 +38,7 @@ def split(problem: Problem, ledger: Ledger, power: Array, stock: Array) -> Split
     return found
 
 
-def _split_energy(found: Split, ledger: Ledger, term: Each, power: Array, net: Array) -> None:
+def _split_energy(found: CostSplit, ledger: Ledger, term: StepTerm, power: Array, net: Array) -> None:
     (row,) = term.rows.tolist()
     price = np.where(net[row] > 0, term.up[0], term.down[0])
     members = ledger.aggregates.members[row]

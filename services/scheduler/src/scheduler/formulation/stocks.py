@@ -16,13 +16,13 @@ import numpy as np
 from flexmodel.problem import Array, Index, Problem, Stocks
 
 from scheduler.formulation.builder import Builder
-from scheduler.formulation.pieces import Pieces, add_largest, add_pieces, price, sort
-from scheduler.formulation.power import Power
-from scheduler.formulation.terms import Each, Largest
+from scheduler.formulation.pieces import Pieces, add_largest_deviations, add_pieces, piecewise_cost, sort_terms
+from scheduler.formulation.power import PowerColumns
+from scheduler.formulation.terms import LargestTerm, StepTerm
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class StockColumns:
     """The stocks' columns and balance rows (stocks, steps)."""
 
     soc: Pieces
@@ -31,30 +31,34 @@ class Storage:
     """MWh in the stock at the end of a step per MW that flows in during it."""
 
 
-def add_storage(builder: Builder, problem: Problem, power: Power, terms: Sequence[Each | Largest]) -> Storage:
+def add_stocks(
+    builder: Builder, problem: Problem, power: PowerColumns, terms: Sequence[StepTerm | LargestTerm]
+) -> StockColumns:
     """Columns and balance rows of all stocks."""
     stocks, devices = problem.stocks, problem.devices
-    lowest, highest = limits(stocks)
-    kinks, crests = sort(terms, "stock", lowest, highest)
-    everywhere = np.ones(lowest.shape, dtype=bool)
-    soc = add_pieces(builder, "soc", everywhere, price(lowest, highest, kinks))
-    kept, share = decay(stocks.storage_efficiency)
+    lowest, highest = hard_soc_limits(stocks)
+    kept, share = decay_factors(stocks.retention)
     inflow = share * problem.window.hours
-    known = inflow * (stocks.gain + _fixed_inflow(problem, power)) - soc.constant
+    fixed_inflow = _fixed_inflow(problem, power)
+    kinks, crests = sort_terms(terms, "stock", lowest, highest)
+    cost = piecewise_cost(lowest, highest, kinks)
+    everywhere = np.ones(lowest.shape, dtype=bool)
+    soc = add_pieces(builder, "soc", everywhere, cost)
+    known = inflow * (stocks.gain + fixed_inflow) - soc.constant
     known[:, :1] += kept[:, :1] * stocks.initial[:, None]
     known[:, 1:] += kept[:, 1:] * soc.constant[:, :-1]
-    rows = builder.rows("soc.balance", everywhere, known, known)
-    soc.put(builder, rows, 1.0)
-    soc.put(builder, rows[:, 1:], -kept[:, 1:], steps=slice(None, -1))
+    rows = builder.add_rows("soc.balance", everywhere, known, known)
+    soc.add_to_rows(builder, rows, 1.0)
+    soc.add_to_rows(builder, rows[:, 1:], -kept[:, 1:], steps=slice(None, -1))
     stocked = np.flatnonzero(devices.stock >= 0)
     own = devices.stock[stocked]
-    builder.put(rows[own], power.up[stocked], -inflow[own] * power.charge[stocked])
-    builder.put(rows[own], power.down[stocked], inflow[own] * power.discharge[stocked])
-    add_largest(builder, "soc.largest", crests, soc)
-    return Storage(soc, rows, inflow)
+    builder.add_coefficients(rows[own], power.up[stocked], -inflow[own] * power.charge[stocked])
+    builder.add_coefficients(rows[own], power.down[stocked], inflow[own] * power.discharge[stocked])
+    add_largest_deviations(builder, "soc.largest", crests, soc)
+    return StockColumns(soc, rows, inflow)
 
 
-def _fixed_inflow(problem: Problem, power: Power) -> Array:
+def _fixed_inflow(problem: Problem, power: PowerColumns) -> Array:
     """What devices with fixed power bring into their stocks, in MW (stocks, steps)."""
     total = np.zeros(problem.stocks.gain.shape)
     for device in np.flatnonzero((problem.devices.stock >= 0) & (power.fixed != 0).any(axis=1)):
@@ -65,7 +69,7 @@ def _fixed_inflow(problem: Problem, power: Power) -> Array:
     return total
 
 
-def limits(stocks: Stocks) -> tuple[Array, Array]:
+def hard_soc_limits(stocks: Stocks) -> tuple[Array, Array]:
     """Hard lower and upper bounds of the stocks (stocks, steps), infinite where there are none."""
     floor = np.where(np.isnan(stocks.soc_min), -np.inf, stocks.soc_min)[:, None]
     ceiling = np.where(np.isnan(stocks.soc_max), np.inf, stocks.soc_max)[:, None]
@@ -78,7 +82,7 @@ def limits(stocks: Stocks) -> tuple[Array, Array]:
     return lower, np.maximum(upper, lower)  # they cross by rounding only, or were refused
 
 
-def decay(storage_efficiency: Array) -> tuple[Array, Array]:
+def decay_factors(retention: Array) -> tuple[Array, Array]:
     """(a, b) of the balance."""
     kept = np.clip(storage_efficiency, 0.0, 1.0)
     rate = np.log(np.maximum(kept, 1e-300))

@@ -12,7 +12,7 @@ WORTH = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class Spell:
+class BindingPeriod:
     """A limit that binds through some steps in a row."""
 
     limit: str
@@ -28,7 +28,7 @@ class Spell:
     """Currency per MWh, on average: what one unit more at every one of these steps would save."""
 
 
-def binding(problem: Problem, schedule: Schedule) -> Iterator[Spell]:
+def binding_limits(problem: Problem, schedule: Schedule) -> Iterator[BindingPeriod]:
     """All limits that stand in the way of a cheaper schedule."""
     devices, stocks, prices = problem.devices, problem.stocks, schedule.marginal
     for labels, field, gain, bound in (
@@ -52,7 +52,9 @@ def binding(problem: Problem, schedule: Schedule) -> Iterator[Spell]:
         yield from _spells("production", owner, names, down, -net, "MW")
 
 
-def _spells(limit: str, owner: str, labels: tuple[str, ...], gain: Array, bound: Array, unit: str) -> Iterator[Spell]:
+def _spells(
+    limit: str, owner: str, labels: tuple[str, ...], gain: Array, bound: Array, unit: str
+) -> Iterator[BindingPeriod]:
     active: Mask = (gain > WORTH) & (bound != 0).any(axis=1)[:, None]  # what cannot run that way at all is no news
     for row in np.flatnonzero(active.any(axis=1)).tolist():
         steps = np.flatnonzero(active[row])
@@ -60,4 +62,4 @@ def _spells(limit: str, owner: str, labels: tuple[str, ...], gain: Array, bound:
             worth = float(gain[row, run].mean())
             first, last = int(run[0]), int(run[-1])
             least, most = float(bound[row, run].min()) + 0.0, float(bound[row, run].max()) + 0.0
-            yield Spell(limit, owner, labels[row], first, last, least, most, unit, worth)
+            yield BindingPeriod(limit, owner, labels[row], first, last, least, most, unit, worth)
