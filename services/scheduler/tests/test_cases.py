@@ -36,7 +36,7 @@ def readings(one: Any, trigger: Trigger, tree: AssetTree) -> LoadedSeries:
 
 def play(one: Any) -> Plan:
     tree = one.tree
-    trigger = read_trigger(one.message, tree, sensor_id=one.sensor_id)
+    trigger = parse_trigger(one.message, tree, sensor_id=one.sensor_id)
     return plan(trigger, tree, readings(one, trigger, tree), SolverOptions())
 
 

@@ -15,6 +15,7 @@ from scheduler.optimize import service
 from scheduler.optimize.request import parse_request
 from scheduler.optimize.response import solve_request
 from scheduler.settings import SchedulerSettings
+from scheduler.solving.search import SolverOptions
 from scheduler.solving.solve import OutOfTimeError
 from scheduler.tasks import make_handler, tell_failure
 

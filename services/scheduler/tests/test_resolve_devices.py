@@ -125,7 +125,7 @@ def task(**given: object) -> Device:
 def test_processes_run_in_whole_steps_outside_their_restrictions():
     asked = trigger(task(restrictions=((START, START + timedelta(minutes=70)),)))
     [placed] = place_processes(asked, ())
-    assert (placed.process.kind, placed.process.steps, placed.process.power) == (Kind.SHIFTABLE, 2, 0.004)
+    assert (placed.process.type, placed.process.steps, placed.process.power) == (ProcessType.SHIFTABLE, 2, 0.004)
     assert placed.process.allowed.tolist() == [False, False, True, True]
     assert placed.runs is None
     rows = resolve_devices(asked, Profiles(WINDOW, LoadedSeries({})), [placed])
@@ -135,7 +135,7 @@ def test_processes_run_in_whole_steps_outside_their_restrictions():
 
 def test_a_process_that_looks_for_the_dearest_time_is_fixed_there():
     profiles = Profiles(WINDOW, LoadedSeries({}))
-    asked = trigger(task(maximise=True), contexts=(CommodityContext("electricity", segment(0, 3, 1.0)),))
+    asked = trigger(task(maximise=True), sites=(Site("electricity", segment(0, 3, 1.0)),))
     [site] = resolve_sites(asked, profiles)
     dearest = replace(site, consumption_price=np.array([1.0, 2.0, 3.0, 0.0]))
     rows = resolve_devices(asked, profiles, place_processes(asked, [dearest]))
@@ -160,7 +160,7 @@ def context(**given: object) -> Site:
 
 def test_site_capacities_without_breach_prices_are_hard():
     given = context(power_capacity=Fixed(0.042), consumption_capacity=Fixed(0.01), production_capacity=Fixed(0.1))
-    [site] = resolve_sites(trigger(device(), contexts=(given,)), Profiles(WINDOW, LoadedSeries({})))
+    [site] = resolve_sites(trigger(device(), sites=(given,)), Profiles(WINDOW, LoadedSeries({})))
     assert (site.power_min[0], site.power_max[0]) == (-0.042, 0.01)
     assert site.consumption_cap is None
 
@@ -169,7 +169,7 @@ def test_site_capacities_with_breach_prices_are_soft_and_the_power_capacity_stay
     given = context(
         power_capacity=Fixed(0.042), consumption_capacity=segment(0, 2, 0.01), consumption_breach_price=Fixed(1e7)
     )
-    [site] = resolve_sites(trigger(device(), contexts=(given,)), Profiles(WINDOW, LoadedSeries({})))
+    [site] = resolve_sites(trigger(device(), sites=(given,)), Profiles(WINDOW, LoadedSeries({})))
     assert site.power_max.tolist() == [0.042] * 4
     assert site.consumption_cap is not None
     assert site.consumption_cap.tolist() == [0.01, 0.01, 0.042, 0.042]
@@ -179,7 +179,7 @@ def test_site_capacities_with_breach_prices_are_soft_and_the_power_capacity_stay
 
 def test_a_peak_price_alone_means_no_peak_is_paid_for_yet():
     [site] = resolve_sites(
-        trigger(device(), contexts=(context(peak_consumption_price=Fixed(260.0)),)), Profiles(WINDOW, LoadedSeries({}))
+        trigger(device(), sites=(context(peak_consumption_price=Fixed(260.0)),)), Profiles(WINDOW, LoadedSeries({}))
     )
     assert site.peak_consumption is not None
     assert site.peak_consumption.tolist() == [0] * 4
@@ -188,8 +188,8 @@ def test_a_peak_price_alone_means_no_peak_is_paid_for_yet():
 
 
 def test_electricity_prices_lead_the_tie_break():
-    gas = CommodityContext("gas", Fixed(50.0))
-    both = resolve_sites(trigger(device(), contexts=(gas, context())), Profiles(WINDOW, LoadedSeries({})))
+    gas = Site("gas", Fixed(50.0))
+    both = resolve_sites(trigger(device(), sites=(gas, context())), Profiles(WINDOW, LoadedSeries({})))
     price = leading_price(both)
     assert price is not None
     assert price[0] == 100

@@ -7,11 +7,11 @@ import pytest
 from flexmodel.errors import Invalid
 from flexmodel.problem import Stocks, Window
 from flexmodel.time import instant
-from flexmodel.trigger import Device, StateReference, Stock, Trigger
+from flexmodel.trigger import Device, Reference, StateReference, Stock, Trigger
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
 from scheduler.resolve.devices import resolve_devices
 from scheduler.resolve.profiles import Profiles
-from scheduler.resolve.series import LoadedSeries, Reference, SensorSeries, UnknownStateError
+from scheduler.resolve.series import LoadedSeries, SensorSeries, UnknownStateError
 from scheduler.resolve.stocks import resolve_stocks, tie_break_weight
 
 START = datetime(2026, 1, 13, tzinfo=UTC)

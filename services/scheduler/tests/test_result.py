@@ -206,9 +206,9 @@ def test_a_power_sensor_that_is_also_an_output_keeps_the_output():
 
 
 def test_groups_and_aggregates_are_sums_and_a_sensor_gets_one_result_only():
-    group = DeviceGroup("sensor:7", (0, 1), Fixed(1.0), None, None, 1e7, sensor=7)
-    context = CommodityContext("electricity", Fixed(1.0), aggregate_power=8, aggregate_consumption=7)
-    asked = trigger(device(5), device(6), groups=(group,), contexts=(context,))
+    group = Group("sensor:7", (0, 1), Fixed(1.0), None, None, 1e7, sensor=7)
+    context = Site("electricity", Fixed(1.0), aggregate_power=8, aggregate_consumption=7)
+    asked = trigger(device(5), device(6), groups=(group,), sites=(context,))
     found, warnings = resolve_outputs(asked, tree(*(sensor(number) for number in range(5, 9))))
     assert [(one.sensor, one.devices) for one in found if isinstance(one, PowerOutput)] == [
         (5, (0,)), (6, (1,)), (7, (0, 1)), (8, (0, 1)),

@@ -95,8 +95,8 @@ def test_members_are_renumbered_and_those_to_come_are_left_out(trigger: Callable
 
 def test_the_second_device_gets_what_the_first_one_leaves(trigger: Callable[..., Trigger]):
     one_price = Segments((Segment(START, START + HOUR, 10.0), Segment(START + HOUR, WINDOW.end, 100.0)))
-    context = CommodityContext("electricity", one_price, power_capacity=Fixed(1.5), aggregate_power=9)
-    made = play(trigger(contexts=(context,)))
+    context = Site("electricity", one_price, power_capacity=Fixed(1.5), aggregate_power=9)
+    made = play(trigger(sites=(context,)))
     power = {one.sensor: -one.values for one in made.outputs}
     assert len(power[5]) == 16
     assert len(power[6]) == 4

@@ -18,7 +18,7 @@ def process_steps(duration: timedelta, resolution: timedelta, steps: int) -> int
     return min(math.ceil(duration / resolution), steps)
 
 
-def place_process(prices: Array, steps: int, kind: Kind, allowed: Mask, dearest: bool = False) -> Mask:
+def place_process(prices: Array, steps: int, kind: ProcessType, allowed: Mask, dearest: bool = False) -> Mask:
     """The steps in which the process runs, for `steps` steps in all, only where `allowed`.
 
     INFLEXIBLE: as soon as it can run through. SHIFTABLE: the cheapest unbroken run. BREAKABLE: the cheapest steps. With

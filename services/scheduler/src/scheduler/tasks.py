@@ -57,8 +57,8 @@ def make_tasks(app: BrokerApp, store: Store, loop: BackgroundLoop, settings: Sch
         return state
 
 
-def make_handler(settings: SchedulerSettings) -> running.Handler:
-    """What `flexstore.running.run` calls with a job that it has claimed."""
+def make_handler(settings: SchedulerSettings) -> job_runner.Handler:
+    """What `flexwork.job_runner.run` calls with a job that it has claimed."""
     options = SolverOptions(seconds=settings.solve_seconds)
 
     async def handle(job: Job, store: Store) -> Outcome:

@@ -49,4 +49,4 @@ def warm_up() -> None:
         "flex-model": [{"asset": 1, "power-capacity": "1 kW", "soc-at-start": "1 kWh", "soc-max": "2 kWh"}],
         "flex-context": {"consumption-price": "1 EUR/kWh"},
     }
-    plan(read_trigger(message, tree), tree, LoadedSeries({}), SolverOptions())
+    plan(parse_trigger(message, tree), tree, LoadedSeries({}), SolverOptions())

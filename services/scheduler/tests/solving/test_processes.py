@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from flexmodel.problem import Kind
+from flexmodel.problem import ProcessType
 from scheduler.process_placement import NoRoomError, place_process, process_steps
 
 PRICES = [10, 11, 12, 15, 18, 17, 10.5, 9, 9.5, 9, 8.5, 10, 8, 5, 4, 4, 5.5, 8, 12, 13, 14, 12.5, 10, 7]
@@ -14,7 +14,9 @@ DAY = [100] * 8 + [90] * 8 + [100] * 8
 def hours(prices, kind, blocked=(), steps=4, **more):
     allowed = np.ones(len(prices), dtype=bool)
     allowed[list(blocked)] = False
-    return np.flatnonzero(place_process(np.array(prices, dtype=float), steps, Kind(kind), allowed, **more)).tolist()
+    return np.flatnonzero(
+        place_process(np.array(prices, dtype=float), steps, ProcessType(kind), allowed, **more)
+    ).tolist()
 
 
 @pytest.mark.parametrize(

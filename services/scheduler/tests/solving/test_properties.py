@@ -86,7 +86,7 @@ def test_hard_limits_hold_and_energy_balances(draft, data):
     low, high = hard_soc_limits(stocks)
     assert (schedule.soc[:, 1:] >= low - 1e-9).all()
     assert (schedule.soc[:, 1:] <= high + 1e-9).all()
-    kept, share = decay_factors(stocks.retention)
+    kept, share = decay_factors(stocks.storage_efficiency)
     for stock in range(len(stocks)):
         flow = stocks.gain[stock].copy()
         for device in np.flatnonzero(devices.stock == stock):

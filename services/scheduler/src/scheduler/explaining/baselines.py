@@ -62,7 +62,7 @@ def _idle_power(problem: Problem) -> Array:
 def _charging_power(problem: Problem, idle: Array) -> Array:
     """Power of all devices while storages are filled at full power. One step after the other: each needs the last."""
     devices, stocks, hours = problem.devices, problem.stocks, problem.window.hours
-    kept, share = decay_factors(stocks.retention)
+    kept, share = decay_factors(stocks.storage_efficiency)
     level, soc = _target_level(stocks), stocks.initial.copy()
     turns = _rounds(problem)
     power = idle.copy()
@@ -108,7 +108,7 @@ def _stock_inflow(problem: Problem, devices: Array, power: Array, step: int) -> 
 def _stock_levels(problem: Problem, power: Array) -> Array:
     """The state of charge at the end of every step."""
     devices, stocks = problem.devices, problem.stocks
-    kept, share = decay_factors(stocks.retention)
+    kept, share = decay_factors(stocks.storage_efficiency)
     stocked = np.flatnonzero(devices.stock >= 0)
     inflow = stocks.gain.copy()
     factor = np.where(power > 0, devices.charging_efficiency, 1 / np.maximum(devices.discharging_efficiency, 1e-9))

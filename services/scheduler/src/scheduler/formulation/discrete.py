@@ -47,17 +47,17 @@ def cheapest_starts(process: Process, problem: Problem) -> Array:
     """The best start if nothing but the price mattered, as values of the columns; the earliest of equals."""
     prices = {site.commodity: site.consumption_price for site in problem.sites}
     price = prices.get(problem.devices.commodity[process.device], np.zeros(problem.window.steps))
-    runs = place_process(price, process.steps, process.kind, process.allowed, dearest=process.power < 0)
-    if process.kind is not Kind.BREAKABLE:
+    runs = place_process(price, process.steps, process.type, process.allowed, dearest=process.power < 0)
+    if process.type is not ProcessType.BREAKABLE:
         runs = np.arange(len(runs)) == np.argmax(runs)
     return runs.astype(np.float64)
 
 
 def _add_process(builder: Builder, name: str, process: Process, power: PowerColumns) -> Index:
     device, steps = process.device, len(process.allowed)
-    run = 1 if process.kind is Kind.BREAKABLE else process.steps
+    run = 1 if process.type is ProcessType.BREAKABLE else process.steps
     offered = possible_starts(process.allowed, run)
-    if process.kind is Kind.INFLEXIBLE:
+    if process.type is ProcessType.INFLEXIBLE:
         offered &= np.cumsum(offered) == 1
     start = builder.add_columns(name, offered, 0.0, 1.0, integer=True)
     once = np.array([process.steps if run == 1 else 1.0])

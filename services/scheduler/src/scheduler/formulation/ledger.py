@@ -99,10 +99,10 @@ def _commitment_terms(problem: Problem, aggregates: Aggregates, taken: Collectio
 def _tie_break_terms(problem: Problem) -> Iterator[StepTerm]:
     """One term for all stocks that prefer to be full."""
     stocks = problem.stocks
-    eager = np.flatnonzero((stocks.fullness_price > 0).any(axis=1) & ~np.isnan(stocks.soc_max))
-    if len(eager):
+    preferred = np.flatnonzero((stocks.tie_break_price > 0).any(axis=1) & ~np.isnan(stocks.soc_max))
+    if len(preferred):
         yield StepTerm(
-            names=tuple(f"prefer a full storage {stocks.first_device[s]} sooner" for s in eager),
+            names=tuple(f"prefer a full storage {stocks.first_device[s]} sooner" for s in preferred),
             subject="stock",
             rows=preferred,
             baseline=np.repeat(stocks.soc_max[preferred, None], problem.window.steps, axis=1),

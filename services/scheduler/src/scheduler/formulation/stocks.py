@@ -37,7 +37,7 @@ def add_stocks(
     """Columns and balance rows of all stocks."""
     stocks, devices = problem.stocks, problem.devices
     lowest, highest = hard_soc_limits(stocks)
-    kept, share = decay_factors(stocks.retention)
+    kept, share = decay_factors(stocks.storage_efficiency)
     inflow = share * problem.window.hours
     fixed_inflow = _fixed_inflow(problem, power)
     kinks, crests = sort_terms(terms, "stock", lowest, highest)
@@ -82,7 +82,7 @@ def hard_soc_limits(stocks: Stocks) -> tuple[Array, Array]:
     return lower, np.maximum(upper, lower)  # they cross by rounding only, or were refused
 
 
-def decay_factors(retention: Array) -> tuple[Array, Array]:
+def decay_factors(storage_efficiency: Array) -> tuple[Array, Array]:
     """(a, b) of the balance."""
     kept = np.clip(storage_efficiency, 0.0, 1.0)
     rate = np.log(np.maximum(kept, 1e-300))

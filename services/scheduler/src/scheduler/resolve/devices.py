@@ -110,7 +110,7 @@ def _place(index: int, device: Device, prices: Array, window: Window) -> PlacedP
         steps=process_steps(task.duration, window.resolution, window.steps),
         allowed=_allowed(task.restrictions, window),
     )
-    runs = place_process(prices, process.steps, process.kind, process.allowed, dearest=task.maximise)
+    runs = place_process(prices, process.steps, process.type, process.allowed, dearest=task.maximise)
     return PlacedProcess(process, runs if task.maximise else None)
 
 

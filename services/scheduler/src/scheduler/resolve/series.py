@@ -73,7 +73,7 @@ def sensor_series(reference: Reference, tree: AssetTree, starts: Instants, value
 
 def series_references(trigger: Trigger) -> list[Reference]:
     """What has to be read, each once."""
-    return list(dict.fromkeys(series_key(reference) for reference in _references(trigger)))
+    return list(dict.fromkeys(series_key(reference) for reference in trigger.references()))
 
 
 def series_queries(
@@ -86,7 +86,7 @@ def series_queries(
 
 def price_references(trigger: Trigger) -> set[Reference]:
     """The sensors whose values hold over a gap."""
-    given = (price for context in trigger.contexts for price in (context.consumption_price, context.production_price))
+    given = (price for context in trigger.sites for price in (context.consumption_price, context.production_price))
     return {series_key(price) for price in given if isinstance(price, SensorReference)}
 
 

@@ -1,33 +1,57 @@
-"""Sites, nodes, groups, couplings and commitments: what is priced or limited on sums of devices."""
+"""Sites, nodes, groups, couplings and commitments: what is priced or limited on the sum of several devices."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from flexmodel.parts import CommodityContext, CustomCommitment, DeviceGroup, Price, Trigger
-from flexmodel.problem import Array, Commitment, Coupling, Group, Index, Node, Site
+from flexmodel import problem
+from flexmodel.problem import Array, Index
+from flexmodel.trigger import Commitment, Group, Price, Site, Trigger
 from flexmodel.values import VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
 
 
-def resolve_sites(trigger: Trigger, profiles: Profiles) -> tuple[Site, ...]:
-    """One site per commodity with a grid connection."""
+def resolve_sites(trigger: Trigger, profiles: Profiles) -> tuple[problem.Site, ...]:
+    """Return one site per commodity with a grid connection."""
     return tuple(
-        _resolve_site(context, _devices_of(trigger, context.commodity), trigger.currency, profiles)
-        for context in trigger.contexts
+        _resolve_site(site, _devices_of(trigger, site.commodity), trigger.currency, profiles) for site in trigger.sites
     )
 
 
-def resolve_nodes(trigger: Trigger) -> tuple[Node, ...]:
-    """One balance node per commodity without a grid connection."""
-    return tuple(Node(node.commodity, _devices_of(trigger, node.commodity)) for node in trigger.nodes)
+def resolve_nodes(trigger: Trigger) -> tuple[problem.Node, ...]:
+    """Return one node per commodity without a grid connection."""
+    return tuple(problem.Node(node.commodity, _devices_of(trigger, node.commodity)) for node in trigger.nodes)
+
+
+def resolve_couplings(trigger: Trigger) -> tuple[problem.Coupling, ...]:
+    return tuple(
+        problem.Coupling(
+            name=coupling.name,
+            devices=np.array(coupling.devices, dtype=np.int64),
+            coefficients=np.array(coupling.coefficients, dtype=np.float64),
+        )
+        for coupling in trigger.couplings
+    )
+
+
+def resolve_groups(trigger: Trigger, profiles: Profiles) -> tuple[problem.Group, ...]:
+    return tuple(_resolve_group(group, profiles) for group in trigger.groups)
+
+
+def resolve_commitments(trigger: Trigger, profiles: Profiles) -> tuple[problem.Commitment, ...]:
+    return tuple(_resolve_commitment(commitment, trigger.currency, profiles) for commitment in trigger.commitments)
+
+
+def capped_by(limit: Array, capacity: Array) -> Array:
+    """Return a directional limit: the power capacity where the limit is not given, and never more than that."""
+    return np.fmin(limit, capacity)
 
 
 def _devices_of(trigger: Trigger, commodity: str) -> Index:
     return np.array(trigger.of_commodity(commodity), dtype=np.int64)
 
 
-def _resolve_site(context: CommodityContext, devices: Index, currency: str, profiles: Profiles) -> Site:
+def _resolve_site(site: Site, devices: Index, currency: str, profiles: Profiles) -> problem.Site:
     unit = f"{currency}/MWh"
     consumption_price = profiles.price(site.consumption_price, unit, "consumption-price")
     production_price = (
@@ -35,13 +59,13 @@ def _resolve_site(context: CommodityContext, devices: Index, currency: str, prof
         if site.production_price is None
         else profiles.price(site.production_price, unit, "production-price")
     )
-    given = _SiteFields(profiles.limit(context.power_capacity, "site-power-capacity"), f"{currency}/MW", profiles)
-    consumption = given.direction("consumption", context.consumption_capacity, context.consumption_breach_price)
-    production = given.direction("production", context.production_capacity, context.production_breach_price)
-    peak_consumption = given.peak("consumption", context.peak_consumption, context.peak_consumption_price)
-    peak_production = given.peak("production", context.peak_production, context.peak_production_price)
-    return Site(
-        commodity=context.commodity,
+    fields = _SiteFields(profiles.limit(site.power_capacity, "site-power-capacity"), f"{currency}/MW", profiles)
+    consumption = fields.limits("consumption", site.consumption_capacity, site.consumption_breach_price)
+    production = fields.limits("production", site.production_capacity, site.production_breach_price)
+    peak_consumption = fields.peak("consumption", site.peak_consumption, site.peak_consumption_price)
+    peak_production = fields.peak("production", site.peak_production, site.peak_production_price)
+    return problem.Site(
+        commodity=site.commodity,
         devices=devices,
         consumption_price=consumption_price,
         production_price=production_price,
@@ -58,14 +82,9 @@ def _resolve_site(context: CommodityContext, devices: Index, currency: str, prof
     )
 
 
-def capped_by(cap: Array, capacity: Array) -> Array:
-    """A directional cap: the power capacity where it is not given, and never more than that."""
-    return np.fmin(cap, capacity)
-
-
 @dataclass(frozen=True, slots=True)
-class _Direction:
-    """What limits the sum in one direction, as non-negative numbers."""
+class _SiteLimits:
+    """Limits on the sum in one direction, as non-negative numbers."""
 
     hard: Array
     soft: Array | None
@@ -82,52 +101,35 @@ class _Peak:
 
 @dataclass(frozen=True, slots=True)
 class _SiteFields:
-    """What is needed to read the fields of one direction."""
+    """Parses the fields of a site that exist for each direction."""
 
     capacity: Array
-    per_power: str
+    unit: str
+    """Currency per power."""
     profiles: Profiles
 
-    def direction(self, way: str, cap: VariableQuantity | None, price: VariableQuantity | None) -> _Direction:
-        """With a breach price the cap is soft and only the power capacity is hard."""
-        strictest = capped_by(self.profiles.limit(cap, f"site-{way}-capacity"), self.capacity)
-        penalty = self.profiles.penalty(price, self.per_power, f"site-{way}-breach-price")
-        return _Direction(strictest, None, None) if penalty is None else _Direction(self.capacity, strictest, penalty)
+    def limits(self, direction: str, limit: VariableQuantity | None, price: VariableQuantity | None) -> _SiteLimits:
+        """With a breach price the limit is soft and only the power capacity is hard."""
+        strictest = capped_by(self.profiles.limit(limit, f"site-{direction}-capacity"), self.capacity)
+        penalty = self.profiles.penalty(price, self.unit, f"site-{direction}-breach-price")
+        return _SiteLimits(strictest, None, None) if penalty is None else _SiteLimits(self.capacity, strictest, penalty)
 
-    def peak(self, way: str, sunk: VariableQuantity | None, price: VariableQuantity | None) -> _Peak:
+    def peak(self, direction: str, sunk: VariableQuantity | None, price: VariableQuantity | None) -> _Peak:
         """Without a price there is no peak tariff; without a peak, none is paid for yet."""
-        penalty = self.profiles.penalty(price, self.per_power, f"site-peak-{way}-price")
+        penalty = self.profiles.penalty(price, self.unit, f"site-peak-{direction}-price")
         if penalty is None:
             return _Peak(None, None)
-        paid = np.zeros(self.profiles.window.steps) if sunk is None else self.profiles.limit(sunk, f"site-peak-{way}")
-        return _Peak(paid, penalty)
-
-
-def resolve_groups(trigger: Trigger, profiles: Profiles) -> tuple[Group, ...]:
-    return tuple(_resolve_group(group, profiles) for group in trigger.groups)
-
-
-def resolve_couplings(trigger: Trigger) -> tuple[Coupling, ...]:
-    return tuple(
-        problem.Coupling(
-            name=coupling.name,
-            devices=np.array(coupling.devices, dtype=np.int64),
-            coefficients=np.array(coupling.coefficients, dtype=np.float64),
-        )
-        for coupling in trigger.couplings
-    )
-
-
-def resolve_commitments(trigger: Trigger, profiles: Profiles) -> tuple[Commitment, ...]:
-    return tuple(_resolve_commitment(commitment, trigger.currency, profiles) for commitment in trigger.commitments)
+        if sunk is None:
+            return _Peak(np.zeros(self.profiles.window.steps), penalty)
+        return _Peak(self.profiles.limit(sunk, f"site-peak-{direction}"), penalty)
 
 
 def _resolve_group(group: Group, profiles: Profiles) -> problem.Group:
-    """The power capacity is hard; the directional ones are soft and never more than that."""
+    """The power capacity is hard; the directional capacities are soft and never more than that."""
     capacity = profiles.limit(group.power_capacity, f"power-capacity of group {group.name}")
     consumption, production = (
-        None if cap is None else capped_by(profiles.limit(cap, f"{field} of group {group.name}"), capacity)
-        for field, cap in (
+        None if limit is None else capped_by(profiles.limit(limit, f"{field} of group {group.name}"), capacity)
+        for field, limit in (
             ("consumption-capacity", group.consumption_capacity),
             ("production-capacity", group.production_capacity),
         )
@@ -149,14 +151,14 @@ def _resolve_commitment(commitment: Commitment, currency: str, profiles: Profile
         commodity=commitment.commodity,
         devices=np.array(commitment.members, dtype=np.int64),
         baseline=profiles.steps(commitment.baseline, "MW"),
-        up_price=_per_step(commitment.up_price, currency, f"up-price of {commitment.name}", profiles),
-        down_price=_per_step(commitment.down_price, currency, f"down-price of {commitment.name}", profiles),
+        up_price=_price_per_step(commitment.up_price, currency, f"up-price of {commitment.name}", profiles),
+        down_price=_price_per_step(commitment.down_price, currency, f"down-price of {commitment.name}", profiles),
     )
 
 
-def _per_step(price: Price | None, currency: str, what: str, profiles: Profiles) -> Array:
-    """Currency per MW and step. A deviation without a price is free; a price per MW is charged at every step."""
+def _price_per_step(price: Price | None, currency: str, name: str, profiles: Profiles) -> Array:
+    """Return currency per MW and step. A missing price is zero; a price per MW is charged at every step."""
     if price is None:
         return np.zeros(profiles.window.steps)
-    known = profiles.steps_or_default(price.quantity, f"{currency}/{price.per}", 0.0, what)
-    return known * profiles.window.hours if price.per == "MWh" else known
+    values = profiles.steps_or_default(price.quantity, f"{currency}/{price.per}", 0.0, name)
+    return values * profiles.window.hours if price.per == "MWh" else values

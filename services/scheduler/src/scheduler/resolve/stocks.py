@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from flexmodel.errors import Invalid
-from flexmodel.parts import ELECTRICITY, StateReading, Stock, Trigger
 from flexmodel.problem import Array, Devices, Site, Stocks, Window
 from flexmodel.quantities import convert, is_ratio
 from flexmodel.time import format_duration, moment_of
-from flexmodel.trigger import StateReference, Stock, Trigger
+from flexmodel.trigger import ELECTRICITY, StateReference, Stock, Trigger
 from flexmodel.values import Fixed, VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
@@ -125,10 +124,10 @@ def _row(
         minima_price=profiles.penalty_at_ends(stock.minima_breach_price, per_energy, "soc-minima-breach-price"),
         maxima_price=profiles.penalty_at_ends(stock.maxima_breach_price, per_energy, "soc-maxima-breach-price"),
         targets_soft=stock.targets_soft,
-        retention=_storage_efficiency(stock, profiles),
+        storage_efficiency=_storage_efficiency(stock, profiles),
         gain=_total(stock.gain, f"soc-gain of {stock.label}", profiles)
         - _total(stock.usage, f"soc-usage of {stock.label}", profiles),
-        fullness_price=_tie_break_price(stock, soc_max, profiles, tie_break_weight),
+        tie_break_price=_tie_break_price(stock, soc_max, profiles, tie_break_weight),
     )
 
 
@@ -157,8 +156,8 @@ def _storage_efficiency(stock: Stock, profiles: Profiles) -> Array:
         profiles.steps_or_default(stock.storage_efficiency, "", 1.0, f"storage-efficiency of {stock.label}"), 0.0, 1.0
     )
     period = stock.efficiency_resolution or profiles.window.resolution
-    storage_efficiency: Array = kept ** (profiles.window.resolution / period)
-    return storage_efficiency
+    factor: Array = kept ** (profiles.window.resolution / period)
+    return factor
 
 
 def _total(components: Sequence[VariableQuantity], what: str, profiles: Profiles) -> Array:
