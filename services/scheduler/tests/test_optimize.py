@@ -251,7 +251,7 @@ async def test_what_takes_long_is_not_answered_at_once(
         return {"status": "optimal"}
 
     for solve in (late, slow, lambda *_: {"status": "feasible"}):
-        monkeypatch.setattr(service, "answer", solve)
+        monkeypatch.setattr(service, "solve_request", solve)
         async with client(optimize_sync_seconds=0.05) as service_client:
             assert (await service_client.post("/optimize", json=problem())).status_code == 202
 

@@ -19,7 +19,7 @@ from scheduler.resolve.outputs import OutputSeries, output_series
 from scheduler.resolve.series import LoadedSeries, SensorSeries
 from scheduler.resolve.soc_requirements import soc_report
 from scheduler.solving.search import SolverOptions
-from scheduler.solving.solve import solve_problem
+from scheduler.solving.solve import solve
 
 STORAGE, PROCESS = "StorageScheduler", "ProcessScheduler"
 OF_DEVICES = ("any soc ", "all soc ", "any consumption breach", "all consumption breach", "any production breach",
@@ -67,7 +67,7 @@ def plan(trigger: Trigger, tree: AssetTree, readings: LoadedSeries, options: Sol
 
 def _solve_turn(trigger: Trigger, tree: AssetTree, readings: LoadedSeries, options: SolverOptions) -> SolvedTurn:
     resolved = assemble(trigger, tree, readings)
-    return SolvedTurn(resolved, solve_problem(resolved.problem, options))
+    return SolvedTurn(resolved, solve(resolved.problem, options))
 
 
 def _told(trigger: Trigger, solved: Sequence[SolvedTurn]) -> Plan:

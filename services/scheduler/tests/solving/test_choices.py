@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flexmodel.schedule import Status
 from scheduler.solving.search import SolverOptions
-from scheduler.solving.solve import solve_problem
+from scheduler.solving.solve import solve
 
 ENERGY = "electricity net energy"
 FULL = SolverOptions(every_binary=True)
@@ -24,7 +24,7 @@ def hems(draft, consumption, production, **more):
 def test_production_price_above_consumption_price(draft):
     """The reference calls this infeasible under its default relaxation."""
     problem = hems(draft, 50 + 20 * np.sin(np.arange(24) / 3), 60)
-    short, full = solve_problem(problem), solve_problem(problem, FULL)
+    short, full = solve(problem), solve(problem, FULL)
     assert short.status is Status.OPTIMAL
     assert short.cost == pytest.approx(full.cost, rel=1e-6)
     net = short.power.sum(axis=0)
@@ -38,17 +38,17 @@ def test_large_stock_in_a_short_window(draft):
     case = draft(4)
     case.battery(1, 0, 0, 100)
     case.site(10, 30)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.cost == pytest.approx(-40, abs=1e-2)
     case.commit(0.5, up=0, down=5)
-    assert solve_problem(case.problem()).status is Status.OPTIMAL
+    assert solve(case.problem()).status is Status.OPTIMAL
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_negative_prices_do_not_burn_energy(draft, seed):
     random = np.random.default_rng(seed)
     problem = hems(draft, random.normal(10, 40, 24), None)
-    short, full = solve_problem(problem), solve_problem(problem, FULL)
+    short, full = solve(problem), solve(problem, FULL)
     assert short.cost == pytest.approx(full.cost, rel=1e-6)
     moved = np.diff(short.soc[0])
     efficiency = 0.9**0.5
@@ -62,9 +62,9 @@ def test_devices_on_one_stock_do_not_work_against_each_other(draft):
     for _ in range(2):
         case.device(-1, 1, store, charge=0.9, discharge=0.9)
     case.site(-50)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert ((schedule.power >= -1e-9).all(axis=0) | (schedule.power <= 1e-9).all(axis=0)).all()
-    assert schedule.cost == pytest.approx(solve_problem(case.problem(), FULL).cost, rel=1e-6)
+    assert schedule.cost == pytest.approx(solve(case.problem(), FULL).cost, rel=1e-6)
 
 
 def test_devices_on_one_stock_may_serve_two_commodities_at_once(draft):
@@ -75,7 +75,7 @@ def test_devices_on_one_stock_may_serve_two_commodities_at_once(draft):
     case.fixed(0.9, commodity="heat")
     case.site(100)
     case.node("heat")
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.costs[ENERGY] == pytest.approx(120)
     assert schedule.power[0].max() > 0.2
 
@@ -83,9 +83,9 @@ def test_devices_on_one_stock_may_serve_two_commodities_at_once(draft):
 def test_free_energy_needs_no_search(draft):
     """At a price of zero wasting costs nothing, so a linear solution may do it; it can be undone for free."""
     problem = hems(draft, np.where(np.arange(24) % 4 < 2, 0, 50), None)
-    schedule = solve_problem(problem)
+    schedule = solve(problem)
     assert schedule.solver == "glop"
-    assert schedule.cost == pytest.approx(solve_problem(problem, FULL).cost, rel=1e-6)
+    assert schedule.cost == pytest.approx(solve(problem, FULL).cost, rel=1e-6)
 
 
 def test_commitment_that_pays_for_staying_below(draft):
@@ -95,7 +95,7 @@ def test_commitment_that_pays_for_staying_below(draft):
     case.fixed(0.3)
     case.site(40 + 10 * np.sin(np.arange(24)))
     case.commit(0.2, down=8)
-    short, full = solve_problem(case.problem()), solve_problem(case.problem(), FULL)
+    short, full = solve(case.problem()), solve(case.problem(), FULL)
     assert short.cost == pytest.approx(full.cost, rel=1e-6)
     below = np.minimum(short.power.sum(axis=0) - 0.2, 0)
     assert short.costs["contract"] == pytest.approx(8 * below.sum())
@@ -112,7 +112,7 @@ def test_smart_building(draft):
     prices = np.where(np.arange(96) < 32, -10, 100)
     case.site(prices, consumption=0.005, production=0.002, relaxed=False)
     case.commit(0, down=1, per="energy")
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     spent = schedule.power @ prices / 4
     assert spent == pytest.approx([2.2375, -5.515])
     assert schedule.costs[ENERGY] == pytest.approx(-3.2775)
@@ -124,7 +124,7 @@ def test_deadline_is_kept_and_said(draft):
     for number in range(30):
         case.battery(1 + number / 7, 1, 0, 3, roundtrip=0.8)
     case.site(random.normal(-5, 30, 96), random.normal(20, 30, 96), power=20)
-    schedule = solve_problem(case.problem(), SolverOptions(seconds=3))
+    schedule = solve(case.problem(), SolverOptions(seconds=3))
     assert schedule.bound <= schedule.cost + 1e-9
     if schedule.status is Status.FEASIBLE:
         assert schedule.gap > 0
@@ -138,7 +138,7 @@ def test_a_storage_that_gains_by_being_used(draft):
     store = case.stock(0.1, 0, 0.5, maxima={0: 0.0}, maxima_price=5, prefer_full=False)
     case.device(-0.2, 0.2, store, charge=3)
     case.site([0, 0, 0.1, 0], power=6)
-    short, full = solve_problem(case.problem()), solve_problem(case.problem(), FULL)
+    short, full = solve(case.problem()), solve(case.problem(), FULL)
     assert short.status is Status.OPTIMAL
     assert short.cost == pytest.approx(-0.01)
     assert full.cost == pytest.approx(-0.01)

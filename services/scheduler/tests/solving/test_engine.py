@@ -12,15 +12,15 @@ from flexmodel.errors import Invalid
 from scheduler.formulation.model import formulate
 from scheduler.solving import engine
 from scheduler.solving.engine import SolverStatus, solve_linear, solve_with
-from scheduler.solving.solve import solve_problem
+from scheduler.solving.solve import solve
 
 PROGRAM = """
 import sys; sys.path.insert(0, {folder!r})
 import hashlib
 from conftest import Draft
 from test_engine import fleet
-from scheduler.solving.solve import solve_problem
-schedule = solve_problem(fleet(Draft, {count}))
+from scheduler.solving.solve import solve
+schedule = solve(fleet(Draft, {count}))
 print(hashlib.sha256(schedule.power.tobytes() + schedule.soc.tobytes()).hexdigest(), schedule.solver)
 """
 
@@ -40,7 +40,7 @@ def fleet(draft, count, negative=False):
 
 @pytest.mark.parametrize(("count", "solver"), [(4, "glop"), (30, "highs")])
 def test_same_bytes_in_every_process(draft, count, solver):
-    schedule = solve_problem(fleet(draft, count))
+    schedule = solve(fleet(draft, count))
     here = hashlib.sha256(schedule.power.tobytes() + schedule.soc.tobytes()).hexdigest()
     folder = str(Path(__file__).parent)
     there = subprocess.run(
@@ -68,13 +68,13 @@ def dual_bound(program, duals):
 
 
 def test_nothing_is_printed(draft, capfd):
-    threads = [threading.Thread(target=solve_problem, args=(fleet(draft, 25),)) for _ in range(2)]
+    threads = [threading.Thread(target=solve, args=(fleet(draft, 25),)) for _ in range(2)]
     for thread in threads:
         thread.start()
     print("still heard", flush=True)
     for thread in threads:
         thread.join()
-    solve_problem(fleet(draft, 2, negative=True))
+    solve(fleet(draft, 2, negative=True))
     print("and afterwards", flush=True)
     assert capfd.readouterr().out == "still heard\nand afterwards\n"
 
@@ -111,13 +111,13 @@ def test_a_watt_beside_a_hundred_megawatts(draft):
         add(together, size)
     together.battery(0.01, 0, 0, 10, stock={"minima": {95: 8}})
     together.site(price, power=500, consumption=400)
-    schedule = solve_problem(together.problem())
+    schedule = solve(together.problem())
     assert schedule.costs["any soc minima"] > 1e6
     for device, size in enumerate(sizes):
         alone = draft(96, minutes=15)
         add(alone, size)
         alone.site(price)
-        own = solve_problem(alone.problem())
+        own = solve(alone.problem())
         assert schedule.power[device] / size == pytest.approx(own.power[0] / size, abs=1e-8)
         assert schedule.soc[device] / size == pytest.approx(own.soc[0] / size, abs=1e-8)
 
@@ -132,7 +132,7 @@ def test_penalties_leave_the_tie_break_intact(draft):
         case.device(0, 0.01, case.stock(0.02, 0, 0.1, minima={95: 0.04}), commodity="gas")
         case.site([10, 10.001, 9, 9])
         case.site(5, commodity="gas", consumption=0.001, breach_price=1e7)
-        schedule = solve_problem(case.problem())
+        schedule = solve(case.problem())
         assert (schedule.costs["gas all consumption breaches"] > 1e6) == (burning > 0)
         plans.append(schedule.power[0])
     assert plans[0].any()
@@ -143,13 +143,13 @@ def test_nothing_to_decide(draft):
     case = draft(4)
     case.fixed(1)
     case.site([10, 20, 30, 40])
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.cost == pytest.approx(100)
     assert schedule.power[0] == pytest.approx([1] * 4)
 
 
 def test_no_devices(draft):
-    schedule = solve_problem(draft(4).problem())
+    schedule = solve(draft(4).problem())
     assert schedule.cost == 0
     assert schedule.costs == {}
 
@@ -159,7 +159,7 @@ def test_device_without_limits_is_refused(draft):
     case.device(0, np.inf, label="pump")
     case.site(1)
     with pytest.raises(Invalid, match="pump has no limit on its power"):
-        solve_problem(case.problem())
+        solve(case.problem())
 
 
 def test_layout_can_be_inspected(draft):

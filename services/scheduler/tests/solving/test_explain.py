@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from scheduler.explaining.explain import explain
-from scheduler.solving.solve import solve_problem
+from scheduler.solving.solve import solve
 
 ENERGY = "electricity net energy"
 
@@ -42,16 +42,16 @@ def _changed(owner, field, index, by):
 
 def slopes(problem, path, index, by=1e-5):
     """Cost per unit, seen from the left and from the right."""
-    middle = solve_problem(problem).cost
-    right = solve_problem(perturbed(problem, path, index, by)).cost
-    left = solve_problem(perturbed(problem, path, index, -by)).cost
+    middle = solve(problem).cost
+    right = solve(perturbed(problem, path, index, by)).cost
+    left = solve(perturbed(problem, path, index, -by)).cost
     return sorted([(middle - left) / by, (right - middle) / by])
 
 
 @pytest.mark.parametrize("step", [0, 5, 10, 13, 18, 23])
 def test_prices_are_what_a_little_more_would_cost(draft, step):
     problem = house(draft, consumption=0.45, peak_consumption=0.3, peak_consumption_price=50).problem()
-    prices = solve_problem(problem).marginal
+    prices = solve(problem).marginal
     for row in range(2):
         low, high = slopes(problem, ("stocks", "gain"), (row, step))
         decay = prices.stock[row, step] * (0.9995 if row else 1)
@@ -63,8 +63,8 @@ def test_prices_are_what_a_little_more_would_cost(draft, step):
     less = problem
     for field in ("power_min", "power_max"):
         less = perturbed(less, ("devices", field), (load, step), -1e-5)
-    middle = solve_problem(problem).cost
-    ends = sorted([(middle - solve_problem(less).cost) / 1e-5, (solve_problem(both).cost - middle) / 1e-5])
+    middle = solve(problem).cost
+    ends = sorted([(middle - solve(less).cost) / 1e-5, (solve(both).cost - middle) / 1e-5])
     assert ends[0] - 1e-3 <= prices.site[0, step] <= ends[1] + 1e-3, "a MWh more of load"
 
 
@@ -77,7 +77,7 @@ def test_prices_are_what_a_little_more_would_cost(draft, step):
 )
 def test_device_limits_are_worth_what_moving_them_saves(draft, limit, gain, sign):
     problem = house(draft).problem()
-    worth = getattr(solve_problem(problem).marginal, gain)
+    worth = getattr(solve(problem).marginal, gain)
     places = [tuple(place) for place in np.argwhere(worth > 1) if problem.devices.flexible[place[0]]]
     assert places
     for place in places[::5]:
@@ -91,7 +91,7 @@ def test_caps_are_worth_what_moving_them_saves(draft):
         if not site:
             case.sites[0]["power_max"][:] = 0.4
         problem = case.problem()
-        worth = solve_problem(problem).marginal.site_up[0]
+        worth = solve(problem).marginal.site_up[0]
         steps = np.flatnonzero(worth > 1)
         assert len(steps)
         for step in steps:
@@ -104,7 +104,7 @@ def test_storage_limits_are_worth_what_moving_them_saves(draft):
     case.stocks[0]["hard_maxima"] = np.full(24, 0.8)
     case.stocks[0]["hard_minima"] = np.full(24, 0.2)
     problem = case.problem()
-    prices = solve_problem(problem).marginal
+    prices = solve(problem).marginal
     for gain, path, sign in ((prices.stock_up, "hard_maxima", 1), (prices.stock_down, "hard_minima", -1)):
         places = [tuple(place) for place in np.argwhere(gain > 1) if place[0] == 0]
         assert places
@@ -124,7 +124,7 @@ def test_large_programs_have_prices_too(draft):
     case.fixed(5)
     case.site(price, price - 10, power=12)
     problem = case.problem()
-    schedule = solve_problem(problem)
+    schedule = solve(problem)
     assert schedule.solver == "highs"
     for step in (3, 40, 77):
         low, high = slopes(problem, ("stocks", "gain"), (2, step), 1e-4)
@@ -133,7 +133,7 @@ def test_large_programs_have_prices_too(draft):
 
 def test_split_adds_up(draft):
     problem = house(draft, consumption=0.3, peak_consumption_price=100).problem()
-    schedule = solve_problem(problem)
+    schedule = solve(problem)
     told = explain(problem, schedule)
     own = sum(device["cost"] for device in told["devices"])
     assert own + sum(told["shared-costs"].values()) == pytest.approx(schedule.cost)
@@ -153,7 +153,7 @@ def test_savings_are_against_what_would_have_happened(draft):
     case.fixed(0.5)
     case.site([10, 50, 10, 50])
     problem = case.problem()
-    schedule = solve_problem(problem)
+    schedule = solve(problem)
     idle, eager = explain(problem, schedule)["without-a-plan"]
     assert idle["possible"]
     assert idle["cost"] == pytest.approx(0.5 * 120)
@@ -167,7 +167,7 @@ def test_a_car_charged_at_once_stops_at_its_target(draft):
     case.device(0, 0.3, car)
     case.site([30, 20, 10, 10, 20, 30])
     problem = case.problem()
-    idle, eager = explain(problem, solve_problem(problem))["without-a-plan"]
+    idle, eager = explain(problem, solve(problem))["without-a-plan"]
     assert eager["cost"] == pytest.approx(0.3 * 30 + 0.1 * 20)
     assert idle["saving"] > 1e5
     assert idle["saving-without-breaches"] < 0
@@ -179,7 +179,7 @@ def test_impossible_baselines_are_called_so(draft):
     case.device(0, 0.5, buffer)
     case.site(10)
     problem = case.problem()
-    told = explain(problem, solve_problem(problem))
+    told = explain(problem, solve(problem))
     assert [each["possible"] for each in told["without-a-plan"]] == [False, True]
     assert "Doing nothing would break hard limits." in told["sentences"]
 
@@ -190,7 +190,7 @@ def test_sentences_and_numbers(draft):
     case.fixed(0.1)
     case.site([10, 20, 30, 40], power=0.3)
     problem = case.problem(warnings=("the price at 03:00 was held for an hour.",))
-    schedule = solve_problem(problem)
+    schedule = solve(problem)
     told = explain(problem, schedule)
     json.dumps(told)
     (missed,) = told["relaxed"]

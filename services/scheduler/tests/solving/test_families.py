@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scheduler.solving.solve import solve_problem
+from scheduler.solving.solve import solve
 
 ENERGY = "electricity net energy"
 
@@ -14,7 +14,7 @@ def test_heat_buffer_with_two_feeders(draft):
     case.device(0, 0.005, buffer, charge=3)
     case.device(0, 0.015, buffer)
     case.site(100)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.costs[ENERGY] == pytest.approx(4.40, rel=1e-9)
     assert schedule.power[0, 28:36] == pytest.approx(np.full(8, 0.005))
     assert schedule.power[1].sum() / 4 == pytest.approx(0.004)
@@ -28,7 +28,7 @@ def test_two_commodities_are_billed_apart(draft):
     case.device(0, 0.001, hot, commodity="gas")
     case.site(100)
     case.site(50, commodity="gas")
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.costs[ENERGY] == pytest.approx(4.315789474, rel=1e-9)
     assert schedule.costs["gas net energy"] == pytest.approx(1.2, rel=1e-9)
     assert schedule.power[0] * 1e3 == pytest.approx([20, 20, 20, 3.157895] + [0] * 19 + [-20], abs=1e-6)
@@ -41,7 +41,7 @@ def test_preference_costs_follow_the_size_of_the_storage(draft):
     boiler = case.stock(0.01, 0, 0.05, targets={22: 0.04})
     case.device(0, 0.01, boiler, charge=0.95)
     case.site(100)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.costs[ENERGY] == pytest.approx(7.47, abs=0.005)
     assert schedule.power[1, :4] * 1e3 == pytest.approx([10, 10, 10, 1.578947], abs=1e-6)
     assert schedule.power[1, 4:] == pytest.approx(np.zeros(20), abs=1e-9)
@@ -56,7 +56,7 @@ def test_group_caps_the_sum_of_its_members(draft):
         case.site(100)
         if power == power:
             case.group(members, power=power)
-        schedule = solve_problem(case.problem())
+        schedule = solve(case.problem())
         assert schedule.costs[ENERGY] == pytest.approx(-1)
         assert schedule.power.sum(axis=0).min() >= lowest - 1e-12
         if power == power:
@@ -73,7 +73,7 @@ def test_converter_ports_move_together(draft):
     case.site(100)
     case.site(50, commodity="gas")
     case.couple({gas: 1, heat: 0.5, power: -0.3})
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.power == pytest.approx(np.repeat([[0.01], [0.005], [-0.003]], 4, axis=1))
 
 
@@ -101,7 +101,7 @@ def test_factory_makes_steam_the_cheapest_way(draft, gas, electricity, chp, boil
     case.site(gas, commodity="gas")
     case.node("heat")
     case.node("steam")
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.cost == pytest.approx(cost)
     assert schedule.power[[turbine, burner, element], 0] == pytest.approx([chp, boiler, heater], abs=1e-9)
 
@@ -112,7 +112,7 @@ def test_commitment_on_the_sum_of_all_devices(draft):
     case.device(0, 8)
     case.site(50)
     case.commit(10, down=-10_000, per="energy")
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.power.sum(axis=0) == pytest.approx([10] * 4)
     assert schedule.costs[ENERGY] == pytest.approx(2000)
 
@@ -123,7 +123,7 @@ def test_commitment_on_some_devices(draft):
     bound = case.device(0, 8)
     case.site(50)
     case.commit(3, down=-10_000, devices=[bound])
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.power == pytest.approx(np.repeat([[0.0], [3.0]], 4, axis=1))
 
 
@@ -138,7 +138,7 @@ def test_operation_modes(draft, modes, target, cost):
     case.site([10, 1, 10, 1])
     if modes:
         case.modes(charger, *modes)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.cost == pytest.approx(cost)
     for power in schedule.power[charger]:
         assert not modes or any(low - 1e-9 <= power <= high + 1e-9 for low, high in modes)
@@ -154,7 +154,7 @@ def test_operation_modes_beside_a_converter(draft):
     case.modes(lamp, [0, 0], [1, 1])
     case.site(10)
     case.site(0, commodity="gas")
-    assert solve_problem(case.problem()).cost == pytest.approx(-40)
+    assert solve(case.problem()).cost == pytest.approx(-40)
 
 
 PRICES = [10, 11, 12, 15, 18, 17, 10.5, 9, 9.5, 9, 8.5, 10, 8, 5, 4, 4, 5.5, 8, 12, 13, 14, 12.5, 10, 7]
@@ -168,7 +168,7 @@ def test_process_planned_with_the_others(draft, kind, hours, cost):
     case = draft(24)
     process = case.process(kind, 0.2, 4, blocked=[15])
     case.site(PRICES)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.cost == pytest.approx(cost)
     assert set(np.flatnonzero(schedule.power[process])) == hours
 
@@ -178,9 +178,9 @@ def test_process_gives_way_to_a_load_under_the_site_limit(draft):
     process = case.process("SHIFTABLE", 0.2, 4, blocked=[15])
     case.fixed([0.9 if hour in (12, 13) else 0.1 for hour in range(24)])
     case.site(PRICES, power=1)
-    ran = np.flatnonzero(solve_problem(case.problem()).power[process])
+    ran = np.flatnonzero(solve(case.problem()).power[process])
     assert ran.tolist() == [7, 8, 9, 10]
     case.battery(0.5, 0.4, 0, 1)
-    helped = solve_problem(case.problem())
+    helped = solve(case.problem())
     assert helped.power.sum(axis=0).max() <= 1 + 1e-9
     assert helped.power[process].sum() == pytest.approx(0.8)

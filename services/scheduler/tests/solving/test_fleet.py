@@ -7,7 +7,7 @@ from scheduler.solving.engine import solve_with
 from scheduler.solving.fleet.arrowhead import Factor, NotArrowheadError, find_arrowhead
 from scheduler.solving.fleet.solve import dual_bound, solve_fleet
 from scheduler.solving.search import SolverOptions
-from scheduler.solving.solve import solve_problem
+from scheduler.solving.solve import solve
 from scipy.sparse import csr_matrix
 
 SMALL = SolverOptions(fleet=0)
@@ -36,7 +36,7 @@ def fleet(draft, count, seed=0, cars=False, steps=24, **site):
 @pytest.mark.parametrize("site", [{}, {"peak_consumption_price": 260, "peak_consumption": 10}])
 def test_as_good_as_the_general_solver(draft, cars, site):
     case = fleet(draft, 60, cars=cars, **site)
-    quick, exact = solve_problem(case.problem(), SMALL), solve_problem(case.problem(), SolverOptions(fleet=10**9))
+    quick, exact = solve(case.problem(), SMALL), solve(case.problem(), SolverOptions(fleet=10**9))
     assert quick.solver == "fleet"
     assert quick.cost == pytest.approx(exact.cost, rel=1e-6)
     assert quick.bound <= exact.cost + 1e-6 * abs(exact.cost)
@@ -47,16 +47,16 @@ def test_as_good_as_the_general_solver(draft, cars, site):
 
 def test_prices_of_a_fleet_are_what_a_little_more_costs(draft):
     case = fleet(draft, 40)
-    schedule = solve_problem(case.problem(), SMALL)
+    schedule = solve(case.problem(), SMALL)
     for step in (2, 11, 20):
         costs = []
         for by in (-1e-3, 1e-3):
             case.devices[-1]["power_min"][step] += by
             case.devices[-1]["power_max"][step] += by
-            costs.append(solve_problem(case.problem(), SolverOptions(fleet=10**9)).cost)
+            costs.append(solve(case.problem(), SolverOptions(fleet=10**9)).cost)
             case.devices[-1]["power_min"][step] -= by
             case.devices[-1]["power_max"][step] -= by
-        middle = solve_problem(case.problem(), SolverOptions(fleet=10**9)).cost
+        middle = solve(case.problem(), SolverOptions(fleet=10**9)).cost
         low, high = sorted([(middle - costs[0]) / 1e-3, (costs[1] - middle) / 1e-3])
         assert low - 0.05 <= schedule.marginal.site[0, step] <= high + 0.05
 
@@ -67,19 +67,19 @@ def test_without_a_common_limit_each_is_solved_for_itself(draft, monkeypatch):
     case.sites[0]["production_price"] = case.sites[0]["consumption_price"]
     problem = case.problem()
     assert not (formulate(problem).net.rows >= 0).any()
-    quick, exact = solve_problem(problem, SMALL), solve_problem(problem, SolverOptions(fleet=10**9))
+    quick, exact = solve(problem, SMALL), solve(problem, SolverOptions(fleet=10**9))
     assert quick.solver == "fleet"
     assert quick.cost == pytest.approx(exact.cost, rel=1e-6)
 
 
 def test_same_bytes_again(draft):
     problem = fleet(draft, 30).problem()
-    assert solve_problem(problem, SMALL).power.tobytes() == solve_problem(problem, SMALL).power.tobytes()
+    assert solve(problem, SMALL).power.tobytes() == solve(problem, SMALL).power.tobytes()
 
 
 def test_nothing_but_dust_is_cut_off(draft):
     """What rests at a bound is exactly there."""
-    schedule = solve_problem(fleet(draft, 50).problem(), SMALL)
+    schedule = solve(fleet(draft, 50).problem(), SMALL)
     size = np.abs(schedule.power).max(axis=1, keepdims=True)
     share = np.abs(schedule.power) / np.maximum(size, 1e-12)
     assert ((share == 0) | (share > 1e-7)).all()
@@ -102,7 +102,7 @@ def test_a_breach_that_cannot_be_avoided_is_left_to_the_general_solver(draft):
     problem = case.problem()
     model = formulate(problem)
     assert solve_fleet(model.program, model.stocks.rows) is None
-    schedule = solve_problem(problem, SMALL)
+    schedule = solve(problem, SMALL)
     assert schedule.costs["electricity all consumption breaches"] > 0
     assert schedule.solver != "fleet"
 
@@ -113,7 +113,7 @@ def test_other_shapes_are_left_to_the_general_solver(draft):
     problem = case.problem()
     model = formulate(problem)
     assert solve_fleet(model.program, model.stocks.rows) is None
-    assert solve_problem(problem, SMALL).cost == pytest.approx(solve_problem(problem).cost)
+    assert solve(problem, SMALL).cost == pytest.approx(solve(problem).cost)
 
 
 def test_normal_equations(draft):

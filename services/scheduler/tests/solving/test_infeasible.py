@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scheduler.solving.infeasibility import Infeasible
 from scheduler.solving.search import SolverOptions
-from scheduler.solving.solve import OutOfTimeError, solve_problem
+from scheduler.solving.solve import OutOfTimeError, solve
 
 
 def reason(case) -> str:
     with pytest.raises(Infeasible) as caught:
-        solve_problem(case.problem())
+        solve(case.problem())
     return caught.value.message
 
 
@@ -130,7 +130,7 @@ def test_rounding_is_no_contradiction(draft):
     case = draft(3)
     case.battery(0.1, 0.1, 0, 0.3 - 1e-9, stock={"hard_targets": {1: 0.3}})
     case.site([1, 2, 3])
-    assert solve_problem(case.problem()).soc[0, 2] == pytest.approx(0.3)
+    assert solve(case.problem()).soc[0, 2] == pytest.approx(0.3)
 
 
 def test_no_time(draft):
@@ -139,7 +139,7 @@ def test_no_time(draft):
         case.battery(1, 1, 0, 3 + number, roundtrip=0.8)
     case.site(np.random.default_rng(1).normal(50, 30, 96))
     with pytest.raises(OutOfTimeError, match="within 1e-05 seconds"):
-        solve_problem(case.problem(), SolverOptions(seconds=1e-5))
+        solve(case.problem(), SolverOptions(seconds=1e-5))
 
 
 def test_group_whose_fixed_member_breaks_its_cap(draft):

@@ -12,7 +12,7 @@ from scheduler.formulation.model import formulate
 from scheduler.formulation.stocks import decay_factors, hard_soc_limits
 from scheduler.solving.infeasibility import Infeasible
 from scheduler.solving.search import SolverOptions, find_optimum
-from scheduler.solving.solve import solve_problem
+from scheduler.solving.solve import solve
 
 pytestmark = pytest.mark.filterwarnings("error")
 CAREFUL = settings(
@@ -79,7 +79,7 @@ def tolerance(cost):
 @given(data=st.data())
 def test_hard_limits_hold_and_energy_balances(draft, data):
     problem = data.draw(problems(draft)).problem()
-    schedule = solve_problem(problem)
+    schedule = solve(problem)
     devices, stocks = problem.devices, problem.stocks
     assert (schedule.power >= devices.power_min - 1e-9).all()
     assert (schedule.power <= devices.power_max + 1e-9).all()
@@ -106,7 +106,7 @@ def test_reported_costs_are_what_was_minimised(draft, data):
     problem = data.draw(problems(draft)).problem()
     model = formulate(problem)
     outcome = find_optimum(model, SolverOptions())
-    schedule = solve_problem(problem)
+    schedule = solve(problem)
     assert schedule.cost == pytest.approx(outcome.solution.objective + model.program.offset, rel=1e-7, abs=1e-7)
     assert schedule.bound <= schedule.cost
     assert schedule.cost == sum(schedule.costs.values())
@@ -116,7 +116,7 @@ def test_reported_costs_are_what_was_minimised(draft, data):
 @given(data=st.data())
 def test_cost_lies_between_the_bound_and_doing_nothing(draft, data):
     problem = data.draw(problems(draft)).problem()
-    schedule = solve_problem(problem)
+    schedule = solve(problem)
     relaxed = formulate(problem)
     from scheduler.solving.engine import solve_with
 
@@ -131,7 +131,7 @@ def test_cost_lies_between_the_bound_and_doing_nothing(draft, data):
 @given(data=st.data())
 def test_few_binaries_cost_no_more_than_all(draft, data):
     problem = data.draw(problems(draft)).problem()
-    short, full = solve_problem(problem), solve_problem(problem, FULL)
+    short, full = solve(problem), solve(problem, FULL)
     assert short.cost == pytest.approx(full.cost, rel=1e-6, abs=1e-6)
 
 
@@ -140,9 +140,7 @@ def test_few_binaries_cost_no_more_than_all(draft, data):
 def test_size_of_the_unit_changes_nothing(draft, data, factor):
     problem = data.draw(problems(draft)).problem()
     scaled = scale(problem, factor)
-    assert solve_problem(scaled).cost == pytest.approx(
-        solve_problem(problem).cost * factor, rel=1e-6, abs=1e-7 * factor + 1e-10
-    )
+    assert solve(scaled).cost == pytest.approx(solve(problem).cost * factor, rel=1e-6, abs=1e-7 * factor + 1e-10)
 
 
 def scale(problem, factor):
@@ -174,7 +172,7 @@ def scale(problem, factor):
 @given(data=st.data())
 def test_two_halves_cost_as_much_as_the_whole(draft, data):
     case = data.draw(problems(draft, tame=True))
-    whole = solve_problem(case.problem())
+    whole = solve(case.problem())
     device, stock = case.devices[0], case.stocks[0]
     if sum(each["stock"] == 0 for each in case.devices) > 1:
         return
@@ -184,7 +182,7 @@ def test_two_halves_cost_as_much_as_the_whole(draft, data):
                 each[name] = each[name] / 2
     case.stocks.append(dict(stock))
     case.devices.append({**device, "stock": len(case.stocks) - 1})
-    assert solve_problem(case.problem()).cost == pytest.approx(whole.cost, rel=1e-6, abs=1e-6)
+    assert solve(case.problem()).cost == pytest.approx(whole.cost, rel=1e-6, abs=1e-6)
 
 
 @CAREFUL
@@ -198,7 +196,7 @@ def test_what_is_hard_and_impossible_is_said(draft, data):
     softened = [np.fmax(stock["hard_minima"], stock["hard_targets"]) for stock in case.stocks]
     problem = case.problem()
     try:
-        schedule = solve_problem(problem)
+        schedule = solve(problem)
     except Infeasible as error:
         assert error.reasons
         assert all("cannot" in reason or "which is" in reason for reason in error.reasons)
@@ -220,7 +218,7 @@ def test_processes_run_when_enumeration_says(draft, data):
     case.fixed(load)
     price = [data.draw(numbers(1, 50)) for _ in range(steps)]
     case.site(price, power=5, consumption=1.2, breach_price=30)
-    found = solve_problem(case.problem()).cost
+    found = solve(case.problem()).cost
     if kind == "SHIFTABLE":
         runs = [range(first, first + length) for first in range(steps - length + 1)]
     else:

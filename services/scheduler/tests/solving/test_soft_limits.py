@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flexmodel.problem import Problem
 from scheduler.formulation.terms import number_groups
-from scheduler.solving.solve import solve_problem
+from scheduler.solving.solve import solve
 
 ENERGY = "electricity net energy"
 
@@ -27,7 +27,7 @@ def test_many_commitments_at_once(draft):
     case.site(100, 90, power=2, consumption=0.001, breach_price=1e6, **peak)
     case.commit(0, up=1, down=-1, name="per power")
     case.commit(0, up=1, down=-1, name="per energy", per="energy")
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.power[0] == pytest.approx(np.full(96, 0.025))
     assert schedule.costs == pytest.approx(
         {
@@ -56,7 +56,7 @@ def test_dearer_breaches_come_last(draft):
     price[64:68], price[68:72] = 0, 1000
     tariff = np.where(np.arange(96) < 8, 260, 235)
     case.site(price, price - 10, peak_consumption=0.02, peak_consumption_price=tariff)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.power[0, :64] == pytest.approx(np.full(64, 0.025))
     assert schedule.power[0, 64:72] == pytest.approx(np.zeros(8))
     costs = schedule.costs
@@ -72,7 +72,7 @@ def test_soc_breach_costs_do_not_depend_on_the_resolution(draft, minutes, steps)
     case = draft(steps, minutes=minutes)
     case.battery(0.25, 0, 0, 2, stock={"minima": {steps - 1: 1.5}, "minima_price": 120e3})
     case.site(100)
-    costs = solve_problem(case.problem()).costs
+    costs = solve(case.problem()).costs
     assert costs["any soc minima"] == pytest.approx(60_000)
     assert costs["all soc minima"] == pytest.approx(60_000 * minutes / 60)
 
@@ -85,14 +85,14 @@ def test_unreachable_wishes_are_reported(draft, start, field, wish, amount):
     case = draft(24)
     case.battery(0.01, start, 0, 1, stock={field: {23: wish}})
     case.site(100)
-    assert broken(solve_problem(case.problem())) == [(f"soc-{field}", 23, pytest.approx(amount))]
+    assert broken(solve(case.problem())) == [(f"soc-{field}", 23, pytest.approx(amount))]
 
 
 def test_target_above_the_storage_is_met_as_far_as_possible(draft):
     case = draft(24)
     case.battery(2, 2.5, 0.5, 4.5, stock={"targets": {15: 8.0}, "ramp": False})
     case.site([100, 90, 100])
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.soc[0, 16] == pytest.approx(4.5)
     assert schedule.costs[ENERGY] == pytest.approx(-240)
     assert schedule.costs["any soc targets"] == pytest.approx(3.5e6)
@@ -112,12 +112,12 @@ def test_cap_that_costs_once_is_broken_once_it_must_be(draft):
     tariff = {"peak_consumption": 0.1, "peak_consumption_price": 1000}
     case, price, feed_in = spiky(draft)
     case.site(price, feed_in, **tariff)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.cost == pytest.approx(-45.5)
     assert schedule.power[0, 10] == pytest.approx(0.1)
     case, price, feed_in = spiky(draft, hard_targets={0: 0.6})
     case.site(price, feed_in, **tariff)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.cost == pytest.approx(47.2)
     assert schedule.power[0, [0, 10]] == pytest.approx([0.2, 0.2])
 
@@ -125,7 +125,7 @@ def test_cap_that_costs_once_is_broken_once_it_must_be(draft):
 def test_cap_that_also_costs_by_the_hour_is_not_broken_again(draft):
     case, price, feed_in = spiky(draft, hard_targets={0: 0.6})
     case.site(price, feed_in, consumption=0.1, breach_price=1000)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.cost == pytest.approx(156.3)
     assert schedule.power[0, [0, 10]] == pytest.approx([0.2, 0.1])
 
@@ -149,7 +149,7 @@ def test_every_breach_cost_is_listed_even_at_zero(draft):
     names |= {f"electricity {name}" for name in ("any production breach", "all production breaches", "net energy")}
     names |= {"any soc minima", "all soc minima", "any soc targets", "all soc targets"}
     names |= {"prefer a full storage 0 sooner"}
-    assert set(solve_problem(case.problem()).costs) == names
+    assert set(solve(case.problem()).costs) == names
 
 
 def test_custom_commitment_with_a_name_of_ours_is_marked(draft):
@@ -157,7 +157,7 @@ def test_custom_commitment_with_a_name_of_ours_is_marked(draft):
     case.device(0, 1)
     case.site(10)
     case.commit(0.5, down=-1000, name=ENERGY)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.power[0] == pytest.approx([0.5, 0.5])
     assert schedule.costs[f"{ENERGY} (custom)"] == 0
 
@@ -167,10 +167,10 @@ def test_soft_group_cap(draft):
     members = [case.device(0, 1), case.device(0, 1)]
     case.site(-10)
     case.group(members, power=1.8, consumption=1.5)
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.power.sum(axis=0) == pytest.approx([1.5] * 4)
     case.sites[0]["consumption_price"][:] = case.sites[0]["production_price"][:] = -1e9
-    schedule = solve_problem(case.problem())
+    schedule = solve(case.problem())
     assert schedule.power.sum(axis=0) == pytest.approx([1.8] * 4)
     assert schedule.costs["group sensor:1 any consumption breach"] == pytest.approx(0.3e7)
     assert schedule.costs["group sensor:1 all consumption breaches"] == pytest.approx(1.2e7)
@@ -180,7 +180,7 @@ def test_problem_keeps_the_peak_of_a_changing_tariff_to_one_charge(draft):
     case = draft(4)
     case.fixed([1, 3, 2, 1])
     case.site(0, peak_consumption_price=[10, 10, 100, 100])
-    assert solve_problem(case.problem()).costs["electricity consumption peak"] == pytest.approx(200)
+    assert solve(case.problem()).costs["electricity consumption peak"] == pytest.approx(200)
 
 
 def test_soft_limits_beyond_reach_add_no_columns(draft):

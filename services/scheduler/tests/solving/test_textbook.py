@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scheduler.solving.infeasibility import Infeasible
-from scheduler.solving.solve import solve_problem
+from scheduler.solving.solve import solve
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
@@ -320,7 +320,7 @@ def test_cost_is_that_of_the_textbook(draft, data):
     problem = data.draw(anything(draft))
     expected = textbook_cost(problem)
     try:
-        cost = solve_problem(problem).cost
+        cost = solve(problem).cost
     except Infeasible:
         assert expected is None
         return

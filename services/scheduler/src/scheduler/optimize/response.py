@@ -13,7 +13,7 @@ from scheduler.optimize.request import OptimizeRequest
 from scheduler.resolve.assemble import ResolvedTrigger, assemble
 from scheduler.solving.infeasibility import Infeasible
 from scheduler.solving.search import SolverOptions
-from scheduler.solving.solve import OutOfTimeError, solve_problem
+from scheduler.solving.solve import OutOfTimeError, solve
 
 DIGITS = 9
 """Decimals of MW and MWh: finer than any meter, coarser than the dust of arithmetic."""
@@ -23,7 +23,7 @@ def solve_request(question: OptimizeRequest, options: SolverOptions) -> dict[str
     """The answer as JSON. Raises `OutOfTimeError`, or `Invalid` when there is no schedule."""
     try:
         resolved = assemble(question.trigger, question.tree, question.series)
-        schedule = solve_problem(resolved.problem, options)
+        schedule = solve(resolved.problem, options)
     except OutOfTimeError:
         raise
     except Invalid as invalid:

@@ -15,7 +15,7 @@ class OutOfTimeError(FlexmeshError):
     """The deadline came before any schedule was found."""
 
 
-def solve_problem(problem: Problem, options: SolverOptions = SolverOptions()) -> Schedule:  # noqa: B008  it cannot be changed
+def solve(problem: Problem, options: SolverOptions = SolverOptions()) -> Schedule:  # noqa: B008  it cannot be changed
     """The cheapest schedule, or an error with a sentence; never a schedule that is not one."""
     reasons = list(find_contradictions(problem))
     if reasons:
