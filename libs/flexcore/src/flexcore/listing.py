@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from flexmodel.errors import NotFound
+from flexstore.rows import Row
+from flexstore.store import Connection
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from flexcore.fields import Text
@@ -39,15 +41,18 @@ class Page(Query):
         """The words of the filter as patterns for `ilike all(...)`."""
         return [f"%{escaped(quoted or word)}%" for quoted, word in TERM.findall(self.filter or "")]
 
-    async def fetch(self, con: Any, found: str, *values: Any, order: str = "id") -> tuple[list[Any], int]:
+    async def fetch[R: Row](
+        self, con: Connection, row_class: type[R], found: str, *values: object, order: str = "id"
+    ) -> tuple[list[R], int]:
         """The rows of this page of the query `found`, sorted by the safe column `order`; and how many rows it has."""
         sort = f"order by {order} {self.sort_dir or 'asc'} nulls last, id"
         if self.page is None:
-            rows = await con.fetch(f"select * from ({found}) as found {sort}", *values)
+            rows = await con.fetch(f"select * from ({found}) as found {sort}", *values, record_class=row_class)
             return rows, len(rows)
         start = (self.page - 1) * self.per_page
-        rows = await con.fetch(f"select * from ({found}) as found {sort} limit {self.per_page} offset {start}", *values)
-        matching = await con.fetchval(f"select count(*) from ({found}) as found", *values)
+        page = f"select * from ({found}) as found {sort} limit {self.per_page} offset {start}"
+        rows = await con.fetch(page, *values, record_class=row_class)
+        matching: int = await con.fetchval(f"select count(*) from ({found}) as found", *values)
         if not rows and self.page > 1:
             raise NotFound(
                 f"There is no page {self.page}: {matching} records make {-(-matching // self.per_page)} pages."

@@ -5,6 +5,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flexmodel.errors import NotFound
+from flexstore.rows import Row
+from flexstore.store import Connection
+
 from flexcore.listing import Page
 from flexcore.permissions.identity import Identity, Role
 
@@ -23,11 +27,41 @@ SORT = {"id": "id", "name": "lower(name)", "assets": "asset_count", "users": "us
 CHANGEABLE = ("name", "primary_color", "secondary_color", "logo_url", "consultancy_account_id", "plan_id", "attributes")
 
 
-async def get(con: Any, account_id: int) -> Any:
-    return await con.fetchrow(f"select {COLUMNS} from account a where a.id = $1", account_id)
+class AccountRow(Row):
+    """An account. Documents are JSON as text."""
+
+    id: int
+    name: str
+    attributes: str
+    primary_color: str | None
+    secondary_color: str | None
+    logo_url: str | None
+    plan_id: int | None
+    consultancy_account_id: int | None
+    account_roles: str
 
 
-async def visible(con: Any, caller: Identity) -> list[int] | None:
+class CountedAccountRow(AccountRow):
+    """An account with how many assets and users it has."""
+
+    asset_count: int
+    user_count: int
+
+
+async def find(con: Connection, account_id: int) -> AccountRow | None:
+    """Return the account, or None if there is none with this id."""
+    return await con.fetchrow(f"select {COLUMNS} from account a where a.id = $1", account_id, record_class=AccountRow)
+
+
+async def get(con: Connection, account_id: int) -> AccountRow:
+    """Return the account. Raises `NotFound` if there is none with this id."""
+    row = await find(con, account_id)
+    if row is None:
+        raise NotFound(f"Account {account_id} not found")
+    return row
+
+
+async def visible(con: Connection, caller: Identity) -> list[int] | None:
     """The accounts whose things the caller may read; None means all."""
     only = caller.only_account
     if caller.reads_all_accounts:
@@ -40,11 +74,12 @@ async def visible(con: Any, caller: Identity) -> list[int] | None:
 
 
 async def listed(
-    con: Any, accounts: Sequence[int] | None, page: Page, role: str | None, order: str
-) -> tuple[list[Any], int]:
-    """Accounts with their counts."""
+    con: Connection, accounts: Sequence[int] | None, page: Page, role: str | None, order: str
+) -> tuple[list[CountedAccountRow], int]:
+    """Return a page of accounts with their counts, and how many match."""
     return await page.fetch(
         con,
+        CountedAccountRow,
         f"""select {COLUMNS}{COUNTS} from account a
             where ($1::int[] is null or a.id = any($1)) and a.name ilike all($2::text[])
               and ($3::text is null or exists (select from account_role_link l join account_role r on r.id = l.role_id
@@ -56,24 +91,24 @@ async def listed(
     )
 
 
-async def count(con: Any, accounts: Sequence[int] | None) -> int:
+async def count(con: Connection, accounts: Sequence[int] | None) -> int:
     total: int = await con.fetchval("select count(*) from account where $1::int[] is null or id = any($1)", accounts)
     return total
 
 
-async def insert(con: Any, name: str, consultancy_account_id: int | None) -> int:
+async def insert(con: Connection, name: str, consultancy_account_id: int | None) -> int:
     account: int = await con.fetchval(
         "insert into account (name, consultancy_account_id) values ($1, $2) returning id", name, consultancy_account_id
     )
     return account
 
 
-async def named(con: Any, name: str) -> int | None:
+async def named(con: Connection, name: str) -> int | None:
     account: int | None = await con.fetchval("select id from account where name = $1", name)
     return account
 
 
-async def update(con: Any, account_id: int, changes: Mapping[str, Any]) -> None:
+async def update(con: Connection, account_id: int, changes: Mapping[str, Any]) -> None:
     columns = [column for column in CHANGEABLE if column in changes]
     if columns:
         sets = ", ".join(f"{column} = ${number}" for number, column in enumerate(columns, start=2))
@@ -82,12 +117,12 @@ async def update(con: Any, account_id: int, changes: Mapping[str, Any]) -> None:
         )
 
 
-async def unknown_roles(con: Any, role_ids: Sequence[int]) -> list[int]:
+async def unknown_roles(con: Connection, role_ids: Sequence[int]) -> list[int]:
     known = {row["id"] for row in await con.fetch("select id from account_role where id = any($1::int[])", role_ids)}
     return [role for role in role_ids if role not in known]
 
 
-async def set_roles(con: Any, account_id: int, role_ids: Sequence[int]) -> None:
+async def set_roles(con: Connection, account_id: int, role_ids: Sequence[int]) -> None:
     await con.execute("delete from account_role_link where account_id = $1", account_id)
     await con.executemany(
         "insert into account_role_link (account_id, role_id) values ($1, $2) on conflict do nothing",

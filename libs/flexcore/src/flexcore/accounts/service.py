@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flexmodel.errors import Forbidden, Invalid
+from flexstore.store import Connection
 
 from flexcore.accounts import repository
 from flexcore.audit.service import Actor, changes_between, note, told
@@ -13,11 +14,11 @@ from flexcore.permissions.policy import Action, Owner, Thing, may
 FOR_ADMINISTRATORS = ("consultancy_account_id", "plan_id", "account_roles")
 
 
-async def create(con: Any, actor: Actor | None, name: str, consultancy_account_id: int | None = None) -> int:
+async def create(con: Connection, actor: Actor | None, name: str, consultancy_account_id: int | None = None) -> int:
     """A new account; its id."""
     if await repository.named(con, name) is not None:
         raise Invalid({"name": [f"An account with the name '{name}' already exists."]})
-    if consultancy_account_id is not None and await repository.get(con, consultancy_account_id) is None:
+    if consultancy_account_id is not None and await repository.find(con, consultancy_account_id) is None:
         raise Invalid({"consultancy_account_id": [f"Account with Id {consultancy_account_id} doesn't exist."]})
     account = await repository.insert(con, name, consultancy_account_id)
     details = changes_between(None, {"name": name, "consultancy_account_id": consultancy_account_id})
@@ -25,7 +26,7 @@ async def create(con: Any, actor: Actor | None, name: str, consultancy_account_i
     return account
 
 
-async def change(con: Any, caller: Identity, account_id: int, changes: Mapping[str, Any]) -> None:
+async def change(con: Connection, caller: Identity, account_id: int, changes: Mapping[str, Any]) -> None:
     """Change what was sent, if the caller may change all of it."""
     before = await repository.get(con, account_id)
     for field in FOR_ADMINISTRATORS:
@@ -42,14 +43,14 @@ async def change(con: Any, caller: Identity, account_id: int, changes: Mapping[s
         await note(con, caller, event, account_id=account_id, details=details)
 
 
-async def check(con: Any, account_id: int, changes: Mapping[str, Any]) -> None:
+async def check(con: Connection, account_id: int, changes: Mapping[str, Any]) -> None:
     """Whether the changes fit what is already there."""
     if "name" in changes and await repository.named(con, changes["name"]) not in (None, account_id):
         raise Invalid({"name": [f"An account with the name '{changes['name']}' already exists."]})
     consultancy = changes.get("consultancy_account_id")
     if consultancy == account_id:
         raise Invalid({"consultancy_account_id": ["An account cannot be its own consultancy."]})
-    if consultancy is not None and await repository.get(con, consultancy) is None:
+    if consultancy is not None and await repository.find(con, consultancy) is None:
         raise Invalid({"consultancy_account_id": [f"Account with Id {consultancy} doesn't exist."]})
     unknown = await repository.unknown_roles(con, changes.get("account_roles") or [])
     if unknown:

@@ -3,7 +3,10 @@
 # ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
 
 from datetime import datetime
-from typing import Any
+
+from flexmodel.errors import NotFound
+from flexstore.rows import Row
+from flexstore.store import Connection
 
 from flexcore.annotations.inputs import AnnotationPost
 from flexcore.permissions.policy import Thing
@@ -12,7 +15,25 @@ SUBJECT = {Thing.ACCOUNT: "account_id", Thing.ASSET: "asset_id", Thing.SENSOR: "
 COLUMNS = 'id, content, type, start, "end", belief_time, source_id'
 
 
-async def same(con: Any, annotation: AnnotationPost, source_id: int) -> int | None:
+class AnnotationRow(Row):
+    """An annotation."""
+
+    id: int
+    content: str
+    type: str
+    start: datetime
+    end: datetime
+    belief_time: datetime | None
+    source_id: int
+
+
+class SourcedAnnotationRow(AnnotationRow):
+    """An annotation with the name of its source."""
+
+    source_name: str
+
+
+async def same(con: Connection, annotation: AnnotationPost, source_id: int) -> int | None:
     """An annotation that says the same."""
     known: int | None = await con.fetchval(
         """select id from annotation where content = $1 and type = $2 and start = $3 and "end" = $4
@@ -22,7 +43,7 @@ async def same(con: Any, annotation: AnnotationPost, source_id: int) -> int | No
     return known
 
 
-async def insert(con: Any, annotation: AnnotationPost, source_id: int) -> int:
+async def insert(con: Connection, annotation: AnnotationPost, source_id: int) -> int:
     new: int = await con.fetchval(
         """insert into annotation (content, type, start, "end", belief_time, source_id)
            values ($1, $2, $3, $4, $5, $6) returning id""",
@@ -31,7 +52,7 @@ async def insert(con: Any, annotation: AnnotationPost, source_id: int) -> int:
     return new
 
 
-async def link(con: Any, annotation_id: int, subject: Thing, subject_id: int) -> bool:
+async def link(con: Connection, annotation_id: int, subject: Thing, subject_id: int) -> bool:
     """Attach the annotation to its subject; whether it was not attached before."""
     column = SUBJECT[subject]
     return bool(
@@ -44,15 +65,21 @@ async def link(con: Any, annotation_id: int, subject: Thing, subject_id: int) ->
     )
 
 
-async def get(con: Any, annotation_id: int) -> Any:
-    return await con.fetchrow(f"select {COLUMNS} from annotation where id = $1", annotation_id)
+async def get(con: Connection, annotation_id: int) -> AnnotationRow:
+    """Return the annotation. Raises `NotFound` if there is none with this id."""
+    row = await con.fetchrow(
+        f"select {COLUMNS} from annotation where id = $1", annotation_id, record_class=AnnotationRow
+    )
+    if row is None:
+        raise NotFound(f"There is no annotation with ID {annotation_id}.")
+    return row
 
 
 async def about_asset(
-    con: Any, asset_id: int, start: datetime | None, end: datetime | None, prior: datetime | None
-) -> list[Any]:
+    con: Connection, asset_id: int, start: datetime | None, end: datetime | None, prior: datetime | None
+) -> list[SourcedAnnotationRow]:
     """What was remarked about an asset, its sensors or its account, over this period; at most 10,000 remarks."""
-    rows: list[Any] = await con.fetch(
+    return await con.fetch(
         """select distinct n.id, n.content, n.type, n.start, n."end", n.belief_time, n.source_id, s.name as source_name
            from annotation n join annotation_link l on l.annotation_id = n.id join source s on s.id = n.source_id
            where n.start < coalesce($3::timestamptz, 'infinity')
@@ -61,6 +88,5 @@ async def about_asset(
              and (l.asset_id = $1 or l.sensor_id in (select id from sensor where asset_id = $1)
                   or l.account_id = (select account_id from asset where id = $1))
            order by n.start, n.id limit 10000""",
-        asset_id, start, end, prior,
+        asset_id, start, end, prior, record_class=SourcedAnnotationRow,
     )  # fmt: skip
-    return rows

@@ -8,6 +8,7 @@ from flexmodel.references import referenced_assets, referenced_sensors
 from flexmodel.stored import check_flex_context, check_flex_model
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 from flexstore import trees
+from flexstore.store import Connection
 
 from flexcore.accounts import repository as accounts
 from flexcore.audit.service import Actor
@@ -25,7 +26,7 @@ from asset join asset_type on asset_type.id = asset_type_id where asset.id = any
 """
 
 
-async def check(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> None:
+async def check(con: Connection, actor: Actor | None, values: Mapping[str, Any]) -> None:
     """Whether all it refers to is there and may be read, and every field holds what it should."""
     graphs = {field: values[field] for field in GRAPHS if values.get(field)}
     configured = [values.get("flex_model"), values.get("flex_context")]
@@ -53,21 +54,21 @@ def check_there(field: str, kind: str, missing: set[int]) -> None:
         raise Invalid({field: [f"No {kind} found with ID {min(missing)}."]})
 
 
-async def known_assets(con: Any, asset_ids: set[int]) -> dict[int, TreeAsset]:
+async def known_assets(con: Connection, asset_ids: set[int]) -> dict[int, TreeAsset]:
     """Those of the assets that exist."""
     possible = sorted(asset for asset in asset_ids if 0 < asset <= LARGEST_ID)
     rows = await con.fetch(ASSETS, possible) if possible else []
     return {row[0]: TreeAsset(*row) for row in rows}
 
 
-async def known(con: Any, sensor_ids: set[int]) -> dict[int, TreeSensor]:
+async def known(con: Connection, sensor_ids: set[int]) -> dict[int, TreeSensor]:
     """Those of the sensors that exist."""
     possible = sorted(sensor for sensor in sensor_ids if 0 < sensor <= LARGEST_ID)
     rows = await con.fetch(trees.SENSORS, [], possible) if possible else []
     return {row["id"]: TreeSensor(*row) for row in rows}
 
 
-async def check_readable(con: Any, actor: Actor | None, tree: AssetTree) -> None:
+async def check_readable(con: Connection, actor: Actor | None, tree: AssetTree) -> None:
     visible = None if actor is None else await accounts.visible(con, actor)
     if visible is None:
         return

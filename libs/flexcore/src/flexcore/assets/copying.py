@@ -11,9 +11,11 @@ from flexmodel.references import LISTS_OF_IDS, SINGLE_IDS
 from flexserve import tracing
 from flexwork import activities
 from flexwork.activities import ActivityType
+from flexstore.store import Connection
 
 from flexcore.assets import repository, service
 from flexcore.assets.inputs import CopyQuery
+from flexcore.assets.repository import AssetRow
 from flexcore.audit.service import note
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
@@ -34,29 +36,29 @@ DOCUMENTS = ("flex_model", "flex_context", "sensors_to_show", "sensors_to_show_a
 SENSOR_KEYS = frozenset(LISTS_OF_IDS + SINGLE_IDS)
 
 
-async def copy(con: Any, caller: Identity, asset_id: int, **target: int | None) -> int:
+async def copy(con: Connection, caller: Identity, asset_id: int, **target: int | None) -> int:
     """The id of the copy. Nothing said, it stands beside the original, or in the caller's account if that is public."""
     original = await repository.get(con, asset_id)
     account_id, parent_id = await destination(con, caller, original, target)
     if parent_id is not None and await repository.is_below(con, parent_id, asset_id):
         raise Invalid({"parent": ["An asset cannot be copied into itself, or into what is below it."]})
     await check_allowed(con, caller, account_id, parent_id)
-    name = await free_name(con, original["name"], parent_id, account_id)
+    name = await free_name(con, original.name, parent_id, account_id)
     await service.check_owner(con, caller, {"account_id": account_id, "parent_asset_id": parent_id})
     assets: dict[int, int] = {}
     sensors: dict[int, int] = {}
     for source_id in await repository.assets_below(con, asset_id):
-        source = await con.fetchrow("select name, parent_asset_id from asset where id = $1", source_id)
+        source = await repository.get(con, source_id)
         is_root = source_id == asset_id
-        parent = parent_id if is_root else assets[source["parent_asset_id"]]
+        parent = parent_id if is_root else assets[source.parent_asset_id or 0]
         assets[source_id] = await con.fetchval(
-            COPY_ASSET, source_id, name if is_root else source["name"], account_id, parent
+            COPY_ASSET, source_id, name if is_root else source.name, account_id, parent
         )
         for row in await con.fetch("select id from sensor where asset_id = $1 order by id", source_id):
             sensors[row["id"]] = await con.fetchval(COPY_SENSOR, row["id"], assets[source_id])
     for copied in assets.values():
         await point_to_copies(con, copied, sensors, assets)
-    event = f"Copied asset '{original['name']}': {asset_id} to '{name}': {assets[asset_id]}"
+    event = f"Copied asset '{original.name}': {asset_id} to '{name}': {assets[asset_id]}"
     await note(con, caller, event, account_id=account_id, asset_id=assets[asset_id])
     await activities.record(con, account_id, ActivityType.ASSET_CREATED, {"asset": assets[asset_id]}, tracing.carrier())
     return assets[asset_id]
@@ -70,23 +72,23 @@ def told(asset_id: int, query: CopyQuery) -> str:
 
 
 async def destination(
-    con: Any, caller: Identity, original: Any, target: Mapping[str, int | None]
+    con: Connection, caller: Identity, original: AssetRow, target: Mapping[str, int | None]
 ) -> tuple[int | None, int | None]:
     """The account and the parent of the copy. In an account that was asked for it stands at the top."""
     parent_id = target.get("parent_asset_id")
     if parent_id is not None:
-        parent = await repository.get(con, parent_id)
+        parent = await repository.find(con, parent_id)
         if parent is None:
             raise Invalid({"parent": [f"No asset found with ID {parent_id}."]})
-        return target.get("account_id", parent["account_id"]), parent_id
+        return target.get("account_id", parent.account_id), parent_id
     if target.get("account_id") is not None:
         return target["account_id"], None
-    if original["account_id"] is None:
+    if original.account_id is None:
         return caller.works_for, None
-    return original["account_id"], original["parent_asset_id"]
+    return original.account_id, original.parent_asset_id
 
 
-async def check_allowed(con: Any, caller: Identity, account_id: int | None, parent_id: int | None) -> None:
+async def check_allowed(con: Connection, caller: Identity, account_id: int | None, parent_id: int | None) -> None:
     """Whether the caller may create assets there."""
     for thing, number in ((Thing.ACCOUNT, account_id), (Thing.ASSET, parent_id)):
         row = None if number is None else await resources.find(con, thing, number)
@@ -95,7 +97,7 @@ async def check_allowed(con: Any, caller: Identity, account_id: int | None, pare
             raise Forbidden(service.NOT_ALLOWED)
 
 
-async def free_name(con: Any, name: str, parent_id: int | None, account_id: int | None) -> str:
+async def free_name(con: Connection, name: str, parent_id: int | None, account_id: int | None) -> str:
     """The name itself if it is free there, else with `(Copy)`, `(Copy 2)`, … behind it."""
     stem = re.sub(r" \(Copy(?: \d+)?\)$", "", name)
     candidate, number = name, 0
@@ -105,10 +107,14 @@ async def free_name(con: Any, name: str, parent_id: int | None, account_id: int 
     return candidate
 
 
-async def point_to_copies(con: Any, asset_id: int, sensors: Mapping[int, int], assets: Mapping[int, int]) -> None:
+async def point_to_copies(
+    con: Connection, asset_id: int, sensors: Mapping[int, int], assets: Mapping[int, int]
+) -> None:
     """Let the configuration of a copy refer to the copied sensors and assets instead of the originals."""
     columns = ", ".join(DOCUMENTS)
     row = await con.fetchrow(f"select {columns} from asset where id = $1", asset_id)
+    if row is None:
+        return
     await con.execute(
         "update asset set flex_model = $2, flex_context = $3, sensors_to_show = $4, sensors_to_show_as_kpis = $5"
         " where id = $1",

@@ -5,6 +5,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flexmodel.errors import NotFound
+from flexstore.rows import Row
+from flexstore.store import Connection
+
 from flexcore.assets.inputs import AssetQuery
 
 COLUMNS = """
@@ -36,30 +40,73 @@ with recursive below as (
 ) """
 
 
-async def types(con: Any) -> list[Any]:
-    rows: list[Any] = await con.fetch("select id, name, description from asset_type order by id")
-    return rows
+class AssetTypeRow(Row):
+    """A type that assets may have."""
+
+    id: int
+    name: str
+    description: str | None
 
 
-async def get(con: Any, asset_id: int) -> Any:
-    return await con.fetchrow(f"select {COLUMNS} from {TABLES} where a.id = $1", asset_id)
+class AssetRow(Row):
+    """An asset with its type, owner, children and sensors. Documents and lists are JSON as text."""
+
+    id: int
+    name: str
+    account_id: int | None
+    parent_asset_id: int | None
+    description: str | None
+    external_id: str | None
+    latitude: float | None
+    longitude: float | None
+    attributes: str
+    flex_model: str
+    flex_context: str
+    sensors_to_show: str
+    sensors_to_show_as_kpis: str
+    type_id: int
+    type_name: str
+    owner_name: str | None
+    child_assets: str
+    sensors: str
+
+
+async def types(con: Connection) -> list[AssetTypeRow]:
+    return await con.fetch("select id, name, description from asset_type order by id", record_class=AssetTypeRow)
+
+
+async def find(con: Connection, asset_id: int) -> AssetRow | None:
+    """Return the asset, or None if there is none with this id."""
+    return await con.fetchrow(f"select {COLUMNS} from {TABLES} where a.id = $1", asset_id, record_class=AssetRow)
+
+
+async def get(con: Connection, asset_id: int) -> AssetRow:
+    """Return the asset. Raises `NotFound` if there is none with this id."""
+    row = await find(con, asset_id)
+    if row is None:
+        raise NotFound(f"No asset found with ID {asset_id}.")
+    return row
 
 
 async def listed(
-    con: Any, accounts: Sequence[int] | None, query: AssetQuery, *, public: bool, order: str
-) -> tuple[list[Any], int]:
+    con: Connection, accounts: Sequence[int] | None, query: AssetQuery, *, public: bool, order: str
+) -> tuple[list[AssetRow], int]:
     """Assets of these accounts (none: of all), with the public ones or without."""
-    return await query.fetch(con, *found(accounts, query, public=public, patterns=query.patterns), order=order)
+    sql, *values = matching(accounts, query, public=public, patterns=query.patterns)
+    return await query.fetch(con, AssetRow, sql, *values, order=order)
 
 
-async def count(con: Any, accounts: Sequence[int] | None, query: AssetQuery, *, public: bool) -> int:
+async def count(con: Connection, accounts: Sequence[int] | None, query: AssetQuery, *, public: bool) -> int:
     """How many there are before the filter."""
-    sql, *values = found(accounts, query, public=public, patterns=[])
+    sql, *values = matching(accounts, query, public=public, patterns=[])
     total: int = await con.fetchval(f"select count(*) from ({sql}) as found", *values)
     return total
 
 
-def found(accounts: Sequence[int] | None, query: AssetQuery, *, public: bool, patterns: Sequence[str]) -> Any:
+def matching(
+    accounts: Sequence[int] | None, query: AssetQuery, *, public: bool, patterns: Sequence[str]
+) -> tuple[str, Sequence[int] | None, bool, list[str], int | None, int | None, int | None]:
+    """Return SQL for the assets that a query asks for, and its parameters."""
     below = "true"
     if query.root is not None or query.depth is not None:
         start = "a0.id = $5" if query.root is not None else "a0.parent_asset_id is null and $5::int is null"
@@ -79,16 +126,17 @@ def found(accounts: Sequence[int] | None, query: AssetQuery, *, public: bool, pa
     return sql, accounts, public, list(patterns), query.asset_type, query.root, query.depth
 
 
-async def public(con: Any) -> list[Any]:
-    rows: list[Any] = await con.fetch(f"select {COLUMNS} from {TABLES} where a.account_id is null order by a.id")
-    return rows
+async def public(con: Connection) -> list[AssetRow]:
+    return await con.fetch(
+        f"select {COLUMNS} from {TABLES} where a.account_id is null order by a.id", record_class=AssetRow
+    )
 
 
-async def type_exists(con: Any, type_id: int) -> bool:
+async def type_exists(con: Connection, type_id: int) -> bool:
     return bool(await con.fetchval("select true from asset_type where id = $1", type_id))
 
 
-async def with_name(con: Any, name: str, parent_id: int | None, account_id: int | None) -> int | None:
+async def with_name(con: Connection, name: str, parent_id: int | None, account_id: int | None) -> int | None:
     """The asset of that name under the same parent, or at the top of the same account."""
     asset: int | None = await con.fetchval(
         """select id from asset where name = $1 and parent_asset_id is not distinct from $2
@@ -98,7 +146,7 @@ async def with_name(con: Any, name: str, parent_id: int | None, account_id: int 
     return asset
 
 
-async def insert(con: Any, values: Mapping[str, Any]) -> int:
+async def insert(con: Connection, values: Mapping[str, Any]) -> int:
     columns = [STORED[field] for field in values]
     places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
     asset: int = await con.fetchval(
@@ -107,35 +155,35 @@ async def insert(con: Any, values: Mapping[str, Any]) -> int:
     return asset
 
 
-async def update(con: Any, asset_id: int, values: Mapping[str, Any]) -> None:
+async def update(con: Connection, asset_id: int, values: Mapping[str, Any]) -> None:
     sets = ", ".join(f"{STORED[field]} = ${number}" for number, field in enumerate(values, start=2))
     if sets:
         await con.execute(f"update asset set {sets} where id = $1", asset_id, *values.values())
 
 
-async def give(con: Any, asset_id: int, account_id: int | None) -> None:
+async def give(con: Connection, asset_id: int, account_id: int | None) -> None:
     """Let the asset and everything below it belong to this account."""
     await con.execute(
         f"{SUBTREE} update asset set account_id = $2 from below where asset.id = below.id", asset_id, account_id
     )
 
 
-async def is_below(con: Any, asset_id: int, root_id: int) -> bool:
+async def is_below(con: Connection, asset_id: int, root_id: int) -> bool:
     """Whether the asset is the root or anywhere below it."""
     return bool(await con.fetchval(f"{SUBTREE} select true from below where id = $2", root_id, asset_id))
 
 
-async def sensors_below(con: Any, asset_id: int) -> list[int]:
+async def sensors_below(con: Connection, asset_id: int) -> list[int]:
     rows = await con.fetch(
         f"{SUBTREE} select s.id from sensor s join below b on s.asset_id = b.id order by s.id", asset_id
     )
     return [row["id"] for row in rows]
 
 
-async def assets_below(con: Any, asset_id: int) -> list[int]:
+async def assets_below(con: Connection, asset_id: int) -> list[int]:
     """The asset and everything below it, parents first."""
     return [row["id"] for row in await con.fetch(f"{SUBTREE} select id from below order by level, id", asset_id)]
 
 
-async def delete(con: Any, asset_id: int) -> None:
+async def delete(con: Connection, asset_id: int) -> None:
     await con.execute("delete from asset where id = $1", asset_id)

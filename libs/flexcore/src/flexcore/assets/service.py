@@ -9,8 +9,10 @@ from flexserve import tracing
 from flexstore.series import delete_all_beliefs
 from flexwork import activities
 from flexwork.activities import ActivityType
+from flexstore.store import Connection
 
 from flexcore.assets import configuration, repository
+from flexcore.assets.repository import AssetRow
 from flexcore.audit.service import Actor, changes_between, note, told
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
@@ -21,7 +23,7 @@ TREES_LOCK = 7_204_311
 NOT_ALLOWED = "User is not allowed to create assets for this account."
 
 
-async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> int:
+async def create(con: Connection, actor: Actor | None, values: Mapping[str, Any]) -> int:
     """A new asset with these fields of the API; its id. On the command line there is no actor, and nothing to ask."""
     parent = await parent_of(con, values)
     if actor and parent and not may(actor, Action.CREATE, Thing.ASSET, resources.owner_of(parent)):
@@ -41,19 +43,19 @@ async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> in
     return asset_id
 
 
-async def parent_of(con: Any, values: Mapping[str, Any]) -> Any:
+async def parent_of(con: Connection, values: Mapping[str, Any]) -> Any:
     """Whom the asset in which a new one is to stand belongs to."""
     parent_id = values.get("parent_asset_id")
     return None if parent_id is None else await resources.find(con, Thing.ASSET, parent_id)
 
 
-async def default_account(con: Any, caller: Identity, values: Mapping[str, Any]) -> int | None:
+async def default_account(con: Connection, caller: Identity, values: Mapping[str, Any]) -> int | None:
     """The account of a new asset that names none: that of the asset in which it stands, else the caller's."""
     parent = await parent_of(con, values)
     return caller.works_for if parent is None else parent["account_id"]
 
 
-async def check_owner(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> None:
+async def check_owner(con: Connection, actor: Actor | None, values: Mapping[str, Any]) -> None:
     """Whether the account is there, its assets are the caller's to create, and the parent is in it."""
     account_id, parent_id = values["account_id"], values.get("parent_asset_id")
     account = None if account_id is None else await resources.find(con, Thing.ACCOUNT, account_id)
@@ -75,7 +77,7 @@ async def check_owner(con: Any, actor: Actor | None, values: Mapping[str, Any]) 
         raise Forbidden(NOT_ALLOWED)
 
 
-async def check(con: Any, actor: Actor | None, values: Mapping[str, Any], asset_id: int | None = None) -> None:
+async def check(con: Connection, actor: Actor | None, values: Mapping[str, Any], asset_id: int | None = None) -> None:
     """Whether the values fit what is already there. `values` hold the name, the parent and the account."""
     type_id = values.get("generic_asset_type_id")
     if type_id is not None and not await repository.type_exists(con, type_id):
@@ -90,7 +92,7 @@ def no_type(type_id: int) -> str:
     return f"GenericAssetType with id {type_id} doesn't exist."
 
 
-def written(row: Any) -> dict[str, Any]:
+def written(row: AssetRow) -> dict[str, Any]:
     """The fields that people can change, for the audit log."""
     columns = repository.STORED | {"generic_asset_type_id": "type_id"}
     return {field: row[column] for field, column in columns.items()}
@@ -105,16 +107,16 @@ def taken(values: Mapping[str, Any]) -> str:
     return f"An asset with the name '{values['name']}' already exists {place}"
 
 
-async def change(con: Any, caller: Identity, asset_id: int, changes: Mapping[str, Any]) -> None:
+async def change(con: Connection, caller: Identity, asset_id: int, changes: Mapping[str, Any]) -> None:
     """Change what was sent. What is below an asset goes with it, to another place in a tree or another account."""
     before = await repository.get(con, asset_id)
     after = {name: before[name] for name in ("name", "parent_asset_id", "account_id")} | dict(changes)
-    goes = after["account_id"] != before["account_id"]
-    if goes or after["parent_asset_id"] != before["parent_asset_id"]:
+    goes = after["account_id"] != before.account_id
+    if goes or after["parent_asset_id"] != before.parent_asset_id:
         await con.execute("select pg_advisory_xact_lock($1)", TREES_LOCK)
         await check_owner(con, caller, after)
-        owner = resources.owner_of(await resources.find(con, Thing.ASSET, asset_id))
-        if goes and not may(caller, Action.DELETE, Thing.ASSET, owner):
+        asset = await resources.get(con, Thing.ASSET, asset_id)
+        if goes and not may(caller, Action.DELETE, Thing.ASSET, resources.owner_of(asset)):
             raise Forbidden("Who may not delete an asset may not give it away either.")
         if after["parent_asset_id"] and await repository.is_below(con, after["parent_asset_id"], asset_id):
             raise Invalid({"parent_asset_id": ["An asset cannot be below itself."]})
@@ -128,23 +130,23 @@ async def change(con: Any, caller: Identity, asset_id: int, changes: Mapping[str
     now = await repository.get(con, asset_id)
     details = changes_between(written(before), written(now))
     if details:
-        event = f"Updated asset '{now['name']}': {asset_id}. {told(details)}"
+        event = f"Updated asset '{now.name}': {asset_id}. {told(details)}"
         data = {"asset": asset_id, "fields": list(details)}
-        await note(con, caller, event, account_id=now["account_id"], asset_id=asset_id, details=details)
-        if now["account_id"] != before["account_id"]:  # to whom it belonged: there it is no asset any more
-            await note(con, caller, event, account_id=before["account_id"], details=details)
-        for account_id in {before["account_id"], now["account_id"]}:
+        await note(con, caller, event, account_id=now.account_id, asset_id=asset_id, details=details)
+        if now.account_id != before.account_id:  # to whom it belonged: there it is no asset any more
+            await note(con, caller, event, account_id=before.account_id, details=details)
+        for account_id in {before.account_id, now.account_id}:
             await activities.record(con, account_id, ActivityType.ASSET_UPDATED, data, tracing.carrier())
 
 
-async def remove(con: Any, actor: Actor | None, asset_id: int) -> None:
+async def remove(con: Connection, actor: Actor | None, asset_id: int) -> None:
     """Delete the asset with everything below it: assets, sensors and their data."""
     asset = await repository.get(con, asset_id)
     sensors = await repository.sensors_below(con, asset_id)
     gone = {"asset": asset_id, "sensors": sensors}
-    await activities.record(con, asset["account_id"], ActivityType.ASSET_DELETED, gone, tracing.carrier())
+    await activities.record(con, asset.account_id, ActivityType.ASSET_DELETED, gone, tracing.carrier())
     await delete_all_beliefs(con, sensors)
     await repository.delete(con, asset_id)
-    event = f"Deleted asset '{asset['name']}': {asset_id}"
+    event = f"Deleted asset '{asset.name}': {asset_id}"
     details = changes_between(written(asset), None) | {"sensors": {"before": sensors, "after": None}}
-    await note(con, actor, event, account_id=asset["account_id"], asset_id=asset_id, details=details)
+    await note(con, actor, event, account_id=asset.account_id, asset_id=asset_id, details=details)

@@ -5,6 +5,8 @@ from typing import Any
 
 from flexserve.logs import mask, mask_text
 from flexstore import audit_log
+from flexstore.rows import Row
+from flexstore.store import Connection
 
 from flexcore.permissions.identity import Identity
 
@@ -14,7 +16,7 @@ LONGEST_VALUE = 200
 
 
 async def note(
-    con: Any,
+    con: Connection,
     actor: Actor | None,
     event: str,
     *,
@@ -41,10 +43,10 @@ async def note(
 
 
 def changes_between(
-    before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, fields: Iterable[str] | None = None
-) -> Any:
+    before: Mapping[str, Any] | Row | None, after: Mapping[str, Any] | Row | None, fields: Iterable[str] | None = None
+) -> dict[str, dict[str, Any]]:
     """What differs, as `{field: {"before": …, "after": …}}`. New things had nothing before."""
-    changes = {}
+    changes: dict[str, dict[str, Any]] = {}
     for field in (after or before or {}).keys() if fields is None else fields:
         old, new = (row[field] if row is not None else None for row in (before, after))
         if old != new:

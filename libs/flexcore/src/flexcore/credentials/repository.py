@@ -4,7 +4,9 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+
+from flexstore.rows import Row
+from flexstore.store import Connection
 
 USABLE = """
 t.kind in ('login', 'key', 'session') and t.revoked_at is null and (t.expires_at is null or t.expires_at > now())
@@ -24,30 +26,71 @@ where t.token_hash = $1 and u.active and {USABLE}
 FORGET = "delete from token where least(expires_at, revoked_at) < now() - interval '30 days'"
 
 
-async def identify(con: Any, token_hash: bytes, seen_every: timedelta) -> Any:
-    """The user who holds the token, if it is good."""
-    return await con.fetchrow(IDENTIFY, token_hash, seen_every)
+class CallerRow(Row):
+    """The user who holds a token, with the token and the user's roles."""
+
+    caller_id: int
+    caller_account: int
+    caller_name: str
+    caller_email: str
+    token_id: int
+    token_kind: str
+    scopes: list[str]
+    only_account: int | None
+    requests_per_minute: int | None
+    roles: list[str]
+    seen_long_ago: bool
 
 
-async def mark_seen(con: Any, user_id: int, token_id: int) -> None:
+class LoginRow(Row):
+    """The user with an email address; without such a user all columns but `spelled` and `known_here` are null."""
+
+    spelled: str
+    id: int | None
+    account_id: int
+    username: str
+    email: str
+    password_hash: str | None
+    active: bool
+    known_here: bool
+
+
+class LinkHolderRow(Row):
+    """The user to whom a link was mailed."""
+
+    id: int
+    account_id: int
+    username: str
+    email: str
+    token_id: int
+
+
+async def identify(con: Connection, token_hash: bytes, seen_every: timedelta) -> CallerRow | None:
+    """Return the user who holds the token, or None if it cannot be used."""
+    return await con.fetchrow(IDENTIFY, token_hash, seen_every, record_class=CallerRow)
+
+
+async def mark_seen(con: Connection, user_id: int, token_id: int) -> None:
     await con.execute("update users set last_seen_at = now() where id = $1", user_id)
     await con.execute("update token set last_used_at = now() where id = $1", token_id)
 
 
-async def login_candidate(con: Any, email: str, network: str | None = None) -> Any:
+async def login_candidate(con: Connection, email: str, network: str | None = None) -> LoginRow:
     """The user with this address, if there is one; else a row without an id. `spelled` is the address as the database
     compares it, and `known_here` says whether the user has logged in from that network lately."""
-    return await con.fetchrow(
+    row = await con.fetchrow(
         """select asked.email as spelled, u.id, u.account_id, u.username, u.email, u.password_hash, u.active,
                   exists (select from token t where t.user_id = u.id and t.network = $2
                           and t.revoked_at is null and t.expires_at > now()) as known_here
            from (select lower($1::text) as email) asked left join users u on lower(u.email) = asked.email""",
-        email, network,
+        email, network, record_class=LoginRow,
     )  # fmt: skip
+    assert row is not None  # a left join on a given address always has a row
+    return row
 
 
 async def add_token(
-    con: Any,
+    con: Connection,
     user_id: int,
     token_hash: bytes,
     lifetime: timedelta | None,
@@ -65,7 +108,7 @@ async def add_token(
     return token
 
 
-async def mark_login(con: Any, user_id: int, password_hash: str) -> bool:
+async def mark_login(con: Connection, user_id: int, password_hash: str) -> bool:
     """Note the login, if this is still the user's password, and forget the user's tokens that can no longer be used.
 
     Until the transaction ends the password stays what it is: its change ends this login too.
@@ -79,18 +122,18 @@ async def mark_login(con: Any, user_id: int, password_hash: str) -> bool:
     return noted is True
 
 
-async def renew_hash(con: Any, user_id: int, before: str, after: str) -> None:
+async def renew_hash(con: Connection, user_id: int, before: str, after: str) -> None:
     """Another hash of the same password."""
     await con.execute(
         "update users set password_hash = $3 where id = $1 and password_hash = $2", user_id, before, after
     )
 
 
-async def replace_password(con: Any, user_id: int, password_hash: str) -> None:
+async def replace_password(con: Connection, user_id: int, password_hash: str) -> None:
     await con.execute("update users set password_hash = $2 where id = $1", user_id, password_hash)
 
 
-async def revoke(con: Any, user_id: int, kinds: Sequence[str], *, but: int | None = None) -> dict[str, int]:
+async def revoke(con: Connection, user_id: int, kinds: Sequence[str], *, but: int | None = None) -> dict[str, int]:
     """Revoke what of these kinds a user has, but for one of them; how many of each kind that were."""
     rows = await con.fetch(
         """with gone as (update token set revoked_at = now() where user_id = $1 and kind = any($2)
@@ -101,14 +144,14 @@ async def revoke(con: Any, user_id: int, kinds: Sequence[str], *, but: int | Non
     return {row["kind"]: row["number"] for row in rows}
 
 
-async def count_keys(con: Any, user_id: int) -> int:
+async def count_keys(con: Connection, user_id: int) -> int:
     number: int = await con.fetchval(
         f"select count(*) from token t where t.user_id = $1 and t.kind = 'key' and {USABLE}", user_id
     )
     return number
 
 
-async def holder_of_link(con: Any, token_hash: bytes) -> Any:
+async def holder_of_link(con: Connection, token_hash: bytes) -> LinkHolderRow | None:
     """The user to whom the link with this token was mailed, if it still works."""
     return await con.fetchrow(
         """select u.id, u.account_id, u.username, u.email, t.id as token_id
@@ -116,4 +159,5 @@ async def holder_of_link(con: Any, token_hash: bytes) -> Any:
            where t.token_hash = $1 and t.kind = 'reset' and t.revoked_at is null and t.expires_at > now() and u.active
            for update of t""",
         token_hash,
+        record_class=LinkHolderRow,
     )

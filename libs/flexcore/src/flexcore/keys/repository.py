@@ -4,14 +4,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+
+from flexstore.store import Connection
 
 from flexcore.credentials.repository import USABLE
-from flexcore.tokens.repository import COLUMNS, TABLES
+from flexcore.tokens.repository import COLUMNS, TABLES, TokenRow
 
 
 async def insert(
-    con: Any,
+    con: Connection,
     user_id: int,
     token_hash: bytes,
     *,
@@ -31,37 +32,37 @@ async def insert(
     return key
 
 
-async def limit_of(con: Any, account_id: int) -> int | None:
+async def limit_of(con: Connection, account_id: int) -> int | None:
     """How many keys an account may have, if that is set for it. Until the transaction ends nobody else gets a key."""
     limit: int | None = await con.fetchval("select key_limit from account where id = $1 for no key update", account_id)
     return limit
 
 
-async def set_limit(con: Any, account_id: int, limit: int | None) -> None:
+async def set_limit(con: Connection, account_id: int, limit: int | None) -> None:
     await con.execute("update account set key_limit = $2 where id = $1", account_id, limit)
 
 
-async def of_account(con: Any, account_id: int | None) -> list[Any]:
+async def of_account(con: Connection, account_id: int | None) -> list[TokenRow]:
     """The keys of all users of an account, or of everybody."""
-    rows: list[Any] = await con.fetch(
+    return await con.fetch(
         f"""select {COLUMNS} from {TABLES}
             where ($1::int is null or u.account_id = $1) and t.kind = 'key' and {USABLE} order by t.id desc""",
         account_id,
+        record_class=TokenRow,
     )
-    return rows
 
 
-async def count(con: Any, account_id: int) -> int:
+async def count(con: Connection, account_id: int) -> int:
     number: int = await con.fetchval(
         f"select count(*) from {TABLES} where u.account_id = $1 and t.kind = 'key' and {USABLE}", account_id
     )
     return number
 
 
-async def rename(con: Any, key_id: int, name: str) -> None:
+async def rename(con: Connection, key_id: int, name: str) -> None:
     await con.execute("update token set name = $2 where id = $1", key_id, name)
 
 
-async def expiry(con: Any, token_id: int | None) -> datetime | None:
+async def expiry(con: Connection, token_id: int | None) -> datetime | None:
     moment: datetime | None = await con.fetchval("select expires_at from token where id = $1", token_id)
     return moment

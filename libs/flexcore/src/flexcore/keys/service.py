@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flexmodel.errors import Conflict, Forbidden, Invalid
+from flexstore.store import Connection
 
 from flexcore.audit.service import Actor, changes_between, note
 from flexcore.credentials.secrets import digest, new_token
@@ -15,6 +16,7 @@ from flexcore.permissions.identity import Identity, Kind
 from flexcore.permissions.policy import Action, Thing, may
 from flexcore.permissions.resources import Found
 from flexcore.tokens import repository as tokens
+from flexcore.tokens.repository import TokenRow
 
 PREFIX = "fmk_"
 """By it people, and programs that look for leaked secrets, know an API key when they see one."""
@@ -31,7 +33,9 @@ class Holder:
     username: str
 
 
-async def create(con: Any, actor: Actor | None, holder: Holder, wanted: KeyPost, most: int) -> tuple[str, Any]:
+async def create(
+    con: Connection, actor: Actor | None, holder: Holder, wanted: KeyPost, most: int
+) -> tuple[str, TokenRow]:
     """A new key and how it is listed. On the command line there is no actor, and nothing to ask."""
     if actor is not None:
         await check_reach(con, actor, wanted)
@@ -57,7 +61,7 @@ def written(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-async def check_reach(con: Any, actor: Identity, wanted: KeyPost) -> None:
+async def check_reach(con: Connection, actor: Identity, wanted: KeyPost) -> None:
     """Nobody gives a key what they cannot do themselves; a key not even what only its user can."""
     only = wanted.only_account
     if only is not None:
@@ -79,23 +83,21 @@ async def check_reach(con: Any, actor: Identity, wanted: KeyPost) -> None:
         raise Forbidden(f"A key cannot create a key that outlives it: set expires_at to {ends.isoformat()} or before.")
 
 
-async def rename(con: Any, key: Found, name: str) -> Any:
+async def rename(con: Connection, key: Found, name: str) -> TokenRow:
     """Give the key another name."""
-    await repository.rename(con, key["id"], name)
-    details = changes_between({"name": key["name"]}, {"name": name})
+    await repository.rename(con, key.id, name)
+    details = changes_between({"name": key.row.name}, {"name": name})
     if details:
-        event = f"API key '{key['name']}' (ID {key['id']}) of user {key['username']} renamed to '{name}'"
-        await note(
-            con, key.caller, event, account_id=key["account_id"], affected_user_id=key["user_id"], details=details
-        )
-    return await tokens.get(con, key["id"])
+        event = f"API key '{key.row.name}' (ID {key.id}) of user {key.row.username} renamed to '{name}'"
+        await note(con, key.caller, event, account_id=key.account_id, affected_user_id=key.row.user_id, details=details)
+    return await tokens.get(con, key.id)
 
 
-async def set_limit(con: Any, account: Found, most: int | None) -> None:
+async def set_limit(con: Connection, account: Found, most: int | None) -> None:
     """Set how many keys the users of an account may have."""
-    before = await repository.limit_of(con, account["id"])
-    await repository.set_limit(con, account["id"], most)
+    before = await repository.limit_of(con, account.id)
+    await repository.set_limit(con, account.id, most)
     details = changes_between({"key_limit": before}, {"key_limit": most})
     if details:
-        event = f"Limit of API keys of account {account['name']} set to {'the default' if most is None else most}"
-        await note(con, account.caller, event, account_id=account["id"], details=details)
+        event = f"Limit of API keys of account {account.row.name} set to {'the default' if most is None else most}"
+        await note(con, account.caller, event, account_id=account.id, details=details)

@@ -4,9 +4,12 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-from flexcore.credentials.repository import IDENTIFY, USABLE
+from flexmodel.errors import NotFound
+from flexstore.rows import Row
+from flexstore.store import Connection
+
+from flexcore.credentials.repository import IDENTIFY, USABLE, CallerRow
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Owner, Thing
 
@@ -47,27 +50,78 @@ FIND_FOR_CALLER = {
 }
 
 
-async def find(con: Any, thing: Thing, id: int) -> Any:
-    """The thing, or nothing."""
-    return await con.fetchrow(FIND[thing], id) if 0 < id <= LARGEST_ID else None
+class ResourceRow(Row):
+    """A resource with what is needed to know its owner.
+
+    Every kind has the first four columns; the others belong to some kinds only, as the SQL above says.
+    """
+
+    id: int
+    account_id: int | None
+    consultancy_account_id: int | None
+    user_id: int | None
+    name: str
+    username: str
+    email: str
+    kind: str
+    url: str
+    active: bool
+    parent_asset_id: int | None
+    asset_id: int
+    asset_name: str
+    unit: str
+    event_resolution: timedelta
+    timezone: str
 
 
-async def find_for_caller(con: Any, thing: Thing, id: int, token_hash: bytes, seen_every: timedelta) -> Any:
-    """Who asks and what about, in one question: nothing for a bad token, a row without `id` for no such thing."""
-    return await con.fetchrow(FIND_FOR_CALLER[thing], token_hash, seen_every, id if 0 < id <= LARGEST_ID else 0)
+class CallerAndResourceRow(CallerRow, ResourceRow):
+    """A caller, and the resource that a request is about; without a resource its columns are null."""
 
 
-def owner_of(row: Any) -> Owner:
-    return Owner(row["account_id"], row["consultancy_account_id"], row["user_id"], row.get("rules_platform") or False)
+async def find(con: Connection, thing: Thing, id: int) -> ResourceRow | None:
+    """Return the resource of a kind, or None if there is none with this id."""
+    return await con.fetchrow(FIND[thing], id, record_class=ResourceRow) if 0 < id <= LARGEST_ID else None
+
+
+async def get(con: Connection, thing: Thing, id: int) -> ResourceRow:
+    """Return the resource of a kind. Raises `NotFound` if there is none with this id."""
+    row = await find(con, thing, id)
+    if row is None:
+        raise NotFound(f"There is no {thing} with ID {id}.")
+    return row
+
+
+async def find_for_caller(
+    con: Connection, thing: Thing, id: int, token_hash: bytes, seen_every: timedelta
+) -> CallerAndResourceRow | None:
+    """Return the caller and the resource in one query: None for a bad token, a row with a null `id` for no resource."""
+    number = id if 0 < id <= LARGEST_ID else 0
+    return await con.fetchrow(FIND_FOR_CALLER[thing], token_hash, seen_every, number, record_class=CallerAndResourceRow)
+
+
+def owner_of(row: ResourceRow) -> Owner:
+    """Return the owner of a resource."""
+    return Owner(row.account_id, row.consultancy_account_id, row.user_id, row.get("rules_platform") or False)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A resource that the caller may act on: its row and its owner."""
+    """A resource that the caller may act on, with its owner."""
 
     caller: Identity
-    row: Any
+    row: ResourceRow
     owner: Owner
 
-    def __getitem__(self, column: str) -> Any:
-        return self.row[column]
+    @property
+    def id(self) -> int:
+        return self.row.id
+
+    @property
+    def account_id(self) -> int | None:
+        return self.row.account_id
+
+    @property
+    def home_account_id(self) -> int:
+        """The account of a resource that always has one: a user, a token, a webhook."""
+        assert self.row.account_id is not None
+        return self.row.account_id

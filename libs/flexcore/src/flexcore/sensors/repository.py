@@ -3,9 +3,15 @@
 # ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
+from flexmodel.errors import NotFound
+from flexstore.rows import Row
+from flexstore.store import Connection
+
 from flexcore.listing import Page
+from flexcore.permissions.resources import ResourceRow
 
 COLUMNS = "s.id, s.name, s.unit, s.event_resolution, s.timezone, s.asset_id, s.attributes::text as attributes"
 SORT = {"id": "id", "name": "lower(name)", "resolution": "event_resolution"}
@@ -15,12 +21,28 @@ STORED = {
 }  # fmt: skip
 
 
-async def get(con: Any, sensor_id: int) -> Any:
-    return await con.fetchrow(f"select {COLUMNS} from sensor s where s.id = $1", sensor_id)
+class SensorRow(Row):
+    """A sensor. Its attributes are JSON as text."""
+
+    id: int
+    name: str
+    unit: str
+    event_resolution: timedelta
+    timezone: str
+    asset_id: int
+    attributes: str
+
+
+async def get(con: Connection, sensor_id: int) -> SensorRow:
+    """Return the sensor. Raises `NotFound` if there is none with this id."""
+    row = await con.fetchrow(f"select {COLUMNS} from sensor s where s.id = $1", sensor_id, record_class=SensorRow)
+    if row is None:
+        raise NotFound(f"Sensor {sensor_id} not found")
+    return row
 
 
 async def listed(
-    con: Any,
+    con: Connection,
     page: Page,
     accounts: Sequence[int] | None,
     *,
@@ -28,7 +50,7 @@ async def listed(
     below: int | None = None,
     unit: str | None = None,
     order: str,
-) -> tuple[list[Any], int, int]:
+) -> tuple[list[SensorRow], int, int]:
     """Sensors of these accounts (none: of all): the rows, how many match, and how many there are before the filter."""
     sql = f"""
         with recursive tree as (
@@ -41,7 +63,7 @@ async def listed(
           and concat_ws(' ', s.name, a.name, acc.name) ilike all($3::text[])
           and ($4::int is null or a.id in (select id from tree))
           and ($5::text is null or s.unit = $5)"""
-    rows, filtered = await page.fetch(con, sql, accounts, public, page.patterns, below, unit, order=order)
+    rows, filtered = await page.fetch(con, SensorRow, sql, accounts, public, page.patterns, below, unit, order=order)
     if not page.patterns:
         return rows, filtered, filtered
     return (
@@ -51,18 +73,18 @@ async def listed(
     )
 
 
-async def of_asset(con: Any, asset_id: int, page: Page, order: str) -> tuple[list[Any], int, int]:
+async def of_asset(con: Connection, asset_id: int, page: Page, order: str) -> tuple[list[SensorRow], int, int]:
     sql = f"select {COLUMNS} from sensor s where s.asset_id = $1 and s.name ilike all($2::text[])"
-    rows, filtered = await page.fetch(con, sql, asset_id, page.patterns, order=order)
+    rows, filtered = await page.fetch(con, SensorRow, sql, asset_id, page.patterns, order=order)
     return rows, filtered, await con.fetchval("select count(*) from sensor where asset_id = $1", asset_id)
 
 
-async def with_name(con: Any, name: str, asset_id: int) -> int | None:
+async def with_name(con: Connection, name: str, asset_id: int) -> int | None:
     sensor: int | None = await con.fetchval("select id from sensor where name = $1 and asset_id = $2", name, asset_id)
     return sensor
 
 
-async def insert(con: Any, values: Mapping[str, Any]) -> int:
+async def insert(con: Connection, values: Mapping[str, Any]) -> int:
     columns = [STORED[field] for field in values]
     places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
     sensor: int = await con.fetchval(
@@ -71,22 +93,23 @@ async def insert(con: Any, values: Mapping[str, Any]) -> int:
     return sensor
 
 
-async def update(con: Any, sensor_id: int, values: Mapping[str, Any]) -> None:
+async def update(con: Connection, sensor_id: int, values: Mapping[str, Any]) -> None:
     sets = ", ".join(f"{STORED[field]} = ${number}" for number, field in enumerate(values, start=2))
     if sets:
         await con.execute(f"update sensor set {sets} where id = $1", sensor_id, *values.values())
 
 
-async def delete(con: Any, sensor_id: int) -> None:
+async def delete(con: Connection, sensor_id: int) -> None:
     await con.execute("delete from sensor where id = $1", sensor_id)
 
 
-async def owners(con: Any, sensor_ids: Sequence[int]) -> dict[int, Any]:
+async def owners(con: Connection, sensor_ids: Sequence[int]) -> dict[int, ResourceRow]:
     """Whom the sensors that exist belong to."""
     rows = await con.fetch(
         """select s.id, a.account_id, acc.consultancy_account_id, null::int as user_id
            from sensor s join asset a on a.id = s.asset_id left join account acc on acc.id = a.account_id
            where s.id = any($1::int[])""",
         list(sensor_ids),
+        record_class=ResourceRow,
     )
-    return {row["id"]: row for row in rows}
+    return {row.id: row for row in rows}

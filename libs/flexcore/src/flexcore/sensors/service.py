@@ -10,15 +10,17 @@ from flexserve import tracing
 from flexstore.series import delete_all_beliefs
 from flexwork import activities
 from flexwork.activities import ActivityType
+from flexstore.store import Connection
 
 from flexcore.audit.service import Actor, changes_between, note, told
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Thing, may
 from flexcore.sensors import repository
+from flexcore.sensors.repository import SensorRow
 
 
-async def create(con: Any, actor: Actor | None, values: Mapping[str, Any]) -> int:
+async def create(con: Connection, actor: Actor | None, values: Mapping[str, Any]) -> int:
     """A new sensor with these fields of the API; its id."""
     asset_id = values["generic_asset_id"]
     asset = await resources.find(con, Thing.ASSET, asset_id)
@@ -45,7 +47,7 @@ def taken(name: str, asset_id: int) -> str:
     return f"A sensor with the name '{name}' already exists on asset {asset_id}."
 
 
-async def change(con: Any, caller: Identity, sensor: Any, changes: Mapping[str, Any]) -> None:
+async def change(con: Connection, caller: Identity, sensor: Any, changes: Mapping[str, Any]) -> None:
     """Change what was sent."""
     sensor_id, asset_id = sensor["id"], sensor["asset_id"]
     before = await repository.get(con, sensor_id)
@@ -64,11 +66,11 @@ async def change(con: Any, caller: Identity, sensor: Any, changes: Mapping[str, 
         await activities.record(con, account_id, ActivityType.SENSOR_UPDATED, told_of, tracing.carrier())
 
 
-def written(row: Any) -> dict[str, Any]:
-    return dict(row) | {"event_resolution": format_duration(row["event_resolution"], days=True)}
+def written(row: SensorRow) -> dict[str, Any]:
+    return dict(row) | {"event_resolution": format_duration(row.event_resolution, days=True)}
 
 
-async def remove(con: Any, actor: Actor | None, sensor: Any) -> None:
+async def remove(con: Connection, actor: Actor | None, sensor: Any) -> None:
     """Delete the sensor and its data."""
     sensor_id, asset_id, account_id = sensor["id"], sensor["asset_id"], sensor["account_id"]
     details = changes_between(written(await repository.get(con, sensor_id)), None)
@@ -80,7 +82,7 @@ async def remove(con: Any, actor: Actor | None, sensor: Any) -> None:
     await activities.record(con, account_id, ActivityType.SENSOR_DELETED, told_of, tracing.carrier())
 
 
-async def check_feedable(con: Any, caller: Identity, sensor_ids: Sequence[int]) -> None:
+async def check_feedable(con: Connection, caller: Identity, sensor_ids: Sequence[int]) -> None:
     """The sensors on which something will be stored must be ones on which the caller may store."""
     owners = await repository.owners(con, sensor_ids)
     for sensor_id in sensor_ids:

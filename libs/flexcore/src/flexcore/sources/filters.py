@@ -4,12 +4,14 @@ from typing import Any
 
 from flexmodel.errors import Invalid, NotFound
 from flexmodel.references import SourceFilter, source_filters
+from flexmodel.references import Named, filters_in
+from flexstore.store import Connection
 
 from flexcore.fields import LARGEST_ID
 from flexcore.sources.repository import known
 
 
-async def check_asked(con: Any, source: int | None, account: int | None) -> None:
+async def check_asked(con: Connection, source: int | None, account: int | None) -> None:
     """Refuse to read what a source, or the sources of an account, said if there is no such source or account."""
     if source is None and account is None:
         return
@@ -21,7 +23,7 @@ async def check_asked(con: Any, source: int | None, account: int | None) -> None
         raise NotFound(f"Account {account} not found")
 
 
-async def check_filters(con: Any, config: Any) -> None:
+async def check_filters(con: Connection, config: Any) -> None:
     """Refuse a trigger or a stored configuration that names a source or an account that is not there."""
     named = list(source_filters(config))
     if not named:

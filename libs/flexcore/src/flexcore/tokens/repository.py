@@ -3,7 +3,11 @@
 # ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+
+from flexmodel.errors import NotFound
+from flexstore.rows import Row
+from flexstore.store import Connection
 
 from flexcore.credentials.repository import USABLE
 
@@ -15,23 +19,47 @@ COLUMNS = """
 TABLES = "token t join users u on u.id = t.user_id"
 
 
-async def get(con: Any, token_id: int) -> Any:
-    return await con.fetchrow(f"select {COLUMNS} from {TABLES} where t.id = $1 and {USABLE}", token_id)
+class TokenRow(Row):
+    """A login token, a session or an API key, with the user who holds it."""
+
+    id: int
+    kind: str
+    name: str | None
+    hint: str | None
+    scopes: list[str]
+    account_id: int | None
+    requests_per_minute: int | None
+    user_id: int
+    username: str
+    home_account_id: int
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
 
 
-async def of_user(con: Any, user_id: int, kinds: Sequence[str]) -> list[Any]:
+async def get(con: Connection, token_id: int) -> TokenRow:
+    """Return the token. Raises `NotFound` if there is none with this id that can be used."""
+    row = await con.fetchrow(
+        f"select {COLUMNS} from {TABLES} where t.id = $1 and {USABLE}", token_id, record_class=TokenRow
+    )
+    if row is None:
+        raise NotFound(f"There is no login, session or API key with ID {token_id}.")
+    return row
+
+
+async def of_user(con: Connection, user_id: int, kinds: Sequence[str]) -> list[TokenRow]:
     """What the user can still use, the newest first."""
-    rows: list[Any] = await con.fetch(
+    return await con.fetch(
         f"select {COLUMNS} from {TABLES} where t.user_id = $1 and t.kind = any($2) and {USABLE} order by t.id desc",
         user_id,
         list(kinds),
+        record_class=TokenRow,
     )
-    return rows
 
 
-async def revoke(con: Any, token_id: int | None) -> None:
+async def revoke(con: Connection, token_id: int | None) -> None:
     await con.execute("update token set revoked_at = now() where id = $1 and revoked_at is null", token_id)
 
 
-async def revoke_hash(con: Any, token_hash: bytes) -> None:
+async def revoke_hash(con: Connection, token_hash: bytes) -> None:
     await con.execute("update token set revoked_at = now() where token_hash = $1 and revoked_at is null", token_hash)

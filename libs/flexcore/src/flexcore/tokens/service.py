@@ -1,26 +1,28 @@
 """Revoking what users are known by."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from flexstore.store import Connection
 
 from flexcore.audit.service import Actor, note
 from flexcore.credentials import repository as auth
 from flexcore.permissions.identity import Identity, Kind
+from flexcore.permissions.resources import ResourceRow
 from flexcore.tokens import repository
 
 CALLED = {Kind.LOGIN: "Login token", Kind.SESSION: "Session", Kind.KEY: "API key"}
 
 
-async def revoke(con: Any, actor: Actor | None, token: Mapping[str, Any]) -> None:
+async def revoke(con: Connection, actor: Actor | None, token: ResourceRow) -> None:
     """Revoke one, as `subjects` found it."""
-    name = f" '{token['name']}'" if token["kind"] == Kind.KEY else ""
-    event = f"{CALLED[token['kind']]}{name} (ID {token['id']}) of user {token['username']} revoked"
-    await repository.revoke(con, token["id"])
-    await note(con, actor, event, account_id=token["account_id"], affected_user_id=token["user_id"])
+    name = f" '{token.name}'" if token.kind == Kind.KEY else ""
+    event = f"{CALLED[Kind(token.kind)]}{name} (ID {token.id}) of user {token.username} revoked"
+    await repository.revoke(con, token.id)
+    await note(con, actor, event, account_id=token.account_id, affected_user_id=token.user_id)
 
 
 async def revoke_all(
-    con: Any, caller: Identity, user_id: int, account_id: int, username: str, kinds: Sequence[Kind]
+    con: Connection, caller: Identity, user_id: int, account_id: int, username: str, kinds: Sequence[Kind]
 ) -> dict[str, int]:
     """Revoke all of these kinds that a user has; how many of each that were."""
     revoked = await auth.revoke(con, user_id, kinds)

@@ -6,6 +6,8 @@ from typing import Any
 
 from flexmodel.errors import Forbidden, Invalid
 from flexwork import outbox
+from flexstore import outbox
+from flexstore.store import Connection
 
 from flexcore.audit.service import Actor, changes_between, note, told
 from flexcore.credentials import repository as tokens
@@ -19,7 +21,7 @@ PLATFORM_ROLES = frozenset({Role.ADMIN.value, Role.ADMIN_READER.value})
 
 
 async def create(
-    con: Any,
+    con: Connection,
     actor: Actor | None,
     account_id: int,
     email: str,
@@ -39,7 +41,7 @@ async def create(
     return user
 
 
-async def change(con: Any, caller: Identity, user_id: int, changes: Mapping[str, Any], *, manages: bool) -> None:
+async def change(con: Connection, caller: Identity, user_id: int, changes: Mapping[str, Any], *, manages: bool) -> None:
     """Change what was sent. State and roles are changed by who manages the account, and never one's own.
 
     Else the only administrator of an account could lock everybody out of it by mistake.
@@ -65,7 +67,7 @@ async def change(con: Any, caller: Identity, user_id: int, changes: Mapping[str,
         await note(con, caller, event, account_id=after["account_id"], affected_user_id=user_id, details=details)
 
 
-async def move(con: Any, caller: Identity, before: Any, after: Any) -> None:
+async def move(con: Connection, caller: Identity, before: Any, after: Any) -> None:
     """What was mailed to the old address opens nothing any more; and there they learn what happened."""
     await tokens.revoke(con, after["id"], (Kind.RESET,))
     text = (
@@ -77,7 +79,7 @@ async def move(con: Any, caller: Identity, before: Any, after: Any) -> None:
     )
 
 
-async def prefer(con: Any, caller: Identity, name: str, value: Any) -> None:
+async def prefer(con: Connection, caller: Identity, name: str, value: Any) -> None:
     """Remember how the caller likes to look at things; None: as everybody does."""
     before = await repository.set_preference(con, caller.user_id, name, value)
     details = changes_between({name: before}, {name: value})
@@ -86,7 +88,7 @@ async def prefer(con: Any, caller: Identity, name: str, value: Any) -> None:
         await note(con, caller, event, account_id=caller.account_id, affected_user_id=caller.user_id, details=details)
 
 
-async def chosen_roles(con: Any, caller: Identity, user: Any, wanted: Sequence[int | str]) -> list[int]:
+async def chosen_roles(con: Connection, caller: Identity, user: Any, wanted: Sequence[int | str]) -> list[int]:
     """The ids of the roles wanted, given by id or name, if the caller may give and take them."""
     known = await repository.roles(con)
     by_name = {name: role for role, name in known.items()}
@@ -102,7 +104,7 @@ async def chosen_roles(con: Any, caller: Identity, user: Any, wanted: Sequence[i
     return chosen
 
 
-async def check_unique(con: Any, user_id: int | None, changes: Mapping[str, Any]) -> None:
+async def check_unique(con: Connection, user_id: int | None, changes: Mapping[str, Any]) -> None:
     if "email" in changes and await repository.with_email(con, changes["email"]) not in (None, user_id):
         raise Invalid({"email": [f"A user with the email address '{changes['email']}' already exists."]})
     if "username" in changes and await repository.with_name(con, changes["username"]) not in (None, user_id):
@@ -110,7 +112,7 @@ async def check_unique(con: Any, user_id: int | None, changes: Mapping[str, Any]
 
 
 async def forget_password(
-    con: Any, caller: Identity, user_id: int, account_id: int, username: str, password_hash: str
+    con: Connection, caller: Identity, user_id: int, account_id: int, username: str, password_hash: str
 ) -> None:
     """Replace a password that may be known to others, and log the user out everywhere."""
     await tokens.replace_password(con, user_id, password_hash)

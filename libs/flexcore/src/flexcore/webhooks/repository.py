@@ -3,7 +3,12 @@
 # ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+
+from flexmodel.errors import NotFound
+from flexstore.rows import Row
+from flexstore.store import Connection
 
 from flexcore.webhooks.inputs import DeliveryQuery
 
@@ -13,26 +18,60 @@ CHANGEABLE = ("url", "events", "assets", "sensors", "description", "active")
 DELIVERY = "id, message_id, type, attempt, status, error, seconds, attempted_at"
 
 
-async def get(con: Any, webhook_id: int) -> Any:
-    return await con.fetchrow(f"select {COLUMNS} from webhook where id = $1", webhook_id)
+class WebhookRow(Row):
+    """A webhook, without its secret."""
+
+    id: int
+    account_id: int
+    url: str
+    events: list[str]
+    assets: list[int]
+    sensors: list[int]
+    description: str
+    active: bool
+    disabled_reason: str | None
+    failing_since: datetime | None
+    created_at: datetime
 
 
-async def listed(con: Any, account_id: int | None) -> list[Any]:
+class DeliveryRow(Row):
+    """An attempt to deliver a message to a webhook."""
+
+    id: int
+    message_id: str
+    type: str
+    attempt: int
+    status: int | None
+    error: str | None
+    seconds: float
+    attempted_at: datetime
+
+
+async def get(con: Connection, webhook_id: int) -> WebhookRow:
+    """Return the webhook. Raises `NotFound` if there is none with this id."""
+    row = await con.fetchrow(f"select {COLUMNS} from webhook where id = $1", webhook_id, record_class=WebhookRow)
+    if row is None:
+        raise NotFound(f"There is no webhook with ID {webhook_id}.")
+    return row
+
+
+async def listed(con: Connection, account_id: int | None) -> list[WebhookRow]:
     """The webhooks of an account, or of all."""
-    rows: list[Any] = await con.fetch(
-        f"select {COLUMNS} from webhook where $1::int is null or account_id = $1 order by id", account_id
+    return await con.fetch(
+        f"select {COLUMNS} from webhook where $1::int is null or account_id = $1 order by id",
+        account_id,
+        record_class=WebhookRow,
     )
-    return rows
 
 
-async def count(con: Any, account_id: int) -> int:
+async def count(con: Connection, account_id: int) -> int:
     """How many the account has. Until the transaction ends nobody else adds one."""
     await con.execute("select from account where id = $1 for no key update", account_id)
     number: int = await con.fetchval("select count(*) from webhook where account_id = $1", account_id)
     return number
 
 
-async def update(con: Any, webhook_id: int, changes: Mapping[str, Any]) -> None:
+async def update(con: Connection, webhook_id: int, changes: Mapping[str, Any]) -> None:
     """Change what was sent. One that is switched on again starts anew."""
     columns = [column for column in CHANGEABLE if column in changes]
     sets = [f"{column} = ${number}" for number, column in enumerate(columns, start=2)]
@@ -43,11 +82,13 @@ async def update(con: Any, webhook_id: int, changes: Mapping[str, Any]) -> None:
         await con.execute(f"update webhook set {', '.join(sets)} where id = $1", webhook_id, *values)
 
 
-async def delete(con: Any, webhook_id: int) -> None:
+async def delete(con: Connection, webhook_id: int) -> None:
     await con.execute("delete from webhook where id = $1", webhook_id)
 
 
-async def not_of_account(con: Any, account_id: int, assets: Sequence[int], sensors: Sequence[int]) -> tuple[Any, Any]:
+async def not_of_account(
+    con: Connection, account_id: int, assets: Sequence[int], sensors: Sequence[int]
+) -> tuple[int | None, int | None]:
     """The first asset and the first sensor of these that the account does not have."""
     asset = await con.fetchval(
         "select id from unnest($2::int[]) id where id not in (select id from asset where account_id = $1) limit 1",
@@ -61,10 +102,11 @@ async def not_of_account(con: Any, account_id: int, assets: Sequence[int], senso
     return asset, sensor
 
 
-async def deliveries(con: Any, webhook_id: int, query: DeliveryQuery) -> tuple[list[Any], int, int]:
+async def deliveries(con: Connection, webhook_id: int, query: DeliveryQuery) -> tuple[list[DeliveryRow], int, int]:
     """A page of the attempts, the newest first; how many fit the query; and how many there are."""
     rows, filtered = await query.fetch(
         con,
+        DeliveryRow,
         f"""select {DELIVERY} from webhook_delivery
             where webhook_id = $1 and type ilike all($2::text[]) and ($3::bool is null or (error is not null) = $3)""",
         webhook_id,
@@ -76,7 +118,10 @@ async def deliveries(con: Any, webhook_id: int, query: DeliveryQuery) -> tuple[l
     return rows, filtered, total
 
 
-async def delivery(con: Any, webhook_id: int, delivery_id: int) -> Any:
+async def delivery(con: Connection, webhook_id: int, delivery_id: int) -> DeliveryRow | None:
     return await con.fetchrow(
-        f"select {DELIVERY} from webhook_delivery where webhook_id = $1 and id = $2", webhook_id, delivery_id
+        f"select {DELIVERY} from webhook_delivery where webhook_id = $1 and id = $2",
+        webhook_id,
+        delivery_id,
+        record_class=DeliveryRow,
     )

@@ -14,11 +14,12 @@ from flexcore.audit.service import Actor, changes_between, note
 from flexcore.permissions.resources import Found
 from flexcore.webhooks import repository, subscriptions
 from flexcore.webhooks.inputs import TEST, SecretPost, WebhookPost
+from flexcore.webhooks.repository import WebhookRow
 
 
 async def create(
     con: Connection, actor: Actor | None, account_id: int, wanted: WebhookPost, most: int
-) -> tuple[Any, str]:
+) -> tuple[WebhookRow, str]:
     """A new webhook of the account, and its secret."""
     if await repository.count(con, account_id) >= most:
         raise Conflict(f"Account {account_id} has as many webhooks as it may have ({most}).")
@@ -46,53 +47,53 @@ async def check_filters(con: Connection, account_id: int, assets: list[int], sen
         raise Invalid({"sensors": [f"Account {account_id} has no sensor with ID {sensor}."]})
 
 
-def auditable(row: Any) -> dict[str, Any]:
+def auditable(row: WebhookRow) -> dict[str, Any]:
     """What may stand in the audit log."""
-    return {**{name: row[name] for name in repository.CHANGEABLE}, "url": subscriptions.origin_of(row["url"])}
+    return {**{name: row[name] for name in repository.CHANGEABLE}, "url": subscriptions.origin_of(row.url)}
 
 
-async def change(con: Connection, webhook: Found, changes: Mapping[str, Any]) -> Any:
+async def change(con: Connection, webhook: Found, changes: Mapping[str, Any]) -> WebhookRow:
     """Change what was sent."""
-    before = await repository.get(con, webhook["id"])
-    await check_filters(con, webhook["account_id"], changes.get("assets", []), changes.get("sensors", []))
-    await repository.update(con, webhook["id"], changes)
-    after = await repository.get(con, webhook["id"])
+    before = await repository.get(con, webhook.id)
+    await check_filters(con, webhook.home_account_id, changes.get("assets", []), changes.get("sensors", []))
+    await repository.update(con, webhook.id, changes)
+    after = await repository.get(con, webhook.id)
     details = changes_between(auditable(before), auditable(after))
-    if details or before["url"] != after["url"]:
-        event = f"Updated webhook {after['id']} to {subscriptions.origin_of(after['url'])}"
-        await note(con, webhook.caller, event, account_id=webhook["account_id"], details=details)
+    if details or before.url != after.url:
+        event = f"Updated webhook {after.id} to {subscriptions.origin_of(after.url)}"
+        await note(con, webhook.caller, event, account_id=webhook.account_id, details=details)
     return after
 
 
 async def remove(con: Connection, actor: Actor | None, webhook: Any) -> None:
     """Delete the webhook. What was on its way to it is not delivered any more."""
-    await repository.delete(con, webhook["id"])
-    event = f"Deleted webhook {webhook['id']} to {subscriptions.origin_of(webhook['url'])}"
-    await note(con, actor, event, account_id=webhook["account_id"])
+    await repository.delete(con, webhook.id)
+    event = f"Deleted webhook {webhook.id} to {subscriptions.origin_of(webhook.row.url)}"
+    await note(con, actor, event, account_id=webhook.account_id)
 
 
 async def renew_secret(con: Connection, webhook: Found, wanted: SecretPost) -> str:
     """A new secret for the webhook."""
-    secret = await subscriptions.rotate(con, webhook["id"], wanted.keep_old)
-    event = f"Gave webhook {webhook['id']} to {subscriptions.origin_of(webhook['url'])} a new secret"
-    await note(con, webhook.caller, event, account_id=webhook["account_id"])
+    secret = await subscriptions.rotate(con, webhook.id, wanted.keep_old)
+    event = f"Gave webhook {webhook.id} to {subscriptions.origin_of(webhook.row.url)} a new secret"
+    await note(con, webhook.caller, event, account_id=webhook.account_id)
     return secret
 
 
 async def test(con: Connection, webhook: Found) -> str:
     """Send the webhook a message that means nothing, whatever it hears of; the id of the message."""
     message_id = f"msg_{uuid4()}"
-    body = {"type": TEST, "timestamp": datetime.now(UTC), "data": {"webhook": webhook["id"]}}
+    body = {"type": TEST, "timestamp": datetime.now(UTC), "data": {"webhook": webhook.id}}
     await send(con, webhook, message_id, body)
     return message_id
 
 
 async def redeliver(con: Connection, webhook: Found, delivery_id: int) -> str:
     """Send the webhook a message again that it was sent before; the id of the message."""
-    delivery = await repository.delivery(con, webhook["id"], delivery_id)
+    delivery = await repository.delivery(con, webhook.id, delivery_id)
     if delivery is None:
-        raise NotFound(f"Webhook {webhook['id']} has no delivery with ID {delivery_id}.")
-    message_id: str = delivery["message_id"]
+        raise NotFound(f"Webhook {webhook.id} has no delivery with ID {delivery_id}.")
+    message_id = delivery.message_id
     position = message_id.removeprefix(activity_log.MESSAGE_PREFIX)
     event = await activity_log.get(con, int(position)) if position.isdigit() else None
     if event is None:
@@ -102,6 +103,6 @@ async def redeliver(con: Connection, webhook: Found, delivery_id: int) -> str:
 
 
 async def send(con: Connection, webhook: Found, message_id: str, body: Mapping[str, Any]) -> None:
-    if not webhook["active"]:
-        raise Conflict(f"Webhook {webhook['id']} is switched off. Switch it on first, by setting active to true.")
-    await subscriptions.send(con, webhook["id"], message_id, body, tracing.carrier())
+    if not webhook.row.active:
+        raise Conflict(f"Webhook {webhook.id} is switched off. Switch it on first, by setting active to true.")
+    await subscriptions.send(con, webhook.id, message_id, body, tracing.carrier())

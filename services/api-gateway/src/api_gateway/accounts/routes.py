@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, Depends, Query
 from flexcore.accounts import repository, service
 from flexcore.accounts.inputs import AccountPatch, AccountPost, AccountQuery
+from flexcore.accounts.repository import AccountRow, CountedAccountRow
 from flexcore.listing import paged
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Thing
@@ -21,21 +22,21 @@ from api_gateway.routing import WireRoute
 router = APIRouter(prefix="/accounts", tags=["Accounts"], route_class=WireRoute)
 
 
-def shown(row: Any, *, counts: bool = False) -> dict[str, Any]:
+def shown(row: AccountRow) -> dict[str, Any]:
     """An account as the API shows it."""
     account = {
-        "account_roles": orjson.Fragment(row["account_roles"]),
-        "attributes": row["attributes"],
-        "consultancy_account_id": row["consultancy_account_id"],
-        "id": row["id"],
-        "logo_url": row["logo_url"],
-        "name": row["name"],
-        "plan_id": row["plan_id"],
-        "primary_color": row["primary_color"],
-        "secondary_color": row["secondary_color"],
+        "account_roles": orjson.Fragment(row.account_roles),
+        "attributes": row.attributes,
+        "consultancy_account_id": row.consultancy_account_id,
+        "id": row.id,
+        "logo_url": row.logo_url,
+        "name": row.name,
+        "plan_id": row.plan_id,
+        "primary_color": row.primary_color,
+        "secondary_color": row.secondary_color,
     }
-    if counts:
-        account |= {"asset_count": row["asset_count"], "user_count": row["user_count"]}
+    if isinstance(row, CountedAccountRow):
+        account |= {"asset_count": row.asset_count, "user_count": row.user_count}
     return account
 
 
@@ -52,7 +53,7 @@ async def list_accounts(caller: Caller, gateway: Gateway, query: Annotated[Accou
         if query.page is None:
             return Json([shown(row) for row in rows])
         total = await repository.count(con, accounts)
-    return Json(paged([shown(row, counts=True) for row in rows], total, filtered))
+    return Json(paged([shown(row) for row in rows], total, filtered))
 
 
 @router.post("", status_code=201, response_model=AccountAnswer, summary="Create an account.")
@@ -69,7 +70,7 @@ async def create_account(
 @router.get("/{id}", response_model=AccountAnswer, summary="Fetch a given account.")
 async def get_account(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.READ))], gateway: Gateway) -> Json:
     async with gateway.store.connection() as con:
-        row = await repository.get(con, account["id"])
+        row = await repository.get(con, account.id)
     return Json(shown(row) | {"status": 200})
 
 
@@ -79,6 +80,6 @@ async def update_account(
 ) -> Json:
     with fields_under("json"):
         async with gateway.transaction() as con:
-            await service.change(con, account.caller, account["id"], body.sent())
-            row = await repository.get(con, account["id"])
+            await service.change(con, account.caller, account.id, body.sent())
+            row = await repository.get(con, account.id)
     return Json(shown(row) | {"status": 200})

@@ -9,6 +9,7 @@ from flexcore.audit.service import changes_between, note
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
 from flexstore import sources
+from flexstore.store import Connection
 
 from api_gateway.annotations.schemas import Annotation
 from api_gateway.auth.access import Access, unknown_asset_in_path
@@ -58,23 +59,23 @@ async def annotate(gateway: Gateway, subject: Found, thing: Thing, body: Annotat
         )
         known = await repository.same(con, body, source_id)
         annotation_id = known or await repository.insert(con, body, source_id)
-        linked = await repository.link(con, annotation_id, thing, subject["id"])
+        linked = await repository.link(con, annotation_id, thing, subject.id)
         row = await repository.get(con, annotation_id)
         if linked:
             await note_annotation(con, thing, subject, row)
     return Json(shown(row), 200 if known else 201)
 
 
-async def note_annotation(con: Any, thing: Thing, subject: Found, row: Any) -> None:
+async def note_annotation(con: Connection, thing: Thing, subject: Found, row: Any) -> None:
     details = changes_between(None, shown(row), ("content", "start", "end", "type"))
-    event = f"Annotation (ID {row['id']}) added to {thing} '{subject['name']}': {subject['id']}"
-    asset_id = {Thing.ASSET: subject["id"], Thing.SENSOR: subject.row.get("asset_id")}.get(thing)
-    sensor_id = subject["id"] if thing is Thing.SENSOR else None
+    event = f"Annotation (ID {row['id']}) added to {thing} '{subject.row.name}': {subject.id}"
+    asset_id = {Thing.ASSET: subject.id, Thing.SENSOR: subject.row.get("asset_id")}.get(thing)
+    sensor_id = subject.id if thing is Thing.SENSOR else None
     await note(
         con,
         subject.caller,
         event,
-        account_id=subject["account_id"],
+        account_id=subject.account_id,
         asset_id=asset_id,
         sensor_id=sensor_id,
         details=details,

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from flexcore.accounts import repository as accounts
 from flexcore.assets import copying, repository, service
 from flexcore.assets.inputs import AssetPatch, AssetPost, AssetQuery, CopyQuery, DefaultView, FieldsQuery, LegendPlace
+from flexcore.assets.repository import AssetRow
 from flexcore.listing import paged
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
@@ -15,6 +16,7 @@ from flexcore.permissions.policy import Action, Scope, Thing, may
 from flexcore.permissions.resources import Found
 from flexcore.users import service as users
 from flexmodel.errors import Forbidden
+from flexstore.store import Connection
 
 from api_gateway.assets.schemas import Asset, AssetAnswer, AssetType, Copied, NewAsset
 from api_gateway.auth.access import Access, Caller, LoggedIn, OnSelf
@@ -26,28 +28,28 @@ from api_gateway.routing import WireRoute
 router = APIRouter(prefix="/assets", tags=["Assets"], route_class=WireRoute)
 
 
-def shown(row: Any, fields: Sequence[str] | None = None) -> dict[str, Any]:
+def shown(row: AssetRow, fields: Sequence[str] | None = None) -> dict[str, Any]:
     """An asset as the API shows it, all of it or only some fields. Documents are text, as existing clients expect."""
-    owner = None if row["account_id"] is None else {"id": row["account_id"], "name": row["owner_name"]}
+    owner = None if row.account_id is None else {"id": row.account_id, "name": row.owner_name}
     asset = {
-        "account_id": row["account_id"],
-        "attributes": row["attributes"],
-        "child_assets": orjson.Fragment(row["child_assets"]),
-        "description": row["description"],
-        "external_id": row["external_id"],
-        "flex_context": row["flex_context"],
-        "flex_model": row["flex_model"],
-        "generic_asset_type": {"id": row["type_id"], "name": row["type_name"]},
-        "generic_asset_type_id": row["type_id"],
-        "id": row["id"],
-        "latitude": row["latitude"],
-        "longitude": row["longitude"],
-        "name": row["name"],
+        "account_id": row.account_id,
+        "attributes": row.attributes,
+        "child_assets": orjson.Fragment(row.child_assets),
+        "description": row.description,
+        "external_id": row.external_id,
+        "flex_context": row.flex_context,
+        "flex_model": row.flex_model,
+        "generic_asset_type": {"id": row.type_id, "name": row.type_name},
+        "generic_asset_type_id": row.type_id,
+        "id": row.id,
+        "latitude": row.latitude,
+        "longitude": row.longitude,
+        "name": row.name,
         "owner": owner,
-        "parent_asset_id": row["parent_asset_id"],
-        "sensors": orjson.Fragment(row["sensors"]),
-        "sensors_to_show": row["sensors_to_show"],
-        "sensors_to_show_as_kpis": row["sensors_to_show_as_kpis"],
+        "parent_asset_id": row.parent_asset_id,
+        "sensors": orjson.Fragment(row.sensors),
+        "sensors_to_show": row.sensors_to_show,
+        "sensors_to_show_as_kpis": row.sensors_to_show_as_kpis,
     }
     return asset if fields is None else {field: asset[field] for field in fields}
 
@@ -68,7 +70,7 @@ async def list_assets(caller: Caller, gateway: Gateway, query: Annotated[AssetQu
     return Json(paged(assets, total, filtered))
 
 
-async def listed_accounts(con: Any, caller: Identity, query: AssetQuery) -> list[int] | None:
+async def listed_accounts(con: Connection, caller: Identity, query: AssetQuery) -> list[int] | None:
     """The accounts whose assets are listed; none means all."""
     if query.account_id is not None:
         account = await resources.find(con, Thing.ACCOUNT, query.account_id)
@@ -105,7 +107,7 @@ async def create_asset(
 async def list_asset_types(_caller: Caller, gateway: Gateway) -> Json:
     async with gateway.store.connection() as con:
         rows = await repository.types(con)
-    return Json([{"description": row["description"], "id": row["id"], "name": row["name"]} for row in rows])
+    return Json([{"description": row.description, "id": row.id, "name": row.name} for row in rows])
 
 
 @router.get("/public", response_model=list[Asset], summary="List all public assets.")
@@ -137,7 +139,7 @@ async def choose_legend_place(
 @router.get("/{id}", response_model=AssetAnswer, summary="Get an asset.")
 async def get_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))], gateway: Gateway) -> Json:
     async with gateway.store.connection() as con:
-        row = await repository.get(con, asset["id"])
+        row = await repository.get(con, asset.id)
     return Json(shown(row) | {"status": 200})
 
 
@@ -150,8 +152,8 @@ async def update_asset(
     try:
         with fields_under("json"):
             async with gateway.transaction() as con:
-                await service.change(con, asset.caller, asset["id"], body.sent())
-                row = await repository.get(con, asset["id"])
+                await service.change(con, asset.caller, asset.id, body.sent())
+                row = await repository.get(con, asset.id)
     except Forbidden as refused:
         raise forbidden() from refused
     return Json(shown(row) | {"status": 200})
@@ -160,7 +162,7 @@ async def update_asset(
 @router.delete("/{id}", status_code=204, response_class=Empty, summary="Delete an asset and everything below it.")
 async def delete_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.DELETE))], gateway: Gateway) -> Empty:
     async with gateway.transaction() as con:
-        await service.remove(con, asset.caller, asset["id"])
+        await service.remove(con, asset.caller, asset.id)
     return Empty()
 
 
@@ -178,7 +180,7 @@ async def copy_asset(
     try:
         with fields_under("query"):
             async with gateway.transaction() as con:
-                copy = await copying.copy(con, asset.caller, asset["id"], **query.model_dump(exclude_unset=True))
+                copy = await copying.copy(con, asset.caller, asset.id, **query.model_dump(exclude_unset=True))
     except Forbidden as refused:
         raise forbidden() from refused
-    return Json({"asset": copy, "message": copying.told(asset["id"], query), "status": 201}, 201)
+    return Json({"asset": copy, "message": copying.told(asset.id, query), "status": 201}, 201)

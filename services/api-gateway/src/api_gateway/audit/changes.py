@@ -71,7 +71,7 @@ async def list_changes(
     query: Annotated[ChangeQuery, Query()],
 ) -> Json:
     async with gateway.store.connection() as con:
-        rows = await repository.changes_in(con, account["id"], query.before, query.limit)
+        rows = await repository.changes_in(con, account.id, query.before, query.limit)
     return Json({"changes": [shown(row) for row in rows]})
 
 

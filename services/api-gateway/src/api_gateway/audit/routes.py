@@ -38,7 +38,7 @@ async def get_account_log(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], gateway: Gateway
 ) -> Json:
     async with gateway.store.connection() as con:
-        rows = await repository.of_account(con, account["id"])
+        rows = await repository.of_account(con, account.id)
     return Json(
         [
             {
@@ -62,10 +62,10 @@ async def get_user_log(
     query: Annotated[UserLogQuery, Query()],
 ) -> Json:
     async with gateway.store.connection() as con:
-        rows, filtered = await repository.of_user(con, user["id"], query, "event_datetime")
+        rows, filtered = await repository.of_user(con, user.id, query, "event_datetime")
         if query.page is None:
             return Json([shown(row) for row in rows])
-        total = await repository.count_of_user(con, user["id"])
+        total = await repository.count_of_user(con, user.id)
     return Json(paged([shown(row) for row in rows], total, filtered))
 
 
@@ -78,6 +78,6 @@ async def get_asset_log(
     query: Annotated[AssetLogQuery, Query()],
 ) -> Json:
     async with gateway.store.connection() as con:
-        rows, filtered = await repository.of_asset(con, asset["id"], query, "event_datetime")
-        total = await repository.count_of_asset(con, asset["id"])
+        rows, filtered = await repository.of_asset(con, asset.id, query, "event_datetime")
+        total = await repository.count_of_asset(con, asset.id)
     return Json(paged([shown(row) for row in rows], total, filtered))

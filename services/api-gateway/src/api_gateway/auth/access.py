@@ -1,14 +1,16 @@
 """What a route demands of its caller. Every route has exactly one `Requirement` among its dependencies."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 from flexcore.credentials import repository
+from flexcore.credentials.repository import CallerRow
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import SCOPES, Action, Owner, Scope, Thing, in_scope, may
 from flexcore.permissions.resources import Found
+from flexstore.store import Connection
 
 from api_gateway.auth.credentials import digest_of
 from api_gateway.gateway import Gateway
@@ -53,7 +55,7 @@ class Access(Requirement):
         async with gateway.store.connection() as con:
             row = await resources.find_for_caller(con, self.thing, id, digest_of(request), gateway.settings.seen_every)
             caller = await identity_of(con, row)
-        if row["id"] is None:
+        if row is None or row.id is None:
             raise self.unknown(id)
         owner = resources.owner_of(row)
         check_scope(caller, SCOPES[self.action])
@@ -117,30 +119,35 @@ def check_scope(caller: Identity, scope: Scope) -> None:
         )
 
 
-async def authenticate(con: Any, request: Request, gateway: Gateway) -> Identity:
+async def authenticate(con: Connection, request: Request, gateway: Gateway) -> Identity:
     """The user whose token came with the request."""
     return await identity_of(con, await repository.identify(con, digest_of(request), gateway.settings.seen_every))
 
 
-async def identity_of(con: Any, row: Any) -> Identity:
+async def identity_of(con: Connection, row: CallerRow | None) -> Identity:
     """The caller, if there is one whose key is not used too often. That they were seen is noted now and then."""
     if row is None:
         raise unauthorized()
-    if row["requests_per_minute"] is not None:
-        (await count(con, f"key:{row['token_id']}", per_minute(row["requests_per_minute"]))).enforce()
-    if row["seen_long_ago"]:
-        await repository.mark_seen(con, row["caller_id"], row["token_id"])
+    if row.requests_per_minute is not None:
+        (await count(con, f"key:{row.token_id}", per_minute(row.requests_per_minute))).enforce()
+    if row.seen_long_ago:
+        await repository.mark_seen(con, row.caller_id, row.token_id)
+    return to_identity(row)
+
+
+def to_identity(row: CallerRow) -> Identity:
+    """Return the identity of the user who holds a token."""
     return Identity(
-        user_id=row["caller_id"],
-        account_id=row["caller_account"],
-        username=row["caller_name"],
-        email=row["caller_email"],
-        roles=frozenset(row["roles"]),
-        token_id=row["token_id"],
-        scopes=frozenset(row["scopes"]),
-        kind=row["token_kind"],
-        only_account=row["only_account"],
-        requests_per_minute=row["requests_per_minute"],
+        user_id=row.caller_id,
+        account_id=row.caller_account,
+        username=row.caller_name,
+        email=row.caller_email,
+        roles=frozenset(row.roles),
+        token_id=row.token_id,
+        scopes=frozenset(row.scopes),
+        kind=row.token_kind,
+        only_account=row.only_account,
+        requests_per_minute=row.requests_per_minute,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from flexcore.credentials import repository
 from flexcore.credentials.passwords import outdated
 from flexcore.credentials.secrets import digest, new_token
+from flexstore.store import Connection
 
 from api_gateway.auth.client import Client
 from api_gateway.gateway import Gateway
@@ -51,7 +52,7 @@ async def known(gateway: Gateway, email: str, password: str, client: Client) -> 
     return {**user, "password_hash": fresh}
 
 
-async def admit(con: Any, user: Any) -> None:
+async def admit(con: Connection, user: Any) -> None:
     """Note the login in its transaction, unless the password was changed or the user deactivated meanwhile."""
     if not await repository.mark_login(con, user["id"], user["password_hash"]):
         raise wrong()

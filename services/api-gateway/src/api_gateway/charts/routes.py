@@ -43,7 +43,7 @@ FUNCTIONS: dict[str, Callable[[DailyStatistics], Any]] = {
 
 @router.get("/chart", response_model=Chart, summary="Get a chart of an asset, as a Vega-Lite specification.")
 async def get_chart(asset: Readable, gateway: Gateway, query: Annotated[ChartQuery, Query()]) -> Json:
-    name = query.dataset_name or f"asset_{asset['id']}"
+    name = query.dataset_name or f"asset_{asset.id}"
     annotated = query.include_asset_annotations or query.include_account_annotations
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
@@ -54,7 +54,7 @@ async def get_chart(asset: Readable, gateway: Gateway, query: Annotated[ChartQue
                 rows = await service.data(con, sensors, period, query.prior)
                 datasets[name] = service.spelled_out(rows, sensors, await sources_in(con, rows))
                 if annotated:
-                    remarks = await annotations.about_asset(con, asset["id"], period.start, period.end, query.prior)
+                    remarks = await annotations.about_asset(con, asset.id, period.start, period.end, query.prior)
                     datasets[f"{name}_annotations"] = service.shown_annotations(remarks, period, clip=True)
     chart = drawing.chart(
         found,
@@ -94,7 +94,7 @@ async def get_chart_data(asset: Readable, gateway: Gateway, query: Annotated[Cha
 
 async def shown_in(con: Any, asset: Found) -> tuple[list[Graph], dict[int, Any]]:
     """The graphs of an asset, and those of their sensors that the caller may read."""
-    found = await graphs.graphs_of(con, await repository.asset(con, asset["id"]))
+    found = await graphs.graphs_of(con, await repository.asset(con, asset.id))
     wanted = [sensor for graph in found for sensor in graph.sensors]
     return found, await service.readable(con, asset.caller, wanted)
 
@@ -112,7 +112,7 @@ async def get_chart_annotations(asset: Readable, gateway: Gateway, query: Annota
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
     async with gateway.store.connection() as con:
-        rows = await annotations.about_asset(con, asset["id"], period.start, period.end, query.prior)
+        rows = await annotations.about_asset(con, asset.id, period.start, period.end, query.prior)
     return Json(service.shown_annotations(rows, period, clip=query.clip))
 
 
@@ -121,7 +121,7 @@ async def get_kpis(asset: Readable, gateway: Gateway, query: Annotated[KpiQuery,
     with fields_under("query"):
         period = service.period_of(query.start, query.end)
     async with gateway.store.connection() as con:
-        row = await repository.asset(con, asset["id"])
+        row = await repository.asset(con, asset.id)
         chosen = [kpi for kpi in row["sensors_to_show_as_kpis"] if isinstance(kpi, dict)]
         sensors = await service.readable(con, asset.caller, [sensor for kpi in chosen for sensor in graphs.named(kpi)])
         figures = [await figure(con, kpi, sensors, period) for kpi in chosen]

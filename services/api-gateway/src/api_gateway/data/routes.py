@@ -78,7 +78,7 @@ async def get_sensor_data(
 @names_fields_under(COMBINED)
 @direct
 async def post_sensor_data(sensor: Feedable, gateway: Gateway, request: Request) -> Response:
-    return await passed_on(sensor, gateway, request, f"/internal/sensors/{sensor['id']}/data")
+    return await passed_on(sensor, gateway, request, f"/internal/sensors/{sensor.id}/data")
 
 
 async def passed_on(sensor: Found, gateway: Gateway, request: Request, path: str) -> Response:
@@ -96,7 +96,8 @@ async def passed_on(sensor: Found, gateway: Gateway, request: Request, path: str
 
 def as_told(sensor: Found) -> str:
     """The sensor as other services are told of it."""
-    return _told(*(sensor[name] for name in ("name", "unit", "event_resolution", "timezone", "account_id")))
+    row = sensor.row
+    return _told(row.name, row.unit, row.event_resolution, row.timezone, row.account_id)
 
 
 @lru_cache(maxsize=2_000)
@@ -117,29 +118,29 @@ async def delete_sensor_data(
         async with gateway.transaction() as con:
             if which.source is not None and not await repository.source_exists(con, which.source):
                 raise Invalid({"source": [f"No data source found with id {which.source}."]})
-            number = await series.delete_beliefs(con, sensor["id"], which.start, which.until, which.source)
+            number = await series.delete_beliefs(con, sensor.id, which.start, which.until, which.source)
             await note(
                 con,
                 sensor.caller,
-                f"Deleted {number} values of sensor '{sensor['name']}': {sensor['id']}",
-                account_id=sensor["account_id"],
-                asset_id=sensor["asset_id"],
-                sensor_id=sensor["id"],
+                f"Deleted {number} values of sensor '{sensor.row.name}': {sensor.id}",
+                account_id=sensor.account_id,
+                asset_id=sensor.row.asset_id,
+                sensor_id=sensor.id,
                 details={name: str(value) for name, value in which.sent().items()},
             )
             if number:
-                gone = {"sensor": sensor["id"], "start": which.start, "end": which.until, "deleted": number}
-                await activities.record(con, sensor["account_id"], ActivityType.DATA_DELETED, gone, tracing.carrier())
+                gone = {"sensor": sensor.id, "start": which.start, "end": which.until, "deleted": number}
+                await activities.record(con, sensor.account_id, ActivityType.DATA_DELETED, gone, tracing.carrier())
     return Empty()
 
 
 @router.get("/stats", response_model=Figures, summary="Get sensor statistics per data source.")
 async def get_sensor_stats(sensor: Readable, gateway: Gateway, query: Annotated[StatsQuery, Query()]) -> Json:
     async with gateway.store.connection() as con:
-        found = await series.load_source_statistics(con, sensor["id"], query.event_start_time, query.event_end_time)
+        found = await series.load_source_statistics(con, sensor.id, query.event_start_time, query.event_end_time)
     answer: dict[str, Any] = {"status": 200}
     for stats in found:
-        figures = shown_stats(stats, sensor["timezone"])
+        figures = shown_stats(stats, sensor.row.timezone)
         answer[f"{stats.source_name} (ID: {stats.source_id})"] = figures if query.sort else list(figures.items())
     return Json(answer)
 
@@ -161,7 +162,7 @@ def shown_stats(stats: SourceStatistics, timezone: str) -> dict[str, Any]:
 @router.get("/status", response_model=SensorStatuses, summary="Get how recent the data of a sensor are.")
 async def get_sensor_status(sensor: Readable, gateway: Gateway) -> Json:
     async with gateway.store.connection() as con:
-        found = await series.load_staleness(con, sensor["id"])
+        found = await series.load_staleness(con, sensor.id)
     now = utc_now()
     lines = [status_of(sensor.row, one, now) for one in found] or [status_of(sensor.row, None, now)]
     return Json({"sensors_data": lines, "status": 200})

@@ -49,7 +49,7 @@ async def upload_sensor_data(
     request: Request,
 ) -> Response:
     with fields_under(WHERE):
-        answer = await passed_on(gateway, request, sensor.caller, f"/internal/sensors/{sensor['id']}/data/upload")
+        answer = await passed_on(gateway, request, sensor.caller, f"/internal/sensors/{sensor.id}/data/upload")
     if answer.status_code != KEPT:
         return Response(answer.content, media_type="application/json")
     job = answer.json()["job"]

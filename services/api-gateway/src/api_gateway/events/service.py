@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Collection
 from datetime import timedelta
 
 from flexcore.accounts import repository as accounts
-from flexcore.credentials.repository import IDENTIFY
+from flexcore.credentials.repository import IDENTIFY, CallerRow
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Scope, in_scope
 from flexmodel.errors import Invalid
@@ -13,7 +13,7 @@ from flexstore.store import Connection, Store
 from flexwork import activity_log
 from flexwork.activity_log import ActivityFilter, RetainedRange
 
-from api_gateway.auth.access import identity_of
+from api_gateway.auth.access import to_identity
 from api_gateway.events.feed import Feed, Reach
 from api_gateway.events.schemas import EventQuery
 from api_gateway.events.stream import HEARTBEAT, RETRY, TOO_OLD, UNKNOWN, UNTOLD, Stream
@@ -22,8 +22,6 @@ from api_gateway.responses import Rejected
 
 IDENTIFY_ALL = IDENTIFY.replace("t.token_hash = $1", "t.id = any($1::int[])")
 LARGEST_POSITION = 2**63 - 1
-NOT_SEEN = {"seen_long_ago": False}
-"""An open stream is no sign of its user: sessions end while a forgotten page listens."""
 
 
 async def requested(gateway: Gateway, caller: Identity, query: EventQuery, last_id: str | None) -> Stream:
@@ -84,10 +82,11 @@ def reach_in(store: Store) -> Reach:
     async def reach(tokens: Collection[int]) -> dict[int, frozenset[int] | None]:
         found = {}
         async with store.connection() as con:
-            for row in await con.fetch(IDENTIFY_ALL, list(tokens), timedelta()):
-                caller = await identity_of(con, {**row, **NOT_SEEN})
+            for row in await con.fetch(IDENTIFY_ALL, list(tokens), timedelta(), record_class=CallerRow):
+                # Neither noted as seen nor counted: sessions end while a forgotten page listens.
+                caller = to_identity(row)
                 if in_scope(caller, Scope.READ):
-                    found[row["token_id"]] = await visible_to(con, caller)
+                    found[row.token_id] = await visible_to(con, caller)
         return found
 
     return reach

@@ -1,7 +1,7 @@
 """`…/forecasts`: trigger a forecast for a sensor, and read it."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from flexcore.accounts import repository as accounts
@@ -13,6 +13,8 @@ from flexcore.sensors import repository as sensors
 from flexmodel.errors import Invalid
 from flexserve import tracing
 from flexwork import jobs
+from flexstore import jobs
+from flexstore.store import Connection
 
 from api_gateway.auth.access import Access, unknown_forecast_sensor
 from api_gateway.forecasts.schemas import Forecast, ForecastAccepted, ForecastConfig, ForecastPost
@@ -58,11 +60,11 @@ async def trigger_forecast(
             job = await jobs.create(
                 con,
                 queue=QUEUE,
-                request={"sensor": sensor["id"], **(await request.json())},
-                account_id=sensor["account_id"] or caller.account_id,
+                request={"sensor": sensor.id, **(await request.json())},
+                account_id=sensor.account_id or caller.account_id,
                 user_id=caller.user_id,
-                asset_id=sensor["asset_id"],
-                sensor_id=sensor["id"],
+                asset_id=sensor.row.asset_id,
+                sensor_id=sensor.id,
                 trace_context=tracing.carrier(),
             )
     gateway.work_waits()
@@ -70,7 +72,7 @@ async def trigger_forecast(
         "forecast": str(job),
         "job": str(job),
         "job-url": f"/api/v3_0/jobs/{job}",
-        "results-url": f"/api/v3_0/sensors/{sensor['id']}/forecasts/{job}",
+        "results-url": f"/api/v3_0/sensors/{sensor.id}/forecasts/{job}",
     }
     return Json(ACCEPTED | answer, 202, verdict.headers)
 
@@ -81,7 +83,7 @@ def regressors_of(config: ForecastConfig) -> Iterator[int]:
         yield regressor if isinstance(regressor, int) else regressor.sensor
 
 
-async def check_regressors(con: Any, sensor: Found, config: ForecastConfig) -> None:
+async def check_regressors(con: Connection, sensor: Found, config: ForecastConfig) -> None:
     """All of them must be there, and be readable for the caller."""
     wanted = list(regressors_of(config))
     owners = await sensors.owners(con, wanted)
@@ -115,7 +117,7 @@ async def get_forecast(
     if job.status in access.UNFINISHED:
         return Json({"message": wording.message(job), "status": job.status}, 202)
     async with gateway.store.connection() as con:
-        row = await repository.find(con, job.id, sensor["id"])
+        row = await repository.find(con, job.id, sensor.id)
     if row is None:
         raise unprocessable({"json": wording.message(job)})
     length = len(row["event_values"]) * row["resolution"]

@@ -2,7 +2,6 @@
 
 import asyncio
 from time import monotonic
-from typing import Any
 from uuid import UUID
 
 from flexcore.permissions import resources
@@ -10,6 +9,9 @@ from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Owner, Thing, may
 from flexwork import jobs
 from flexwork.jobs import Job
+from flexstore import jobs
+from flexstore.jobs import Job
+from flexstore.store import Connection
 
 from api_gateway.gateway import Gateway
 
@@ -18,7 +20,7 @@ FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.01, 1.5, 0.2
 """Seconds between looks at a job. They grow with the time it takes already, so that waiting adds a third at most."""
 
 
-async def find(con: Any, text: str) -> Job | None:
+async def find(con: Connection, text: str) -> Job | None:
     """The job of that id, if the text is one."""
     try:
         job_id = UUID(text)
@@ -27,7 +29,7 @@ async def find(con: Any, text: str) -> Job | None:
     return await jobs.get(con, job_id)
 
 
-async def may_see(con: Any, caller: Identity, job: Job) -> bool:
+async def may_see(con: Connection, caller: Identity, job: Job) -> bool:
     """Whether the caller may read the jobs of its account. Jobs of no account are for administrators."""
     if job.account_id is None:
         return caller.reads_everything

@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from flexstore.store import Connection
+
 NEWEST = 100
 FORGET_FILES = """
 delete from upload_chunk using job
@@ -11,7 +13,7 @@ where job.id = upload_chunk.job_id and job.status not in ('QUEUED', 'DEFERRED', 
 """Uploaded files whose job was given up: whoever ends a job in the ordinary way takes its files along."""
 
 
-async def of_asset(con: Any, asset_id: int) -> list[Any]:
+async def of_asset(con: Connection, asset_id: int) -> list[Any]:
     """The newest jobs about an asset, what is below it, and their sensors."""
     rows: list[Any] = await con.fetch(
         """with recursive below as (
@@ -28,7 +30,7 @@ async def of_asset(con: Any, asset_id: int) -> list[Any]:
     return rows
 
 
-async def progress_of(con: Any, job_id: UUID) -> dict[str, Any] | None:
+async def progress_of(con: Connection, job_id: UUID) -> dict[str, Any] | None:
     """How far the job of an upload is."""
     row = await con.fetchrow("select rows_total, rows_read, rows_stored from upload where job_id = $1", job_id)
     return None if row is None else {name.replace("_", "-"): value for name, value in row.items()}

@@ -48,7 +48,7 @@ async def list_asset_jobs(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ, unknown_asset_in_path))], gateway: Gateway
 ) -> Json:
     async with gateway.store.connection() as con:
-        rows = await repository.of_asset(con, asset["id"])
+        rows = await repository.of_asset(con, asset.id)
     return Json({"jobs": [listed(row) for row in rows], "redis_connection_err": None, "status": 200})
 
 

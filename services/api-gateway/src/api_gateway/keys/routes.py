@@ -80,7 +80,7 @@ async def limit_account_keys(
 
 async def shown_of_account(gateway: Gateway, account: Found) -> Json:
     async with gateway.transaction() as con:
-        limit = await repository.limit_of(con, account["id"])
-        rows = await repository.of_account(con, account["id"])
+        limit = await repository.limit_of(con, account.id)
+        rows = await repository.of_account(con, account.id)
     most = gateway.settings.keys_per_account if limit is None else limit
     return Json({"limit": most, "keys": [shown(row, account.caller) for row in rows]})

@@ -7,6 +7,7 @@ from flexcore.credentials.secrets import digest, new_token
 from flexcore.permissions.identity import BY_PASSWORD, Kind
 from flexmodel.errors import Invalid
 from flexstore import audit_log
+from flexstore.store import Connection
 
 from api_gateway.gateway import Gateway
 
@@ -14,7 +15,7 @@ SUBJECT = "Choose your password"
 USED = "This link was used before, or has expired. Ask for another one."
 
 
-async def new_link(con: Any, gateway: Gateway, user_id: int) -> str:
+async def new_link(con: Connection, gateway: Gateway, user_id: int) -> str:
     """A link with which the user can choose a password, once."""
     token = new_token()
     await repository.add_token(con, user_id, digest(token), gateway.settings.reset_lifetime, kind=Kind.RESET)
@@ -65,7 +66,7 @@ async def choose(gateway: Gateway, token: str, password: str) -> int:
         return await repository.count_keys(con, user["id"])
 
 
-async def usable(con: Any, token_hash: bytes) -> Any:
+async def usable(con: Connection, token_hash: bytes) -> Any:
     user = await repository.holder_of_link(con, token_hash)
     if user is None:
         raise Invalid({"token": [USED]})

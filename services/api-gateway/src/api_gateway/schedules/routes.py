@@ -57,9 +57,9 @@ async def trigger_sensor_schedule(
 ) -> Json:
     verdict = await counted(gateway, sensor.caller)
     message = with_current_force_key(message)
-    request = ScheduleRequest(sensor["asset_id"], sensor["account_id"], message, sensor["id"])
+    request = ScheduleRequest(sensor.row.asset_id, sensor.account_id, message, sensor.id)
     job = await submit(gateway, sensor.caller, request)
-    results = f"/api/v3_0/sensors/{sensor['id']}/schedules/{job}"
+    results = f"/api/v3_0/sensors/{sensor.id}/schedules/{job}"
     return Json(accepted(job) | {"results-url": results}, 202, verdict.headers)
 
 
@@ -78,7 +78,7 @@ async def trigger_asset_schedule(
     message: Message,
 ) -> Json:
     verdict = await counted(gateway, asset.caller)
-    job = await submit(gateway, asset.caller, ScheduleRequest(asset["id"], asset["account_id"], message))
+    job = await submit(gateway, asset.caller, ScheduleRequest(asset.id, asset.account_id, message))
     return Json(accepted(job), 202, verdict.headers)
 
 
@@ -143,9 +143,9 @@ async def get_schedule(
     if job.status != "FINISHED":
         raise unknown_schedule(wording.message(job))
     async with gateway.store.connection() as con:
-        row = await repository.find(con, job.id, sensor["id"])
+        row = await repository.find(con, job.id, sensor.id)
     if row is None:
-        raise unknown_schedule(f"Job {job.id} scheduled nothing for sensor {sensor['id']}.")
+        raise unknown_schedule(f"Job {job.id} scheduled nothing for sensor {sensor.id}.")
     with fields_under(None):
         part = reading.part_of(row, sensor.row, query)
     info = job.info.get("scheduler_info", {})

@@ -11,7 +11,9 @@ from flexcore.permissions.policy import Action, Scope, Thing, may
 from flexcore.permissions.resources import Found
 from flexcore.sensors import repository, service
 from flexcore.sensors.inputs import SensorListQuery, SensorPatch, SensorPost, SensorQuery
+from flexcore.sensors.repository import SensorRow
 from flexmodel.errors import Forbidden
+from flexstore.store import Connection
 
 from api_gateway.auth.access import Access, Caller, LoggedIn, unknown_asset_in_path
 from api_gateway.gateway import Gateway
@@ -25,17 +27,17 @@ from api_gateway.times import calendar_duration
 router = APIRouter(tags=["Sensors"], route_class=WireRoute)
 
 
-def shown(row: Any, settings: GatewaySettings) -> dict[str, Any]:
+def shown(row: SensorRow, settings: GatewaySettings) -> dict[str, Any]:
     """A sensor as the API shows it."""
     return {
-        "attributes": row["attributes"],
-        "entity_address": f"ea1.{settings.naming_authority}:fm1.{row['id']}",
-        "event_resolution": calendar_duration(row["event_resolution"]),
-        "generic_asset_id": row["asset_id"],
-        "id": row["id"],
-        "name": row["name"],
-        "timezone": row["timezone"],
-        "unit": row["unit"],
+        "attributes": row.attributes,
+        "entity_address": f"ea1.{settings.naming_authority}:fm1.{row.id}",
+        "event_resolution": calendar_duration(row.event_resolution),
+        "generic_asset_id": row.asset_id,
+        "id": row.id,
+        "name": row.name,
+        "timezone": row.timezone,
+        "unit": row.unit,
     }
 
 
@@ -51,7 +53,7 @@ async def list_sensors(caller: Caller, gateway: Gateway, query: Annotated[Sensor
     return Json(sensors if query.page is None else paged(sensors, total, filtered))
 
 
-async def listed_accounts(con: Any, caller: Identity, query: SensorListQuery) -> tuple[list[int] | None, bool]:
+async def listed_accounts(con: Connection, caller: Identity, query: SensorListQuery) -> tuple[list[int] | None, bool]:
     """The accounts whose sensors are listed (none means all), and whether public ones are too."""
     public = query.include_public_assets
     if query.account_id is not None:
@@ -91,7 +93,7 @@ async def create_sensor(
 @router.get("/sensors/{id}", response_model=SensorAnswer, summary="Get a sensor.")
 async def get_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))], gateway: Gateway) -> Json:
     async with gateway.store.connection() as con:
-        row = await repository.get(con, sensor["id"])
+        row = await repository.get(con, sensor.id)
     return Json(shown(row, gateway.settings) | {"status": 200})
 
 
@@ -102,7 +104,7 @@ async def update_sensor(
     with fields_under("json"):
         async with gateway.transaction() as con:
             await service.change(con, sensor.caller, sensor.row, body.sent())
-            row = await repository.get(con, sensor["id"])
+            row = await repository.get(con, sensor.id)
     return Json(shown(row, gateway.settings) | {"status": 200})
 
 
@@ -123,5 +125,5 @@ async def list_asset_sensors(
 ) -> Json:
     async with gateway.store.connection() as con:
         order = repository.SORT[query.sort_by or "id"]
-        rows, filtered, total = await repository.of_asset(con, asset["id"], query, order)
+        rows, filtered, total = await repository.of_asset(con, asset.id, query, order)
     return Json(paged([shown(row, gateway.settings) for row in rows], total, filtered))

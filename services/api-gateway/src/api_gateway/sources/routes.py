@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from flexcore.accounts import repository as accounts
 from flexcore.sources import repository
+from flexcore.sources.repository import SourceRow
 
 from api_gateway.auth.access import Caller
 from api_gateway.gateway import Gateway
@@ -17,17 +18,17 @@ router = APIRouter(tags=["Sources"], route_class=WireRoute)
 USUAL_TYPES = ("user", "scheduler", "forecaster", "reporter", "demo script", "gateway", "market")
 
 
-def described(source: Any) -> str:
+def described(source: SourceRow) -> str:
     """A source in words: who, with which model, in which version."""
-    words: str = source["name"]
-    if source["model"]:
-        words += f"'s {source['model']} model" if source["type"] != "forecaster" else f"'s {source['model']} forecaster"
-    return f"{words} v{source['version']}" if source["version"] else words
+    words: str = source.name
+    if source.model:
+        words += f"'s {source.model} model" if source.type != "forecaster" else f"'s {source.model} forecaster"
+    return f"{words} v{source.version}" if source.version else words
 
 
-def shown(source: Any) -> dict[str, Any]:
+def shown(source: SourceRow) -> dict[str, Any]:
     optional = {key: source[key] for key in ("account_id", "user_id", "model", "version") if source[key] is not None}
-    own = {"description": described(source), "id": source["id"], "name": source["name"], "type": source["type"]}
+    own = {"description": described(source), "id": source.id, "name": source.name, "type": source.type}
     return own | optional
 
 
@@ -36,5 +37,5 @@ async def list_sources(caller: Caller, gateway: Gateway, query: Annotated[Source
     async with gateway.store.connection() as con:
         within = await accounts.visible(con, caller)
         rows = await repository.visible(con, within, only_latest=query.only_latest)
-    types = dict.fromkeys((*USUAL_TYPES, *(row["type"] for row in rows)))
+    types = dict.fromkeys((*USUAL_TYPES, *(row.type for row in rows)))
     return Json({"sources": [shown(row) for row in rows], "status": 200, "types": list(types)})

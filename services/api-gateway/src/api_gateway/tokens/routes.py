@@ -46,7 +46,7 @@ async def revoke_token(token: Annotated[Found, Depends(Access(Thing.TOKEN, Actio
 async def list_user_tokens(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))], gateway: Gateway, query: Asked
 ) -> Json:
-    return await listed(gateway, user.caller, user["id"], query)
+    return await listed(gateway, user.caller, user.id, query)
 
 
 @router.delete("/users/{id}/tokens", summary="Log a user out everywhere.", response_model=Revoked)
@@ -54,7 +54,7 @@ async def revoke_user_tokens(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], gateway: Gateway, query: Asked
 ) -> Json:
     async with gateway.transaction() as con:
-        gone = await service.revoke_all(con, user.caller, user["id"], user["account_id"], user["username"], query.kinds)
+        gone = await service.revoke_all(con, user.caller, user.id, user.home_account_id, user.row.username, query.kinds)
     return Json({"revoked": gone})
 
 

@@ -92,7 +92,7 @@ async def create_user(
 @router.get("/{id}", response_model=UserAnswer, summary="Fetch a given user.")
 async def get_user(user: Annotated[Found, Depends(Access(Thing.USER, Action.READ))], gateway: Gateway) -> Json:
     async with gateway.store.connection() as con:
-        row = await repository.get(con, user["id"])
+        row = await repository.get(con, user.id)
     return Json(shown(row) | {"status": 200})
 
 
@@ -105,17 +105,17 @@ async def update_user(
 ) -> Json:
     changes = body.sent()
     password = changes.pop("current_password", None)
-    account = Owner(user["account_id"], user["consultancy_account_id"])
+    account = Owner(user.account_id, user.row.consultancy_account_id)
     manages = may(user.caller, Action.UPDATE, Thing.ACCOUNT, account)
     try:
         with fields_under("json"):
-            if user["id"] == user.caller.user_id and changes.get("email", user["email"]) != user["email"]:
+            if user.id == user.caller.user_id and changes.get("email", user.row.email) != user.row.email:
                 if password is None:
                     raise Invalid({"current_password": [service.SAY_PASSWORD]})
                 await check_password(gateway, user.caller, password, client)
             async with gateway.transaction() as con:
-                await service.change(con, user.caller, user["id"], changes, manages=manages)
-                row = await repository.get(con, user["id"])
+                await service.change(con, user.caller, user.id, changes, manages=manages)
+                row = await repository.get(con, user.id)
     except Forbidden as refused:
         raise forbidden(refused.message) from refused
     return Json(shown(row) | {"status": 200})
@@ -131,7 +131,7 @@ async def reset_user_password(
 ) -> Json:
     password = await gateway.passwords.hash(service.unusable_password())
     async with gateway.transaction() as con:
-        await service.forget_password(con, user.caller, user["id"], user["account_id"], user["username"], password)
-        link = await new_link(con, gateway, user["id"])
-    await invite(gateway, user["email"], link)
-    return Json({"message": f"A password reset was mailed to {user['email']}.", "status": 200})
+        await service.forget_password(con, user.caller, user.id, user.home_account_id, user.row.username, password)
+        link = await new_link(con, gateway, user.id)
+    await invite(gateway, user.row.email, link)
+    return Json({"message": f"A password reset was mailed to {user.row.email}.", "status": 200})

@@ -1,6 +1,6 @@
 """`/api/v1/webhooks`: who of an account is told what happens, and how that went."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 from flexcore.listing import paged
@@ -11,6 +11,7 @@ from flexcore.permissions.resources import Found
 from flexcore.webhooks import repository, service
 from flexcore.webhooks.inputs import DeliveryQuery, SecretPost, WebhookPatch, WebhookPost, WebhookQuery
 from flexmodel.errors import NotFound
+from flexstore.store import Connection
 from starlette.responses import Response
 
 from api_gateway.auth.access import Access, LoggedIn
@@ -59,7 +60,7 @@ async def list_webhooks(caller: Administrator, gateway: Gateway, query: Annotate
     return Json({"webhooks": [shown(row) for row in rows]})
 
 
-async def account_for(con: Any, caller: Identity, account_id: int | None, action: Action, thing: Thing) -> int:
+async def account_for(con: Connection, caller: Identity, account_id: int | None, action: Action, thing: Thing) -> int:
     """The account that is meant, if the caller may do this in it."""
     chosen = caller.works_for if account_id is None else account_id
     account = await resources.find(con, Thing.ACCOUNT, chosen)
@@ -73,7 +74,7 @@ async def account_for(con: Any, caller: Identity, account_id: int | None, action
 @router.get("/{id}", summary="Get a webhook.", response_model=Webhook)
 async def get_webhook(webhook: Readable, gateway: Gateway) -> Json:
     async with gateway.store.connection() as con:
-        return Json(shown(await repository.get(con, webhook["id"])))
+        return Json(shown(await repository.get(con, webhook.id)))
 
 
 @router.patch("/{id}", summary="Change a webhook, or switch it off or on.", response_model=Webhook)
@@ -113,7 +114,7 @@ async def list_webhook_deliveries(
     webhook: Readable, gateway: Gateway, query: Annotated[DeliveryQuery, Query()]
 ) -> Json:
     async with gateway.store.connection() as con:
-        rows, filtered, total = await repository.deliveries(con, webhook["id"], query)
+        rows, filtered, total = await repository.deliveries(con, webhook.id, query)
     return Json(paged([shown_delivery(row) for row in rows], total, filtered))
 
 
