@@ -16,6 +16,7 @@ from flexcore.audit.service import Actor, changes_between, note, told
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Thing, may
+from flexcore.permissions.resources import ResourceRow
 from flexcore.sensors import repository
 from flexcore.sensors.repository import SensorRow
 
@@ -47,9 +48,9 @@ def taken(name: str, asset_id: int) -> str:
     return f"A sensor with the name '{name}' already exists on asset {asset_id}."
 
 
-async def change(con: Connection, caller: Identity, sensor: Any, changes: Mapping[str, Any]) -> None:
+async def change(con: Connection, caller: Identity, sensor: ResourceRow, changes: Mapping[str, Any]) -> None:
     """Change what was sent."""
-    sensor_id, asset_id = sensor["id"], sensor["asset_id"]
+    sensor_id, asset_id = sensor.id, sensor.asset_id
     before = await repository.get(con, sensor_id)
     if "name" in changes and await repository.with_name(con, changes["name"], asset_id) not in (None, sensor_id):
         raise Invalid({"name": [taken(changes["name"], asset_id)]})
@@ -60,7 +61,7 @@ async def change(con: Connection, caller: Identity, sensor: Any, changes: Mappin
     details = changes_between(written(before), written(await repository.get(con, sensor_id)))
     if details:
         event = f"Updated sensor '{before['name']}': {sensor_id}. {told(details)}"
-        account_id = sensor["account_id"]
+        account_id = sensor.account_id
         await note(con, caller, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
         told_of = {"asset": asset_id, "sensor": sensor_id, "fields": list(details)}
         await activities.record(con, account_id, ActivityType.SENSOR_UPDATED, told_of, tracing.carrier())
@@ -70,13 +71,13 @@ def written(row: SensorRow) -> dict[str, Any]:
     return dict(row) | {"event_resolution": format_duration(row.event_resolution, days=True)}
 
 
-async def remove(con: Connection, actor: Actor | None, sensor: Any) -> None:
+async def remove(con: Connection, actor: Actor | None, sensor: ResourceRow) -> None:
     """Delete the sensor and its data."""
-    sensor_id, asset_id, account_id = sensor["id"], sensor["asset_id"], sensor["account_id"]
+    sensor_id, asset_id, account_id = sensor.id, sensor.asset_id, sensor.account_id
     details = changes_between(written(await repository.get(con, sensor_id)), None)
     await delete_all_beliefs(con, [sensor_id])
     await repository.delete(con, sensor_id)
-    event = f"Deleted sensor '{sensor['name']}': {sensor_id}"
+    event = f"Deleted sensor '{sensor.name}': {sensor_id}"
     await note(con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
     told_of = {"asset": asset_id, "sensor": sensor_id}
     await activities.record(con, account_id, ActivityType.SENSOR_DELETED, told_of, tracing.carrier())

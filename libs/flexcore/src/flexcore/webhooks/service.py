@@ -11,8 +11,8 @@ from flexstore.store import Connection
 from flexwork import activity_log
 
 from flexcore.audit.service import Actor, changes_between, note
-from flexcore.permissions.resources import Found
 from flexcore.webhooks import repository, subscriptions
+from flexcore.permissions.resources import Found, ResourceRow
 from flexcore.webhooks.inputs import TEST, SecretPost, WebhookPost
 from flexcore.webhooks.repository import WebhookRow
 
@@ -65,10 +65,10 @@ async def change(con: Connection, webhook: Found, changes: Mapping[str, Any]) ->
     return after
 
 
-async def remove(con: Connection, actor: Actor | None, webhook: Any) -> None:
+async def remove(con: Connection, actor: Actor | None, webhook: ResourceRow) -> None:
     """Delete the webhook. What was on its way to it is not delivered any more."""
     await repository.delete(con, webhook.id)
-    event = f"Deleted webhook {webhook.id} to {subscriptions.origin_of(webhook.row.url)}"
+    event = f"Deleted webhook {webhook.id} to {subscriptions.origin_of(webhook.url)}"
     await note(con, actor, event, account_id=webhook.account_id)
 
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from flexcore.sources.repository import SourceRow
+from flexstore.store import Connection
+
 from api_gateway.charts.schemas import Period
 
 PARTITION = {
@@ -79,8 +82,10 @@ async def beliefs(
     return rows
 
 
-async def sources(con: Any, source_ids: Sequence[int]) -> dict[int, Any]:
+async def sources(con: Connection, source_ids: Sequence[int]) -> dict[int, SourceRow]:
     rows = await con.fetch(
-        "select id, name, type, model, version from source where id = any($1::int[])", list(source_ids)
+        "select id, name, type, model, version, user_id, account_id from source where id = any($1::int[])",
+        list(source_ids),
+        record_class=SourceRow,
     )
-    return {row["id"]: row for row in rows}
+    return {row.id: row for row in rows}

@@ -88,7 +88,7 @@ async def delete_webhook(
     webhook: Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.DELETE))], gateway: Gateway
 ) -> Empty:
     async with gateway.transaction() as con:
-        await service.remove(con, webhook.caller, webhook)
+        await service.remove(con, webhook.caller, webhook.row)
     return Empty()
 
 
