@@ -9,9 +9,9 @@ from typing import Any
 from flexmodel.errors import Forbidden, Invalid
 from flexmodel.references import LISTS_OF_IDS, SINGLE_IDS
 from flexserve import tracing
+from flexstore.store import Connection
 from flexwork import activities
 from flexwork.activities import ActivityType
-from flexstore.store import Connection
 
 from flexcore.assets import repository, service
 from flexcore.assets.inputs import CopyQuery

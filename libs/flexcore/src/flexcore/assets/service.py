@@ -7,9 +7,9 @@ import asyncpg
 from flexmodel.errors import Forbidden, Invalid
 from flexserve import tracing
 from flexstore.series import delete_all_beliefs
+from flexstore.store import Connection
 from flexwork import activities
 from flexwork.activities import ActivityType
-from flexstore.store import Connection
 
 from flexcore.assets import configuration, repository
 from flexcore.assets.repository import AssetRow

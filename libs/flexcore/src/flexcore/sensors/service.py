@@ -8,9 +8,9 @@ from flexmodel.errors import Forbidden, Invalid
 from flexmodel.time import format_duration
 from flexserve import tracing
 from flexstore.series import delete_all_beliefs
+from flexstore.store import Connection
 from flexwork import activities
 from flexwork.activities import ActivityType
-from flexstore.store import Connection
 
 from flexcore.audit.service import Actor, changes_between, note, told
 from flexcore.permissions import resources

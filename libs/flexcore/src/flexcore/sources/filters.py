@@ -4,7 +4,6 @@ from typing import Any
 
 from flexmodel.errors import Invalid, NotFound
 from flexmodel.references import SourceFilter, source_filters
-from flexmodel.references import Named, filters_in
 from flexstore.store import Connection
 
 from flexcore.fields import LARGEST_ID

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flexmodel.errors import Forbidden, Invalid
-from flexwork import outbox
-from flexstore import outbox
 from flexstore.store import Connection
+from flexwork import outbox
 
 from flexcore.audit.service import Actor, changes_between, note, told
 from flexcore.credentials import repository as tokens

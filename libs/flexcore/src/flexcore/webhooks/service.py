@@ -11,8 +11,8 @@ from flexstore.store import Connection
 from flexwork import activity_log
 
 from flexcore.audit.service import Actor, changes_between, note
-from flexcore.webhooks import repository, subscriptions
 from flexcore.permissions.resources import Found, ResourceRow
+from flexcore.webhooks import repository, subscriptions
 from flexcore.webhooks.inputs import TEST, SecretPost, WebhookPost
 from flexcore.webhooks.repository import WebhookRow
 

@@ -12,9 +12,8 @@ from flexcore.schedules import repository
 from flexcore.sensors import repository as sensors
 from flexmodel.errors import Invalid
 from flexserve import tracing
-from flexwork import jobs
-from flexstore import jobs
 from flexstore.store import Connection
+from flexwork import jobs
 
 from api_gateway.auth.access import Access, unknown_forecast_sensor
 from api_gateway.forecasts.schemas import Forecast, ForecastAccepted, ForecastConfig, ForecastPost

@@ -7,11 +7,9 @@ from uuid import UUID
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Owner, Thing, may
+from flexstore.store import Connection
 from flexwork import jobs
 from flexwork.jobs import Job
-from flexstore import jobs
-from flexstore.jobs import Job
-from flexstore.store import Connection
 
 from api_gateway.gateway import Gateway
 
