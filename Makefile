@@ -1,48 +1,60 @@
-# make run    the platform in one process, with a toy battery and its schedule     make run PORT=5050
-# make test   everything the tests need, then all tests                            make test ARGS="-k battery"
-# make test-timescale   the tests of stored values on the server with TimescaleDB that FLEXMESH_TEST_TIMESCALE_URL names
-# make lint   style, types and the rules of dependency
-# make bench  how long formulating, solving, the store and the API take
-# make clean  remove what was installed and cached here (your data stays)
+# `make` or `make help` lists the targets.
 
 PORT ?= $(or $(FLEXMESH_PORT),5000)
 ARGS ?=
 BIN = .venv/bin
+PYTEST = $(BIN)/pytest -n 2 --dist loadscope --durations=10 --durations-min=1
+
+# Coverage is measured when all tests run, not with ARGS. `make test COVER=` goes without.
+COVER ?= $(if $(strip $(ARGS)),,--cov --cov-report= --cov-report=xml)
 
 # Some machines tell Python not to keep what it has compiled. In our own .venv it may: everything starts twice as fast.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-timescale lint bench install clean
+.PHONY: help run install test fast test-timescale coverage lint docs bench clean
 
-run:
+help: ## list the targets
+	@awk -F ' *## *' '/^[a-z-]+:.*##/ {sub(/:.*/, "", $$1); printf "  make %-15s %s\n", $$1, $$2}' Makefile
+
+run: ## the platform in one process, with a toy battery and its schedule; another port: make run PORT=5050
 	@sh scripts/install --no-dev
 	@exec $(BIN)/flexmesh up --toy --port $(PORT)
 
-install:
+install: ## what the tests and tools need, into .venv
 	@sh scripts/install
 
-# The broker's tests need a real RabbitMQ: one of yours, or the program, which is installed here if it may be.
-test: install
-	@[ -n "$$FLEXMESH_TEST_AMQP_URL" ] || bash scripts/rabbitmq >/dev/null
-	@$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
+# The broker's tests need a real RabbitMQ: one of yours, or the program, which scripts/rabbitmq installs (on a person's
+# machine only after a question). Without one they are skipped.
+test: install ## all tests, with coverage; some of them: make test ARGS="-k battery"
+	@if [ -z "$$FLEXMESH_TEST_AMQP_URL" ]; then \
+		bash scripts/rabbitmq >/dev/null || { \
+			[ $$? = 3 ] && export FLEXMESH_TEST_INSTALL=no && echo "The tests of the broker are skipped."; } || exit 1; \
+	fi; \
+	$(PYTEST) $(COVER) $(ARGS)
 
-test-timescale: install
+fast: install ## the tests that need no broker and no database server, in less than a minute
+	@$(PYTEST) -m "not database and not broker and not platform and not slow" $(or $(ARGS),libs services apps tests/deploy tests/docs)
+
+test-timescale: install ## the tests of stored values on the TimescaleDB server that FLEXMESH_TEST_TIMESCALE_URL names
 	@[ -n "$$FLEXMESH_TEST_TIMESCALE_URL" ] || { echo "Set FLEXMESH_TEST_TIMESCALE_URL: docs/how-to/timescaledb.md"; exit 2; }
-	@FLEXMESH_TEST_DATABASE_URL=$$FLEXMESH_TEST_TIMESCALE_URL $(BIN)/pytest -n 2 --dist loadscope $(ARGS) \
+	@FLEXMESH_TEST_DATABASE_URL=$$FLEXMESH_TEST_TIMESCALE_URL $(PYTEST) $(ARGS) \
 		libs/flexstore apps/flexmesh/tests/test_backup.py services/ingest services/api-gateway/tests/test_data.py \
 		services/api-gateway/tests/test_charts.py
 
-lint: install
+coverage: ## what the last run of all tests did not reach
+	@$(BIN)/coverage report --skip-covered --show-missing
+
+lint: install ## style, types and the rules of dependency
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install
+bench: install ## how long formulating, solving, the store and the API take
 	$(BIN)/python bench/solver.py
 	$(BIN)/python bench/store.py
 	$(BIN)/python bench/rest.py $(ARGS)
 
-clean:
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+clean: ## remove what was installed and cached here; your data stays
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* coverage.xml dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -57,6 +57,7 @@ def series(sensor: Mapping[str, Any], start: str, unpack: Callable[[list[Any]], 
     return {"unit": unit, "resolution": resolution, "start": entry["start"], "values": values}
 
 
+@pytest.mark.slow
 def test_cases_cost_the_same(case: Callable[[Path], Any], unpack: Callable[[list[Any]], list[float]]):
     played = set()
     for path in CASES:

@@ -100,6 +100,7 @@ def test_a_wrong_setting_stops_the_start_with_its_name():
     assert "FLEXMESH_SOLVE_SECONDS" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heavy", ["pandas", "polars", "highspy"])
 def test_the_worker_starts_without_heavy_packages(heavy: str):
     code = f"import scheduler.worker, sys; sys.exit({heavy!r} in sys.modules)"

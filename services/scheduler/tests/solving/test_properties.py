@@ -14,7 +14,7 @@ from scheduler.solving.infeasibility import Infeasible
 from scheduler.solving.search import SolverOptions, find_optimum
 from scheduler.solving.solve import solve
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
 CAREFUL = settings(
     max_examples=60,
     deadline=None,

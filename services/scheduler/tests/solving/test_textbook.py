@@ -15,7 +15,7 @@ from scheduler.solving.solve import solve
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]
 CAREFUL = settings(
     max_examples=80,
     deadline=None,
