@@ -10,11 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from flexcore.fields import DEEPEST, holds_nul, is_too_deep
 from flexserve.direct_routes import RequestHandler, WrappingRoute
+from flexserve.validation_messages import errors_by_field
 from pydantic import BaseModel, ValidationError
 
 from api_gateway.idempotency import once
 from api_gateway.responses import Rejected, nested, plain, unprocessable
-from api_gateway.validation_messages import by_field
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
 
@@ -183,7 +183,7 @@ async def explained(error: RequestValidationError, request: Request) -> Response
     message: dict[str, Any] = {}
     for place in ("path", "query", "body"):
         here = [one for one in errors if one["loc"][0] == place]
-        fields = by_field(here, skip=1)
+        fields = errors_by_field(here, skip=1)
         if place == "path" and "id" in fields and places.get("id"):
             fields[str(places["id"])] = fields.pop("id")
         if fields:

@@ -11,12 +11,13 @@ from typing import Annotated, Any
 import numpy as np
 import orjson
 from flexmodel.errors import Invalid
+from flexserve.validation_messages import MISSING_FIELD, NULL_FIELD
 from flexstore.series import LARGEST_VALUE
 from pydantic import PlainValidator, ValidationError
 from pydantic_core import PydanticCustomError
 
 from ingest.data.rules import Values, refuse
-from ingest.data.schemas import MANY, SENTENCES, TOO_LARGE, Head, problem, read_values, wrong_fields, wrong_items
+from ingest.data.schemas import MANY, TOO_LARGE, Head, problem, read_values, wrong_fields, wrong_items
 
 MOST_ITEMS = 10_000
 MOST_PROBABILITIES = 100
@@ -120,12 +121,12 @@ def by_head(message: list[Any], problems: Problems) -> Iterator[tuple[BatchHead,
 
 def wrong_own_fields(item: dict[str, Any]) -> dict[str, Any]:
     """What is wrong with what an item does not share: the sensor, and that there are values."""
-    wrong = {name: [SENTENCES["missing"]] for name in ("sensor", "values") if name not in item}
+    wrong = {name: [MISSING_FIELD] for name in ("sensor", "values") if name not in item}
     sensor = item.get("sensor", 1)
     if type(sensor) is not int or not 0 < sensor <= LARGEST_ID:
         wrong["sensor"] = ["Not the id of a sensor."]
     if item.get("values", ...) is None:
-        wrong["values"] = ["Field may not be null."]
+        wrong["values"] = [NULL_FIELD]
     return wrong
 
 

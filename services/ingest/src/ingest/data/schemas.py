@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from flexmodel.errors import Invalid
 from flexmodel.time import Duration, TimeError, parse_duration, parse_fixed_duration, parse_moment
+from flexserve.validation_messages import NOT_A_NUMBER, NOT_A_STRING, NOT_FINITE, NULL_FIELD, sentence
 from flexstore.series import LARGEST_VALUE
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 from pydantic_core import PydanticCustomError, from_json
@@ -17,20 +18,14 @@ TOO_LARGE = "Numbers must be between -1e100 and 1e100."
 MANY = 20
 """Wrong values that are named one by one."""
 
-SENTENCES = {
-    "missing": "Missing data for required field.",
-    "extra_forbidden": "Unknown field.",
-    "string_type": "Not a valid string.",
-}
 
-
-def problem(sentence: Any) -> PydanticCustomError:
-    return PydanticCustomError("flexmesh", "not accepted", {"problem": sentence})
+def problem(sentences: Any) -> PydanticCustomError:
+    return PydanticCustomError("flexmesh", "not accepted", {"problem": sentences})
 
 
 def text(value: Any) -> str:
     if not isinstance(value, str):
-        raise problem(["Field may not be null." if value is None else "Not a valid string."])
+        raise problem([NULL_FIELD if value is None else NOT_A_STRING])
     return value
 
 
@@ -63,7 +58,7 @@ def read_horizon(value: Any) -> timedelta:
 def read_values(value: Any) -> Values:
     """Numbers and nulls as an array with holes; a single number is a list of one."""
     if value is None:
-        raise problem(["Field may not be null."])
+        raise problem([NULL_FIELD])
     listed = value if isinstance(value, list) else [value]
     if not listed:
         raise problem(["Send at least one value."])
@@ -82,9 +77,9 @@ def wrong_items(listed: list[Any]) -> dict[str, list[str]]:
     """What is wrong, by position in the list."""
     wrong: dict[str, list[str]] = {}
     for i, item in enumerate(listed):
-        sentence = wrong_item(item)
-        if sentence:
-            wrong[str(i)] = [sentence]
+        found = wrong_item(item)
+        if found:
+            wrong[str(i)] = [found]
         if len(wrong) == MANY:
             break
     return wrong
@@ -96,12 +91,12 @@ def wrong_item(item: Any) -> str | None:
     except OverflowError:
         return TOO_LARGE
     except (TypeError, ValueError):
-        return None if item is None else "Not a valid number."
+        return None if item is None else NOT_A_NUMBER
     if not np.isfinite(number):
-        return "Special numeric values (nan or infinity) are not permitted."
+        return NOT_FINITE
     if abs(number) > LARGEST_VALUE:
         return TOO_LARGE
-    return None if type(item) in (int, float) else "Not a valid number."
+    return None if type(item) in (int, float) else NOT_A_NUMBER
 
 
 class Head(BaseModel):
@@ -151,7 +146,7 @@ def read_post(body: bytes) -> Post:
 
 
 def wrong_fields(error: ValidationError) -> Invalid:
-    return Invalid({str(item["loc"][0]): sentences(item) for item in error.errors(include_url=False)})
+    return Invalid({str(item["loc"][0]): sentences(item) for item in error.errors(include_url=False, include_input=False)})
 
 
 def sentences(item: Any) -> Any:
@@ -160,4 +155,4 @@ def sentences(item: Any) -> Any:
         return item["ctx"]["problem"]
     if item["type"] == "literal_error":
         return [f"Must be one of: {item['ctx']['expected']}."]
-    return [SENTENCES.get(item["type"], item["msg"])]
+    return [sentence(item)]

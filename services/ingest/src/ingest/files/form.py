@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request
 from flexmodel.errors import Invalid
 from flexmodel.time import TimeError, zone
+from flexserve.validation_messages import MISSING_FIELD, NOT_A_BOOLEAN, NOT_A_STRING, UNKNOWN_FIELD
 from starlette.datastructures import FormData, UploadFile
 
 from ingest.files.problems import room_on_disk
@@ -30,7 +31,7 @@ async def opened_form(request: Request, sensor: int | None = None) -> AsyncItera
 
 
 def terms_in(form: FormData, sensor: int | None) -> Terms:
-    unknown = {name: ["Unknown field."] for name in form if name not in FIELDS}
+    unknown = {name: [UNKNOWN_FIELD] for name in form if name not in FIELDS}
     if unknown:
         raise Invalid(unknown)
     return Terms(
@@ -45,7 +46,7 @@ def terms_in(form: FormData, sensor: int | None) -> Terms:
 def files_in(form: FormData) -> list[File]:
     parts = form.getlist(FILES)
     if not parts:
-        raise Invalid({FILES: ["Missing data for required field."]})
+        raise Invalid({FILES: [MISSING_FIELD]})
     return [read_part(part, position) for position, part in enumerate(parts)]
 
 
@@ -58,14 +59,14 @@ def read_part(part: Any, position: int) -> File:
 def text(form: FormData, field: str) -> str | None:
     value = form.get(field) or None
     if isinstance(value, UploadFile):
-        raise Invalid({field: ["Not a valid string."]})
+        raise Invalid({field: [NOT_A_STRING]})
     return value
 
 
 def yes_or_no(form: FormData, field: str) -> bool:
     value = (text(form, field) or "").lower()
     if value not in TRUE + FALSE:
-        raise Invalid({field: ["Not a valid boolean."]})
+        raise Invalid({field: [NOT_A_BOOLEAN]})
     return value in TRUE
 
 

@@ -1,26 +1,30 @@
-"""What is wrong with an input, in the words that existing clients know."""
+"""Sentences for validation errors, in the words that existing clients know. Gateway and ingest share them."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-MISSING = "Missing data for required field."
-UNKNOWN = "Unknown field."
-NULL = "Field may not be null."
+MISSING_FIELD = "Missing data for required field."
+UNKNOWN_FIELD = "Unknown field."
+NULL_FIELD = "Field may not be null."
+NOT_A_STRING = "Not a valid string."
+NOT_A_NUMBER = "Not a valid number."
+NOT_A_BOOLEAN = "Not a valid boolean."
+NOT_FINITE = "Special numeric values (nan or infinity) are not permitted."
 
 SENTENCES = {
-    "missing": MISSING,
-    "extra_forbidden": UNKNOWN,
+    "missing": MISSING_FIELD,
+    "extra_forbidden": UNKNOWN_FIELD,
     "int_parsing": "Not a valid integer.",
     "int_type": "Not a valid integer.",
     "int_from_float": "Not a valid integer.",
     "int_parsing_size": "Not a valid integer.",
-    "float_parsing": "Not a valid number.",
-    "float_type": "Not a valid number.",
-    "finite_number": "Special numeric values (nan or infinity) are not permitted.",
-    "string_type": "Not a valid string.",
-    "bool_parsing": "Not a valid boolean.",
-    "bool_type": "Not a valid boolean.",
+    "float_parsing": NOT_A_NUMBER,
+    "float_type": NOT_A_NUMBER,
+    "finite_number": NOT_FINITE,
+    "string_type": NOT_A_STRING,
+    "bool_parsing": NOT_A_BOOLEAN,
+    "bool_type": NOT_A_BOOLEAN,
     "list_type": "Not a valid list.",
     "dict_type": "Not a valid mapping type.",
     "model_type": "Invalid input type.",
@@ -28,6 +32,7 @@ SENTENCES = {
     "uuid_parsing": "Not a valid UUID.",
     "uuid_type": "Not a valid UUID.",
 }
+"""By type of pydantic's error."""
 BOUNDS = {
     "greater_than_equal": "Must be greater than or equal to {ge}.",
     "greater_than": "Must be greater than {gt}.",
@@ -41,10 +46,10 @@ BOUNDS = {
 
 
 def sentence(error: Mapping[str, Any]) -> str:
-    """One of pydantic's errors as a sentence."""
+    """Return one of pydantic's errors as a sentence."""
     kind, context = error["type"], error.get("ctx") or {}
     if error.get("input", ...) is None and kind not in ("missing", "value_error") and kind in SENTENCES:
-        return NULL
+        return NULL_FIELD
     if kind in SENTENCES:
         return SENTENCES[kind]
     if kind in BOUNDS:
@@ -57,8 +62,8 @@ def sentence(error: Mapping[str, Any]) -> str:
     return str(error["msg"])
 
 
-def by_field(errors: Iterable[Mapping[str, Any]], skip: int = 0) -> dict[str, Any]:
-    """All of pydantic's errors, nested by field; `skip` leaves out the first parts of each place."""
+def errors_by_field(errors: Iterable[Mapping[str, Any]], skip: int = 0) -> dict[str, Any]:
+    """Return all of pydantic's errors nested by field, without the first `skip` parts of each location."""
     fields: dict[str, Any] = {}
     for error in errors:
         *path, last = [str(part) for part in error["loc"][skip:]] or ["_schema"]
