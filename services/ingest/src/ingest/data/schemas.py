@@ -146,7 +146,9 @@ def read_post(body: bytes) -> Post:
 
 
 def wrong_fields(error: ValidationError) -> Invalid:
-    return Invalid({str(item["loc"][0]): sentences(item) for item in error.errors(include_url=False, include_input=False)})
+    return Invalid(
+        {str(item["loc"][0]): sentences(item) for item in error.errors(include_url=False, include_input=False)}
+    )
 
 
 def sentences(item: Any) -> Any:
