@@ -120,24 +120,22 @@ def test_broken_wishes_are_told_with_what_is_missing():
     plan = schedule([[0.0] * 4], [[0.0, 0.1, 0.2, 0.3, 0.4]])
     asked = wishes(minima=[NAN, 0.15, NAN, 0.66], targets=[NAN, NAN, 0.25, NAN])
     result = soc_report(plan, [BATTERY], [asked])
-    assert result == {
-        "resolved": [],
-        "unresolved": [
-            {
-                "asset": 7,
-                "soc-minima": [{"datetime": "2026-01-13T01:00:00+00:00", "violation": "260.0 kWh"}],
-                "soc-targets": [{"datetime": "2026-01-13T00:45:00+00:00", "violation": "50.0 kWh"}],
-            }
-        ],
-    }
+    assert result.resolved == []
+    assert result.unresolved == [
+        {
+            "asset": 7,
+            "soc-minima": [{"datetime": "2026-01-13T01:00:00+00:00", "violation": "260.0 kWh"}],
+            "soc-targets": [{"datetime": "2026-01-13T00:45:00+00:00", "violation": "50.0 kWh"}],
+        }
+    ]
 
 
 def test_kept_wishes_are_told_with_what_is_left_and_targets_are_not():
     plan = schedule([[0.0] * 4], [[0.0, 0.1, 0.2, 0.3, 0.4]])
     asked = wishes(minima=[NAN, 0.15, NAN, NAN], maxima=[0.1, NAN, NAN, NAN], targets=[NAN, NAN, 0.3, NAN])
     result = soc_report(plan, [BATTERY], [asked])
-    assert result["unresolved"] == []
-    assert result["resolved"] == [
+    assert result.unresolved == []
+    assert result.resolved == [
         {
             "asset": 7,
             "soc-minima": [{"datetime": "2026-01-13T00:30:00+00:00", "margin": "50.0 kWh"}],
@@ -149,7 +147,7 @@ def test_kept_wishes_are_told_with_what_is_left_and_targets_are_not():
 def test_what_differs_by_less_than_a_watt_hour_is_kept():
     plan = schedule([[0.0] * 4], [[0.0, 0.0, 0.0, 0.0, 0.05565]])
     result = soc_report(plan, [BATTERY], [wishes(minima=[NAN, NAN, NAN, 0.05565017591])])
-    assert result["unresolved"] == []
+    assert result.unresolved == []
 
 
 def sensor(number: int, unit: str = "kW", **attributes: object) -> TreeSensor:

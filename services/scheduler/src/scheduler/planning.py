@@ -1,4 +1,4 @@
-"""Planning."""
+"""Planning: from a trigger and its series to schedules and everything that is stored of them. Pure, for any thread."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,14 +22,15 @@ from scheduler.solving.search import SolverOptions
 from scheduler.solving.solve import solve
 
 STORAGE, PROCESS = "StorageScheduler", "ProcessScheduler"
-OF_DEVICES = ("any soc ", "all soc ", "any consumption breach", "all consumption breach", "any production breach",
-              "all production breach", "prefer a full storage ")  # fmt: skip
-"""How the names of costs begin that belong to devices; all others are of sites, groups and contracts."""
+DEVICE_COSTS = ("any soc ", "all soc ", "any consumption breach", "all consumption breach", "any production breach",
+                "all production breach", "prefer a full storage ")  # fmt: skip
+"""Prefixes of the names of costs that belong to devices; all other costs belong to sites, groups and commitments."""
+DEFAULT_RESOLUTION = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
 class SolvedTurn:
-    """One problem and its schedule."""
+    """One resolved trigger and its schedule."""
 
     resolved: ResolvedTrigger
     schedule: Schedule
@@ -37,135 +38,72 @@ class SolvedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What came of a trigger."""
+    """The result of a trigger."""
 
     outputs: Sequence[OutputSeries]
-    result: Mapping[str, Any]
-    """The job's result, as the API shows it."""
+    result: Mapping[str, object]
+    """The job's result, as the API returns it."""
     costs: Mapping[str, float]
     scheduler: str
-    """What clients call the kind of scheduler."""
+    """The kind of scheduler, under the name that clients know."""
     warnings: Sequence[str]
     initial_energy: Sequence[float]
     """MWh in the stocks at the start."""
     explanation: Mapping[str, Any]
 
 
-def plan(trigger: Trigger, tree: AssetTree, readings: LoadedSeries, options: SolverOptions) -> Plan:
-    """Plan all devices together or, if the trigger says so, one after the other."""
-    if not trigger.sequential or len(trigger.devices) < 2:
-        return _told(trigger, [_solve_turn(trigger, tree, readings, options)])
-    check_sequential(trigger)
-    solved: list[SolvedTurn] = []
-    planned: list[PlannedDevice] = []
-    for index, device in enumerate(trigger.devices):
-        turn = device_turn(trigger, index, planned, tree)
-        solved.append(_solve_turn(turn, tree, with_planned(readings, planned), options))
-        planned.append(PlannedDevice.of(index, device, solved[-1].schedule))
-    return _told(trigger, solved)
-
-
-def _solve_turn(trigger: Trigger, tree: AssetTree, readings: LoadedSeries, options: SolverOptions) -> SolvedTurn:
-    resolved = assemble(trigger, tree, readings)
-    return SolvedTurn(resolved, solve(resolved.problem, options))
-
-
-def _told(trigger: Trigger, solved: Sequence[SolvedTurn]) -> Plan:
-    """Everything that is stored. Of a sensor that several turns speak of (an aggregate), the last one knows most."""
-    values: dict[int, OutputSeries] = {}
-    results = []
-    for one in solved:
-        own = output_series(one.schedule, one.resolved.outputs)
-        values |= {output.sensor: output for output in own}
-        results.append(soc_report(one.schedule, one.resolved.stocks, one.resolved.requirements))
-    result: dict[str, Any] = {
-        "num-beliefs": sum(len(output.values) for output in values.values()),
-        "resolved": [entry for part in results for entry in part["resolved"]],
-        "unresolved": [entry for part in results for entry in part["unresolved"]],
-    }
-    gap = max(one.schedule.gap for one in solved)
-    warnings = [warning for one in solved for warning in one.schedule.warnings]
-    if any(one.schedule.status is not Status.OPTIMAL for one in solved):
-        result["gap"] = gap
-        warnings.append(
-            f"Time ran out before this was proven to be the best schedule: another could be {gap:.2%} cheaper at most."
-        )
-    processes = trigger.devices and all(device.process is not None for device in trigger.devices)
-    return Plan(
-        outputs=list(values.values()),
-        result=result,
-        costs=_costs(solved),
-        scheduler=PROCESS if processes else STORAGE,
-        warnings=list(dict.fromkeys(warnings)),
-        explanation=_explained(trigger, solved),
-        initial_energy=[energy for one in solved for energy in one.resolved.problem.stocks.initial.tolist()],
-    )
-
-
-def _explained(trigger: Trigger, solved: Sequence[SolvedTurn]) -> dict[str, Any]:
-    """Why it is so; of devices planned one after the other, turn by turn."""
-    turns = [explain(one.resolved.problem, one.schedule) for one in solved]
-    if len(turns) == 1:
-        return turns[0]
-    told = [
-        f"{device.label}: {sentence}"
-        for device, turn in zip(trigger.devices, turns, strict=True)
-        for sentence in turn["sentences"]
-    ]
-    return {"format": FORMAT, "currency": trigger.currency, "turns": turns, "sentences": told}
-
-
-def _costs(solved: Sequence[SolvedTurn]) -> dict[str, float]:
-    """Costs by name. The last turn's costs of sites, groups and contracts are those of all devices."""
-    return dict.fromkeys(_wished(solved), 0.0) | _incurred(solved)
-
-
-def _wished(solved: Sequence[SolvedTurn]) -> Iterator[str]:
-    """The costs of wishes for states of charge that are soft, even if they speak of no moment in the window."""
-    for stock in (stock for one in solved for stock in one.resolved.stocks):
-        for what, wish, is_soft in (
-            ("minima", stock.minima, stock.minima_breach_price is not None),
-            ("maxima", stock.maxima, stock.maxima_breach_price is not None),
-            ("targets", stock.targets, stock.targets_soft),
-        ):
-            if wish is not None and is_soft:
-                yield from (f"any soc {what}", f"all soc {what}")
-
-
-def _incurred(solved: Sequence[SolvedTurn]) -> dict[str, float]:
-    if len(solved) == 1:
-        return dict(solved[0].schedule.costs)
-    total = {name: cost for name, cost in solved[-1].schedule.costs.items() if not name.startswith(OF_DEVICES)}
-    for index, one in enumerate(solved):
-        for name, cost in one.schedule.costs.items():
-            if name.startswith(OF_DEVICES):
-                numbered = name.replace("device 0", f"device {index}").replace("storage 0 ", f"storage {index} ")
-                total[numbered] = total.get(numbered, 0.0) + cost
-    return total
-
-
-DEFAULT_RESOLUTION = timedelta(minutes=15)
-
-
 @dataclass(frozen=True, slots=True)
 class PlannedDevice:
-    """The power of a device whose turn is over, as if it had been read from a sensor."""
+    """The power of a device whose turn is over, as if it were the series of a sensor."""
 
     index: int
     inflexible: Inflexible
-    events: SensorSeries
+    power: SensorSeries
 
     @classmethod
     def of(cls, index: int, device: Device, schedule: Schedule) -> "PlannedDevice":
         window = schedule.window
         starts = steps(window.start, window.resolution, window.steps)
-        # No sensor has a negative id, so this is nobody else's series.
+        # No sensor has a negative id, so this reference cannot mean another series.
         reference = SensorReference(-1 - index)
         return cls(
             index,
             Inflexible(device.label, reference, 1, device.commodity),
             SensorSeries("MW", window.resolution, starts, schedule.power[0]),
         )
+
+
+def plan(trigger: Trigger, tree: AssetTree, series: LoadedSeries, options: SolverOptions) -> Plan:
+    """Plan all devices together or, if the trigger says so, one after the other.
+
+    One after the other, each device sees those before it as inflexible, and knows nothing of those after it.
+
+    Raises:
+        FlexmeshError: There is no schedule, or none was found in time.
+    """
+    if trigger.sequential and len(trigger.devices) > 1:
+        solved = _solve_one_by_one(trigger, tree, series, options)
+    else:
+        solved = [_solve_turn(trigger, tree, series, options)]
+    return _build_plan(trigger, solved)
+
+
+def _solve_one_by_one(
+    trigger: Trigger, tree: AssetTree, series: LoadedSeries, options: SolverOptions
+) -> list[SolvedTurn]:
+    check_sequential(trigger)
+    solved: list[SolvedTurn] = []
+    planned: list[PlannedDevice] = []
+    for index, device in enumerate(trigger.devices):
+        turn = device_turn(trigger, index, planned, tree)
+        solved.append(_solve_turn(turn, tree, with_planned(series, planned), options))
+        planned.append(PlannedDevice.of(index, device, solved[-1].schedule))
+    return solved
+
+
+def _solve_turn(trigger: Trigger, tree: AssetTree, series: LoadedSeries, options: SolverOptions) -> SolvedTurn:
+    resolved = assemble(trigger, tree, series)
+    return SolvedTurn(resolved, solve(resolved.problem, options))
 
 
 def check_sequential(trigger: Trigger) -> None:
@@ -177,39 +115,37 @@ def check_sequential(trigger: Trigger) -> None:
         raise Invalid({"sequential": [f"These devices can only be planned together: {'; '.join(together)}."]})
 
 
-def device_turn(trigger: Trigger, index: int, before: Sequence[PlannedDevice], tree: AssetTree) -> Trigger:
-    """The trigger for one device alone."""
+def device_turn(trigger: Trigger, index: int, planned: Sequence[PlannedDevice], tree: AssetTree) -> Trigger:
+    """Return the trigger of one device alone, with the devices planned before it as inflexible ones."""
     device = trigger.devices[index]
     places = {index: 0}
     places |= {len(trigger.devices) + position: 1 + position for position in range(len(trigger.inflexible))}
-    places |= {planned.index: 1 + len(trigger.inflexible) + position for position, planned in enumerate(before)}
+    places |= {before.index: 1 + len(trigger.inflexible) + position for position, before in enumerate(planned)}
 
-    def here(members: tuple[int, ...]) -> tuple[int, ...]:
+    def renumbered(members: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(places[member] for member in members if member in places)
 
     stock = None if device.stock is None else trigger.stocks[device.stock]
-    groups = (replace(group, members=here(group.members)) for group in trigger.groups)
-    commitments = (replace(commitment, members=here(commitment.members)) for commitment in trigger.commitments)
+    groups = (replace(group, members=renumbered(group.members)) for group in trigger.groups)
+    commitments = (replace(commitment, members=renumbered(commitment.members)) for commitment in trigger.commitments)
     return replace(
         trigger,
-        window=_window(trigger, device, stock, tree),
+        window=_turn_window(trigger, device, stock, tree),
         devices=(replace(device, stock=None if stock is None else 0),),
-        inflexible=(*trigger.inflexible, *(planned.inflexible for planned in before)),
+        inflexible=(*trigger.inflexible, *(before.inflexible for before in planned)),
         stocks=() if stock is None else (replace(stock, devices=(0,)),),
         groups=tuple(group for group in groups if group.members),
         commitments=tuple(commitment for commitment in commitments if commitment.members),
     )
 
 
-def with_planned(readings: LoadedSeries, before: Sequence[PlannedDevice]) -> LoadedSeries:
-    return LoadedSeries(
-        {**readings.by_reference, **{planned.inflexible.reference: planned.events for planned in before}}
-    )
+def with_planned(series: LoadedSeries, planned: Sequence[PlannedDevice]) -> LoadedSeries:
+    return LoadedSeries({**series.by_reference, **{device.inflexible.reference: device.power for device in planned}})
 
 
-def _window(trigger: Trigger, device: Device, stock: Stock | None, tree: AssetTree) -> Window:
-    """The requested window in the device's own steps, longer only for the sake of its own targets."""
-    resolution = _resolution(trigger, device, tree)
+def _turn_window(trigger: Trigger, device: Device, stock: Stock | None, tree: AssetTree) -> Window:
+    """Return the requested window in the device's own steps, extended only for its own targets."""
+    resolution = _turn_resolution(trigger, device, tree)
     end = trigger.requested_end
     if stock is not None and isinstance(stock.targets, Segments):
         last = max((item.end for item in stock.targets.items), default=end)
@@ -217,10 +153,83 @@ def _window(trigger: Trigger, device: Device, stock: Stock | None, tree: AssetTr
     return Window(trigger.window.start, resolution, -(-(end - trigger.window.start) // resolution))
 
 
-def _resolution(trigger: Trigger, device: Device, tree: AssetTree) -> timedelta:
-    """That of its sensor, unless another one was asked for."""
+def _turn_resolution(trigger: Trigger, device: Device, tree: AssetTree) -> timedelta:
+    """Return the resolution of the device's sensor, unless the trigger names another one."""
     own = [tree.sensors[one.sensor].resolution for one in trigger.devices if one.sensor is not None]
     usual = min((resolution for resolution in own if resolution), default=DEFAULT_RESOLUTION)
     if trigger.window.resolution != usual or device.sensor is None:
         return trigger.window.resolution
     return tree.sensors[device.sensor].resolution or usual
+
+
+def _build_plan(trigger: Trigger, solved: Sequence[SolvedTurn]) -> Plan:
+    """Put together what is stored. Of a sensor in several turns (an aggregate), the last one knows most."""
+    processes = trigger.devices and all(device.process is not None for device in trigger.devices)
+    explanation, costs = _explain_turns(trigger, solved), _costs(solved)
+    gap = max(turn.schedule.gap for turn in solved)
+    warnings = [warning for turn in solved for warning in turn.schedule.warnings]
+    is_proven = all(turn.schedule.status is Status.OPTIMAL for turn in solved)
+    if not is_proven:
+        warnings.append(
+            f"Time ran out before this was proven to be the best schedule: another could be {gap:.2%} cheaper at most."
+        )
+    outputs = {
+        output.sensor: output for turn in solved for output in output_series(turn.schedule, turn.resolved.outputs)
+    }
+    reports = [soc_report(turn.schedule, turn.resolved.stocks, turn.resolved.requirements) for turn in solved]
+    result: dict[str, object] = {
+        "num-beliefs": sum(len(output.values) for output in outputs.values()),
+        "resolved": [entry for report in reports for entry in report.resolved],
+        "unresolved": [entry for report in reports for entry in report.unresolved],
+    }
+    return Plan(
+        outputs=list(outputs.values()),
+        result=result if is_proven else {**result, "gap": gap},
+        costs=costs,
+        scheduler=PROCESS if processes else STORAGE,
+        warnings=list(dict.fromkeys(warnings)),
+        initial_energy=[energy for turn in solved for energy in turn.resolved.problem.stocks.initial.tolist()],
+        explanation=explanation,
+    )
+
+
+def _explain_turns(trigger: Trigger, solved: Sequence[SolvedTurn]) -> Mapping[str, Any]:
+    """Return the explanation; of devices planned one after the other, turn by turn."""
+    turns = [explain(turn.resolved.problem, turn.schedule) for turn in solved]
+    if len(turns) == 1:
+        return turns[0]
+    sentences = [
+        f"{device.label}: {sentence}"
+        for device, turn in zip(trigger.devices, turns, strict=True)
+        for sentence in turn["sentences"]
+    ]
+    return {"format": FORMAT, "currency": trigger.currency, "turns": turns, "sentences": sentences}
+
+
+def _costs(solved: Sequence[SolvedTurn]) -> dict[str, float]:
+    """Return costs by name. The last turn's costs of sites, groups and commitments are those of all devices."""
+    return dict.fromkeys(_requirement_costs(solved), 0.0) | _incurred_costs(solved)
+
+
+def _requirement_costs(solved: Sequence[SolvedTurn]) -> Iterator[str]:
+    """Yield the names of the costs of soft requirements, including those with no moment in the window."""
+    for stock in (stock for turn in solved for stock in turn.resolved.stocks):
+        for requirement, quantity, is_soft in (
+            ("minima", stock.minima, stock.minima_breach_price is not None),
+            ("maxima", stock.maxima, stock.maxima_breach_price is not None),
+            ("targets", stock.targets, stock.targets_soft),
+        ):
+            if quantity is not None and is_soft:
+                yield from (f"any soc {requirement}", f"all soc {requirement}")
+
+
+def _incurred_costs(solved: Sequence[SolvedTurn]) -> dict[str, float]:
+    if len(solved) == 1:
+        return dict(solved[0].schedule.costs)
+    total = {name: cost for name, cost in solved[-1].schedule.costs.items() if not name.startswith(DEVICE_COSTS)}
+    for index, turn in enumerate(solved):
+        for name, cost in turn.schedule.costs.items():
+            if name.startswith(DEVICE_COSTS):
+                numbered = name.replace("device 0", f"device {index}").replace("storage 0 ", f"storage {index} ")
+                total[numbered] = total.get(numbered, 0.0) + cost
+    return total

@@ -18,6 +18,7 @@ from flexmodel.series import (
     to_instants,
     to_steps,
 )
+from flexmodel.trigger import Price
 from flexmodel.values import Fixed, Segments, SensorReference, VariableQuantity
 
 from scheduler.resolve.series import LoadedSeries, SensorSeries
@@ -116,6 +117,13 @@ class Profiles:
             case SensorReference(default=None):
                 return self._held(self._with_lead(quantity, unit), self._lead, field, f"sensor {quantity.sensor}")
         return self.steps(quantity, unit)
+
+    def price_per_step(self, price: Price | None, currency: str, name: str) -> Array:
+        """Return currency per MW and step. A missing price is zero; a price per MW is charged at every step."""
+        if price is None:
+            return np.zeros(self.window.steps)
+        values = self.steps_or_default(price.quantity, f"{currency}/{price.per}", 0.0, name)
+        return values * self.window.hours if price.per == "MWh" else values
 
     @property
     def _lead(self) -> int:

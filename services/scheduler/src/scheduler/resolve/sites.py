@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from flexmodel import problem
 from flexmodel.problem import Array, Index
-from flexmodel.trigger import Commitment, Group, Price, Site, Trigger
+from flexmodel.trigger import Commitment, Group, Site, Trigger
 from flexmodel.values import VariableQuantity
 
 from scheduler.resolve.profiles import Profiles
@@ -151,14 +151,6 @@ def _resolve_commitment(commitment: Commitment, currency: str, profiles: Profile
         commodity=commitment.commodity,
         devices=np.array(commitment.members, dtype=np.int64),
         baseline=profiles.steps(commitment.baseline, "MW"),
-        up_price=_price_per_step(commitment.up_price, currency, f"up-price of {commitment.name}", profiles),
-        down_price=_price_per_step(commitment.down_price, currency, f"down-price of {commitment.name}", profiles),
+        up_price=profiles.price_per_step(commitment.up_price, currency, f"up-price of {commitment.name}"),
+        down_price=profiles.price_per_step(commitment.down_price, currency, f"down-price of {commitment.name}"),
     )
-
-
-def _price_per_step(price: Price | None, currency: str, name: str, profiles: Profiles) -> Array:
-    """Return currency per MW and step. A missing price is zero; a price per MW is charged at every step."""
-    if price is None:
-        return np.zeros(profiles.window.steps)
-    values = profiles.steps_or_default(price.quantity, f"{currency}/{price.per}", 0.0, name)
-    return values * profiles.window.hours if price.per == "MWh" else values

@@ -1,9 +1,18 @@
-"""Requirements."""
+"""Requirements on the state of charge at the ends of steps: minima, maxima and targets, and whether they are kept.
+
+A requirement for a moment between two steps (off-tick) is projected onto the steps around it. With value v at moment t,
+between the ends of steps p < t < n, and C(x, y), D(x, y) the most energy that can be stored and drawn from x to y:
+
+    target       at p  from v − C(p, t) to v + D(p, t)      at n  exactly v
+    minimum      at p  at least v − C(p, t)                 at n  at least v − D(t, n)
+    maximum      at p  at most v + D(p, t)                  at n  at most v + C(t, n)
+    known state  at n  from v − D(t, n) to v + C(t, n)      (the state at the start, measured during the first step)
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from flexmodel.problem import Array, Devices, Mask, Window
@@ -59,20 +68,20 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class SocRequirements:
-    """MWh at the ends of steps, NaN where nothing is asked."""
+    """Energy in MWh at the ends of steps, NaN where there is no requirement."""
 
     minima: Array
     maxima: Array
     targets: Array
     projected_minima: Mask
-    """Where a minimum is not asked for itself, but carried over from a wish for a moment between two steps."""
+    """Where a minimum is not required by itself, but projected from a moment between two steps."""
     projected_maxima: Mask
 
 
 def resolve_requirements(
     stock: Stock, state: InitialState, profiles: Profiles, devices: Devices, soc_min: float, soc_max: float
 ) -> SocRequirements:
-    """All wishes for one stock. Where several speak of one moment the strictest counts, of targets the first."""
+    """Resolve the requirements on one stock. Of several at one moment the strictest counts, of targets the first."""
     window = profiles.window
     reach = _reach(stock, devices, soc_min, soc_max)
     fields: dict[RequirementKind, tuple[VariableQuantity | None, Overlap]] = {
@@ -80,7 +89,7 @@ def resolve_requirements(
         "maxima": (stock.maxima, "min"),
         "targets": (stock.targets, "first"),
     }
-    asked = {
+    on_tick = {
         kind: profiles.instants(quantity, overlap, stock.percent_of) for kind, (quantity, overlap) in fields.items()
     }
     points = {kind: off_tick_points(quantity, window) for kind, (quantity, _) in fields.items()}
@@ -96,16 +105,16 @@ def resolve_requirements(
         ]
     project_known_state(state.at, state.energy, window, reach, onto)
     return SocRequirements(
-        minima=np.fmax(asked["minima"], onto.minima),
-        maxima=np.fmin(asked["maxima"], onto.maxima),
-        targets=np.where(np.isnan(asked["targets"]), onto.targets, asked["targets"]),
-        projected_minima=np.isnan(asked["minima"]),
-        projected_maxima=np.isnan(asked["maxima"]),
+        minima=np.fmax(on_tick["minima"], onto.minima),
+        maxima=np.fmin(on_tick["maxima"], onto.maxima),
+        targets=np.where(np.isnan(on_tick["targets"]), onto.targets, on_tick["targets"]),
+        projected_minima=np.isnan(on_tick["minima"]),
+        projected_maxima=np.isnan(on_tick["maxima"]),
     )
 
 
 def _reach(stock: Stock, devices: Devices, soc_min: float, soc_max: float) -> Reach:
-    """How fast the stock's devices together can fill and drain it."""
+    """Return how fast the stock's devices together can fill and drain it."""
     own = list(stock.devices)
     charge = np.maximum(np.fmin(devices.power_max[own], devices.consumption_cap[own]), 0.0)
     discharge = np.maximum(np.fmin(-devices.power_min[own], devices.production_cap[own]), 0.0)
@@ -118,7 +127,7 @@ def _reach(stock: Stock, devices: Devices, soc_min: float, soc_max: float) -> Re
 
 
 def off_tick_points(quantity: VariableQuantity | None, window: Window) -> list[Segment]:
-    """The points in time, inside the window, that do not fall on the end of a step."""
+    """Return the points in time inside the window that do not fall on the end of a step."""
     if not isinstance(quantity, Segments):
         return []
     return [
@@ -131,7 +140,7 @@ def off_tick_points(quantity: VariableQuantity | None, window: Window) -> list[S
 
 
 def project(kind: RequirementKind, points: Iterable[Segment], window: Window, reach: Reach, onto: Projection) -> None:
-    """Adds the bounds of some off-tick wishes of one kind."""
+    """Add the bounds of off-tick requirements of one kind."""
     for point in points:
         step, before, after = _around(point.start, window)
         value = point.value
@@ -148,7 +157,7 @@ def project(kind: RequirementKind, points: Iterable[Segment], window: Window, re
 
 
 def project_known_state(at: datetime, value: float, window: Window, reach: Reach, onto: Projection) -> None:
-    """Adds the bounds that follow from the state measured during the first step."""
+    """Add the bounds that follow from a state measured during the first step."""
     if window.start < at < window.start + window.resolution:
         _, _, after = _around(at, window)
         onto.raise_minimum(0, value - reach.discharge[0] * after, reach)
@@ -156,48 +165,55 @@ def project_known_state(at: datetime, value: float, window: Window, reach: Reach
 
 
 def _around(moment: datetime, window: Window) -> tuple[int, float, float]:
-    """The step in which a moment lies, and the hours from its start to the moment and from there to its end."""
+    """Return the step of a moment, and the hours from the start of the step to it and from it to the end."""
     step, into = divmod(moment - window.start, window.resolution)
     before = into / window.resolution * window.hours
     return step, before, window.hours - before
 
 
-def soc_report(schedule: Schedule, stocks: Sequence[Stock], requirements: Sequence[SocRequirements]) -> dict[str, Any]:
-    """Return which requirements the schedule keeps (`resolved`) and which it misses (`unresolved`), by asset."""
-    verdicts = [
-        _RequirementCheck.of(each, schedule.soc[index, 1:], schedule.window) for index, each in enumerate(requirements)
+class SocReport(NamedTuple):
+    """Requirements that a schedule keeps and misses, by asset, as the job's result has them."""
+
+    resolved: list[dict[str, Any]]
+    unresolved: list[dict[str, Any]]
+
+
+def soc_report(schedule: Schedule, stocks: Sequence[Stock], requirements: Sequence[SocRequirements]) -> SocReport:
+    """Compare a schedule with the requirements on its stocks."""
+    checks = [
+        _RequirementCheck.of(required, schedule.soc[index, 1:], schedule.window)
+        for index, required in enumerate(requirements)
     ]
-    return {
-        "resolved": _by_asset(stocks, [verdict.kept for verdict in verdicts]),
-        "unresolved": _by_asset(stocks, [verdict.broken for verdict in verdicts]),
-    }
+    return SocReport(
+        _by_asset(stocks, [check.kept for check in checks]), _by_asset(stocks, [check.missed for check in checks])
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _RequirementCheck:
-    """How one stock's wishes fared: by field, the instants with what is missing, or with what is left."""
+    """Instants at which one stock's requirements are missed, with the violation, or kept, with the margin, by field."""
 
-    broken: dict[str, list[dict[str, str]]]
+    missed: dict[str, list[dict[str, str]]]
     kept: dict[str, list[dict[str, str]]]
 
     @classmethod
-    def of(cls, asked: SocRequirements, soc: Array, window: Window) -> "_RequirementCheck":
-        verdict = cls({}, {})
+    def of(cls, required: SocRequirements, soc: Array, window: Window) -> "_RequirementCheck":
+        check = cls({}, {})
         soc = np.round(soc, DECIMALS)
-        for field, bound, carried, sign in (
-            ("soc-minima", asked.minima, asked.projected_minima, 1),
-            ("soc-maxima", asked.maxima, asked.projected_maxima, -1),
+        for field, bound, projected, sign in (
+            ("soc-minima", required.minima, required.projected_minima, 1),
+            ("soc-maxima", required.maxima, required.projected_maxima, -1),
         ):
             margin = sign * (soc - np.round(bound, DECIMALS)) + 0.0
-            kept = (margin >= 0) & ~carried
+            kept = (margin >= 0) & ~projected
             if (margin < 0).any():
-                verdict.broken[field] = list(_entries(margin < 0, -margin, "violation", window))
+                check.missed[field] = list(_entries(margin < 0, -margin, "violation", window))
             elif kept.any():
-                verdict.kept[field] = list(_entries(kept, margin, "margin", window))
-        distance = np.abs(soc - np.round(asked.targets, DECIMALS))
+                check.kept[field] = list(_entries(kept, margin, "margin", window))
+        distance = np.abs(soc - np.round(required.targets, DECIMALS))
         if (distance > 0).any():
-            verdict.broken["soc-targets"] = list(_entries(distance > 0, distance, "violation", window))
-        return verdict
+            check.missed["soc-targets"] = list(_entries(distance > 0, distance, "violation", window))
+        return check
 
 
 def _entries(where: Mask, energy: Array, name: str, window: Window) -> Iterator[dict[str, str]]:
