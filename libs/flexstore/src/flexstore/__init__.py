@@ -1,1 +1,1 @@
-"""The store of Flexmesh: tables, migrations, time series, jobs and outbox on PostgreSQL or TimescaleDB."""
+"""Tables, migrations and time series of Flexmesh, on PostgreSQL or TimescaleDB."""

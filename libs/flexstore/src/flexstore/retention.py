@@ -74,7 +74,7 @@ async def delete_expired(store: Store, default: timedelta | None = None, now: da
         if not await con.fetchval("select pg_try_advisory_lock($1)", LOCK):
             return {}
         try:
-            # Only for this session. It blocks nobody, however long it takes.
+            # Only for this session. It blocks no other statement, however long it takes.
             await con.execute("select set_config('statement_timeout', '0', false)")
             expiries = await load_expiries(con, default, now or datetime.now(UTC))
             deleted = await _drop_chunks(con, expiries)

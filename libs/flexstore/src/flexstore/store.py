@@ -9,7 +9,7 @@ Types of connections, for signatures:
 * `Store` is taken by functions that open connections themselves: those that run long, need several transactions, or
   listen for notifications.
 
-A session-level setting, lock or cursor must be undone by whoever made it: connections return to the pool as they are.
+Whoever sets a session-level setting, lock or cursor must undo it: connections return to the pool as they are.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ TIMEOUT_MESSAGE = "The database is too busy to answer in time. Please try again 
 NO_TIMEOUTS = {"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 """Server settings for sessions without time limits, whatever the defaults of the database: upgrades and backups."""
 MAX_IDLE_KEPT = 4
-"""The most connections that are kept outside the pool for reuse while nobody waits for one: the pool's own acquire and
+"""The most connections that are kept outside the pool for reuse while no task waits for one: the pool's own acquire and
 release take longer than a short statement."""
 
 
