@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from api_gateway import attempts
+from api_gateway.idempotency import attempts
 from flexmodel.errors import Conflict, Unavailable
 
 LONG_AGO = "update idempotency_key set created_at = created_at - interval '31 seconds'"

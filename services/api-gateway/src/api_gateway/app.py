@@ -27,7 +27,6 @@ from api_gateway.charts.routes import router as charts
 from api_gateway.data.routes import router as data
 from api_gateway.data.uploads import many as uploads_of_many
 from api_gateway.data.uploads import router as uploads
-from api_gateway.errors import envelope
 from api_gateway.events.feed import Feed
 from api_gateway.events.routes import router as events
 from api_gateway.events.service import reach_in
@@ -45,6 +44,7 @@ from api_gateway.optimize.routes import router as optimize
 from api_gateway.passwords.routes import page as password_page
 from api_gateway.passwords.routes import router as passwords
 from api_gateway.rate_limits import Limiter
+from api_gateway.responses import envelope
 from api_gateway.schedules.routes import router as schedules
 from api_gateway.sensors.routes import router as sensors
 from api_gateway.series.routes import router as series

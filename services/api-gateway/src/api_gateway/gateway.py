@@ -10,8 +10,8 @@ from flexcore.credentials.passwords import Passwords
 from flexserve.service_client import ServiceClient
 from flexstore.store import PooledConnection, Store
 
-from api_gateway import attempts
 from api_gateway.events.feed import Feed
+from api_gateway.idempotency import attempts
 from api_gateway.mail import Mailer
 from api_gateway.rate_limits import Limiter
 from api_gateway.settings import GatewaySettings

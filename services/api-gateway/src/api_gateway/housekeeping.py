@@ -12,7 +12,8 @@ from flexstore import daily_rollups, retention, timescale
 from flexstore.store import Store
 from flexwork import activity_log, jobs
 
-from api_gateway import attempts, rate_limits
+from api_gateway import rate_limits
+from api_gateway.idempotency import attempts
 from api_gateway.jobs.repository import FORGET_FILES
 from api_gateway.settings import GatewaySettings
 

@@ -11,7 +11,7 @@ from flexserve.direct_routes import RequestHandler, WrappingRoute
 from flexserve.errors import Failure, problem_details
 from starlette.exceptions import HTTPException
 
-from api_gateway.idempotency import once
+from api_gateway.idempotency.replay import handle_once
 from api_gateway.responses import Rejected
 from api_gateway.routing import StrictRequest, is_of_another_kind, wrong_type
 
@@ -25,7 +25,7 @@ class ProblemRoute(WrappingRoute, APIRoute):
     def wrap(self, handle: RequestHandler) -> RequestHandler:
         async def strictly(request: Request) -> Response:
             try:
-                return await once(StrictRequest(request.scope, request.receive), handle)
+                return await handle_once(StrictRequest(request.scope, request.receive), handle)
             except RequestValidationError as error:
                 if is_of_another_kind(error):
                     return problem_details(failure(wrong_type(request)), request.scope)

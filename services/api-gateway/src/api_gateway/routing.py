@@ -13,7 +13,7 @@ from flexserve.direct_routes import RequestHandler, WrappingRoute
 from flexserve.validation_messages import errors_by_field
 from pydantic import BaseModel, ValidationError
 
-from api_gateway.idempotency import once
+from api_gateway.idempotency.replay import handle_once
 from api_gateway.responses import Rejected, nested, plain, unprocessable
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[Any]])
@@ -54,7 +54,7 @@ class WireRoute(WrappingRoute, APIRoute):
     def wrap(self, handle: RequestHandler) -> RequestHandler:
         async def strictly(request: Request) -> Response:
             try:
-                return await once(StrictRequest(request.scope, request.receive), handle)
+                return await handle_once(StrictRequest(request.scope, request.receive), handle)
             except orjson.JSONDecodeError as error:
                 return broken(error.msg).answer()
             except Rejected as rejected:

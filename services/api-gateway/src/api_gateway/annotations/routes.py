@@ -8,13 +8,13 @@ from flexcore.annotations.inputs import AnnotationPost
 from flexcore.audit.service import changes_between, note
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
+from flexserve.responses import OrjsonResponse
 from flexstore import sources
 from flexstore.store import Connection
 
 from api_gateway.annotations.schemas import Annotation
 from api_gateway.auth.access import Access, unknown_asset_in_path
 from api_gateway.gateway import Gateway
-from api_gateway.responses import Json
 from api_gateway.routing import WireRoute
 from api_gateway.times import instant
 
@@ -30,7 +30,7 @@ ANSWERS: dict[str, Any] = {
 @router.post("/accounts/{id}/annotations", **ANSWERS, summary="Add an annotation to an account.")
 async def annotate_account(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.FEED))], gateway: Gateway, body: AnnotationPost
-) -> Json:
+) -> OrjsonResponse:
     return await annotate(gateway, account, Thing.ACCOUNT, body)
 
 
@@ -39,18 +39,18 @@ async def annotate_asset(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.FEED, unknown_asset_in_path))],
     gateway: Gateway,
     body: AnnotationPost,
-) -> Json:
+) -> OrjsonResponse:
     return await annotate(gateway, asset, Thing.ASSET, body)
 
 
 @router.post("/sensors/{id}/annotations", **ANSWERS, summary="Add an annotation to a sensor.")
 async def annotate_sensor(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED))], gateway: Gateway, body: AnnotationPost
-) -> Json:
+) -> OrjsonResponse:
     return await annotate(gateway, sensor, Thing.SENSOR, body)
 
 
-async def annotate(gateway: Gateway, subject: Found, thing: Thing, body: AnnotationPost) -> Json:
+async def annotate(gateway: Gateway, subject: Found, thing: Thing, body: AnnotationPost) -> OrjsonResponse:
     """201 when the annotation is new, 200 when the same was there already."""
     caller = subject.caller
     async with gateway.transaction() as con:
@@ -63,7 +63,7 @@ async def annotate(gateway: Gateway, subject: Found, thing: Thing, body: Annotat
         row = await repository.get(con, annotation_id)
         if linked:
             await note_annotation(con, thing, subject, row)
-    return Json(shown(row), 200 if known else 201)
+    return OrjsonResponse(shown(row), 200 if known else 201)
 
 
 async def note_annotation(con: Connection, thing: Thing, subject: Found, row: Any) -> None:

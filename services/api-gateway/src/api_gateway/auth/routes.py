@@ -1,13 +1,13 @@
 """`POST /api/requestAuthToken`."""
 
 from fastapi import APIRouter
+from flexserve.responses import OrjsonResponse
 
 from api_gateway.auth import service
 from api_gateway.auth.access import Anyone
 from api_gateway.auth.client import Asking
 from api_gateway.auth.schemas import Credentials, Login
 from api_gateway.gateway import Gateway
-from api_gateway.responses import Json
 from api_gateway.routing import WireRoute
 
 router = APIRouter(tags=["Auth"], route_class=WireRoute)
@@ -20,6 +20,6 @@ router = APIRouter(tags=["Auth"], route_class=WireRoute)
     responses={401: {}, 429: {}},
     summary="Obtain an authentication token.",
 )
-async def request_token(gateway: Gateway, client: Asking, body: Credentials) -> Json:
+async def request_token(gateway: Gateway, client: Asking, body: Credentials) -> OrjsonResponse:
     login = await service.log_in(gateway, body.email, body.password, client)
-    return Json({"auth_token": login.token, "status": 200, "user_id": login.user_id})
+    return OrjsonResponse({"auth_token": login.token, "status": 200, "user_id": login.user_id})

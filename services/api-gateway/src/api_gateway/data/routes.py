@@ -14,6 +14,7 @@ from flexcore.sources.filters import check_asked
 from flexmodel.errors import Invalid
 from flexserve import tracing
 from flexserve.direct_routes import direct
+from flexserve.responses import OrjsonResponse
 from flexserve.service_client import SENSOR_HEADER
 from flexstore import series
 from flexstore.series import SourceStatistics
@@ -34,7 +35,7 @@ from api_gateway.data.schemas import (
 )
 from api_gateway.data.status import status_of, utc_now
 from api_gateway.gateway import Gateway
-from api_gateway.responses import PROCESSED, Empty, Json, fields_under
+from api_gateway.responses import PROCESSED, Empty, fields_under
 from api_gateway.routing import COMBINED, QueryReader, WireRoute, body_of, names_fields_under, parameters_of
 from api_gateway.times import clock_duration
 
@@ -56,13 +57,13 @@ Feedable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_da
 @direct
 async def get_sensor_data(
     sensor: ReadableData, gateway: Gateway, query: Annotated[DataQuery, Depends(QueryReader(DataQuery))]
-) -> Json:
+) -> OrjsonResponse:
     with fields_under(WHERE):
         asked = reading.understand(sensor.row, query, gateway.settings.most_values)
         async with gateway.store.connection() as con:
             await check_asked(con, query.source, query.source_account)
             values = await reading.read(con, sensor.row, asked, query.unit)
-    return Json(
+    return OrjsonResponse(
         PROCESSED
         | {
             "duration": clock_duration(asked.length),
@@ -135,14 +136,14 @@ async def delete_sensor_data(
 
 
 @router.get("/stats", response_model=Figures, summary="Get sensor statistics per data source.")
-async def get_sensor_stats(sensor: Readable, gateway: Gateway, query: Annotated[StatsQuery, Query()]) -> Json:
+async def get_sensor_stats(sensor: Readable, gateway: Gateway, query: Annotated[StatsQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         found = await series.load_source_statistics(con, sensor.id, query.event_start_time, query.event_end_time)
     answer: dict[str, Any] = {"status": 200}
     for stats in found:
         figures = shown_stats(stats, sensor.row.timezone)
         answer[f"{stats.source_name} (ID: {stats.source_id})"] = figures if query.sort else list(figures.items())
-    return Json(answer)
+    return OrjsonResponse(answer)
 
 
 def shown_stats(stats: SourceStatistics, timezone: str) -> dict[str, Any]:
@@ -160,9 +161,9 @@ def shown_stats(stats: SourceStatistics, timezone: str) -> dict[str, Any]:
 
 
 @router.get("/status", response_model=SensorStatuses, summary="Get how recent the data of a sensor are.")
-async def get_sensor_status(sensor: Readable, gateway: Gateway) -> Json:
+async def get_sensor_status(sensor: Readable, gateway: Gateway) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         found = await series.load_staleness(con, sensor.id)
     now = utc_now()
     lines = [status_of(sensor.row, one, now) for one in found] or [status_of(sensor.row, None, now)]
-    return Json({"sensors_data": lines, "status": 200})
+    return OrjsonResponse({"sensors_data": lines, "status": 200})

@@ -9,6 +9,7 @@ from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Owner, Scope, Thing, may
 from flexcore.permissions.resources import Found
 from flexmodel.errors import Invalid, NotFound, Unavailable
+from flexserve.responses import OrjsonResponse
 from flexserve.service_client import ServiceResponse
 from starlette.responses import Response
 
@@ -18,7 +19,7 @@ from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.jobs.repository import progress_of
 from api_gateway.problems import ProblemRoute
-from api_gateway.responses import Json, Rejected, fields_under, forbidden, unprocessable_field
+from api_gateway.responses import Rejected, fields_under, forbidden, unprocessable_field
 from api_gateway.routing import DEFAULT_PLACES, WireRoute, names_fields_under
 
 WHERE = "combined_sensor_data_upload"
@@ -59,7 +60,7 @@ async def upload_sensor_data(
         "job": job,
         "job-url": f"/api/v3_0/jobs/{job}",
     }
-    return Json(body, KEPT)
+    return OrjsonResponse(body, KEPT)
 
 
 @many.post(
@@ -87,7 +88,7 @@ async def upload_data_of_many_sensors(
     summary="Get what became of an upload that a job stores.",
     responses={202: {"model": KeptUpload, "description": "It is not stored yet."}},
 )
-async def get_upload(job: str, caller: Caller, gateway: Gateway) -> Json:
+async def get_upload(job: str, caller: Caller, gateway: Gateway) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         found = await access.find(con, job)
         if found is None or found.queue != QUEUE or not await access.may_see(con, caller, found):
@@ -97,13 +98,13 @@ async def get_upload(job: str, caller: Caller, gateway: Gateway) -> Json:
         return waiting(found.id, found.status, wording.message(found), progress)
     if found.result is None:
         raise Invalid({}, wording.message(found))
-    return Json(found.result)
+    return OrjsonResponse(found.result)
 
 
-def waiting(job: UUID, status: str, message: str, progress: dict[str, Any] | None = None) -> Json:
+def waiting(job: UUID, status: str, message: str, progress: dict[str, Any] | None = None) -> OrjsonResponse:
     where = f"/api/v1/data/upload/{job}"
     body = {"job": str(job), "job-url": where, "status": status, "message": message}
-    return Json(body | ({"progress": progress} if progress else {}), KEPT, {"Location": where})
+    return OrjsonResponse(body | ({"progress": progress} if progress else {}), KEPT, {"Location": where})
 
 
 async def passed_on(

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from flexcore.schedules.triggers import QUEUE
 from flexmodel.errors import Invalid, NotFound
+from flexserve.responses import OrjsonResponse
 from starlette.responses import PlainTextResponse, Response
 
 from api_gateway.auth.access import Caller
@@ -12,7 +13,6 @@ from api_gateway.explanations import repository
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.problems import ProblemRoute
-from api_gateway.responses import Json
 
 router = APIRouter(prefix="/schedules", tags=["Schedules"], route_class=ProblemRoute)
 
@@ -46,7 +46,7 @@ async def get_explanation(job: str, request: Request, caller: Caller, gateway: G
             raise NotFound(f"There is no schedule job {job}.")
         if wording.STATUS_CODES[found.status] == 202:
             body = {"job": str(found.id), "status": found.status, "message": wording.message(found)}
-            return Json(body, 202)
+            return OrjsonResponse(body, 202)
         if found.status != "FINISHED":
             raise Invalid({}, wording.message(found))
         explained = await repository.get(con, found.id)
@@ -55,7 +55,7 @@ async def get_explanation(job: str, request: Request, caller: Caller, gateway: G
     headers = {"Vary": "Authorization, Accept"}
     if wants_text(request.headers.get("accept", "")):
         return PlainTextResponse("".join(f"{sentence}\n" for sentence in explained["sentences"]), headers=headers)
-    return Json(explained, headers=headers)
+    return OrjsonResponse(explained, headers=headers)
 
 
 def wants_text(accept: str) -> bool:

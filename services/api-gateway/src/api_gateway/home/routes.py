@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from flexmodel.errors import Unavailable
+from flexserve.responses import OrjsonResponse
 
 from api_gateway.auth.access import Anyone
 from api_gateway.gateway import Gateway
@@ -19,7 +20,7 @@ from api_gateway.home.versions import (
     SUNSET_PATHS,
     SUNSET_VERSIONS,
 )
-from api_gateway.responses import PROCESSED, Json
+from api_gateway.responses import PROCESSED
 from api_gateway.routing import WireRoute
 
 router = APIRouter(dependencies=[Anyone], tags=["Home"], route_class=WireRoute)
@@ -43,8 +44,8 @@ async def documentation(request: Request) -> HTMLResponse:
 
 @router.get("/api/", response_model=Versions, summary="List the versions of the API.")
 @router.get("/api", include_in_schema=False)
-async def list_versions() -> Json:
-    return Json(
+async def list_versions() -> OrjsonResponse:
+    return OrjsonResponse(
         {
             "flexmeasures_version": COMPATIBLE_VERSION,
             "flexmesh_version": OWN_VERSION,
@@ -56,9 +57,9 @@ async def list_versions() -> Json:
 
 
 @router.get(f"/api/{API_VERSION}", response_model=Services, summary="Obtain a service listing for this version.")
-async def list_services(request: Request) -> Json:
+async def list_services(request: Request) -> OrjsonResponse:
     listed = services_in(request.app.openapi(), str(request.base_url).rstrip("/"))
-    return Json(PROCESSED | {"services": listed, "version": "3.0"})
+    return OrjsonResponse(PROCESSED | {"services": listed, "version": "3.0"})
 
 
 def services_in(document: dict[str, Any], base_url: str) -> list[dict[str, str]]:
@@ -82,20 +83,20 @@ def services_in(document: dict[str, Any], base_url: str) -> list[dict[str, str]]
     summary="Get readiness status.",
     responses={503: {"model": Readiness, "description": "The database is away."}},
 )
-async def get_readiness(gateway: Gateway) -> Json:
+async def get_readiness(gateway: Gateway) -> OrjsonResponse:
     try:
         await gateway.store.check(gateway.settings.readiness_timeout)
     except Unavailable:
-        return Json({"database_sql": False, "status": 503}, 503, {"Retry-After": "2"})
-    return Json({"database_sql": True, "status": 200})
+        return OrjsonResponse({"database_sql": False, "status": 503}, 503, {"Retry-After": "2"})
+    return OrjsonResponse({"database_sql": True, "status": 200})
 
 
 @router.get("/api/ops/ping", include_in_schema=False)
-async def ping() -> Json:
-    return Json({"message": "ok", "status": 200})
+async def ping() -> OrjsonResponse:
+    return OrjsonResponse({"message": "ok", "status": 200})
 
 
-async def sunset(request: Request) -> Json:
+async def sunset(request: Request) -> OrjsonResponse:
     """Any request to a version that is gone."""
     name = request.url.path.split("/")[2]
     version = name.removeprefix("v").replace("_", ".") if "_" in name else "1.0"
@@ -105,7 +106,7 @@ async def sunset(request: Request) -> Json:
         f"API version {version} has been sunset. Please upgrade to API version 3.0. See {page} for more information."
     )
     links = f'<{upgrade}>; rel="deprecation"; type="text/html", <{page}>; rel="sunset"; type="text/html"'
-    return Json({"message": message, "status": 410}, 410, {"Link": links})
+    return OrjsonResponse({"message": message, "status": 410}, 410, {"Link": links})
 
 
 for gone in SUNSET_VERSIONS:

@@ -11,13 +11,14 @@ from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
 from flexcore.tokens import repository as tokens
 from flexcore.tokens import service as revoking
+from flexserve.responses import OrjsonResponse
 from starlette.responses import Response
 
 from api_gateway.auth.access import Access, OnSelf
 from api_gateway.gateway import Gateway
 from api_gateway.keys.schemas import Keys, KeysOfAccount, NewKey
 from api_gateway.problems import ProblemRoute
-from api_gateway.responses import Empty, Json, ShownOnce
+from api_gateway.responses import Empty, ShownOnce
 from api_gateway.tokens.schemas import Token, shown
 
 router = APIRouter(tags=["API keys"], route_class=ProblemRoute)
@@ -40,19 +41,19 @@ async def create_key(
 
 
 @router.get("/keys", summary="List your API keys.", response_model=Keys)
-async def list_keys(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], gateway: Gateway) -> Json:
+async def list_keys(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], gateway: Gateway) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await tokens.of_user(con, caller.user_id, (Kind.KEY,))
-    return Json({"keys": [shown(row, caller) for row in rows]})
+    return OrjsonResponse({"keys": [shown(row, caller) for row in rows]})
 
 
 @router.patch("/keys/{id}", summary="Rename an API key.", response_model=Token)
 async def rename_key(
     key: Annotated[Found, Depends(Access(Thing.KEY, Action.UPDATE))], gateway: Gateway, body: KeyPatch
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.transaction() as con:
         row = await service.rename(con, key, body.name)
-    return Json(shown(row, key.caller))
+    return OrjsonResponse(shown(row, key.caller))
 
 
 @router.delete("/keys/{id}", status_code=204, response_class=Empty, summary="Revoke an API key.")
@@ -65,22 +66,22 @@ async def revoke_key(key: Annotated[Found, Depends(Access(Thing.KEY, Action.DELE
 @router.get("/accounts/{id}/keys", summary="List the API keys of an account's users.", response_model=KeysOfAccount)
 async def list_account_keys(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], gateway: Gateway
-) -> Json:
+) -> OrjsonResponse:
     return await shown_of_account(gateway, account)
 
 
 @router.patch("/accounts/{id}/keys", summary="Set how many API keys an account may have.", response_model=KeysOfAccount)
 async def limit_account_keys(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.LIMIT))], gateway: Gateway, body: KeyLimit
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.transaction() as con:
         await service.set_limit(con, account, body.limit)
     return await shown_of_account(gateway, account)
 
 
-async def shown_of_account(gateway: Gateway, account: Found) -> Json:
+async def shown_of_account(gateway: Gateway, account: Found) -> OrjsonResponse:
     async with gateway.transaction() as con:
         limit = await repository.limit_of(con, account.id)
         rows = await repository.of_account(con, account.id)
     most = gateway.settings.keys_per_account if limit is None else limit
-    return Json({"limit": most, "keys": [shown(row, account.caller) for row in rows]})
+    return OrjsonResponse({"limit": most, "keys": [shown(row, account.caller) for row in rows]})

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action
 from flexmodel.errors import Invalid, NotFound
+from flexserve.responses import OrjsonResponse
 from starlette.responses import Response
 
 from api_gateway.auth.access import Caller, InOwnAccount
@@ -15,7 +16,6 @@ from api_gateway.jobs import access, wording
 from api_gateway.optimize import service
 from api_gateway.optimize.schemas import ACCEPTED, ANSWER, problem_schema
 from api_gateway.problems import ProblemRoute
-from api_gateway.responses import Json
 from api_gateway.routing import Message
 from api_gateway.schedules.routes import counted
 
@@ -48,7 +48,7 @@ async def optimize(
 
 
 @router.get("/{job}", summary="Get the answer to a problem that took long.", responses=RESPONSES)
-async def get_optimized(job: str, caller: Caller, gateway: Gateway) -> Json:
+async def get_optimized(job: str, caller: Caller, gateway: Gateway) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         found = await access.find(con, job)
         if found is None or not service.is_problem(found) or not await access.may_see(con, caller, found):
@@ -57,10 +57,10 @@ async def get_optimized(job: str, caller: Caller, gateway: Gateway) -> Json:
         return waiting(found.id, found.status, wording.message(found))
     if found.result is None:
         raise Invalid({}, wording.message(found))
-    return Json(found.result)
+    return OrjsonResponse(found.result)
 
 
-def waiting(job: UUID, status: str, message: str) -> Json:
+def waiting(job: UUID, status: str, message: str) -> OrjsonResponse:
     where = f"/api/v1/optimize/{job}"
     body = {"job": str(job), "job-url": where, "status": status, "message": message}
-    return Json(body, 202, {"Location": where})
+    return OrjsonResponse(body, 202, {"Location": where})

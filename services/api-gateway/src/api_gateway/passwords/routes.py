@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Scope
 from flexmodel.errors import Invalid
+from flexserve.responses import OrjsonResponse
 from starlette.background import BackgroundTask
 
 from api_gateway.auth.access import Anyone, LoggedIn
@@ -16,7 +17,7 @@ from api_gateway.home import pages
 from api_gateway.passwords import links, service
 from api_gateway.passwords.schemas import MAILED, ForgottenPassword, Mailed, PasswordChange
 from api_gateway.problems import ProblemRoute
-from api_gateway.responses import Json, sentences
+from api_gateway.responses import sentences
 from api_gateway.routing import WireRoute
 from api_gateway.tokens.schemas import LISTED, Revoked
 
@@ -35,11 +36,11 @@ KEPT_NOWHERE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 )
 async def change_password(
     caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], gateway: Gateway, client: Asking, body: PasswordChange
-) -> Json:
+) -> OrjsonResponse:
     revoked = await service.change(
         gateway, caller, body.current_password, body.new_password, client, revoke_keys=body.revoke_keys
     )
-    return Json({"revoked": {kind.value: revoked.get(kind, 0) for kind in LISTED}})
+    return OrjsonResponse({"revoked": {kind.value: revoked.get(kind, 0) for kind in LISTED}})
 
 
 @router.post(
@@ -50,10 +51,10 @@ async def change_password(
     responses={429: {}},
     summary="Ask for a link to choose another password.",
 )
-async def ask_for_password_link(gateway: Gateway, client: Asking, body: ForgottenPassword) -> Json:
+async def ask_for_password_link(gateway: Gateway, client: Asking, body: ForgottenPassword) -> OrjsonResponse:
     await service.count_request(gateway, body.email, client)
     # After the answer, which so takes the same time whether there is such a user.
-    answer = Json({"message": MAILED}, 202)
+    answer = OrjsonResponse({"message": MAILED}, 202)
     answer.background = BackgroundTask(links.mail_link, gateway, body.email)
     return answer
 

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
+from flexserve.responses import OrjsonResponse
 from starlette.responses import Response
 
 from api_gateway.auth.access import Access, unknown_data_sensor
 from api_gateway.auth.several import Doorkeeper, OnSensors
 from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute
-from api_gateway.responses import Json
 from api_gateway.routing import message_in
 from api_gateway.series import batches, latest
 from api_gateway.series.accepting import chosen
@@ -65,17 +65,17 @@ async def read(
 
 
 @router.get("/sensors/{id}/data/latest", response_model=Latest, summary="Read the latest value of a sensor.")
-async def get_latest(sensor: Readable, gateway: Gateway, query: Annotated[LatestQuery, Query()]) -> Json:
+async def get_latest(sensor: Readable, gateway: Gateway, query: Annotated[LatestQuery, Query()]) -> OrjsonResponse:
     [found] = await latest.read(gateway.store, [sensor.row], query)
-    return Json(found)
+    return OrjsonResponse(found)
 
 
 @router.get("/data/latest", response_model=ManyLatest, summary="Read the latest values of many sensors.")
 async def get_latest_of_many_sensors(
     readers: Readers, gateway: Gateway, query: Annotated[ManyLatestQuery, Query()]
-) -> Json:
+) -> OrjsonResponse:
     sensors = await readers.find(query.sensor)
-    return Json({"latest": await latest.read(gateway.store, sensors.all(query.sensor), query)})
+    return OrjsonResponse({"latest": await latest.read(gateway.store, sensors.all(query.sensor), query)})
 
 
 @router.post("/data", response_model=BatchStored, summary="Post series of many sensors.", openapi_extra=batch())
@@ -84,5 +84,5 @@ async def post_data_of_many_sensors(
     gateway: Gateway,
     request: Request,
     partial: Annotated[bool, Query(description="Store what can be stored, and say why the rest cannot.")] = False,
-) -> Json:
-    return Json(await batches.stored(gateway, feeders, await message_in(request), partial=partial))
+) -> OrjsonResponse:
+    return OrjsonResponse(await batches.stored(gateway, feeders, await message_in(request), partial=partial))

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from flexcore.permissions.identity import Identity, Kind
 from flexcore.permissions.policy import Scope
+from flexserve.responses import OrjsonResponse
 from starlette.responses import Response
 
 from api_gateway.auth import credentials, service
@@ -13,7 +14,7 @@ from api_gateway.auth.client import Asking
 from api_gateway.auth.schemas import Credentials
 from api_gateway.gateway import Gateway
 from api_gateway.problems import ProblemRoute
-from api_gateway.responses import Empty, Json
+from api_gateway.responses import Empty
 from api_gateway.sessions import service as sessions
 from api_gateway.sessions.schemas import WhoAmI
 
@@ -27,18 +28,18 @@ router = APIRouter(prefix="/session", tags=["Auth"], route_class=ProblemRoute)
     responses={401: {}, 403: {}, 429: {}},
     summary="Log in with a cookie, as browsers do.",
 )
-async def log_in(request: Request, gateway: Gateway, client: Asking, body: Credentials) -> Json:
+async def log_in(request: Request, gateway: Gateway, client: Asking, body: Credentials) -> OrjsonResponse:
     credentials.refuse_other_sites(request)
     user = await service.known(gateway, body.email, body.password, client)
     session, caller = await sessions.begin(gateway, user, client, before=credentials.session_in(request))
-    answer = Json(shown(caller, session))
+    answer = OrjsonResponse(shown(caller, session))
     set_cookie(answer, request, session, round(gateway.settings.session_lifetime.total_seconds()))
     return answer
 
 
 @router.get("", summary="Get who you are, and the CSRF token of your session.", response_model=WhoAmI)
-async def who_am_i(request: Request, caller: Annotated[Identity, Depends(LoggedIn(None))]) -> Json:
-    return Json(shown(caller, credentials.session_in(request) if caller.kind == Kind.SESSION else None))
+async def who_am_i(request: Request, caller: Annotated[Identity, Depends(LoggedIn(None))]) -> OrjsonResponse:
+    return OrjsonResponse(shown(caller, credentials.session_in(request) if caller.kind == Kind.SESSION else None))
 
 
 @router.delete("", status_code=204, response_class=Empty, summary="Log out.")

@@ -1,0 +1,1 @@
+"""Idempotency: a POST with an `Idempotency-Key` is carried out once, and gets the same response for a day."""
