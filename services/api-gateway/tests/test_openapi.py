@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 import yaml
-from api_gateway.home.openapi import SCHEMAS, operations
+from api_gateway.openapi.document import SCHEMAS, operations
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 PUBLIC = {
@@ -16,6 +17,7 @@ PUBLIC = {
     "ask_for_password_link",
 }  # fmt: skip
 """Operations for which nobody has to log in."""
+PUBLISHED = Path(__file__).with_name("openapi_names.txt")
 ERRORS = {"400", "401", "403", "404", "408", "409", "413", "415", "422", "429", "503"}
 
 
@@ -47,6 +49,13 @@ def contents(operation: Any) -> Iterator[tuple[str, str, Any]]:
     for name, body in bodies.items():
         for media_type, content in body.get("content", {}).items():
             yield name, media_type, content
+
+
+def test_published_names_are_stable(document: Any) -> None:
+    """Client generators make names of these. Whoever renames a class adds its name to `PUBLISHED_NAMES`."""
+    names = [f"operation {operation['operationId']}" for _, operation in operations_of(document)]
+    names += [f"schema {name}" for name in document["components"]["schemas"]]
+    assert sorted(names) == PUBLISHED.read_text().splitlines()
 
 
 def test_the_document_is_valid(document: Any) -> None:

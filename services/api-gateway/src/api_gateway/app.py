@@ -33,17 +33,17 @@ from api_gateway.events.service import reach_in
 from api_gateway.explanations.routes import router as explanations
 from api_gateway.forecasts.routes import router as forecasts
 from api_gateway.gateway import GatewayContext
-from api_gateway.headers import VersionHeaders
-from api_gateway.home.openapi import document
+from api_gateway.headers import ResponseHeadersMiddleware
 from api_gateway.home.routes import router as home
 from api_gateway.home.versions import API_VERSION
 from api_gateway.jobs.routes import router as job_routes
 from api_gateway.keys.routes import router as keys
 from api_gateway.mail import Mailer
+from api_gateway.openapi.document import document
 from api_gateway.optimize.routes import router as optimize
 from api_gateway.passwords.routes import page as password_page
 from api_gateway.passwords.routes import router as passwords
-from api_gateway.rate_limits import Limiter
+from api_gateway.rate_limits import RateLimiter
 from api_gateway.responses import envelope
 from api_gateway.schedules.routes import router as schedules
 from api_gateway.sensors.routes import router as sensors
@@ -107,7 +107,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(VersionHeaders)
+    app.add_middleware(ResponseHeadersMiddleware)
     document(app)
     return app
 
@@ -141,7 +141,7 @@ def context_of(
     work_waits: Callable[[], None],
 ) -> GatewayContext:
     feed = Feed(store, reach_in(store))
-    return GatewayContext(store, settings, ingest, scheduler, Limiter(store), mailer_of(settings), work_waits, feed)
+    return GatewayContext(store, settings, ingest, scheduler, RateLimiter(store), mailer_of(settings), work_waits, feed)
 
 
 def mailer_of(settings: GatewaySettings) -> Mailer:

@@ -13,7 +13,7 @@ from flexstore.store import PooledConnection, Store
 from api_gateway.events.feed import Feed
 from api_gateway.idempotency import attempts
 from api_gateway.mail import Mailer
-from api_gateway.rate_limits import Limiter
+from api_gateway.rate_limits import RateLimiter
 from api_gateway.settings import GatewaySettings
 
 
@@ -25,7 +25,7 @@ class GatewayContext:
     settings: GatewaySettings
     ingest: ServiceClient
     scheduler: ServiceClient
-    limiter: Limiter
+    limiter: RateLimiter
     mailer: Mailer
     work_waits: Callable[[], None]
     """Tell the relay that a transaction left something in the outbox."""

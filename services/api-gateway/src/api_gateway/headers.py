@@ -14,7 +14,7 @@ OF_THE_API = [(b"api-version", API_VERSION.encode())]
 UNLESS_SAID = [(b"cache-control", b"private, no-store"), (b"vary", b"Authorization, Cookie")]
 
 
-class VersionHeaders:
+class ResponseHeadersMiddleware:
     """Adds the versions, keeps answers about someone's data out of caches, and pages out of those of other sites."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flexstore.store import Store
 
-from api_gateway.responses import Rejected
+from api_gateway.responses import ApiError
 
 COUNT = """
 insert into rate_limit as r (key, window_start, hits) values ($1, to_timestamp($2), 1)
@@ -24,24 +24,24 @@ FORGET = "delete from rate_limit where window_start < now() - interval '1 hour'"
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class RateLimit:
     """So many per window. Zero means no limit."""
 
     hits: int
     window: timedelta
-    told: str
+    description: str
     """How the answer calls it: `60 per 1 minute`."""
 
 
-def per_minute(hits: int) -> Limit:
-    return Limit(hits, timedelta(minutes=1), f"{hits} per 1 minute")
+def per_minute(hits: int) -> RateLimit:
+    return RateLimit(hits, timedelta(minutes=1), f"{hits} per 1 minute")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RateLimitStatus:
     """What is left in the window."""
 
-    limit: Limit
+    limit: RateLimit
     hits: int
     reset: float
     """When the window ends, in seconds since 1970."""
@@ -64,46 +64,46 @@ class Verdict:
     def enforce(self) -> None:
         """Refuse the request when the limit is exceeded."""
         if self.limit.hits and self.exceeded:
-            message = f"You hit a rate limit. The limit you hit allows {self.limit.told}."
+            message = f"You hit a rate limit. The limit you hit allows {self.limit.description}."
             body = {"message": message, "result": "Rejected", "status": "TOO_MANY_REQUESTS"}
-            raise Rejected(429, body, self.headers)
+            raise ApiError(429, body, self.headers)
 
 
-class Limiter:
+class RateLimiter:
     """Counts in fixed windows."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    async def count(self, key: str, limit: Limit) -> Verdict:
+    async def count(self, key: str, limit: RateLimit) -> RateLimitStatus:
         """Count one request."""
         if not limit.hits:
-            return Verdict(limit, 0, _window(limit) + limit.window.total_seconds())
+            return RateLimitStatus(limit, 0, _window(limit) + limit.window.total_seconds())
         async with self.store.connection() as con:
             return await count(con, key, limit)
 
-    async def check(self, limits: Mapping[str, Limit]) -> None:
+    async def check(self, limits: Mapping[str, RateLimit]) -> None:
         """Refuse a request that would be one too many, without counting it."""
         async with self.store.connection() as con:
             for key, limit in limits.items():
                 start = _window(limit)
                 hits = await con.fetchval(PEEK, key, start) or 0
-                Verdict(limit, hits + 1, start + limit.window.total_seconds()).enforce()
+                RateLimitStatus(limit, hits + 1, start + limit.window.total_seconds()).enforce()
 
-    async def forget(self, key: str, verdict: Verdict) -> None:
+    async def uncount(self, key: str, verdict: RateLimitStatus) -> None:
         """Take back one that was counted."""
         if verdict.limit.hits:
             async with self.store.connection() as con:
                 await con.execute(FORGET_ONE, key, verdict.reset - verdict.limit.window.total_seconds())
 
 
-async def count(con: Any, key: str, limit: Limit) -> Verdict:
+async def count(con: Any, key: str, limit: RateLimit) -> RateLimitStatus:
     """Count one request on a connection that is at hand."""
     start = _window(limit)
-    return Verdict(limit, await con.fetchval(COUNT, key, start), start + limit.window.total_seconds())
+    return RateLimitStatus(limit, await con.fetchval(COUNT, key, start), start + limit.window.total_seconds())
 
 
-def _window(limit: Limit) -> float:
+def _window(limit: RateLimit) -> float:
     """When the present window began."""
     length = limit.window.total_seconds()
     return time() // length * length

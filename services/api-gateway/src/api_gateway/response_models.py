@@ -3,16 +3,16 @@
 from flexcore.fields import example
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Paged", "Said", "Shape", "Waiting", "example"]
+__all__ = ["MessageResponse", "PageResponse", "PendingResponse", "ResponseModel", "example"]
 
 
-class Shape(BaseModel):
+class ResponseModel(BaseModel):
     """The shape of an answer."""
 
     model_config = ConfigDict(populate_by_name=True)
 
 
-class Said(Shape):
+class MessageResponse(ResponseModel):
     """A sentence about what was done."""
 
     model_config = example(message="Default asset view updated successfully.", status=200)
@@ -21,7 +21,7 @@ class Said(Shape):
     status: int
 
 
-class Waiting(Shape):
+class PendingResponse(ResponseModel):
     """What was asked for is not there yet; ask again in a moment."""
 
     model_config = example(message="Scheduling job in progress.", status="STARTED")
@@ -30,7 +30,7 @@ class Waiting(Shape):
     status: str
 
 
-class Paged[Row](Shape):
+class PageResponse[Row](ResponseModel):
     """One page of a list."""
 
     data: list[Row]

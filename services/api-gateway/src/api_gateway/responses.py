@@ -13,7 +13,7 @@ from starlette.types import Scope
 PROCESSED = {"message": "Request has been processed.", "status": "PROCESSED"}
 
 
-class ShownOnce(OrjsonResponse):
+class SecretOnceResponse(OrjsonResponse):
     """A response with a secret, which is sent once. Repetitions of the request get its `content` without the secret."""
 
     def __init__(self, content: Mapping[str, Any], secret: Mapping[str, str], status: int = 200) -> None:
@@ -21,7 +21,7 @@ class ShownOnce(OrjsonResponse):
         self.stored_body = self.render(content)
 
 
-class Empty(Response):
+class NoContentResponse(Response):
     """A response without a body (204). It has a media type, because clients look at that before the status."""
 
     media_type = "application/json"
@@ -30,7 +30,7 @@ class Empty(Response):
         super().__init__(status_code=204)
 
 
-class Rejected(Exception):  # noqa: N818 - renamed below
+class ApiError(Exception):
     """An error response. The body is complete, with its envelope."""
 
     def __init__(self, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
@@ -39,51 +39,51 @@ class Rejected(Exception):  # noqa: N818 - renamed below
         self.body = body
         self.headers = headers
 
-    def answer(self) -> OrjsonResponse:
+    def response(self) -> OrjsonResponse:
         """Return the response."""
         return OrjsonResponse(self.body, self.status, self.headers)
 
 
-def unauthorized() -> Rejected:
+def unauthorized() -> ApiError:
     """Return the error for a request without a valid token."""
     message = "You could not be properly authenticated for this content or functionality."
-    return Rejected(401, {"message": message, "status": "UNAUTHORIZED"}, {"WWW-Authenticate": "Bearer"})
+    return ApiError(401, {"message": message, "status": "UNAUTHORIZED"}, {"WWW-Authenticate": "Bearer"})
 
 
-def forbidden(message: Any = "You cannot be authorized for this content or functionality.") -> Rejected:
+def forbidden(message: Any = "You cannot be authorized for this content or functionality.") -> ApiError:
     """Return the error for a request that the caller may not make."""
-    return Rejected(403, {"message": message, "result": "Rejected", "status": "INVALID_SENDER"})
+    return ApiError(403, {"message": message, "result": "Rejected", "status": "INVALID_SENDER"})
 
 
-def not_found(message: Any) -> Rejected:
+def not_found(message: Any) -> ApiError:
     """Return the error for something that does not exist."""
-    return Rejected(404, {"message": message, "status": 404})
+    return ApiError(404, {"message": message, "status": 404})
 
 
-def plain(status: int, message: str) -> Rejected:
+def bare_error(status: int, message: str) -> ApiError:
     """Return an error without an envelope, as web servers send them."""
-    return Rejected(status, {"message": message, "status": status})
+    return ApiError(status, {"message": message, "status": status})
 
 
-def unprocessable(message: Any) -> Rejected:
+def unprocessable(message: Any) -> ApiError:
     """Return the error for invalid input. `message` has the errors by field, nested as the endpoint does."""
-    return Rejected(422, {"message": message, "result": "Rejected", "status": "UNPROCESSABLE_ENTITY"})
+    return ApiError(422, {"message": message, "result": "Rejected", "status": "UNPROCESSABLE_ENTITY"})
 
 
-def unprocessable_field(where: str | None, field: str, sentence: str) -> Rejected:
+def unprocessable_field(where: str | None, field: str, sentence: str) -> ApiError:
     """Return the error for one invalid field."""
-    return unprocessable(nested(where, {field: [sentence]}))
+    return unprocessable(nest_under(where, {field: [sentence]}))
 
 
-def nested(where: str | None, fields: Any) -> Any:
+def nest_under(where: str | None, fields: Any) -> Any:
     """Return the errors by field under the key `where`, if there is one."""
     return fields if where is None else {where: fields}
 
 
-def problem_lists(fields: Any) -> Any:
+def error_lists(fields: Any) -> Any:
     """Return nested errors by field with every leaf as a list of sentences."""
     if isinstance(fields, Mapping):
-        return {str(key): problem_lists(value) for key, value in fields.items()}
+        return {str(key): error_lists(value) for key, value in fields.items()}
     return [str(item) for item in fields] if isinstance(fields, list | tuple) else [str(fields)]
 
 
@@ -93,27 +93,27 @@ def fields_under(where: str | None) -> Iterator[None]:
     try:
         yield
     except Invalid as invalid:
-        raise unprocessable(nested(where, problem_lists(invalid.fields))) from invalid
+        raise unprocessable(nest_under(where, error_lists(invalid.fields))) from invalid
 
 
-def misread(invalid: Invalid) -> Rejected:
+def configuration_error(invalid: Invalid) -> ApiError:
     """Return the error for an invalid flex-model or flex-context, nested as its parser says."""
-    fields = problem_lists(invalid.fields)
+    fields = error_lists(invalid.fields)
     if invalid.where == "json":
         return unprocessable({"json": fields})
-    return unprocessable(fields if invalid.where == "message" else sentences(fields))
+    return unprocessable(fields if invalid.where == "message" else all_sentences(fields))
 
 
-def sentences(fields: Any) -> list[str]:
+def all_sentences(fields: Any) -> list[str]:
     """Return all sentences of nested errors, without their fields."""
     if isinstance(fields, Mapping):
-        return [sentence for value in fields.values() for sentence in sentences(value)]
+        return [sentence for value in fields.values() for sentence in all_sentences(value)]
     return list(fields)
 
 
-def conflict(message: str) -> Rejected:
+def conflict(message: str) -> ApiError:
     """Return the error for a request that may succeed if it is repeated in a moment."""
-    return Rejected(409, {"message": message, "result": "Rejected", "status": "CONFLICT"}, {"Retry-After": "1"})
+    return ApiError(409, {"message": message, "result": "Rejected", "status": "CONFLICT"}, {"Retry-After": "1"})
 
 
 UNKNOWN_PATH = (
@@ -129,11 +129,11 @@ def envelope(failure: Failure, scope: Scope) -> Response:
     if status == 404 and "endpoint" not in scope:
         return OrjsonResponse({"message": UNKNOWN_PATH, "status": 404}, 404)
     if status == 403:
-        return forbidden(detail).answer()
+        return forbidden(detail).response()
     if status == 405:
         return OrjsonResponse({"message": WRONG_METHOD, "status": 405}, 405, headers)
     if status == 422:
-        message: Any = problem_lists(failure.fields) if failure.fields else detail
+        message: Any = error_lists(failure.fields) if failure.fields else detail
         return OrjsonResponse({"message": message, "result": "Rejected", "status": "UNPROCESSABLE_ENTITY"}, 422)
     if status == 413:
         body = {"message": detail, "result": "Rejected", "status": "PAYLOAD_TOO_LARGE"}

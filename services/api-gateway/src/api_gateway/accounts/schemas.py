@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 EXAMPLE: dict[str, Any] = {
     "account_roles": [{"id": 1, "name": "MDC"}],
@@ -19,12 +19,12 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class RoleOfAccount(Shape):
+class RoleOfAccount(ResponseModel):
     id: int
     name: str
 
 
-class Account(Shape):
+class Account(ResponseModel):
     model_config = example(**EXAMPLE)
 
     account_roles: list[RoleOfAccount]

@@ -15,10 +15,10 @@ from flexstore.store import Connection
 from api_gateway.annotations.schemas import Annotation
 from api_gateway.auth.access import Access, unknown_asset_in_path
 from api_gateway.gateway import Gateway
-from api_gateway.routing import WireRoute
+from api_gateway.routing import EnvelopeRoute
 from api_gateway.times import instant
 
-router = APIRouter(tags=["Annotations"], route_class=WireRoute)
+router = APIRouter(tags=["Annotations"], route_class=EnvelopeRoute)
 
 ANSWERS: dict[str, Any] = {
     "status_code": 201,

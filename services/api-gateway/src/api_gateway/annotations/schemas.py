@@ -2,10 +2,10 @@
 
 from flexcore.annotations.inputs import AnnotationType
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 
-class Annotation(Shape):
+class Annotation(ResponseModel):
     model_config = example(
         content="Maintenance",
         start="2026-11-22T07:00:00+00:00",

@@ -5,10 +5,10 @@ from typing import Any
 from flexcore.fields import absent
 from pydantic import Field
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 
-class AssetType(Shape):
+class AssetType(ResponseModel):
     model_config = example(id=5, name="battery", description="stationary battery")
 
     id: int
@@ -16,24 +16,24 @@ class AssetType(Shape):
     description: str | None
 
 
-class TypeOfAsset(Shape):
+class TypeOfAsset(ResponseModel):
     id: int
     name: str
 
 
-class Owner(Shape):
+class Owner(ResponseModel):
     id: int
     name: str
 
 
-class ChildAsset(Shape):
+class ChildAsset(ResponseModel):
     account_id: int | None
     generic_asset_type: TypeOfAsset
     id: int
     name: str
 
 
-class SensorOfAsset(Shape):
+class SensorOfAsset(ResponseModel):
     id: int
     name: str
 
@@ -60,7 +60,7 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class Asset(Shape):
+class Asset(ResponseModel):
     """An asset, all of it or the fields asked for. Documents are JSON, as text."""
 
     model_config = example(**EXAMPLE)
@@ -96,7 +96,7 @@ class NewAsset(Asset):
     id: int
 
 
-class Copied(Shape):
+class Copied(ResponseModel):
     model_config = example(asset=7, message="Successfully copied asset 3.", status=201)
 
     asset: int = Field(description="The id of the copy.")

@@ -5,7 +5,7 @@ from typing import Literal
 from flexcore.listing import AlwaysPaged, Page
 from pydantic import AliasChoices, Field
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 
 class AssetLogQuery(AlwaysPaged):
@@ -18,7 +18,7 @@ class UserLogQuery(Page):
     )
 
 
-class AccountEvent(Shape):
+class AccountEvent(ResponseModel):
     model_config = example(
         active_user_id=1, event="User toy-user created", event_datetime="Sat, 21 Nov 2026 07:45:00 GMT"
     )
@@ -28,7 +28,7 @@ class AccountEvent(Shape):
     event_datetime: str
 
 
-class Event(Shape):
+class Event(ResponseModel):
     model_config = example(
         active_user_id=1,
         active_user_name="toy-user",

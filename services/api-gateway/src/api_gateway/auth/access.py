@@ -15,7 +15,7 @@ from flexstore.store import Connection
 from api_gateway.auth.credentials import digest_of
 from api_gateway.gateway import Gateway
 from api_gateway.rate_limits import count, per_minute
-from api_gateway.responses import Rejected, forbidden, not_found, unauthorized, unprocessable
+from api_gateway.responses import ApiError, forbidden, not_found, unauthorized, unprocessable
 
 
 class Requirement:
@@ -46,7 +46,7 @@ class LoggedIn(Requirement):
 class Access(Requirement):
     """Who may do `action` to the `thing` whose id is in the path. `unknown` answers when there is no such thing."""
 
-    def __init__(self, thing: Thing, action: Action, unknown: Callable[[int], Rejected] | None = None) -> None:
+    def __init__(self, thing: Thing, action: Action, unknown: Callable[[int], ApiError] | None = None) -> None:
         self.thing = thing
         self.action = action
         self.unknown = unknown or UNKNOWN[thing]
@@ -151,31 +151,31 @@ def to_identity(row: CallerRow) -> Identity:
     )
 
 
-def unknown_in_path(id: int) -> Rejected:
+def unknown_in_path(id: int) -> ApiError:
     return unprocessable({"path": {"id": [f"No sensor found with ID {id}."]}})
 
 
-def unknown_sensor(id: int) -> Rejected:
+def unknown_sensor(id: int) -> ApiError:
     return unprocessable({"id": [f"No sensor found with ID {id}."]})
 
 
-def unknown_data_sensor(id: int) -> Rejected:
+def unknown_data_sensor(id: int) -> ApiError:
     return not_found(f"Sensor {id} not found")
 
 
-def unknown_forecast_sensor(id: int) -> Rejected:
+def unknown_forecast_sensor(id: int) -> ApiError:
     return unprocessable({"combined_sensor_data_description": {"sensor": [f"No sensor found with ID {id}."]}})
 
 
-def unknown_asset(id: int) -> Rejected:
+def unknown_asset(id: int) -> ApiError:
     return unprocessable({"id": [f"No asset found with ID {id}."]})
 
 
-def unknown_asset_in_path(id: int) -> Rejected:
+def unknown_asset_in_path(id: int) -> ApiError:
     return unprocessable({"path": {"id": [f"No asset found with ID {id}."]}})
 
 
-UNKNOWN: dict[Thing, Callable[[int], Rejected]] = {
+UNKNOWN: dict[Thing, Callable[[int], ApiError]] = {
     Thing.ACCOUNT: lambda id: not_found(f"Account {id} not found"),
     Thing.USER: lambda id: not_found(f"User {id} not found"),
     Thing.ASSET: lambda id: not_found(f"No asset found with ID {id}."),

@@ -8,9 +8,9 @@ from api_gateway.auth.access import Anyone
 from api_gateway.auth.client import Asking
 from api_gateway.auth.schemas import Credentials, Login
 from api_gateway.gateway import Gateway
-from api_gateway.routing import WireRoute
+from api_gateway.routing import EnvelopeRoute
 
-router = APIRouter(tags=["Auth"], route_class=WireRoute)
+router = APIRouter(tags=["Auth"], route_class=EnvelopeRoute)
 
 
 @router.post(

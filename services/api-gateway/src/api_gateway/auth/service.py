@@ -10,8 +10,8 @@ from flexstore.store import Connection
 
 from api_gateway.auth.client import Client
 from api_gateway.gateway import Gateway
-from api_gateway.rate_limits import Limit, per_minute
-from api_gateway.responses import Rejected
+from api_gateway.rate_limits import RateLimit, per_minute
+from api_gateway.responses import ApiError
 
 WRONG = "The email address or the password is wrong."
 
@@ -58,8 +58,8 @@ async def admit(con: Connection, user: Any) -> None:
         raise wrong()
 
 
-def wrong() -> Rejected:
-    return Rejected(401, {"errors": [WRONG], "status": 401})
+def wrong() -> ApiError:
+    return ApiError(401, {"errors": [WRONG], "status": 401})
 
 
 async def identified(gateway: Gateway, email: str, password: str, client: Client) -> Any:
@@ -80,11 +80,11 @@ async def identified(gateway: Gateway, email: str, password: str, client: Client
         if not (await gateway.passwords.matches(password, user["password_hash"]) and user["active"]):
             return None
         for key, verdict in counted.items():
-            await gateway.limiter.forget(key, verdict)
+            await gateway.limiter.uncount(key, verdict)
     return user
 
 
-def limits_of(gateway: Gateway, user: Any, client: Client) -> dict[str, Limit]:
+def limits_of(gateway: Gateway, user: Any, client: Client) -> dict[str, RateLimit]:
     """What counts: guesses from the address, and guesses at the user.
 
     Where the user has logged in before, only guesses from there count. So nobody else can lock them out.

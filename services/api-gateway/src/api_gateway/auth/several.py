@@ -11,7 +11,7 @@ from flexcore.permissions.resources import FIND, LARGEST_ID, ResourceRow, owner_
 
 from api_gateway.auth.access import Requirement, authenticate, check_scope
 from api_gateway.gateway import Gateway
-from api_gateway.responses import Rejected, forbidden, not_found
+from api_gateway.responses import ApiError, forbidden, not_found
 
 FIND_SENSORS = FIND[Thing.SENSOR].replace("n.id = $1", "n.id = any($1::int[])")
 
@@ -30,7 +30,7 @@ class Sensors:
             return f"Sensor {id} not found"
         return f"You cannot be authorized for sensor {id}." if id in self.forbidden else None
 
-    def refuse(self, message: Any) -> Rejected:
+    def refuse(self, message: Any) -> ApiError:
         """The answer to who asks for some that are not there, or that one may not."""
         return not_found(message) if self.unknown else forbidden(message)
 

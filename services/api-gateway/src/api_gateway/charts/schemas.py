@@ -8,7 +8,7 @@ from flexcore.fields import Moment, Span, Text, absent, problem
 from flexcore.listing import Query
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 
 class PeriodQuery(Query):
@@ -75,7 +75,7 @@ class Period:
     end: datetime | None
 
 
-class Chart(Shape):
+class Chart(ResponseModel):
     """A Vega-Lite specification."""
 
     model_config = ConfigDict(
@@ -97,7 +97,7 @@ class Chart(Shape):
     datasets: dict[str, list[dict[str, Any]]] = absent()
 
 
-class Belief(Shape):
+class Belief(ResponseModel):
     """One value, with all there is to say about its sensor and its source. Times are milliseconds since 1970."""
 
     model_config = ConfigDict(
@@ -128,7 +128,7 @@ class Belief(Shape):
     source: dict[str, Any]
 
 
-class CompressedBeliefs(Shape):
+class CompressedBeliefs(ResponseModel):
     """The same with sensors and sources named once, by id."""
 
     data: list[dict[str, float | None]]
@@ -136,7 +136,7 @@ class CompressedBeliefs(Shape):
     sources: dict[str, dict[str, Any]]
 
 
-class ChartAnnotation(Shape):
+class ChartAnnotation(ResponseModel):
     model_config = example(
         index=0,
         start=1795327200000,
@@ -156,7 +156,7 @@ class ChartAnnotation(Shape):
     content: list[str] = Field(description="Its lines.")
 
 
-class Kpi(Shape):
+class Kpi(ResponseModel):
     title: str
     unit: str
     sensor: int
@@ -164,7 +164,7 @@ class Kpi(Shape):
     downsample_value: float | None
 
 
-class Kpis(Shape):
+class Kpis(ResponseModel):
     model_config = example(
         data=[
             {

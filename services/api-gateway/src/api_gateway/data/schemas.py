@@ -7,7 +7,7 @@ from flexcore.fields import Id, Input, Moment, Span, Text, problem
 from flexcore.listing import Query
 from pydantic import AliasChoices, ConfigDict, Field, ValidationInfo, field_validator
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 
 class DataQuery(Query):
@@ -79,7 +79,7 @@ VALUES: dict[str, Any] = {
 }
 
 
-class Values(Shape):
+class Values(ResponseModel):
     """One value per step; null where nothing is known."""
 
     model_config = example(**VALUES)
@@ -93,7 +93,7 @@ class Values(Shape):
     status: str
 
 
-class Stored(Shape):
+class Stored(ResponseModel):
     """All values are stored for good."""
 
     model_config = example(message="Sensor data has been stored.", status="PROCESSED", new=96, changed=0, unchanged=0)
@@ -105,7 +105,7 @@ class Stored(Shape):
     unchanged: int
 
 
-class SensorStatus(Shape):
+class SensorStatus(ResponseModel):
     asset_name: str
     id: int
     name: str
@@ -118,7 +118,7 @@ class SensorStatus(Shape):
     staleness_since: str | None
 
 
-class SensorStatuses(Shape):
+class SensorStatuses(ResponseModel):
     model_config = example(
         sensors_data=[
             {
@@ -141,7 +141,7 @@ class SensorStatuses(Shape):
     status: int
 
 
-class Figures(Shape):
+class Figures(ResponseModel):
     """Per source of values: its figures, as an object, or unsorted as pairs."""
 
     model_config = ConfigDict(

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from api_gateway.data.schemas import Stored
 from api_gateway.jobs.schemas import Progress
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 JOB = "6a7b2f0c-5a51-4a35-9e5c-1d4f0f2c9b11"
 FILE = {"name": "meters.csv", "rows": 95, "refused": 1, "problems": ["row 7: 'n/a' is not a number, such as 12.5."]}
@@ -46,7 +46,7 @@ UPLOAD: dict[str, Any] = {
 }
 
 
-class UploadedFile(Shape):
+class UploadedFile(ResponseModel):
     name: str
     rows: int = Field(description="Values that were taken.")
     refused: int
@@ -63,7 +63,7 @@ class StoredUpload(Stored):
     files: list[UploadedFile] = absent()
 
 
-class AcceptedUpload(Shape):
+class AcceptedUpload(ResponseModel):
     model_config = example(
         message="Sensor data has been accepted for processing.",
         status="ACCEPTED",
@@ -77,14 +77,14 @@ class AcceptedUpload(Shape):
     job_url: str = Field(alias="job-url")
 
 
-class SensorCounts(Shape):
+class SensorCounts(ResponseModel):
     sensor: int
     new: int
     changed: int
     unchanged: int
 
 
-class UploadReport(Shape):
+class UploadReport(ResponseModel):
     """What was stored, and which rows were not."""
 
     model_config = example(
@@ -106,7 +106,7 @@ class UploadReport(Shape):
     sensors: list[SensorCounts]
 
 
-class KeptUpload(Shape):
+class KeptUpload(ResponseModel):
     """The files are kept for good, and stored soon."""
 
     model_config = example(

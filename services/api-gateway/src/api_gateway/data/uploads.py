@@ -18,9 +18,8 @@ from api_gateway.data.upload_schemas import UPLOAD, AcceptedUpload, KeptUpload, 
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.jobs.repository import progress_of
-from api_gateway.problems import ProblemRoute
-from api_gateway.responses import Rejected, fields_under, forbidden, unprocessable_field
-from api_gateway.routing import DEFAULT_PLACES, WireRoute, names_fields_under
+from api_gateway.responses import ApiError, fields_under, forbidden, unprocessable_field
+from api_gateway.routing import DEFAULT_PLACES, EnvelopeRoute, ProblemDetailsRoute, nest_errors_under
 
 WHERE = "combined_sensor_data_upload"
 PLACES: dict[str, str | None] = dict.fromkeys(DEFAULT_PLACES, WHERE)
@@ -28,11 +27,11 @@ KEPT = 202
 """The status of the ingest service for files that it will store later."""
 QUEUE = "ingest"
 
-router = APIRouter(prefix="/sensors/{id}/data", tags=["Sensor data"], route_class=WireRoute)
-many = APIRouter(prefix="/data/upload", tags=["Sensor data"], route_class=ProblemRoute)
+router = APIRouter(prefix="/sensors/{id}/data", tags=["Sensor data"], route_class=EnvelopeRoute)
+many = APIRouter(prefix="/data/upload", tags=["Sensor data"], route_class=ProblemDetailsRoute)
 
 
-def unknown_sensor(id: int) -> Rejected:
+def unknown_sensor(id: int) -> ApiError:
     return unprocessable_field(WHERE, "id", f"No sensor found with ID {id}.")
 
 
@@ -43,7 +42,7 @@ def unknown_sensor(id: int) -> Rejected:
     responses={202: {"model": AcceptedUpload, "description": "The files are large: a job stores them."}},
     openapi_extra={"requestBody": UPLOAD},
 )
-@names_fields_under(PLACES)
+@nest_errors_under(PLACES)
 async def upload_sensor_data(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_sensor))],
     gateway: Gateway,

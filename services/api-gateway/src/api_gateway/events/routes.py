@@ -10,9 +10,9 @@ from api_gateway.events.answer import EventAnswer
 from api_gateway.events.schemas import EventQuery
 from api_gateway.events.vocabulary import EXAMPLE
 from api_gateway.gateway import Gateway
-from api_gateway.problems import ProblemRoute
+from api_gateway.routing import ProblemDetailsRoute
 
-router = APIRouter(prefix="/events", tags=["Events"], route_class=ProblemRoute)
+router = APIRouter(prefix="/events", tags=["Events"], route_class=ProblemDetailsRoute)
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {

@@ -18,7 +18,7 @@ from api_gateway.events.feed import Feed, Reach
 from api_gateway.events.schemas import EventQuery
 from api_gateway.events.stream import HEARTBEAT, RETRY, TOO_OLD, UNKNOWN, UNTOLD, Stream
 from api_gateway.gateway import Gateway
-from api_gateway.responses import Rejected
+from api_gateway.responses import ApiError
 
 IDENTIFY_ALL = IDENTIFY.replace("t.token_hash = $1", "t.id = any($1::int[])")
 LARGEST_POSITION = 2**63 - 1
@@ -35,7 +35,7 @@ async def requested(gateway: Gateway, caller: Identity, query: EventQuery, last_
     most = gateway.settings.event_streams_per_account
     if most and gateway.feed.streams_of(caller.account_id) >= most:
         message = f"Your account has {most} event streams open already. Close one, or listen to more with each."
-        raise Rejected(429, {"message": message, "status": "TOO_MANY_REQUESTS"}, {"Retry-After": "15"})
+        raise ApiError(429, {"message": message, "status": "TOO_MANY_REQUESTS"}, {"Retry-After": "15"})
     gateway.feed.expect(stream)
     return stream
 

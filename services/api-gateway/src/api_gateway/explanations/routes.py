@@ -12,9 +12,9 @@ from api_gateway.auth.access import Caller
 from api_gateway.explanations import repository
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
-from api_gateway.problems import ProblemRoute
+from api_gateway.routing import ProblemDetailsRoute
 
-router = APIRouter(prefix="/schedules", tags=["Schedules"], route_class=ProblemRoute)
+router = APIRouter(prefix="/schedules", tags=["Schedules"], route_class=ProblemDetailsRoute)
 
 EXAMPLE = {
     "format": "explanation/1",

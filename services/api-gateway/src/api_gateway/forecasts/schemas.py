@@ -6,7 +6,7 @@ from uuid import UUID
 from flexcore.fields import Id, Input, Length, Moment, Text, problem
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 
 class SensorRegressor(BaseModel):
@@ -75,7 +75,7 @@ class ForecastPost(KebabInput):
         return self
 
 
-class ForecastAccepted(Shape):
+class ForecastAccepted(ResponseModel):
     """The forecast is being computed: ask for the job, or for the forecast itself."""
 
     model_config = example(
@@ -97,7 +97,7 @@ class ForecastAccepted(Shape):
     results_url: str = Field(alias="results-url")
 
 
-class Forecast(Shape):
+class Forecast(ResponseModel):
     model_config = example(values=[1.2, 1.5, 1.4], start="2026-11-22T00:00:00+01:00", duration="PT45M", unit="kW")
 
     values: list[float | None]

@@ -4,8 +4,8 @@ import json
 from html import escape
 from typing import Any
 
-from api_gateway.home.openapi import SCHEMAS, operations
 from api_gateway.home.pages import page
+from api_gateway.openapi.document import SCHEMAS, operations
 
 
 def reference(document: dict[str, Any]) -> str:

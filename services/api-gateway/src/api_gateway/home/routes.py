@@ -21,9 +21,9 @@ from api_gateway.home.versions import (
     SUNSET_VERSIONS,
 )
 from api_gateway.responses import PROCESSED
-from api_gateway.routing import WireRoute
+from api_gateway.routing import EnvelopeRoute
 
-router = APIRouter(dependencies=[Anyone], tags=["Home"], route_class=WireRoute)
+router = APIRouter(dependencies=[Anyone], tags=["Home"], route_class=EnvelopeRoute)
 
 MESSAGE = (
     "For these API versions a public endpoint is available, listing its service. For example: /api/v3_0. "

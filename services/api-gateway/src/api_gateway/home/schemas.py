@@ -1,9 +1,9 @@
 """What the API says of itself."""
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 
-class Versions(Shape):
+class Versions(ResponseModel):
     model_config = example(
         flexmeasures_version="1.0.1",
         flexmesh_version="0.1.0",
@@ -19,13 +19,13 @@ class Versions(Shape):
     versions: list[str]
 
 
-class Service(Shape):
+class Service(ResponseModel):
     name: str
     url: str
     description: str
 
 
-class Services(Shape):
+class Services(ResponseModel):
     model_config = example(
         message="Request has been processed.",
         status="PROCESSED",
@@ -45,7 +45,7 @@ class Services(Shape):
     services: list[Service]
 
 
-class Readiness(Shape):
+class Readiness(ResponseModel):
     model_config = example(database_sql=True, status=200)
 
     database_sql: bool

@@ -15,7 +15,7 @@ from api_gateway.auth.credentials import digest_of
 from api_gateway.idempotency import attempts
 from api_gateway.idempotency.attempts import SEALED, TIMEOUT_SECONDS, Attempt
 from api_gateway.idempotency.fingerprint import RequestFingerprint, fingerprint_of
-from api_gateway.responses import Rejected, ShownOnce, conflict, unprocessable
+from api_gateway.responses import ApiError, SecretOnceResponse, conflict, unprocessable
 
 HEADER = "Idempotency-Key"
 MAX_KEY_LENGTH = 255
@@ -33,7 +33,7 @@ async def handle_once(request: Request, handle: RequestHandler) -> Response:
     """Handle a request, or return the response to an earlier one with the same `Idempotency-Key`.
 
     Raises:
-        Rejected: The key is invalid, belongs to another request, or its request is still being carried out.
+        ApiError: The key is invalid, belongs to another request, or its request is still being carried out.
     """
     key = request.headers.get(HEADER)
     if key is None or request.method != "POST" or request.url.path in LOGIN_PATHS:
@@ -71,7 +71,7 @@ async def carry_out(
     if not 200 <= response.status_code < 300:
         await undo(store, attempt)
         return response
-    body = response.stored_body if isinstance(response, ShownOnce) else bytes(response.body)
+    body = response.stored_body if isinstance(response, SecretOnceResponse) else bytes(response.body)
     location = response.headers.get("location")
     with suppress(Unavailable):  # the request is done, and a client with a response has no need to repeat it
         async with store.connection() as con:
@@ -83,7 +83,7 @@ async def find_caller(con: Connection, request: Request) -> Any:
     """Return the row of the request's token, or None. Whether the token suffices is decided later."""
     try:
         token_hash = digest_of(request)
-    except Rejected:
+    except ApiError:
         return None
     return await credentials.identify(con, token_hash, request.app.state.gateway.settings.seen_every)
 
@@ -97,14 +97,14 @@ async def stored_response(row: Any, fingerprint: RequestFingerprint) -> Response
     if row["status"] == SEALED:
         # Not `conflict`, which tells the client to repeat the request.
         message = "This request was carried out, but its answer was lost. See what is there, then use another key."
-        raise Rejected(409, {"message": message, "result": "Rejected", "status": "CONFLICT"})
+        raise ApiError(409, {"message": message, "result": "Rejected", "status": "CONFLICT"})
     if row["request_hash"] != await fingerprint.complete():
         raise key_of_another_request()
     headers = {"Idempotent-Replayed": "true"} | ({"Location": row["location"]} if row["location"] else {})
     return Response(row["body"], row["status"], headers, media_type="application/json")
 
 
-def key_of_another_request() -> Rejected:
+def key_of_another_request() -> ApiError:
     """Return the error for a key that was used for another request."""
     return unprocessable({"headers": {HEADER: ["This key was used for another request. Choose a new one."]}})
 

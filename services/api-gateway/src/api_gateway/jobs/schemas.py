@@ -5,12 +5,12 @@ from typing import Any, Literal
 from flexcore.fields import absent
 from pydantic import Field
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 Status = Literal["QUEUED", "DEFERRED", "STARTED", "FINISHED", "FAILED", "STOPPED", "CANCELED"]
 
 
-class Progress(Shape):
+class Progress(ResponseModel):
     """How far the job of an upload is."""
 
     rows_total: int | None = Field(alias="rows-total", description="Lines in its files, where those can be counted.")
@@ -18,7 +18,7 @@ class Progress(Shape):
     rows_stored: int = Field(alias="rows-stored", description="They count once the job has finished.")
 
 
-class JobAnswer(Shape):
+class JobAnswer(ResponseModel):
     """A job. Times stand under both spellings that clients read."""
 
     model_config = example(
@@ -53,7 +53,7 @@ class JobAnswer(Shape):
     progress: Progress = absent()
 
 
-class AssetJob(Shape):
+class AssetJob(ResponseModel):
     asset_or_sensor_type: Literal["asset", "sensor"]
     enqueued_at: str
     entity: str
@@ -65,7 +65,7 @@ class AssetJob(Shape):
     status: str
 
 
-class AssetJobs(Shape):
+class AssetJobs(ResponseModel):
     model_config = example(
         jobs=[
             {

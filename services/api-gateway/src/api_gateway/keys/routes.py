@@ -17,11 +17,11 @@ from starlette.responses import Response
 from api_gateway.auth.access import Access, OnSelf
 from api_gateway.gateway import Gateway
 from api_gateway.keys.schemas import Keys, KeysOfAccount, NewKey
-from api_gateway.problems import ProblemRoute
-from api_gateway.responses import Empty, ShownOnce
+from api_gateway.responses import NoContentResponse, SecretOnceResponse
+from api_gateway.routing import ProblemDetailsRoute
 from api_gateway.tokens.schemas import Token, shown
 
-router = APIRouter(tags=["API keys"], route_class=ProblemRoute)
+router = APIRouter(tags=["API keys"], route_class=ProblemDetailsRoute)
 
 
 @router.post(
@@ -37,7 +37,7 @@ async def create_key(
     holder = Holder(caller.user_id, caller.account_id, caller.username)
     async with gateway.transaction() as con:
         key, row = await service.create(con, caller, holder, body, gateway.settings.keys_per_account)
-    return ShownOnce(shown(row, caller), {"key": key}, 201)
+    return SecretOnceResponse(shown(row, caller), {"key": key}, 201)
 
 
 @router.get("/keys", summary="List your API keys.", response_model=Keys)
@@ -56,11 +56,13 @@ async def rename_key(
     return OrjsonResponse(shown(row, key.caller))
 
 
-@router.delete("/keys/{id}", status_code=204, response_class=Empty, summary="Revoke an API key.")
-async def revoke_key(key: Annotated[Found, Depends(Access(Thing.KEY, Action.DELETE))], gateway: Gateway) -> Empty:
+@router.delete("/keys/{id}", status_code=204, response_class=NoContentResponse, summary="Revoke an API key.")
+async def revoke_key(
+    key: Annotated[Found, Depends(Access(Thing.KEY, Action.DELETE))], gateway: Gateway
+) -> NoContentResponse:
     async with gateway.transaction() as con:
         await revoking.revoke(con, key.caller, key.row)
-    return Empty()
+    return NoContentResponse()
 
 
 @router.get("/accounts/{id}/keys", summary="List the API keys of an account's users.", response_model=KeysOfAccount)

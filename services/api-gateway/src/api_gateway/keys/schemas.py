@@ -3,7 +3,7 @@
 from flexcore.fields import absent
 from pydantic import Field
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 from api_gateway.tokens.schemas import EXAMPLE, Token
 
 
@@ -15,7 +15,7 @@ class NewKey(Token):
     key: str = absent()
 
 
-class Keys(Shape):
+class Keys(ResponseModel):
     keys: list[Token]
 
 

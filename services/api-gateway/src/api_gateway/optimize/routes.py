@@ -15,11 +15,11 @@ from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.optimize import service
 from api_gateway.optimize.schemas import ACCEPTED, ANSWER, problem_schema
-from api_gateway.problems import ProblemRoute
-from api_gateway.routing import Message
+from api_gateway.routing import ProblemDetailsRoute
 from api_gateway.schedules.routes import counted
+from api_gateway.strict_json import JsonBody
 
-router = APIRouter(prefix="/optimize", tags=["Optimize"], route_class=ProblemRoute)
+router = APIRouter(prefix="/optimize", tags=["Optimize"], route_class=ProblemDetailsRoute)
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The answer.", "content": {"application/json": {"example": ANSWER}}},
@@ -37,7 +37,7 @@ async def optimize(
     caller: Annotated[Identity, Depends(InOwnAccount(Action.SCHEDULE))],
     request: Request,
     gateway: Gateway,
-    message: Message,
+    message: JsonBody,
 ) -> Response:
     await counted(gateway, caller)
     answer = await service.answered(gateway, caller, await request.body())

@@ -16,13 +16,12 @@ from api_gateway.gateway import Gateway
 from api_gateway.home import pages
 from api_gateway.passwords import links, service
 from api_gateway.passwords.schemas import MAILED, ForgottenPassword, Mailed, PasswordChange
-from api_gateway.problems import ProblemRoute
-from api_gateway.responses import sentences
-from api_gateway.routing import WireRoute
+from api_gateway.responses import all_sentences
+from api_gateway.routing import EnvelopeRoute, ProblemDetailsRoute
 from api_gateway.tokens.schemas import LISTED, Revoked
 
-router = APIRouter(tags=["Passwords"], route_class=ProblemRoute)
-page = APIRouter(route_class=WireRoute)
+router = APIRouter(tags=["Passwords"], route_class=ProblemDetailsRoute)
+page = APIRouter(route_class=EnvelopeRoute)
 
 KEPT_NOWHERE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 """Of pages with the token of a link in them."""
@@ -72,7 +71,7 @@ async def choose_password(
         keys = await links.choose(gateway, token, password)
     except Invalid as invalid:
         again = "" if "token" in invalid.fields else token
-        problem = " ".join(sentences(invalid.fields))
+        problem = " ".join(all_sentences(invalid.fields))
         form = pages.choose_password(again, gateway.settings.shortest_password, problem)
         return HTMLResponse(form, 422, headers=KEPT_NOWHERE)
     said = f" Your API keys ({keys}) go on working: revoke those that somebody else may know." if keys else ""

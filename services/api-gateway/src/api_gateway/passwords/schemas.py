@@ -6,7 +6,7 @@ from flexcore.credentials.password_rules import LONGEST
 from flexcore.fields import Input, Text
 from pydantic import Field
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 Password = Annotated[Text, Field(max_length=LONGEST)]
 
@@ -26,7 +26,7 @@ class ForgottenPassword(Input):
 MAILED = "If there is a user with this email address, a link to choose a password is on its way."
 
 
-class Mailed(Shape):
+class Mailed(ResponseModel):
     model_config = example(message=MAILED)
 
     message: str

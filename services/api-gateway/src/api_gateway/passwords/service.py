@@ -10,7 +10,7 @@ from flexmodel.errors import Invalid
 from api_gateway.auth.client import Client
 from api_gateway.auth.service import identified
 from api_gateway.gateway import Gateway
-from api_gateway.rate_limits import Limit, per_minute
+from api_gateway.rate_limits import RateLimit, per_minute
 
 
 async def change(
@@ -44,7 +44,7 @@ async def count_request(gateway: Gateway, email: str, client: Client) -> None:
         spelled = (await repository.login_candidate(con, email))["spelled"]
     limits = {
         f"reset:address:{client.network}": per_minute(gateway.settings.failed_logins_per_address),
-        f"reset:user:{spelled}": Limit(per_hour, timedelta(hours=1), f"{per_hour} per 1 hour"),
+        f"reset:user:{spelled}": RateLimit(per_hour, timedelta(hours=1), f"{per_hour} per 1 hour"),
     }
     for key, limit in limits.items():
         (await gateway.limiter.count(key, limit)).enforce()

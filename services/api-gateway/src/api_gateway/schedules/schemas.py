@@ -9,7 +9,7 @@ from flexmodel.flex_context import FlexContext
 from flexmodel.flex_model import FlexModelEntry
 from pydantic import ConfigDict, Field
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 SIGNS = Literal["consumption-positive", "production-positive", "wysiwyg"]
 
@@ -67,7 +67,7 @@ ACCEPTED = {
 }
 
 
-class Accepted(Shape):
+class Accepted(ResponseModel):
     """The schedule is being computed: ask for the job, or for the schedule itself."""
 
     model_config = example(**ACCEPTED)
@@ -85,7 +85,7 @@ class AcceptedForSensor(Accepted):
     results_url: str = Field(alias="results-url")
 
 
-class Schedule(Shape):
+class Schedule(ResponseModel):
     model_config = example(
         message="Request has been processed. StorageScheduler was used.",
         status="PROCESSED",

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 EXAMPLE: dict[str, Any] = {
     "attributes": "{}",
@@ -18,7 +18,7 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class Sensor(Shape):
+class Sensor(ResponseModel):
     model_config = example(**EXAMPLE)
 
     attributes: str = Field(description="JSON, as text.")

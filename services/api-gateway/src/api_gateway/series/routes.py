@@ -12,8 +12,7 @@ from starlette.responses import Response
 from api_gateway.auth.access import Access, unknown_data_sensor
 from api_gateway.auth.several import Doorkeeper, OnSensors
 from api_gateway.gateway import Gateway
-from api_gateway.problems import ProblemRoute
-from api_gateway.routing import message_in
+from api_gateway.routing import ProblemDetailsRoute
 from api_gateway.series import batches, latest
 from api_gateway.series.accepting import chosen
 from api_gateway.series.answering import FORMATS, answer
@@ -30,8 +29,9 @@ from api_gateway.series.schemas import (
     Series,
     SeriesQuery,
 )
+from api_gateway.strict_json import json_body
 
-router = APIRouter(tags=["Sensor data"], route_class=ProblemRoute)
+router = APIRouter(tags=["Sensor data"], route_class=ProblemDetailsRoute)
 
 Readable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ, unknown_data_sensor))]
 Readers = Annotated[Doorkeeper, Depends(OnSensors(Action.READ))]
@@ -85,4 +85,4 @@ async def post_data_of_many_sensors(
     request: Request,
     partial: Annotated[bool, Query(description="Store what can be stored, and say why the rest cannot.")] = False,
 ) -> OrjsonResponse:
-    return OrjsonResponse(await batches.stored(gateway, feeders, await message_in(request), partial=partial))
+    return OrjsonResponse(await batches.stored(gateway, feeders, await json_body(request), partial=partial))

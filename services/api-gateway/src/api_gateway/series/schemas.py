@@ -6,7 +6,7 @@ from flexcore.fields import Id, Input, Moment, Span, Text, TimeZone
 from flexcore.listing import Query
 from pydantic import Field
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 MOST_SENSORS = 1000
 MOST_FILTERS = 100
@@ -91,7 +91,7 @@ class Item(Input):
     )
 
 
-class BatchStored(Shape):
+class BatchStored(ResponseModel):
     model_config = example(message="Sensor data has been stored.", items=2, new=6, changed=0, unchanged=0, refused={})
 
     message: str
@@ -102,7 +102,7 @@ class BatchStored(Shape):
     refused: dict[str, Any] = Field(description="With `partial`: what is wrong, by the position of the item and field.")
 
 
-class Latest(Shape):
+class Latest(ResponseModel):
     model_config = example(
         sensor=2,
         name="power",
@@ -126,11 +126,11 @@ class Latest(Shape):
     source: int | None
 
 
-class ManyLatest(Shape):
+class ManyLatest(ResponseModel):
     latest: list[Latest] = Field(description="In the order in which they were asked for.")
 
 
-class OneBelief(Shape):
+class OneBelief(ResponseModel):
     event_start: Moment = Field(alias="event-start")
     belief_time: Moment = Field(alias="belief-time")
     source: int
@@ -138,12 +138,12 @@ class OneBelief(Shape):
     value: float
 
 
-class OneEvent(Shape):
+class OneEvent(ResponseModel):
     event_start: Moment = Field(alias="event-start")
     value: float
 
 
-class Series(Shape):
+class Series(ResponseModel):
     model_config = example(
         sensor=2,
         name="power",
@@ -165,5 +165,5 @@ class Series(Shape):
     beliefs: list[OneBelief] | None = Field(default=None, description="In its place, where beliefs are asked for.")
 
 
-class ManySeries(Shape):
+class ManySeries(ResponseModel):
     series: list[Series] = Field(description="In the order in which they were asked for.")

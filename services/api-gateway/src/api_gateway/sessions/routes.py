@@ -13,12 +13,12 @@ from api_gateway.auth.access import Anyone, LoggedIn
 from api_gateway.auth.client import Asking
 from api_gateway.auth.schemas import Credentials
 from api_gateway.gateway import Gateway
-from api_gateway.problems import ProblemRoute
-from api_gateway.responses import Empty
+from api_gateway.responses import NoContentResponse
+from api_gateway.routing import ProblemDetailsRoute
 from api_gateway.sessions import service as sessions
 from api_gateway.sessions.schemas import WhoAmI
 
-router = APIRouter(prefix="/session", tags=["Auth"], route_class=ProblemRoute)
+router = APIRouter(prefix="/session", tags=["Auth"], route_class=ProblemDetailsRoute)
 
 
 @router.post(
@@ -42,13 +42,13 @@ async def who_am_i(request: Request, caller: Annotated[Identity, Depends(LoggedI
     return OrjsonResponse(shown(caller, credentials.session_in(request) if caller.kind == Kind.SESSION else None))
 
 
-@router.delete("", status_code=204, response_class=Empty, summary="Log out.")
+@router.delete("", status_code=204, response_class=NoContentResponse, summary="Log out.")
 async def log_out(
     request: Request, caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], gateway: Gateway
 ) -> Response:
     """Ends the session, or the login token, with which it is asked."""
     await sessions.end(gateway, caller)
-    answer = Empty()
+    answer = NoContentResponse()
     if caller.kind == Kind.SESSION:
         set_cookie(answer, request, "", 0)
     return answer

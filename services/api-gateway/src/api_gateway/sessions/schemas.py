@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 
-class Myself(Shape):
+class Myself(ResponseModel):
     id: int
     username: str
     email: str
@@ -15,7 +15,7 @@ class Myself(Shape):
     roles: list[str]
 
 
-class WhoAmI(Shape):
+class WhoAmI(ResponseModel):
     model_config = example(
         user={
             "id": 1,

@@ -3,14 +3,14 @@
 from flexcore.fields import absent
 from flexcore.listing import Query
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 
 class SourceQuery(Query):
     only_latest: bool = True
 
 
-class Source(Shape):
+class Source(ResponseModel):
     id: int
     name: str
     type: str
@@ -21,7 +21,7 @@ class Source(Shape):
     version: str = absent()
 
 
-class Sources(Shape):
+class Sources(ResponseModel):
     model_config = example(
         sources=[{"id": 1, "name": "toy-user", "type": "user", "description": "toy-user", "user_id": 1}],
         types=["user", "scheduler", "forecaster", "reporter"],

@@ -7,7 +7,7 @@ from flexcore.listing import Query
 from flexcore.permissions.identity import LOGGED_IN, Identity, Kind
 from pydantic import Field
 
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 from api_gateway.times import instant
 
 LISTED = (*LOGGED_IN, Kind.KEY)
@@ -37,7 +37,7 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class Token(Shape):
+class Token(ResponseModel):
     """A login token, a session or an API key, without its secret."""
 
     model_config = example(**EXAMPLE)
@@ -56,11 +56,11 @@ class Token(Shape):
     current: bool = Field(description="Whether it is the one that this request came with.")
 
 
-class Tokens(Shape):
+class Tokens(ResponseModel):
     tokens: list[Token]
 
 
-class Revoked(Shape):
+class Revoked(ResponseModel):
     """How many of each kind were revoked; of kinds that were not asked for nothing is said."""
 
     model_config = example(revoked={"login": 2, "session": 1, "key": 0})

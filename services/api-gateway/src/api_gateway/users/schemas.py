@@ -6,7 +6,7 @@ from pydantic import Field
 
 from api_gateway.accounts.schemas import EXAMPLE as ACCOUNT
 from api_gateway.accounts.schemas import Account
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 
 EXAMPLE: dict[str, Any] = {
     "account_id": 1,
@@ -20,7 +20,7 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class PlainUser(Shape):
+class PlainUser(ResponseModel):
     account_id: int
     active: bool
     email: str

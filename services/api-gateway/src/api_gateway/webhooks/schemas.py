@@ -7,7 +7,7 @@ from flexcore.fields import absent
 from pydantic import Field
 
 from api_gateway.events.vocabulary import AT
-from api_gateway.response_models import Shape, example
+from api_gateway.response_models import ResponseModel, example
 from api_gateway.times import instant
 
 EXAMPLE: dict[str, Any] = {
@@ -28,7 +28,7 @@ EXAMPLE: dict[str, Any] = {
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="  # noqa: S105 - an example
 
 
-class Webhook(Shape):
+class Webhook(ResponseModel):
     """A webhook, without its secret."""
 
     model_config = example(**EXAMPLE)
@@ -54,11 +54,11 @@ class NewWebhook(Webhook):
     secret: str = absent()
 
 
-class Webhooks(Shape):
+class Webhooks(ResponseModel):
     webhooks: list[Webhook]
 
 
-class Secret(Shape):
+class Secret(ResponseModel):
     """The secret of a webhook, which is shown this once: not when the same request is answered again."""
 
     model_config = example(secret=SECRET)
@@ -66,7 +66,7 @@ class Secret(Shape):
     secret: str = absent()
 
 
-class OnItsWay(Shape):
+class OnItsWay(ResponseModel):
     """A message that is about to be delivered; how that went is in the list of deliveries."""
 
     model_config = example(message_id="evt_1042")
@@ -74,7 +74,7 @@ class OnItsWay(Shape):
     message_id: str
 
 
-class Delivery(Shape):
+class Delivery(ResponseModel):
     """An attempt to deliver a message, and how it ended."""
 
     model_config = example(

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI knows of the routes, with permissions, every error, examples and links."""
+"""The OpenAPI document: FastAPI's own, with permissions, every error, examples and links."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from api_gateway.auth.access import Public, Requirement
 from api_gateway.auth.several import OnSensors
-from api_gateway.home import described
+from api_gateway.openapi import descriptions
 from api_gateway.webhooks import described as webhooks
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -16,7 +16,7 @@ SCHEMAS = "#/components/schemas/"
 
 
 def document(app: FastAPI) -> None:
-    """Make the application describe itself in full."""
+    """Complete the OpenAPI document of the application."""
     describe = app.openapi
 
     def complete() -> dict[str, Any]:
@@ -28,6 +28,7 @@ def document(app: FastAPI) -> None:
 
 
 def completed(document: dict[str, Any], routes: dict[tuple[str, str], Any]) -> dict[str, Any]:
+    """Return FastAPI's document with everything that it does not know of the routes."""
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for path, method, operation in operations(document):
@@ -38,26 +39,27 @@ def completed(document: dict[str, Any], routes: dict[tuple[str, str], Any]) -> d
         add_permission(operation, route)
         add_idempotency(method, operation)
         add_errors(path, operation, possible_errors(path, method, operation, route))
-    schemas |= {"Error": described.ERROR, "Problem": described.PROBLEM}
-    components["securitySchemes"] = described.SECURITY
+    publish_names(document, schemas)
+    schemas |= {"Error": descriptions.ERROR, "Problem": descriptions.PROBLEM}
+    components["securitySchemes"] = descriptions.SECURITY
     add_examples(document, schemas)
     add_links(document)
     document["webhooks"] = webhooks.described()
     drop_unused(document, schemas)
-    document["info"] |= described.INFO
+    document["info"] |= descriptions.INFO
     used = {tag for _, _, operation in operations(document) for tag in operation["tags"]}
-    document["tags"] = [{"name": name, "description": text} for name, text in described.TAGS.items() if name in used]
+    document["tags"] = [{"name": name, "description": text} for name, text in descriptions.TAGS.items() if name in used]
     return document
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every operation with its path and method."""
+    """Yield every operation with its path and method."""
     for path, methods in document["paths"].items():
         yield from ((path, method, methods[method]) for method in METHODS if method in methods)
 
 
 def routes_of(app: FastAPI) -> dict[tuple[str, str], Any]:
-    """The routes as the application really has them, those of included routers too, by path and method."""
+    """Return the routes of the application, including those of included routers, by path and method."""
     found: dict[tuple[str, str], Any] = {}
     for route in app.routes:
         contexts = getattr(route, "effective_route_contexts", None)
@@ -68,13 +70,13 @@ def routes_of(app: FastAPI) -> dict[tuple[str, str], Any]:
 
 
 def requirements(dependant: Any) -> list[Requirement]:
-    """What a route demands of its caller."""
+    """Return the permission requirements of a route."""
     inner = [one for dependency in dependant.dependencies for one in requirements(dependency)]
     return [dependant.call, *inner] if isinstance(dependant.call, Requirement) else inner
 
 
 def hoist(node: Any, schemas: dict[str, Any]) -> None:
-    """Move the definitions that a schema brings along to where the whole document finds them."""
+    """Move the definitions inside a schema to the components of the document."""
     if isinstance(node, dict):
         for name, definition in node.pop("$defs", {}).items():
             hoist(definition, schemas)
@@ -87,7 +89,7 @@ def hoist(node: Any, schemas: dict[str, Any]) -> None:
 
 
 def name_bodies(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Move the schemas of bodies that a route passes on unread there too, under their titles."""
+    """Move the schemas of bodies that a route passes on unparsed to the components, under their titles."""
     for content in operation.get("requestBody", {}).get("content", {}).values():
         title = content["schema"].get("title")
         if title is not None:
@@ -95,8 +97,34 @@ def name_bodies(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
             content["schema"] = {"$ref": SCHEMAS + title}
 
 
+def publish_names(document: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Give schemas the names that clients know, where those of their classes differ."""
+    for name in list(schemas):
+        prefix, separator, rest = name.partition("_")
+        published = descriptions.PUBLISHED_NAMES.get(prefix)
+        if published is not None:
+            schema = schemas.pop(name)
+            if "title" in schema:
+                schema["title"] = schema["title"].replace(prefix, published, 1)
+            schemas[published + separator + rest] = schema
+    rename_references(document)
+
+
+def rename_references(node: Any) -> None:
+    """Rename references to schemas that have another published name."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            prefix, separator, rest = node["$ref"].removeprefix(SCHEMAS).partition("_")
+            node["$ref"] = SCHEMAS + descriptions.PUBLISHED_NAMES.get(prefix, prefix) + separator + rest
+        for value in node.values():
+            rename_references(value)
+    elif isinstance(node, list):
+        for item in node:
+            rename_references(item)
+
+
 def drop_unused(document: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Drop schemas that nothing refers to: programs that write clients would make something of them."""
+    """Drop schemas that nothing refers to, for which client generators would generate code."""
     used: set[str] = set()
     found = names_in({key: part for key, part in document.items() if key != "components"})
     while found:
@@ -107,7 +135,7 @@ def drop_unused(document: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def names_in(node: Any) -> set[str]:
-    """The names of the schemas that a part of the document refers to."""
+    """Return the names of the schemas that a part of the document refers to."""
     if isinstance(node, list):
         return {name for item in node for name in names_in(item)}
     if not isinstance(node, dict):
@@ -118,18 +146,19 @@ def names_in(node: Any) -> set[str]:
 
 
 def add_permission(operation: dict[str, Any], route: Any) -> None:
-    """Who is asked to log in, and how; on what, is in the policy."""
+    """Add the ways to log in, unless the operation is public. The permissions are in the policy."""
     public = any(isinstance(one, Public) for one in requirements(route.dependant))
-    operation["security"] = [] if public else [{name: []} for name in described.SECURITY]
+    operation["security"] = [] if public else [{name: []} for name in descriptions.SECURITY]
 
 
 def add_idempotency(method: str, operation: dict[str, Any]) -> None:
+    """Add the header `Idempotency-Key` to every POST that needs a login."""
     if method == "post" and operation["security"]:
-        operation.setdefault("parameters", []).append(described.IDEMPOTENCY_KEY)
+        operation.setdefault("parameters", []).append(descriptions.IDEMPOTENCY_KEY)
 
 
 def add_errors(path: str, operation: dict[str, Any], possible: set[str]) -> None:
-    """Describe every error that the operation can answer."""
+    """Describe every error that the operation can return."""
     kind, schema = ("problem+json", "Problem") if path.startswith("/api/v1/") else ("json", "Error")
     content = {f"application/{kind}": {"schema": {"$ref": SCHEMAS + schema}}}
     responses = operation["responses"]
@@ -137,20 +166,20 @@ def add_errors(path: str, operation: dict[str, Any], possible: set[str]) -> None
         del responses["422"]
     for status in possible | responses.keys():
         known = responses.setdefault(status, {})
-        if status in described.ERRORS:
-            known["description"] = known.get("description") or described.ERRORS[status]
+        if status in descriptions.ERRORS:
+            known["description"] = known.get("description") or descriptions.ERRORS[status]
             if "content" not in known:
                 known["content"] = content
             elif status == "422":
-                # What failed to be computed has a shape of its own; what was asked wrongly is answered as everywhere.
+                # A failed computation has a response of its own; an invalid request has the one of all operations.
                 own = known["content"]["application/json"]["schema"]
                 known["content"]["application/json"] = {"schema": {"anyOf": [own, {"$ref": SCHEMAS + schema}]}}
-            known |= {"headers": described.HEADERS[status]} if status in described.HEADERS else {}
+            known |= {"headers": descriptions.HEADERS[status]} if status in descriptions.HEADERS else {}
     operation["responses"] = dict(sorted(responses.items()))
 
 
 def possible_errors(path: str, method: str, operation: dict[str, Any], route: Any) -> set[str]:
-    """The errors that can happen here, besides those that the route itself names."""
+    """Return the statuses of errors that the operation can return, besides those that its route names."""
     parameters = {one["name"] for one in operation.get("parameters", [])}
     many = any(isinstance(one, OnSensors) for one in requirements(route.dependant))
     found = {"503"}
@@ -168,7 +197,7 @@ def possible_errors(path: str, method: str, operation: dict[str, Any], route: An
 
 
 def add_examples(document: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Put an example beside every body, from the examples that its schema has."""
+    """Add an example to every body, from the examples of its schema."""
     for _path, _method, operation in operations(document):
         for body in (operation.get("requestBody", {}), *operation["responses"].values()):
             for content in body.get("content", {}).values():
@@ -179,7 +208,7 @@ def add_examples(document: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
-    """The example of a schema, composed of those of its parts where it has none itself."""
+    """Return the example of a schema, composed of those of its parts if it has none itself."""
     if "$ref" in schema:
         return example_of(schemas[schema["$ref"].removeprefix(SCHEMAS)], schemas)
     for key in ("examples", "enum"):
@@ -197,7 +226,7 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
 
 
 def with_nulls(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
-    """The example with the nulls that FastAPI left out of it: of every field that must be there and may be null."""
+    """Return the example with the nulls that FastAPI leaves out: those of required, nullable fields."""
     if "$ref" in schema:
         return with_nulls(example, schemas[schema["$ref"].removeprefix(SCHEMAS)], schemas)
     for choice in schema.get("anyOf", ()):
@@ -213,10 +242,10 @@ def with_nulls(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) ->
 
 
 def add_links(document: dict[str, Any]) -> None:
-    """Tell which operations go on with what another one made."""
+    """Link each operation that creates something to the operations that use it."""
     by_id = {operation["operationId"]: (path, operation) for path, _method, operation in operations(document)}
-    for maker, (status, parameters, prefix) in described.MAKERS.items():
-        _path, operation = by_id[maker]
+    for creator, (status, parameters, prefix) in descriptions.CREATORS.items():
+        _path, operation = by_id[creator]
         operation["responses"][status]["links"] = {
             name: {"operationId": name, "parameters": parameters}
             for name, (other, _operation) in by_id.items()

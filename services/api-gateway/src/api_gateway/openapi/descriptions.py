@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond the routes: tags, errors, ways to log in, and what goes on with what."""
+"""Descriptions in the OpenAPI document beyond the routes: tags, errors, ways to log in, and links."""
 
 from typing import Any
 
@@ -124,7 +124,7 @@ IDEMPOTENCY_KEY = {
 }
 
 JOB = {"uuid": "$response.body#/job", "id": "$request.path.id"}
-MAKERS: dict[str, tuple[str, dict[str, str], str]] = {
+CREATORS: dict[str, tuple[str, dict[str, str], str]] = {
     "create_asset": ("201", {"id": "$response.body#/id"}, "/api/v3_0/assets/{id}"),
     "copy_asset": ("201", {"id": "$response.body#/asset"}, "/api/v3_0/assets/{id}"),
     "create_sensor": ("201", {"id": "$response.body#/id"}, "/api/v3_0/sensors/{id}"),
@@ -134,4 +134,14 @@ MAKERS: dict[str, tuple[str, dict[str, str], str]] = {
     "trigger_asset_schedule": ("202", {"job": "$response.body#/job"}, "/api/v1/schedules/{job}"),
     "trigger_forecast": ("202", JOB, "/api/v3_0/sensors/{id}/forecasts/{uuid}"),
 }
-"""Operations that make something: with which status, how it is called in the answer, and which operations go on."""
+"""Operations that create something: the status, the places of its id in the response, and the path of its operations."""
+
+PUBLISHED_NAMES = {
+    "ActivityType": "Type",
+    "CommitmentEntry": "Commitment",
+    "MessageResponse": "Said",
+    "NamedCommitmentEntry": "NamedCommitment",
+    "PageResponse": "Paged",
+    "PendingResponse": "Waiting",
+}
+"""The names of schemas in the document by those of their classes, where they differ: client generators use them."""

@@ -1,0 +1,86 @@
+"""Strict JSON in request bodies: no NaN or infinity, no duplicate fields, and limits on size and depth."""
+
+import json
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Depends, Request
+from flexcore.fields import DEEPEST, holds_nul, is_too_deep
+
+from api_gateway.responses import ApiError, bare_error
+
+MAX_PARTS = 200_000
+"""The most objects and lists in a body: twice what a thousand devices with a day of values each need."""
+MAX_FIELDS = 10_000
+"""The most fields of one object. If they are all wrong, the response names each."""
+
+
+class StrictJsonRequest(Request):
+    """A request whose JSON body is parsed strictly."""
+
+    async def json(self) -> Any:
+        """Return the parsed body.
+
+        Raises:
+            orjson.JSONDecodeError: The body is not valid JSON, or breaks one of the limits.
+        """
+        if not hasattr(self, "_json"):
+            body = await self.body()
+            parts = body.count(b"{") + body.count(b"[")
+            if parts > MAX_PARTS:
+                raise orjson.JSONDecodeError(f"it has more than {MAX_PARTS} objects and lists", "", 0)
+            self._json = orjson.loads(body)
+            check_fields(self._body)
+            if parts > DEEPEST and is_too_deep(self._json):
+                raise nested_too_deeply()
+            if b"\\u0000" in self._body and holds_nul(self._json):
+                raise orjson.JSONDecodeError("the character NUL cannot be stored", "", self._body.find(b"\\u0000"))
+        return self._json
+
+
+def check_fields(body: bytes) -> None:
+    """Check that no object in valid JSON has too many fields or a duplicate one, whose value would be ambiguous.
+
+    Raises:
+        orjson.JSONDecodeError: An object has too many fields or a duplicate one, or the JSON is nested too deeply.
+    """
+
+    def check(fields: list[tuple[str, Any]]) -> None:
+        if len(fields) > MAX_FIELDS:
+            raise orjson.JSONDecodeError(f"an object has more than {MAX_FIELDS} fields", "", 0)
+        names = [name for name, _ in fields]
+        if len(set(names)) < len(names):
+            duplicate = next(name for name in names if names.count(name) > 1)
+            raise orjson.JSONDecodeError(f"the field '{duplicate}' is there twice", "", 0)
+
+    try:
+        json.loads(body, object_pairs_hook=check)
+    except RecursionError as error:
+        raise nested_too_deeply() from error
+
+
+def nested_too_deeply() -> orjson.JSONDecodeError:
+    """Return the error for JSON that is nested too deeply."""
+    return orjson.JSONDecodeError(f"it is nested too deeply, more than {DEEPEST} levels", "", 0)
+
+
+async def json_body(request: Request) -> Any:
+    """Return the JSON body, for routes that validate it elsewhere than in a model."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise unsupported_media_type(request)
+    return await request.json()
+
+
+JsonBody = Annotated[Any, Depends(json_body)]
+
+
+def invalid_json(reason: str) -> ApiError:
+    """Return the error for a body that is not valid JSON."""
+    return bare_error(400, f"The body is not valid JSON: {reason}.")
+
+
+def unsupported_media_type(request: Request) -> ApiError:
+    """Return the error for a body that is not JSON."""
+    sent = request.headers.get("content-type", "no Content-Type")
+    return bare_error(415, f"Send JSON, with the header Content-Type: application/json (got {sent[:80]}).")
