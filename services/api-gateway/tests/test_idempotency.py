@@ -75,7 +75,7 @@ async def test_what_was_done_without_an_answer_is_not_done_again(house: Any, toy
     async def away(*_: Any) -> None:
         raise Unavailable("database")
 
-    monkeypatch.setattr(attempts.Attempt, "keep", away)
+    monkeypatch.setattr(attempts.Attempt, "complete", away)
     assert (await create(toy, "a")).status_code == 201
     soon = await create(toy, "a")
     assert (soon.status_code, soon.headers["Retry-After"]) == (409, "1")

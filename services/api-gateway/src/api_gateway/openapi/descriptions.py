@@ -134,7 +134,7 @@ CREATORS: dict[str, tuple[str, dict[str, str], str]] = {
     "trigger_asset_schedule": ("202", {"job": "$response.body#/job"}, "/api/v1/schedules/{job}"),
     "trigger_forecast": ("202", JOB, "/api/v3_0/sensors/{id}/forecasts/{uuid}"),
 }
-"""Operations that create something: the status, the places of its id in the response, and the path of its operations."""
+"""Operations that create something: the status, the places of its id in the response, and the path of its own."""
 
 PUBLISHED_NAMES = {
     "ActivityType": "Type",
