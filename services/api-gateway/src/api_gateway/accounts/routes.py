@@ -11,15 +11,16 @@ from flexcore.listing import paged
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
+from flexserve.responses import OrjsonResponse
 
 from api_gateway.accounts.schemas import Account, AccountAnswer, AccountWithCounts
 from api_gateway.auth.access import Access, Caller, OnPlatform
 from api_gateway.gateway import Gateway
-from api_gateway.response_models import Paged
-from api_gateway.responses import Json, fields_under
-from api_gateway.routing import WireRoute
+from api_gateway.response_models import PageResponse
+from api_gateway.responses import fields_under
+from api_gateway.routing import EnvelopeRoute
 
-router = APIRouter(prefix="/accounts", tags=["Accounts"], route_class=WireRoute)
+router = APIRouter(prefix="/accounts", tags=["Accounts"], route_class=EnvelopeRoute)
 
 
 def shown(row: AccountRow) -> dict[str, Any]:
@@ -42,44 +43,46 @@ def shown(row: AccountRow) -> dict[str, Any]:
 
 @router.get(
     "",
-    response_model=list[Account] | Paged[AccountWithCounts],
+    response_model=list[Account] | PageResponse[AccountWithCounts],
     summary="List all accounts accessible to the current user.",
 )
-async def list_accounts(caller: Caller, gateway: Gateway, query: Annotated[AccountQuery, Query()]) -> Json:
+async def list_accounts(caller: Caller, gateway: Gateway, query: Annotated[AccountQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         accounts = await repository.visible(con, caller)
         order = repository.SORT[query.sort_by or "id"]
         rows, filtered = await repository.listed(con, accounts, query, query.role, order)
         if query.page is None:
-            return Json([shown(row) for row in rows])
+            return OrjsonResponse([shown(row) for row in rows])
         total = await repository.count(con, accounts)
-    return Json(paged([shown(row) for row in rows], total, filtered))
+    return OrjsonResponse(paged([shown(row) for row in rows], total, filtered))
 
 
 @router.post("", status_code=201, response_model=AccountAnswer, summary="Create an account.")
 async def create_account(
     caller: Annotated[Identity, Depends(OnPlatform(Action.CREATE))], gateway: Gateway, body: AccountPost
-) -> Json:
+) -> OrjsonResponse:
     with fields_under("json"):
         async with gateway.transaction() as con:
             account_id = await service.create(con, caller, body.name, body.consultancy_account_id)
             row = await repository.get(con, account_id)
-    return Json(shown(row) | {"status": 201}, 201)
+    return OrjsonResponse(shown(row) | {"status": 201}, 201)
 
 
 @router.get("/{id}", response_model=AccountAnswer, summary="Fetch a given account.")
-async def get_account(account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.READ))], gateway: Gateway) -> Json:
+async def get_account(
+    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.READ))], gateway: Gateway
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, account.id)
-    return Json(shown(row) | {"status": 200})
+    return OrjsonResponse(shown(row) | {"status": 200})
 
 
 @router.patch("/{id}", response_model=AccountAnswer, summary="Update an account.")
 async def update_account(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.UPDATE))], gateway: Gateway, body: AccountPatch
-) -> Json:
+) -> OrjsonResponse:
     with fields_under("json"):
         async with gateway.transaction() as con:
             await service.change(con, account.caller, account.id, body.sent())
             row = await repository.get(con, account.id)
-    return Json(shown(row) | {"status": 200})
+    return OrjsonResponse(shown(row) | {"status": 200})

@@ -16,16 +16,17 @@ from flexcore.permissions.policy import Action, Scope, Thing, may
 from flexcore.permissions.resources import Found
 from flexcore.users import service as users
 from flexmodel.errors import Forbidden
+from flexserve.responses import OrjsonResponse
 from flexstore.store import Connection
 
 from api_gateway.assets.schemas import Asset, AssetAnswer, AssetType, Copied, NewAsset
 from api_gateway.auth.access import Access, Caller, LoggedIn, OnSelf
 from api_gateway.gateway import Gateway
-from api_gateway.response_models import Paged, Said
-from api_gateway.responses import Empty, Json, fields_under, forbidden, unprocessable, unprocessable_field
-from api_gateway.routing import WireRoute
+from api_gateway.response_models import MessageResponse, PageResponse
+from api_gateway.responses import NoContentResponse, fields_under, forbidden, unprocessable, unprocessable_field
+from api_gateway.routing import EnvelopeRoute
 
-router = APIRouter(prefix="/assets", tags=["Assets"], route_class=WireRoute)
+router = APIRouter(prefix="/assets", tags=["Assets"], route_class=EnvelopeRoute)
 
 
 def shown(row: AssetRow, fields: Sequence[str] | None = None) -> dict[str, Any]:
@@ -54,8 +55,8 @@ def shown(row: AssetRow, fields: Sequence[str] | None = None) -> dict[str, Any]:
     return asset if fields is None else {field: asset[field] for field in fields}
 
 
-@router.get("", response_model=list[Asset] | Paged[Asset], summary="List assets accessible by the user.")
-async def list_assets(caller: Caller, gateway: Gateway, query: Annotated[AssetQuery, Query()]) -> Json:
+@router.get("", response_model=list[Asset] | PageResponse[Asset], summary="List assets accessible by the user.")
+async def list_assets(caller: Caller, gateway: Gateway, query: Annotated[AssetQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         if query.asset_type is not None and not await repository.type_exists(con, query.asset_type):
             raise unprocessable_field("query", "asset_type", service.no_type(query.asset_type))
@@ -65,9 +66,9 @@ async def list_assets(caller: Caller, gateway: Gateway, query: Annotated[AssetQu
         rows, filtered = await repository.listed(con, within, query, public=public, order=order)
         assets = [shown(row, query.chosen) for row in rows]
         if query.page is None:
-            return Json(assets)
+            return OrjsonResponse(assets)
         total = await repository.count(con, within, query, public=public)
-    return Json(paged(assets, total, filtered))
+    return OrjsonResponse(paged(assets, total, filtered))
 
 
 async def listed_accounts(con: Connection, caller: Identity, query: AssetQuery) -> list[int] | None:
@@ -89,7 +90,7 @@ async def listed_accounts(con: Connection, caller: Identity, query: AssetQuery) 
 @router.post("", status_code=201, response_model=NewAsset, summary="Create an asset.")
 async def create_asset(
     caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], gateway: Gateway, body: AssetPost
-) -> Json:
+) -> OrjsonResponse:
     values = body.sent()
     try:
         with fields_under("json"):
@@ -100,53 +101,59 @@ async def create_asset(
                 row = await repository.get(con, asset_id)
     except Forbidden as refused:
         raise forbidden() from refused
-    return Json(shown(row), 201)
+    return OrjsonResponse(shown(row), 201)
 
 
 @router.get("/types", response_model=list[AssetType], summary="List asset types.")
-async def list_asset_types(_caller: Caller, gateway: Gateway) -> Json:
+async def list_asset_types(_caller: Caller, gateway: Gateway) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await repository.types(con)
-    return Json([{"description": row.description, "id": row.id, "name": row.name} for row in rows])
+    return OrjsonResponse([{"description": row.description, "id": row.id, "name": row.name} for row in rows])
 
 
 @router.get("/public", response_model=list[Asset], summary="List all public assets.")
-async def list_public_assets(_caller: Caller, gateway: Gateway, query: Annotated[FieldsQuery, Query()]) -> Json:
+async def list_public_assets(
+    _caller: Caller, gateway: Gateway, query: Annotated[FieldsQuery, Query()]
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await repository.public(con)
-    return Json([shown(row, query.chosen) for row in rows])
+    return OrjsonResponse([shown(row, query.chosen) for row in rows])
 
 
-@router.post("/default_asset_view", response_model=Said, summary="Choose the page that opens for assets.")
+@router.post("/default_asset_view", response_model=MessageResponse, summary="Choose the page that opens for assets.")
 async def choose_default_view(
     caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], gateway: Gateway, body: DefaultView
-) -> Json:
+) -> OrjsonResponse:
     view = body.default_asset_view if body.use_as_default else None
     async with gateway.transaction() as con:
         await users.prefer(con, caller, "default_asset_view", view)
-    return Json({"message": "Default asset view updated successfully.", "status": 200})
+    return OrjsonResponse({"message": "Default asset view updated successfully.", "status": 200})
 
 
-@router.post("/keep_legends_below_graphs", response_model=Said, summary="Choose where the legends of graphs stand.")
+@router.post(
+    "/keep_legends_below_graphs", response_model=MessageResponse, summary="Choose where the legends of graphs stand."
+)
 async def choose_legend_place(
     caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], gateway: Gateway, body: LegendPlace
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.transaction() as con:
         await users.prefer(con, caller, "keep_legends_below_graphs", body.keep_legends_below_graphs)
-    return Json({"message": "Default legend position updated successfully.", "status": 200})
+    return OrjsonResponse({"message": "Default legend position updated successfully.", "status": 200})
 
 
 @router.get("/{id}", response_model=AssetAnswer, summary="Get an asset.")
-async def get_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))], gateway: Gateway) -> Json:
+async def get_asset(
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))], gateway: Gateway
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, asset.id)
-    return Json(shown(row) | {"status": 200})
+    return OrjsonResponse(shown(row) | {"status": 200})
 
 
 @router.patch("/{id}", response_model=AssetAnswer, summary="Update an asset.")
 async def update_asset(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.UPDATE))], gateway: Gateway, body: AssetPatch
-) -> Json:
+) -> OrjsonResponse:
     if not body.sent():
         raise unprocessable({"json": "There is nothing to change."})
     try:
@@ -156,14 +163,18 @@ async def update_asset(
                 row = await repository.get(con, asset.id)
     except Forbidden as refused:
         raise forbidden() from refused
-    return Json(shown(row) | {"status": 200})
+    return OrjsonResponse(shown(row) | {"status": 200})
 
 
-@router.delete("/{id}", status_code=204, response_class=Empty, summary="Delete an asset and everything below it.")
-async def delete_asset(asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.DELETE))], gateway: Gateway) -> Empty:
+@router.delete(
+    "/{id}", status_code=204, response_class=NoContentResponse, summary="Delete an asset and everything below it."
+)
+async def delete_asset(
+    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.DELETE))], gateway: Gateway
+) -> NoContentResponse:
     async with gateway.transaction() as con:
         await service.remove(con, asset.caller, asset.id)
-    return Empty()
+    return NoContentResponse()
 
 
 @router.post(
@@ -176,11 +187,11 @@ async def copy_asset(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.COPY))],
     gateway: Gateway,
     query: Annotated[CopyQuery, Query()],
-) -> Json:
+) -> OrjsonResponse:
     try:
         with fields_under("query"):
             async with gateway.transaction() as con:
                 copy = await copying.copy(con, asset.caller, asset.id, **query.model_dump(exclude_unset=True))
     except Forbidden as refused:
         raise forbidden() from refused
-    return Json({"asset": copy, "message": copying.told(asset.id, query), "status": 201}, 201)
+    return OrjsonResponse({"asset": copy, "message": copying.told(asset.id, query), "status": 201}, 201)

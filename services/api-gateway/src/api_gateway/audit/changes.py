@@ -8,16 +8,16 @@ from flexcore.audit import repository
 from flexcore.listing import Query as Parameters
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
+from flexserve.responses import OrjsonResponse
 from pydantic import Field
 
 from api_gateway.auth.access import Access
 from api_gateway.gateway import Gateway
-from api_gateway.problems import ProblemRoute
-from api_gateway.response_models import Shape, example
-from api_gateway.responses import Json
+from api_gateway.response_models import ResponseModel, example
+from api_gateway.routing import ProblemDetailsRoute
 from api_gateway.times import instant
 
-router = APIRouter(tags=["Audit log"], route_class=ProblemRoute)
+router = APIRouter(tags=["Audit log"], route_class=ProblemDetailsRoute)
 
 
 class ChangeQuery(Parameters):
@@ -25,14 +25,14 @@ class ChangeQuery(Parameters):
     limit: int = Field(100, ge=1, le=1000, description="The most changes to list.")
 
 
-class Credential(Shape):
+class Credential(ResponseModel):
     """With what somebody was logged in: as `GET /api/v1/tokens` lists it, as long as it can be used."""
 
     id: int
     kind: Literal["login", "session", "key", "reset"]
 
 
-class Change(Shape):
+class Change(ResponseModel):
     model_config = example(
         id=12,
         at="2026-11-21T10:35:24.332840+00:00",
@@ -60,7 +60,7 @@ class Change(Shape):
     details: dict[str, Any] = Field(description="Of what was changed: `before` and `after`, by field.")
 
 
-class Changes(Shape):
+class Changes(ResponseModel):
     changes: list[Change] = Field(description="The newest first.")
 
 
@@ -69,10 +69,10 @@ async def list_changes(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))],
     gateway: Gateway,
     query: Annotated[ChangeQuery, Query()],
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await repository.changes_in(con, account.id, query.before, query.limit)
-    return Json({"changes": [shown(row) for row in rows]})
+    return OrjsonResponse({"changes": [shown(row) for row in rows]})
 
 
 def shown(row: Any) -> dict[str, Any]:

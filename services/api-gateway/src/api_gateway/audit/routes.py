@@ -8,16 +8,16 @@ from flexcore.audit import repository
 from flexcore.listing import paged
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
+from flexserve.responses import OrjsonResponse
 
 from api_gateway.audit.schemas import AccountEvent, AssetLogQuery, Event, UserLogQuery
 from api_gateway.auth.access import Access, unknown_asset_in_path
 from api_gateway.gateway import Gateway
-from api_gateway.response_models import Paged
-from api_gateway.responses import Json
-from api_gateway.routing import WireRoute
+from api_gateway.response_models import PageResponse
+from api_gateway.routing import EnvelopeRoute
 from api_gateway.times import naive
 
-router = APIRouter(tags=["Audit log"], route_class=WireRoute)
+router = APIRouter(tags=["Audit log"], route_class=EnvelopeRoute)
 
 
 def shown(row: Any) -> dict[str, Any]:
@@ -36,10 +36,10 @@ def shown(row: Any) -> dict[str, Any]:
 )
 async def get_account_log(
     account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], gateway: Gateway
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await repository.of_account(con, account.id)
-    return Json(
+    return OrjsonResponse(
         [
             {
                 "active_user_id": row["active_user_id"],
@@ -53,31 +53,33 @@ async def get_account_log(
 
 @router.get(
     "/users/{id}/auditlog",
-    response_model=list[Event] | Paged[Event],
+    response_model=list[Event] | PageResponse[Event],
     summary="Get the history of actions for a specific user.",
 )
 async def get_user_log(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))],
     gateway: Gateway,
     query: Annotated[UserLogQuery, Query()],
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows, filtered = await repository.of_user(con, user.id, query, "event_datetime")
         if query.page is None:
-            return Json([shown(row) for row in rows])
+            return OrjsonResponse([shown(row) for row in rows])
         total = await repository.count_of_user(con, user.id)
-    return Json(paged([shown(row) for row in rows], total, filtered))
+    return OrjsonResponse(paged([shown(row) for row in rows], total, filtered))
 
 
 @router.get(
-    "/assets/{id}/auditlog", response_model=Paged[Event], summary="Get the history of actions for a specific asset."
+    "/assets/{id}/auditlog",
+    response_model=PageResponse[Event],
+    summary="Get the history of actions for a specific asset.",
 )
 async def get_asset_log(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.AUDIT, unknown_asset_in_path))],
     gateway: Gateway,
     query: Annotated[AssetLogQuery, Query()],
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows, filtered = await repository.of_asset(con, asset.id, query, "event_datetime")
         total = await repository.count_of_asset(con, asset.id)
-    return Json(paged([shown(row) for row in rows], total, filtered))
+    return OrjsonResponse(paged([shown(row) for row in rows], total, filtered))

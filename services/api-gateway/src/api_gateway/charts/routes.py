@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from flexcore.annotations import repository as annotations
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
+from flexserve.responses import OrjsonResponse
 from flexstore import series
 from flexstore.series import DailyStatistics, SeriesQuery
 
@@ -27,10 +28,10 @@ from api_gateway.charts.schemas import (
     Period,
 )
 from api_gateway.gateway import Gateway
-from api_gateway.responses import Json, fields_under
-from api_gateway.routing import WireRoute
+from api_gateway.responses import fields_under
+from api_gateway.routing import EnvelopeRoute
 
-router = APIRouter(prefix="/assets/{id}", tags=["Charts"], route_class=WireRoute)
+router = APIRouter(prefix="/assets/{id}", tags=["Charts"], route_class=EnvelopeRoute)
 
 Readable = Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))]
 FUNCTIONS: dict[str, Callable[[DailyStatistics], Any]] = {
@@ -42,7 +43,7 @@ FUNCTIONS: dict[str, Callable[[DailyStatistics], Any]] = {
 
 
 @router.get("/chart", response_model=Chart, summary="Get a chart of an asset, as a Vega-Lite specification.")
-async def get_chart(asset: Readable, gateway: Gateway, query: Annotated[ChartQuery, Query()]) -> Json:
+async def get_chart(asset: Readable, gateway: Gateway, query: Annotated[ChartQuery, Query()]) -> OrjsonResponse:
     name = query.dataset_name or f"asset_{asset.id}"
     annotated = query.include_asset_annotations or query.include_account_annotations
     with fields_under("query"):
@@ -66,7 +67,7 @@ async def get_chart(asset: Readable, gateway: Gateway, query: Annotated[ChartQue
         combine_legend=query.combine_legend,
         annotated=annotated,
     )
-    return Json(chart | ({"datasets": datasets} if datasets else {}))
+    return OrjsonResponse(chart | ({"datasets": datasets} if datasets else {}))
 
 
 @router.get(
@@ -74,7 +75,9 @@ async def get_chart(asset: Readable, gateway: Gateway, query: Annotated[ChartQue
     response_model=list[Belief] | CompressedBeliefs,
     summary="Get the data in the chart of an asset.",
 )
-async def get_chart_data(asset: Readable, gateway: Gateway, query: Annotated[ChartDataQuery, Query()]) -> Json:
+async def get_chart_data(
+    asset: Readable, gateway: Gateway, query: Annotated[ChartDataQuery, Query()]
+) -> OrjsonResponse:
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
         async with gateway.store.connection() as con:
@@ -89,7 +92,7 @@ async def get_chart_data(asset: Readable, gateway: Gateway, query: Annotated[Cha
             )
             sources = await sources_in(con, rows)
     show = service.compressed if query.compress else service.spelled_out
-    return Json(show(rows, sensors, sources, most_recent=query.most_recent))
+    return OrjsonResponse(show(rows, sensors, sources, most_recent=query.most_recent))
 
 
 async def shown_in(con: Any, asset: Found) -> tuple[list[Graph], dict[int, Any]]:
@@ -108,16 +111,18 @@ async def sources_in(con: Any, rows: Sequence[Any]) -> dict[int, Any]:
     response_model=list[ChartAnnotation],
     summary="Get the annotations in the chart of an asset.",
 )
-async def get_chart_annotations(asset: Readable, gateway: Gateway, query: Annotated[AnnotationsQuery, Query()]) -> Json:
+async def get_chart_annotations(
+    asset: Readable, gateway: Gateway, query: Annotated[AnnotationsQuery, Query()]
+) -> OrjsonResponse:
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
     async with gateway.store.connection() as con:
         rows = await annotations.about_asset(con, asset.id, period.start, period.end, query.prior)
-    return Json(service.shown_annotations(rows, period, clip=query.clip))
+    return OrjsonResponse(service.shown_annotations(rows, period, clip=query.clip))
 
 
 @router.get("/kpis", response_model=Kpis, summary="Get the figures chosen for an asset, over a period.")
-async def get_kpis(asset: Readable, gateway: Gateway, query: Annotated[KpiQuery, Query()]) -> Json:
+async def get_kpis(asset: Readable, gateway: Gateway, query: Annotated[KpiQuery, Query()]) -> OrjsonResponse:
     with fields_under("query"):
         period = service.period_of(query.start, query.end)
     async with gateway.store.connection() as con:
@@ -125,7 +130,7 @@ async def get_kpis(asset: Readable, gateway: Gateway, query: Annotated[KpiQuery,
         chosen = [kpi for kpi in row["sensors_to_show_as_kpis"] if isinstance(kpi, dict)]
         sensors = await service.readable(con, asset.caller, [sensor for kpi in chosen for sensor in graphs.named(kpi)])
         figures = [await figure(con, kpi, sensors, period) for kpi in chosen]
-    return Json({"data": [one for one in figures if one is not None]})
+    return OrjsonResponse({"data": [one for one in figures if one is not None]})
 
 
 async def figure(con: Any, kpi: dict[str, Any], sensors: dict[int, Any], period: Period) -> dict[str, Any] | None:

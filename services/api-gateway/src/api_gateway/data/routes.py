@@ -35,11 +35,12 @@ from api_gateway.data.schemas import (
 )
 from api_gateway.data.status import status_of, utc_now
 from api_gateway.gateway import Gateway
-from api_gateway.responses import PROCESSED, Empty, fields_under
-from api_gateway.routing import COMBINED, QueryReader, WireRoute, body_of, names_fields_under, parameters_of
+from api_gateway.openapi.request_schemas import query_parameters_schema, request_body_schema
+from api_gateway.responses import PROCESSED, NoContentResponse, fields_under
+from api_gateway.routing import COMBINED, EnvelopeRoute, QueryParser, nest_errors_under
 from api_gateway.times import clock_duration
 
-router = APIRouter(prefix="/sensors/{id}", tags=["Sensor data"], route_class=WireRoute)
+router = APIRouter(prefix="/sensors/{id}", tags=["Sensor data"], route_class=EnvelopeRoute)
 
 WHERE = "combined_sensor_data_description"
 Readable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))]
@@ -51,12 +52,12 @@ Feedable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_da
     "/data",
     response_model=Values,
     summary="Get sensor data.",
-    openapi_extra=parameters_of(DataQuery),
+    openapi_extra=query_parameters_schema(DataQuery),
 )
-@names_fields_under(COMBINED)
+@nest_errors_under(COMBINED)
 @direct
 async def get_sensor_data(
-    sensor: ReadableData, gateway: Gateway, query: Annotated[DataQuery, Depends(QueryReader(DataQuery))]
+    sensor: ReadableData, gateway: Gateway, query: Annotated[DataQuery, Depends(QueryParser(DataQuery))]
 ) -> OrjsonResponse:
     with fields_under(WHERE):
         asked = reading.understand(sensor.row, query, gateway.settings.most_values)
@@ -75,8 +76,8 @@ async def get_sensor_data(
     )
 
 
-@router.post("/data", response_model=Stored, summary="Post sensor data.", openapi_extra=body_of(DataPost))
-@names_fields_under(COMBINED)
+@router.post("/data", response_model=Stored, summary="Post sensor data.", openapi_extra=request_body_schema(DataPost))
+@nest_errors_under(COMBINED)
 @direct
 async def post_sensor_data(sensor: Feedable, gateway: Gateway, request: Request) -> Response:
     return await passed_on(sensor, gateway, request, f"/internal/sensors/{sensor.id}/data")
@@ -108,12 +109,12 @@ def _told(name: str, unit: str, resolution: timedelta, timezone: str, account: i
     return json.dumps({"name": name, "unit": unit, "resolution": seconds, "timezone": timezone, "account": account})
 
 
-@router.delete("/data", status_code=204, response_class=Empty, summary="Delete sensor data.")
+@router.delete("/data", status_code=204, response_class=NoContentResponse, summary="Delete sensor data.")
 async def delete_sensor_data(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))],
     gateway: Gateway,
     body: DataDeletion | None = None,
-) -> Empty:
+) -> NoContentResponse:
     which = body or DataDeletion()
     with fields_under("json"):
         async with gateway.transaction() as con:
@@ -132,7 +133,7 @@ async def delete_sensor_data(
             if number:
                 gone = {"sensor": sensor.id, "start": which.start, "end": which.until, "deleted": number}
                 await activities.record(con, sensor.account_id, ActivityType.DATA_DELETED, gone, tracing.carrier())
-    return Empty()
+    return NoContentResponse()
 
 
 @router.get("/stats", response_model=Figures, summary="Get sensor statistics per data source.")

@@ -12,6 +12,7 @@ from flexcore.schedules import repository
 from flexcore.sensors import repository as sensors
 from flexmodel.errors import Invalid
 from flexserve import tracing
+from flexserve.responses import OrjsonResponse
 from flexstore.store import Connection
 from flexwork import jobs
 
@@ -20,15 +21,15 @@ from api_gateway.forecasts.schemas import Forecast, ForecastAccepted, ForecastCo
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.rate_limits import per_minute
-from api_gateway.response_models import Waiting
-from api_gateway.responses import Json, fields_under, forbidden, plain, unprocessable
-from api_gateway.routing import COMBINED, WireRoute, names_fields_under
+from api_gateway.response_models import PendingResponse
+from api_gateway.responses import bare_error, fields_under, forbidden, unprocessable
+from api_gateway.routing import COMBINED, EnvelopeRoute, nest_errors_under
 from api_gateway.schedules import reading
 from api_gateway.schedules.routes import ACCEPTED
 from api_gateway.schedules.schemas import ScheduleQuery
 from api_gateway.times import calendar_duration
 
-router = APIRouter(prefix="/sensors/{id}/forecasts", tags=["Forecasts"], route_class=WireRoute)
+router = APIRouter(prefix="/sensors/{id}/forecasts", tags=["Forecasts"], route_class=EnvelopeRoute)
 
 QUEUE = "forecast"
 
@@ -40,13 +41,13 @@ QUEUE = "forecast"
     summary="Trigger a forecast for a sensor.",
     responses={429: {}},
 )
-@names_fields_under(COMBINED)
+@nest_errors_under(COMBINED)
 async def trigger_forecast(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE, unknown_forecast_sensor))],
     gateway: Gateway,
     request: Request,
     body: ForecastPost,
-) -> Json:
+) -> OrjsonResponse:
     caller = sensor.caller
     limit = per_minute(gateway.settings.triggers_per_minute)
     verdict = await gateway.limiter.count(f"trigger:{caller.account_id}", limit)
@@ -55,7 +56,7 @@ async def trigger_forecast(
         async with gateway.transaction() as con:
             await check_regressors(con, sensor, body.config)
             if not gateway.settings.forecasts:
-                raise plain(503, "This platform computes no forecasts. Nothing was taken on.")
+                raise bare_error(503, "This platform computes no forecasts. Nothing was taken on.")
             job = await jobs.create(
                 con,
                 queue=QUEUE,
@@ -73,7 +74,7 @@ async def trigger_forecast(
         "job-url": f"/api/v3_0/jobs/{job}",
         "results-url": f"/api/v3_0/sensors/{sensor.id}/forecasts/{job}",
     }
-    return Json(ACCEPTED | answer, 202, verdict.headers)
+    return OrjsonResponse(ACCEPTED | answer, 202, verdict.headers)
 
 
 def regressors_of(config: ForecastConfig) -> Iterator[int]:
@@ -99,29 +100,29 @@ async def check_regressors(con: Connection, sensor: Found, config: ForecastConfi
     "/{uuid}",
     response_model=Forecast,
     summary="Get a forecast for a sensor.",
-    responses={202: {"model": Waiting, "description": "The forecast is not finished."}},
+    responses={202: {"model": PendingResponse, "description": "The forecast is not finished."}},
 )
-@names_fields_under(COMBINED)
+@nest_errors_under(COMBINED)
 async def get_forecast(
     uuid: str,
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))],
     gateway: Gateway,
     _query: Annotated[Parameters, Query()],
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         job = await access.find(con, uuid)
         if job is None or job.queue != QUEUE or not await access.may_see(con, sensor.caller, job):
             raise unprocessable({"json": f"Job {uuid} not found."})
     job = await access.awaited(gateway, job)
     if job.status in access.UNFINISHED:
-        return Json({"message": wording.message(job), "status": job.status}, 202)
+        return OrjsonResponse({"message": wording.message(job), "status": job.status}, 202)
     async with gateway.store.connection() as con:
         row = await repository.find(con, job.id, sensor.id)
     if row is None:
         raise unprocessable({"json": wording.message(job)})
     length = len(row["event_values"]) * row["resolution"]
     part = reading.part_of(row, sensor.row, ScheduleQuery(), length)
-    return Json(
+    return OrjsonResponse(
         {
             "duration": calendar_duration(length),
             "start": part.start.isoformat(),

@@ -8,16 +8,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
+from flexserve.responses import OrjsonResponse
 
 from api_gateway.auth.access import Access, Caller, unknown_asset_in_path
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, repository
 from api_gateway.jobs.schemas import AssetJobs, JobAnswer
 from api_gateway.jobs.wording import KINDS, STATUS_CODES, shown
-from api_gateway.responses import Json, Rejected, forbidden
-from api_gateway.routing import WireRoute
+from api_gateway.responses import ApiError, forbidden
+from api_gateway.routing import EnvelopeRoute
 
-router = APIRouter(tags=["Jobs"], route_class=WireRoute)
+router = APIRouter(tags=["Jobs"], route_class=EnvelopeRoute)
 
 
 @router.get(
@@ -29,27 +30,27 @@ router = APIRouter(tags=["Jobs"], route_class=WireRoute)
         422: {"model": JobAnswer, "description": "It failed, or was stopped."},
     },
 )
-async def get_job(uuid: str, caller: Caller, gateway: Gateway) -> Json:
+async def get_job(uuid: str, caller: Caller, gateway: Gateway) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         job = await access.find(con, uuid)
         if job is None:
-            raise Rejected(404, {"message": f"Job {uuid} not found.", "status": "ERROR"})
+            raise ApiError(404, {"message": f"Job {uuid} not found.", "status": "ERROR"})
         if not await access.may_see(con, caller, job):
             raise forbidden()
     job = await access.awaited(gateway, job)
     status = STATUS_CODES[job.status]
     async with gateway.store.connection() as con:
         progress = await repository.progress_of(con, job.id) if status == 202 else None
-    return Json(shown(job) | ({"progress": progress} if progress else {}), status)
+    return OrjsonResponse(shown(job) | ({"progress": progress} if progress else {}), status)
 
 
 @router.get("/assets/{id}/jobs", response_model=AssetJobs, summary="Get all background jobs of an asset.")
 async def list_asset_jobs(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ, unknown_asset_in_path))], gateway: Gateway
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await repository.of_asset(con, asset.id)
-    return Json({"jobs": [listed(row) for row in rows], "redis_connection_err": None, "status": 200})
+    return OrjsonResponse({"jobs": [listed(row) for row in rows], "redis_connection_err": None, "status": 200})
 
 
 def listed(row: Any) -> dict[str, Any]:

@@ -10,22 +10,16 @@ from flexcore.permissions.resources import Found
 from flexcore.schedules import repository, triggers
 from flexcore.schedules.triggers import FORCE, ScheduleRequest
 from flexmodel.errors import Forbidden, Invalid
+from flexserve.responses import OrjsonResponse
 
 from api_gateway.auth.access import Access, unknown_asset, unknown_sensor
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
-from api_gateway.rate_limits import Verdict, per_minute
-from api_gateway.response_models import Waiting
-from api_gateway.responses import PROCESSED, Json, Rejected, fields_under, forbidden, misread
-from api_gateway.routing import (
-    FLAT,
-    Message,
-    QueryReader,
-    WireRoute,
-    body_of,
-    names_fields_under,
-    parameters_of,
-)
+from api_gateway.openapi.request_schemas import query_parameters_schema, request_body_schema
+from api_gateway.rate_limits import RateLimitStatus, per_minute
+from api_gateway.response_models import PendingResponse
+from api_gateway.responses import PROCESSED, ApiError, configuration_error, fields_under, forbidden
+from api_gateway.routing import FLAT, EnvelopeRoute, QueryParser, nest_errors_under
 from api_gateway.schedules import reading
 from api_gateway.schedules.schemas import (
     Accepted,
@@ -35,9 +29,10 @@ from api_gateway.schedules.schemas import (
     ScheduleQuery,
     SensorTrigger,
 )
+from api_gateway.strict_json import JsonBody
 from api_gateway.times import clock_duration
 
-router = APIRouter(tags=["Schedules"], route_class=WireRoute)
+router = APIRouter(tags=["Schedules"], route_class=EnvelopeRoute)
 
 OLD_FORCE = "force_new_job_creation"
 """The spelling of the key for a new job that older clients use when they trigger a sensor."""
@@ -50,17 +45,17 @@ ACCEPTED = {"message": "Request has been accepted for processing.", "status": "A
     response_model=AcceptedForSensor,
     responses={429: {}},
     summary="Trigger a schedule for one device.",
-    openapi_extra=body_of(SensorTrigger),
+    openapi_extra=request_body_schema(SensorTrigger),
 )
 async def trigger_sensor_schedule(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))], gateway: Gateway, message: Message
-) -> Json:
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))], gateway: Gateway, message: JsonBody
+) -> OrjsonResponse:
     verdict = await counted(gateway, sensor.caller)
     message = with_current_force_key(message)
     request = ScheduleRequest(sensor.row.asset_id, sensor.account_id, message, sensor.id)
     job = await submit(gateway, sensor.caller, request)
     results = f"/api/v3_0/sensors/{sensor.id}/schedules/{job}"
-    return Json(accepted(job) | {"results-url": results}, 202, verdict.headers)
+    return OrjsonResponse(accepted(job) | {"results-url": results}, 202, verdict.headers)
 
 
 @router.post(
@@ -69,20 +64,20 @@ async def trigger_sensor_schedule(
     response_model=Accepted,
     responses={429: {}},
     summary="Trigger a schedule for one or more devices.",
-    openapi_extra=body_of(AssetTrigger),
+    openapi_extra=request_body_schema(AssetTrigger),
 )
-@names_fields_under(FLAT)
+@nest_errors_under(FLAT)
 async def trigger_asset_schedule(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.SCHEDULE, unknown_asset))],
     gateway: Gateway,
-    message: Message,
-) -> Json:
+    message: JsonBody,
+) -> OrjsonResponse:
     verdict = await counted(gateway, asset.caller)
     job = await submit(gateway, asset.caller, ScheduleRequest(asset.id, asset.account_id, message))
-    return Json(accepted(job), 202, verdict.headers)
+    return OrjsonResponse(accepted(job), 202, verdict.headers)
 
 
-async def counted(gateway: Gateway, caller: Identity) -> Verdict:
+async def counted(gateway: Gateway, caller: Identity) -> RateLimitStatus:
     """Count the trigger against the limit of the caller's account."""
     limit = per_minute(gateway.settings.triggers_per_minute)
     verdict = await gateway.limiter.count(f"trigger:{caller.account_id}", limit)
@@ -96,7 +91,7 @@ async def submit(gateway: Gateway, caller: Identity, request: ScheduleRequest) -
         async with gateway.store.connection() as con:
             request_hash = await triggers.validate(con, request, caller)
     except Invalid as invalid:
-        raise misread(invalid) from invalid
+        raise configuration_error(invalid) from invalid
     except Forbidden as refused:
         raise forbidden() from refused
     async with gateway.transaction() as con:
@@ -121,25 +116,25 @@ def accepted(job: UUID) -> dict[str, Any]:
     response_model=Schedule,
     summary="Get a schedule for one device.",
     responses={
-        202: {"model": Waiting, "description": "The schedule is not finished."},
+        202: {"model": PendingResponse, "description": "The schedule is not finished."},
         400: {"description": "There is no such schedule; the message says why."},
     },
-    openapi_extra=parameters_of(ScheduleQuery),
+    openapi_extra=query_parameters_schema(ScheduleQuery),
 )
-@names_fields_under(FLAT)
+@nest_errors_under(FLAT)
 async def get_schedule(
     uuid: str,
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ, unknown_sensor))],
     gateway: Gateway,
-    query: Annotated[ScheduleQuery, Depends(QueryReader(ScheduleQuery))],
-) -> Json:
+    query: Annotated[ScheduleQuery, Depends(QueryParser(ScheduleQuery))],
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         job = await access.find(con, uuid)
         if job is None or job.queue != triggers.QUEUE or not await access.may_see(con, sensor.caller, job):
             raise unknown_job(uuid)
     job = await access.awaited(gateway, job)
     if job.status in access.UNFINISHED:
-        return Json({"message": wording.message(job), "status": job.status}, 202)
+        return OrjsonResponse({"message": wording.message(job), "status": job.status}, 202)
     if job.status != "FINISHED":
         raise unknown_schedule(wording.message(job))
     async with gateway.store.connection() as con:
@@ -149,7 +144,7 @@ async def get_schedule(
     with fields_under(None):
         part = reading.part_of(row, sensor.row, query)
     info = job.info.get("scheduler_info", {})
-    return Json(
+    return OrjsonResponse(
         {
             "message": f"{PROCESSED['message']} {info.get('scheduler', 'The scheduler')} was used.",
             "status": PROCESSED["status"],
@@ -162,11 +157,11 @@ async def get_schedule(
     )
 
 
-def unknown_job(uuid: str) -> Rejected:
+def unknown_job(uuid: str) -> ApiError:
     text = f"The requested UDI event (id = {uuid}, type = job) is not known."
-    return Rejected(400, {"message": text, "result": "Rejected", "status": "UNRECOGNIZED_UDI_EVENT"})
+    return ApiError(400, {"message": text, "result": "Rejected", "status": "UNRECOGNIZED_UDI_EVENT"})
 
 
-def unknown_schedule(reason: str) -> Rejected:
+def unknown_schedule(reason: str) -> ApiError:
     text = f"No known schedule for this time period. {reason}"
-    return Rejected(400, {"message": text, "result": "Rejected", "status": "UNKNOWN_SCHEDULE"})
+    return ApiError(400, {"message": text, "result": "Rejected", "status": "UNKNOWN_SCHEDULE"})

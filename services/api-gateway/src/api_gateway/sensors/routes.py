@@ -13,18 +13,19 @@ from flexcore.sensors import repository, service
 from flexcore.sensors.inputs import SensorListQuery, SensorPatch, SensorPost, SensorQuery
 from flexcore.sensors.repository import SensorRow
 from flexmodel.errors import Forbidden
+from flexserve.responses import OrjsonResponse
 from flexstore.store import Connection
 
 from api_gateway.auth.access import Access, Caller, LoggedIn, unknown_asset_in_path
 from api_gateway.gateway import Gateway
-from api_gateway.response_models import Paged
-from api_gateway.responses import Empty, Json, fields_under, forbidden, unprocessable_field
-from api_gateway.routing import WireRoute
+from api_gateway.response_models import PageResponse
+from api_gateway.responses import NoContentResponse, fields_under, forbidden, unprocessable_field
+from api_gateway.routing import EnvelopeRoute
 from api_gateway.sensors.schemas import Sensor, SensorAnswer
 from api_gateway.settings import GatewaySettings
 from api_gateway.times import calendar_duration
 
-router = APIRouter(tags=["Sensors"], route_class=WireRoute)
+router = APIRouter(tags=["Sensors"], route_class=EnvelopeRoute)
 
 
 def shown(row: SensorRow, settings: GatewaySettings) -> dict[str, Any]:
@@ -41,8 +42,8 @@ def shown(row: SensorRow, settings: GatewaySettings) -> dict[str, Any]:
     }
 
 
-@router.get("/sensors", response_model=list[Sensor] | Paged[Sensor], summary="Get a list of sensors.")
-async def list_sensors(caller: Caller, gateway: Gateway, query: Annotated[SensorListQuery, Query()]) -> Json:
+@router.get("/sensors", response_model=list[Sensor] | PageResponse[Sensor], summary="Get a list of sensors.")
+async def list_sensors(caller: Caller, gateway: Gateway, query: Annotated[SensorListQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         within, public = await listed_accounts(con, caller, query)
         order = repository.SORT[query.sort_by or "id"]
@@ -50,7 +51,7 @@ async def list_sensors(caller: Caller, gateway: Gateway, query: Annotated[Sensor
             con, query, within, public=public, below=query.asset_id, unit=query.unit, order=order
         )
     sensors = [shown(row, gateway.settings) for row in rows]
-    return Json(sensors if query.page is None else paged(sensors, total, filtered))
+    return OrjsonResponse(sensors if query.page is None else paged(sensors, total, filtered))
 
 
 async def listed_accounts(con: Connection, caller: Identity, query: SensorListQuery) -> tuple[list[int] | None, bool]:
@@ -78,7 +79,7 @@ async def listed_accounts(con: Connection, caller: Identity, query: SensorListQu
 @router.post("/sensors", status_code=201, response_model=Sensor, summary="Create a sensor.")
 async def create_sensor(
     caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], gateway: Gateway, body: SensorPost
-) -> Json:
+) -> OrjsonResponse:
     values = {"timezone": gateway.settings.timezone} | body.sent()
     try:
         with fields_under("json"):
@@ -87,43 +88,47 @@ async def create_sensor(
                 row = await repository.get(con, sensor_id)
     except Forbidden as refused:
         raise forbidden() from refused
-    return Json(shown(row, gateway.settings), 201)
+    return OrjsonResponse(shown(row, gateway.settings), 201)
 
 
 @router.get("/sensors/{id}", response_model=SensorAnswer, summary="Get a sensor.")
-async def get_sensor(sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))], gateway: Gateway) -> Json:
+async def get_sensor(
+    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))], gateway: Gateway
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, sensor.id)
-    return Json(shown(row, gateway.settings) | {"status": 200})
+    return OrjsonResponse(shown(row, gateway.settings) | {"status": 200})
 
 
 @router.patch("/sensors/{id}", response_model=SensorAnswer, summary="Update a sensor.")
 async def update_sensor(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.UPDATE))], gateway: Gateway, body: SensorPatch
-) -> Json:
+) -> OrjsonResponse:
     with fields_under("json"):
         async with gateway.transaction() as con:
             await service.change(con, sensor.caller, sensor.row, body.sent())
             row = await repository.get(con, sensor.id)
-    return Json(shown(row, gateway.settings) | {"status": 200})
+    return OrjsonResponse(shown(row, gateway.settings) | {"status": 200})
 
 
-@router.delete("/sensors/{id}", status_code=204, response_class=Empty, summary="Delete a sensor and its data.")
+@router.delete(
+    "/sensors/{id}", status_code=204, response_class=NoContentResponse, summary="Delete a sensor and its data."
+)
 async def delete_sensor(
     sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))], gateway: Gateway
-) -> Empty:
+) -> NoContentResponse:
     async with gateway.transaction() as con:
         await service.remove(con, sensor.caller, sensor.row)
-    return Empty()
+    return NoContentResponse()
 
 
-@router.get("/assets/{id}/sensors", response_model=Paged[Sensor], summary="Get the sensors of an asset.")
+@router.get("/assets/{id}/sensors", response_model=PageResponse[Sensor], summary="Get the sensors of an asset.")
 async def list_asset_sensors(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ, unknown_asset_in_path))],
     gateway: Gateway,
     query: Annotated[SensorQuery, Query()],
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         order = repository.SORT[query.sort_by or "id"]
         rows, filtered, total = await repository.of_asset(con, asset.id, query, order)
-    return Json(paged([shown(row, gateway.settings) for row in rows], total, filtered))
+    return OrjsonResponse(paged([shown(row, gateway.settings) for row in rows], total, filtered))

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Query
 from flexcore.accounts import repository as accounts
 from flexcore.sources import repository
 from flexcore.sources.repository import SourceRow
+from flexserve.responses import OrjsonResponse
 
 from api_gateway.auth.access import Caller
 from api_gateway.gateway import Gateway
-from api_gateway.responses import Json
-from api_gateway.routing import WireRoute
+from api_gateway.routing import EnvelopeRoute
 from api_gateway.sources.schemas import SourceQuery, Sources
 
-router = APIRouter(tags=["Sources"], route_class=WireRoute)
+router = APIRouter(tags=["Sources"], route_class=EnvelopeRoute)
 
 USUAL_TYPES = ("user", "scheduler", "forecaster", "reporter", "demo script", "gateway", "market")
 
@@ -33,9 +33,9 @@ def shown(source: SourceRow) -> dict[str, Any]:
 
 
 @router.get("/sources", response_model=Sources, summary="List accessible data sources.")
-async def list_sources(caller: Caller, gateway: Gateway, query: Annotated[SourceQuery, Query()]) -> Json:
+async def list_sources(caller: Caller, gateway: Gateway, query: Annotated[SourceQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         within = await accounts.visible(con, caller)
         rows = await repository.visible(con, within, only_latest=query.only_latest)
     types = dict.fromkeys((*USUAL_TYPES, *(row.type for row in rows)))
-    return Json({"sources": [shown(row) for row in rows], "status": 200, "types": list(types)})
+    return OrjsonResponse({"sources": [shown(row) for row in rows], "status": 200, "types": list(types)})

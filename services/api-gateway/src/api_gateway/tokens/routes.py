@@ -7,14 +7,15 @@ from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
 from flexcore.tokens import repository, service
+from flexserve.responses import OrjsonResponse
 
 from api_gateway.auth.access import Access, OnSelf
 from api_gateway.gateway import Gateway
-from api_gateway.problems import ProblemRoute
-from api_gateway.responses import Empty, Json
+from api_gateway.responses import NoContentResponse
+from api_gateway.routing import ProblemDetailsRoute
 from api_gateway.tokens.schemas import Revoked, TokenQuery, Tokens, shown
 
-router = APIRouter(tags=["Tokens"], route_class=ProblemRoute)
+router = APIRouter(tags=["Tokens"], route_class=ProblemDetailsRoute)
 
 Asked = Annotated[TokenQuery, Query()]
 
@@ -22,43 +23,47 @@ Asked = Annotated[TokenQuery, Query()]
 @router.get("/tokens", summary="List your login tokens, sessions and API keys.", response_model=Tokens)
 async def list_tokens(
     caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], gateway: Gateway, query: Asked
-) -> Json:
+) -> OrjsonResponse:
     return await listed(gateway, caller, caller.user_id, query)
 
 
 @router.delete("/tokens", summary="Log out everywhere: revoke all of them, or all of a kind.", response_model=Revoked)
 async def revoke_tokens(
     caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], gateway: Gateway, query: Asked
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.transaction() as con:
         gone = await service.revoke_all(con, caller, caller.user_id, caller.account_id, caller.username, query.kinds)
-    return Json({"revoked": gone})
+    return OrjsonResponse({"revoked": gone})
 
 
-@router.delete("/tokens/{id}", status_code=204, response_class=Empty, summary="Revoke a token, session or API key.")
-async def revoke_token(token: Annotated[Found, Depends(Access(Thing.TOKEN, Action.DELETE))], gateway: Gateway) -> Empty:
+@router.delete(
+    "/tokens/{id}", status_code=204, response_class=NoContentResponse, summary="Revoke a token, session or API key."
+)
+async def revoke_token(
+    token: Annotated[Found, Depends(Access(Thing.TOKEN, Action.DELETE))], gateway: Gateway
+) -> NoContentResponse:
     async with gateway.transaction() as con:
         await service.revoke(con, token.caller, token.row)
-    return Empty()
+    return NoContentResponse()
 
 
 @router.get("/users/{id}/tokens", summary="List a user's login tokens, sessions and API keys.", response_model=Tokens)
 async def list_user_tokens(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))], gateway: Gateway, query: Asked
-) -> Json:
+) -> OrjsonResponse:
     return await listed(gateway, user.caller, user.id, query)
 
 
 @router.delete("/users/{id}/tokens", summary="Log a user out everywhere.", response_model=Revoked)
 async def revoke_user_tokens(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], gateway: Gateway, query: Asked
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.transaction() as con:
         gone = await service.revoke_all(con, user.caller, user.id, user.home_account_id, user.row.username, query.kinds)
-    return Json({"revoked": gone})
+    return OrjsonResponse({"revoked": gone})
 
 
-async def listed(gateway: Gateway, caller: Identity, user_id: int, query: TokenQuery) -> Json:
+async def listed(gateway: Gateway, caller: Identity, user_id: int, query: TokenQuery) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await repository.of_user(con, user_id, query.kinds)
-    return Json({"tokens": [shown(row, caller) for row in rows]})
+    return OrjsonResponse({"tokens": [shown(row, caller) for row in rows]})

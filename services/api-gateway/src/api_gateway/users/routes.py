@@ -12,6 +12,7 @@ from flexcore.permissions.resources import Found
 from flexcore.users import repository, service
 from flexcore.users.inputs import UserPatch, UserPost, UserQuery
 from flexmodel.errors import Forbidden, Invalid
+from flexserve.responses import OrjsonResponse
 
 from api_gateway.accounts.routes import shown as shown_account
 from api_gateway.auth.access import Access, Caller, LoggedIn
@@ -19,13 +20,13 @@ from api_gateway.auth.client import Asking
 from api_gateway.gateway import Gateway
 from api_gateway.passwords.links import invite, new_link
 from api_gateway.passwords.service import check_password
-from api_gateway.response_models import Paged, Said
-from api_gateway.responses import Json, fields_under, forbidden, not_found, unprocessable_field
-from api_gateway.routing import WireRoute
+from api_gateway.response_models import MessageResponse, PageResponse
+from api_gateway.responses import fields_under, forbidden, not_found, unprocessable_field
+from api_gateway.routing import EnvelopeRoute
 from api_gateway.times import naive
 from api_gateway.users.schemas import User, UserAnswer, UserInList
 
-router = APIRouter(prefix="/users", tags=["Users"], route_class=WireRoute)
+router = APIRouter(prefix="/users", tags=["Users"], route_class=EnvelopeRoute)
 
 
 def shown(row: Any) -> dict[str, Any]:
@@ -49,9 +50,9 @@ def listed(row: Any, account: Any) -> dict[str, Any]:
 
 
 @router.get(
-    "", response_model=list[UserInList] | Paged[UserInList], summary="List users accessible to the current user."
+    "", response_model=list[UserInList] | PageResponse[UserInList], summary="List users accessible to the current user."
 )
-async def list_users(caller: Caller, gateway: Gateway, query: Annotated[UserQuery, Query()]) -> Json:
+async def list_users(caller: Caller, gateway: Gateway, query: Annotated[UserQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         within = await accounts.visible(con, caller)
         if query.account_id is not None:
@@ -66,13 +67,13 @@ async def list_users(caller: Caller, gateway: Gateway, query: Annotated[UserQuer
         owners = await repository.accounts_of(con, [row["account_id"] for row in rows])
         total = await repository.count(con, within, include_inactive=query.include_inactive)
     users = [listed(row, owners[row["account_id"]]) for row in rows]
-    return Json(users if query.page is None else paged(users, total, filtered))
+    return OrjsonResponse(users if query.page is None else paged(users, total, filtered))
 
 
 @router.post("", status_code=201, response_model=User, summary="Create a user.")
 async def create_user(
     caller: Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))], gateway: Gateway, body: UserPost
-) -> Json:
+) -> OrjsonResponse:
     password = await gateway.passwords.hash(service.unusable_password())
     account_id = caller.works_for if body.account_id is None else body.account_id
     with fields_under("json"):
@@ -86,14 +87,16 @@ async def create_user(
             link = await new_link(con, gateway, user_id)
             row = await repository.get(con, user_id)
     await invite(gateway, body.email, link)
-    return Json(shown(row), 201)
+    return OrjsonResponse(shown(row), 201)
 
 
 @router.get("/{id}", response_model=UserAnswer, summary="Fetch a given user.")
-async def get_user(user: Annotated[Found, Depends(Access(Thing.USER, Action.READ))], gateway: Gateway) -> Json:
+async def get_user(
+    user: Annotated[Found, Depends(Access(Thing.USER, Action.READ))], gateway: Gateway
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, user.id)
-    return Json(shown(row) | {"status": 200})
+    return OrjsonResponse(shown(row) | {"status": 200})
 
 
 @router.patch("/{id}", response_model=UserAnswer, summary="Update a user.")
@@ -102,7 +105,7 @@ async def update_user(
     gateway: Gateway,
     client: Asking,
     body: UserPatch,
-) -> Json:
+) -> OrjsonResponse:
     changes = body.sent()
     password = changes.pop("current_password", None)
     account = Owner(user.account_id, user.row.consultancy_account_id)
@@ -118,20 +121,20 @@ async def update_user(
                 row = await repository.get(con, user.id)
     except Forbidden as refused:
         raise forbidden(refused.message) from refused
-    return Json(shown(row) | {"status": 200})
+    return OrjsonResponse(shown(row) | {"status": 200})
 
 
 @router.patch(
     "/{id}/password-reset",
-    response_model=Said,
+    response_model=MessageResponse,
     summary="Reset a user's password and mail them how to choose another.",
 )
 async def reset_user_password(
     user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], gateway: Gateway
-) -> Json:
+) -> OrjsonResponse:
     password = await gateway.passwords.hash(service.unusable_password())
     async with gateway.transaction() as con:
         await service.forget_password(con, user.caller, user.id, user.home_account_id, user.row.username, password)
         link = await new_link(con, gateway, user.id)
     await invite(gateway, user.row.email, link)
-    return Json({"message": f"A password reset was mailed to {user.row.email}.", "status": 200})
+    return OrjsonResponse({"message": f"A password reset was mailed to {user.row.email}.", "status": 200})

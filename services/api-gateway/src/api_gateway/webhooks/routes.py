@@ -11,14 +11,15 @@ from flexcore.permissions.resources import Found
 from flexcore.webhooks import repository, service
 from flexcore.webhooks.inputs import DeliveryQuery, SecretPost, WebhookPatch, WebhookPost, WebhookQuery
 from flexmodel.errors import NotFound
+from flexserve.responses import OrjsonResponse
 from flexstore.store import Connection
 from starlette.responses import Response
 
 from api_gateway.auth.access import Access, LoggedIn
 from api_gateway.gateway import Gateway
-from api_gateway.problems import ProblemRoute
-from api_gateway.response_models import Paged
-from api_gateway.responses import Empty, Json, ShownOnce, forbidden
+from api_gateway.response_models import PageResponse
+from api_gateway.responses import NoContentResponse, SecretOnceResponse, forbidden
+from api_gateway.routing import ProblemDetailsRoute
 from api_gateway.webhooks.schemas import (
     Delivery,
     NewWebhook,
@@ -30,7 +31,7 @@ from api_gateway.webhooks.schemas import (
     shown_delivery,
 )
 
-router = APIRouter(prefix="/webhooks", tags=["Webhooks"], route_class=ProblemRoute)
+router = APIRouter(prefix="/webhooks", tags=["Webhooks"], route_class=ProblemDetailsRoute)
 
 LARGEST_DELIVERY = 2**63 - 1
 Administrator = Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))]
@@ -49,15 +50,17 @@ async def create_webhook(caller: Administrator, gateway: Gateway, body: WebhookP
     async with gateway.transaction() as con:
         account = await account_for(con, caller, body.account, Action.CREATE, Thing.ACCOUNT)
         row, secret = await service.create(con, caller, account, body, gateway.settings.webhooks_per_account)
-    return ShownOnce(shown(row), {"secret": secret}, 201)
+    return SecretOnceResponse(shown(row), {"secret": secret}, 201)
 
 
 @router.get("", summary="List the webhooks of an account.", response_model=Webhooks, responses={404: {}})
-async def list_webhooks(caller: Administrator, gateway: Gateway, query: Annotated[WebhookQuery, Query()]) -> Json:
+async def list_webhooks(
+    caller: Administrator, gateway: Gateway, query: Annotated[WebhookQuery, Query()]
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         account = await account_for(con, caller, query.account, Action.AUDIT, Thing.WEBHOOK)
         rows = await repository.listed(con, account)
-    return Json({"webhooks": [shown(row) for row in rows]})
+    return OrjsonResponse({"webhooks": [shown(row) for row in rows]})
 
 
 async def account_for(con: Connection, caller: Identity, account_id: int | None, action: Action, thing: Thing) -> int:
@@ -72,50 +75,50 @@ async def account_for(con: Connection, caller: Identity, account_id: int | None,
 
 
 @router.get("/{id}", summary="Get a webhook.", response_model=Webhook)
-async def get_webhook(webhook: Readable, gateway: Gateway) -> Json:
+async def get_webhook(webhook: Readable, gateway: Gateway) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        return Json(shown(await repository.get(con, webhook.id)))
+        return OrjsonResponse(shown(await repository.get(con, webhook.id)))
 
 
 @router.patch("/{id}", summary="Change a webhook, or switch it off or on.", response_model=Webhook)
-async def update_webhook(webhook: Changeable, gateway: Gateway, body: WebhookPatch) -> Json:
+async def update_webhook(webhook: Changeable, gateway: Gateway, body: WebhookPatch) -> OrjsonResponse:
     async with gateway.transaction() as con:
-        return Json(shown(await service.change(con, webhook, body.sent())))
+        return OrjsonResponse(shown(await service.change(con, webhook, body.sent())))
 
 
-@router.delete("/{id}", status_code=204, response_class=Empty, summary="Delete a webhook.")
+@router.delete("/{id}", status_code=204, response_class=NoContentResponse, summary="Delete a webhook.")
 async def delete_webhook(
     webhook: Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.DELETE))], gateway: Gateway
-) -> Empty:
+) -> NoContentResponse:
     async with gateway.transaction() as con:
         await service.remove(con, webhook.caller, webhook.row)
-    return Empty()
+    return NoContentResponse()
 
 
 @router.post("/{id}/secret", summary="Give a webhook a new secret; it is shown this once.", response_model=Secret)
 async def renew_webhook_secret(webhook: Changeable, gateway: Gateway, body: SecretPost | None = None) -> Response:
     async with gateway.transaction() as con:
         secret = await service.renew_secret(con, webhook, body or SecretPost())
-    return ShownOnce({}, {"secret": secret})
+    return SecretOnceResponse({}, {"secret": secret})
 
 
 @router.post("/{id}/test", status_code=202, summary="Send a webhook a message to try it.", response_model=OnItsWay)
-async def test_webhook(webhook: Changeable, gateway: Gateway) -> Json:
+async def test_webhook(webhook: Changeable, gateway: Gateway) -> OrjsonResponse:
     async with gateway.transaction() as con:
-        return Json({"message_id": await service.test(con, webhook)}, 202)
+        return OrjsonResponse({"message_id": await service.test(con, webhook)}, 202)
 
 
 @router.get(
     "/{id}/deliveries",
     summary="List the attempts to deliver messages to a webhook.",
-    response_model=Paged[Delivery],
+    response_model=PageResponse[Delivery],
 )
 async def list_webhook_deliveries(
     webhook: Readable, gateway: Gateway, query: Annotated[DeliveryQuery, Query()]
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows, filtered, total = await repository.deliveries(con, webhook.id, query)
-    return Json(paged([shown_delivery(row) for row in rows], total, filtered))
+    return OrjsonResponse(paged([shown_delivery(row) for row in rows], total, filtered))
 
 
 @router.post(
@@ -127,6 +130,6 @@ async def list_webhook_deliveries(
 )
 async def redeliver_webhook(
     webhook: Changeable, delivery: Annotated[int, Path(ge=1, le=LARGEST_DELIVERY)], gateway: Gateway
-) -> Json:
+) -> OrjsonResponse:
     async with gateway.transaction() as con:
-        return Json({"message_id": await service.redeliver(con, webhook, delivery)}, 202)
+        return OrjsonResponse({"message_id": await service.redeliver(con, webhook, delivery)}, 202)
