@@ -49,6 +49,8 @@ lint: install ## style, types and the rules of dependency
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 
 bench: install ## how long formulating, solving, the store and the API take
 	$(BIN)/python bench/solver.py
