@@ -1,3 +1,3 @@
 """Fixtures for all tests of the workspace."""
 
-pytest_plugins = ["database", "markers", "platforms", "quiet", "rabbitmq"]
+pytest_plugins = ["database", "markers", "platforms", "quiet", "rabbitmq", "sites"]

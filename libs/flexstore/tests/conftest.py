@@ -90,37 +90,3 @@ def add_house() -> Callable[[Store], AddHouse]:
 def house(either_store: Store, add_house: Callable[[Store], AddHouse]) -> AddHouse:
     """A function that adds a sensor in a house of its own to `either_store`, and returns its id."""
     return add_house(either_store)
-
-
-@pytest.fixture
-def add_site(store: Store) -> Callable[..., Awaitable[tuple[int, int]]]:
-    """A function that adds an account with one asset, and returns the ids of both."""
-
-    async def add(name: str = "site", parent: int | None = None, account: int | None = None) -> tuple[int, int]:
-        async with store.transaction() as con:
-            if account is None:
-                account = await con.fetchval("insert into account (name) values ($1) returning id", f"owner of {name}")
-            asset = await con.fetchval(
-                "insert into asset (name, account_id, parent_asset_id, asset_type_id) values ($1, $2, $3, 6)"
-                " returning id",
-                name, account, parent,
-            )  # fmt: skip
-        return account, asset
-
-    return add
-
-
-@pytest.fixture
-def add_sensor(store: Store) -> Callable[..., Awaitable[int]]:
-    """A function that adds a sensor to an asset, and returns its id."""
-
-    async def add(asset: int, name: str = "power", unit: str = "MW", resolution: str = "1 hour") -> int:
-        async with store.connection() as con:
-            sensor: int = await con.fetchval(
-                "insert into sensor (asset_id, name, unit, event_resolution) values ($1, $2, $3, $4::text::interval)"
-                " returning id",
-                asset, name, unit, resolution,
-            )  # fmt: skip
-        return sensor
-
-    return add

@@ -10,13 +10,14 @@ from time import perf_counter
 from typing import Any
 from uuid import UUID
 
+from flexcore.assets.tree import load_tree
 from flexmodel.errors import NotFound
 from flexmodel.parse_trigger import parse_trigger
 from flexmodel.references import referenced_sensors
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import Trigger
 from flexserve import tracing
-from flexstore import sources, trees
+from flexstore import sources
 from flexstore.store import Connection, Store
 from flexwork import activities, job_runner
 from flexwork.activities import ActivityType
@@ -110,7 +111,7 @@ async def read(job: Job, store: Store, now: datetime) -> Order:
     async with store.connection() as con:
         if asset_id is None:
             asset_id = await _asset_of(con, sensor_id)
-        tree = await trees.load(con, asset_id, extra_sensors=referenced_sensors(message))
+        tree = await load_tree(con, asset_id, extra_sensors=referenced_sensors(message))
         trigger = await asyncio.to_thread(parse_trigger, message, tree, sensor_id=sensor_id)
         return Order(trigger, tree, await load_referenced_series(con, trigger, tree, now), sensor_id)
 

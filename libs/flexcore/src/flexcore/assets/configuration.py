@@ -7,10 +7,10 @@ from flexmodel.errors import Forbidden, Invalid
 from flexmodel.references import referenced_assets, referenced_sensors
 from flexmodel.stored import check_flex_context, check_flex_model
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
-from flexstore import trees
 from flexstore.store import Connection
 
 from flexcore.accounts import repository as accounts
+from flexcore.assets.tree import SENSORS
 from flexcore.audit.service import Actor
 from flexcore.fields import LARGEST_ID
 from flexcore.sensors.service import check_feedable
@@ -64,7 +64,7 @@ async def known_assets(con: Connection, asset_ids: set[int]) -> dict[int, TreeAs
 async def known(con: Connection, sensor_ids: set[int]) -> dict[int, TreeSensor]:
     """Those of the sensors that exist."""
     possible = sorted(sensor for sensor in sensor_ids if 0 < sensor <= LARGEST_ID)
-    rows = await con.fetch(trees.SENSORS, [], possible) if possible else []
+    rows = await con.fetch(SENSORS, [], possible) if possible else []
     return {row["id"]: TreeSensor(*row) for row in rows}
 
 

@@ -14,12 +14,13 @@ from flexmodel.references import referenced_sensors
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import Trigger
 from flexserve import tracing
-from flexstore import series, trees
+from flexstore import series
 from flexstore.series import SeriesQuery
 from flexstore.store import Connection
 from flexwork import jobs
 
 from flexcore.accounts import repository as accounts
+from flexcore.assets.tree import load_tree
 from flexcore.permissions.identity import Identity
 from flexcore.schedules import repository
 from flexcore.sensors.service import check_feedable
@@ -96,7 +97,7 @@ async def submit(con: Connection, request: ScheduleRequest, request_hash: str, c
 
 async def _load_tree(con: Connection, request: ScheduleRequest) -> AssetTree:
     try:
-        return await trees.load(con, request.asset_id, extra_sensors=referenced_sensors(request.message))
+        return await load_tree(con, request.asset_id, extra_sensors=referenced_sensors(request.message))
     except NotFound as error:  # deleted since permission was given
         raise Forbidden(error.message) from error
 

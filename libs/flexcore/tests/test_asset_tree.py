@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flexcore.assets.tree import load_tree
 from flexmodel.errors import NotFound
-from flexstore import trees
 from flexstore.store import Store
 
 
@@ -27,7 +27,7 @@ async def test_the_tree_around_an_asset(store: Store, add_site: Any, add_sensor:
         await con.execute(
             "update asset set flex_model = $2, attributes = $3 where id = $1", battery, {"soc-max": "9 kWh"}, {"a": 1}
         )
-        tree = await trees.load(con, building, [asked_for, 10**6, -1, 2**40])
+        tree = await load_tree(con, building, [asked_for, 10**6, -1, 2**40])
 
     assert set(tree.assets) == {site, building, battery}
     assert tree.asset.name == "building"
@@ -57,14 +57,14 @@ async def test_a_public_asset_belongs_to_nobody(store: Store, add_sensor: Any) -
     async with store.connection() as con:
         asset = await con.fetchval("insert into asset (name, asset_type_id) values ('zone', 9) returning id")
         sensor = await add_sensor(asset)
-        tree = await trees.load(con, asset)
+        tree = await load_tree(con, asset)
     assert (tree.asset.account_id, tree.sensors[sensor].account_id) == (None, None)
 
 
 async def test_an_asset_that_is_not_there(store: Store) -> None:
     async with store.connection() as con:
         with pytest.raises(NotFound, match="Asset 7 not found"):
-            await trees.load(con, 7)
+            await load_tree(con, 7)
 
 
 async def test_a_sibling_named_by_a_stored_commitment_is_loaded(store: Store, add_site: Any, add_sensor: Any) -> None:
@@ -75,5 +75,5 @@ async def test_a_sibling_named_by_a_stored_commitment_is_loaded(store: Store, ad
     commitment = {"name": "contract", "baseline": "1 kW", "up-price": "3 EUR/MWh", "sensors": [power, 2**40]}
     async with store.connection() as con:
         await con.execute("update asset set flex_context = $2 where id = $1", site, {"commitments": [commitment]})
-        tree = await trees.load(con, battery)
+        tree = await load_tree(con, battery)
     assert set(tree.sensors) == {power}

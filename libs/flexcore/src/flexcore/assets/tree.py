@@ -1,11 +1,10 @@
-"""Reading an asset tree: the asset, its ancestors and descendants, and every sensor that matters to them."""
+"""Loading an asset tree: an asset, its ancestors and descendants, and every sensor that matters to them."""
 
 from collections.abc import Iterable
 
 from flexmodel.errors import NotFound
 from flexmodel.references import referenced_sensors
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
-
 from flexstore.store import Connection
 
 ASSETS = """
@@ -34,21 +33,27 @@ where sensor.asset_id = any($1::int[]) or sensor.id = any($2::int[])
 order by sensor.id
 """
 
-SENSOR_IDS = range(1, 2**31)
-"""Ids that the database can keep."""
+VALID_IDS = range(1, 2**31)
+"""Ids that the database can hold."""
 
 
-async def load(con: Connection, asset_id: int, extra_sensors: Iterable[int] = ()) -> AssetTree:
-    """The tree around an asset, with the sensors of the asset and its descendants and those that are referred to.
+async def load_tree(con: Connection, asset_id: int, extra_sensors: Iterable[int] = ()) -> AssetTree:
+    """Load the tree around an asset, with the sensors of the asset and its descendants and those they refer to.
 
-    `extra_sensors` are those that a request refers to; ids of sensors that do not exist are left out.
+    Args:
+        con: The connection to load with.
+        asset_id: The asset in question.
+        extra_sensors: Sensors that a request refers to. Ids of sensors that do not exist are left out.
+
+    Raises:
+        NotFound: There is no such asset.
     """
     rows = await con.fetch(ASSETS, asset_id)
     if not rows:
         raise NotFound(f"Asset {asset_id} not found")
     assets = {row["id"]: TreeAsset(*row[:-1]) for row in rows}
     referenced = referenced_sensors([(asset.flex_model, asset.flex_context) for asset in assets.values()])
-    wanted = sorted(id for id in referenced | set(extra_sensors) if id in SENSOR_IDS)
+    wanted = sorted(id for id in referenced | set(extra_sensors) if id in VALID_IDS)
     below = [row["id"] for row in rows if row["below"]]
     sensors = await con.fetch(SENSORS, below, wanted)
     return AssetTree(asset_id, assets, {row["id"]: TreeSensor(*row) for row in sensors})
