@@ -1,31 +1,28 @@
 """The fields of a flex-context: prices and their currency, capacities, lists of devices, commitments."""
 
-from typing import Any
-
 import pytest
-from flexmodel import flex_context
-from flexmodel.flex_context import FlexContext, shared_currency
-from flexmodel.reading import Reader, Refused
+from flexmodel.flex_context import FlexContext, parse_flex_context, with_currency
+from flexmodel.parsing import FieldError, ParseContext
 from flexmodel.trigger import Price
 from flexmodel.values import Fixed, SensorReference
+from plants import Json
 
 COMMITMENT = {"name": "contract", "baseline": "15 kW", "up-price": "50 EUR/MWh"}
 
 
-def context(reader: Reader, config: dict[str, Any]) -> FlexContext:
-    currency, field = shared_currency(config, reader)
-    return FlexContext.read(config, Reader(reader.tree, currency, field))
+def parse_config(context: ParseContext, config: Json) -> FlexContext:
+    return parse_flex_context(config, context)[0]
 
 
-def refused(reader: Reader, config: dict[str, Any]) -> Any:
-    with pytest.raises(Refused) as refusal:
-        context(reader, config)
-    return refusal.value.problem
+def errors_of(context: ParseContext, config: Json) -> object:
+    with pytest.raises(FieldError) as raised:
+        parse_config(context, config)
+    return raised.value.errors
 
 
-def test_prices_become_currency_per_megawatt_hour_or_megawatt(reader: Reader):
-    read = context(
-        reader,
+def test_prices_become_currency_per_megawatt_hour_or_megawatt(context: ParseContext) -> None:
+    parsed = parse_config(
+        context,
         {
             "consumption-price": "2 cEUR/kWh",
             "production-price": "-0.010 EUR/kWh",
@@ -34,17 +31,17 @@ def test_prices_become_currency_per_megawatt_hour_or_megawatt(reader: Reader):
             "soc-minima-breach-price": "1000 EUR/kWh",
         },
     )
-    assert read.consumption_price == Fixed(20.0)
-    assert read.production_price == Fixed(-10.0)
-    assert read.site_consumption_breach_price == Fixed(10_000.0)
-    assert read.site_peak_consumption_price == Fixed(120_000.0)
-    assert read.soc_minima_breach_price == Fixed(1_000_000.0)
+    assert parsed.consumption_price == Fixed(20.0)
+    assert parsed.production_price == Fixed(-10.0)
+    assert parsed.site_consumption_breach_price == Fixed(10_000.0)
+    assert parsed.site_peak_consumption_price == Fixed(120_000.0)
+    assert parsed.soc_minima_breach_price == Fixed(1_000_000.0)
 
 
-def test_capacities(reader: Reader):
-    read = context(reader, {"site-power-capacity": "20 kVA", "site-peak-consumption": "(30/2 - 1) kW"})
-    assert read.site_power_capacity == Fixed(0.02)
-    assert read.site_peak_consumption == Fixed(0.014)
+def test_capacities(context: ParseContext) -> None:
+    parsed = parse_config(context, {"site-power-capacity": "20 kVA", "site-peak-consumption": "(30/2 - 1) kW"})
+    assert parsed.site_power_capacity == Fixed(0.02)
+    assert parsed.site_peak_consumption == Fixed(0.014)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +65,10 @@ def test_capacities(reader: Reader):
     ],
 )
 def test_the_first_price_decides_on_the_currency(
-    reader: Reader, config: dict[str, Any], currency: str, field: str | None
-):
-    assert shared_currency(config, reader) == (currency, field)
+    context: ParseContext, config: Json, currency: str, field: str | None
+) -> None:
+    parsed = with_currency(config, context)
+    assert (parsed.currency, parsed.currency_field) == (currency, field)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +80,8 @@ def test_the_first_price_decides_on_the_currency(
         {"consumption-price": {"sensor": 20}, "commodities": [{"commodity": "gas", "consumption-price": "1 USD/MWh"}]},
     ],
 )
-def test_all_prices_share_one_currency(reader: Reader, config: dict[str, Any]):
-    assert "must share the same currency" in str(refused(reader, config))
+def test_all_prices_share_one_currency(context: ParseContext, config: Json) -> None:
+    assert "must share the same currency" in str(errors_of(context, config))
 
 
 @pytest.mark.parametrize(
@@ -166,26 +164,26 @@ def test_all_prices_share_one_currency(reader: Reader, config: dict[str, Any]):
         ),
     ],
 )
-def test_what_is_refused(reader: Reader, config: dict[str, Any], problems: dict[str, Any]):
-    assert refused(reader, config) == problems
+def test_what_is_refused(context: ParseContext, config: Json, problems: Json) -> None:
+    assert errors_of(context, config) == problems
 
 
-def test_inflexible_lists(reader: Reader):
-    read = context(
-        reader,
+def test_inflexible_lists(context: ParseContext) -> None:
+    parsed = parse_config(
+        context,
         {
             "inflexible-consumption": [{"sensor": 25}],
             "inflexible-production": [{"sensor": 41, "source-types": ["forecaster"]}],
         },
     )
-    assert read.inflexible_consumption == (SensorReference(25),)
-    assert read.inflexible_production == (SensorReference(41, ("forecaster",)),)
-    assert context(reader, {"inflexible-device-sensors": [24]}).inflexible_device_sensors == (24,)
+    assert parsed.inflexible_consumption == (SensorReference(25),)
+    assert parsed.inflexible_production == (SensorReference(41, ("forecaster",)),)
+    assert parse_config(context, {"inflexible-device-sensors": [24]}).inflexible_device_sensors == (24,)
 
 
-def test_commitments_may_be_priced_per_energy_or_per_power(reader: Reader):
-    [commitment] = context(
-        reader, {"commitments": [{**COMMITMENT, "down-price": "-1 EUR/MW", "sensors": [30]}]}
+def test_commitments_may_be_priced_per_energy_or_per_power(context: ParseContext) -> None:
+    [commitment] = parse_config(
+        context, {"commitments": [{**COMMITMENT, "down-price": "-1 EUR/MW", "sensors": [30]}]}
     ).commitments
     assert commitment.baseline == Fixed(0.015)
     assert commitment.up_price == Price(Fixed(50.0), "MWh")
@@ -193,15 +191,15 @@ def test_commitments_may_be_priced_per_energy_or_per_power(reader: Reader):
     assert commitment.sensors == [30]
 
 
-def test_relaxation(reader: Reader):
-    assert context(reader, {}).relaxes_soc and context(reader, {}).relaxes_site
-    assert not context(reader, {"relax-constraints": False}).relaxes_soc
-    assert context(reader, {"relax-constraints": False, "relax-soc-constraints": True}).relaxes_soc
-    assert not context(reader, {"relax-site-capacity-constraints": False}).relaxes_site
-    assert context(reader, {"relax-soc-constraints": None}).relaxes_soc
+def test_relaxation(context: ParseContext) -> None:
+    assert parse_config(context, {}).relaxes_soc and parse_config(context, {}).relaxes_site
+    assert not parse_config(context, {"relax-constraints": False}).relaxes_soc
+    assert parse_config(context, {"relax-constraints": False, "relax-soc-constraints": True}).relaxes_soc
+    assert not parse_config(context, {"relax-site-capacity-constraints": False}).relaxes_site
+    assert parse_config(context, {"relax-soc-constraints": None}).relaxes_soc
 
 
-def test_the_json_schema_names_all_fields():
-    schema = flex_context.json_schema()
+def test_the_json_schema_names_all_fields() -> None:
+    schema = FlexContext.model_json_schema(by_alias=True)
     assert {"consumption-price", "commodities", "commitments", "inflexible-device-sensors"} <= set(schema["properties"])
     assert schema["properties"]["consumption-price-sensor"]["deprecated"] is True

@@ -5,44 +5,44 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from flexmodel import flex_model, process_model
 from flexmodel.flex_model import FlexModelEntry
+from flexmodel.parsing import FieldError, ParseContext
 from flexmodel.process_model import ProcessEntry
-from flexmodel.reading import Reader, Refused
 from flexmodel.time import Duration
 from flexmodel.values import Fixed, Segment, Segments, SensorReference
+from plants import Json, Plant
 
 SEVEN = datetime(2026, 3, 2, 6, tzinfo=UTC)
 NIGHT = {"start": "2026-03-02T07:00:00+01:00", "end": "2026-03-02T13:00:00+01:00"}
 
 
-def value(reader: Reader, field: str, given: Any) -> Any:
-    return getattr(FlexModelEntry.read({field: given}, reader), field.replace("-", "_"))
+def value(context: ParseContext, field: str, given: Any) -> Any:
+    return getattr(FlexModelEntry.parse({field: given}, context), field.replace("-", "_"))
 
 
-def refused(reader: Reader, config: dict[str, Any], model: Any = FlexModelEntry) -> Any:
-    with pytest.raises(Refused) as refusal:
-        model.read(config, reader)
-    return refusal.value.problem
+def errors_of(context: ParseContext, config: Json, model: type[FlexModelEntry | ProcessEntry] = FlexModelEntry) -> Json:
+    with pytest.raises(FieldError) as raised:
+        model.parse(config, context)
+    return raised.value.by_field
 
 
-def test_quantities_become_megawatts_and_megawatt_hours(reader: Reader):
-    assert value(reader, "power-capacity", "22 kVA") == Fixed(0.022)
-    assert value(reader, "soc-max", "90 kWh") == Fixed(0.09)
-    assert value(reader, "charging-efficiency", "300.0 %") == Fixed(3.0)
-    assert value(reader, "charging-efficiency", 0.9) == Fixed(0.9)
-    assert value(reader, "roundtrip-efficiency", 0.85) == Fixed(0.85)
+def test_quantities_become_megawatts_and_megawatt_hours(context: ParseContext) -> None:
+    assert value(context, "power-capacity", "22 kVA") == Fixed(0.022)
+    assert value(context, "soc-max", "90 kWh") == Fixed(0.09)
+    assert value(context, "charging-efficiency", "300.0 %") == Fixed(3.0)
+    assert value(context, "charging-efficiency", 0.9) == Fixed(0.9)
+    assert value(context, "roundtrip-efficiency", 0.85) == Fixed(0.85)
 
 
-def test_bare_numbers_of_energy_are_in_the_unit_that_goes_with_the_sensor(reader: Reader):
-    assert value(replace(reader, energy_unit="kWh"), "soc-at-start", 8.35) == Fixed(0.00835)
+def test_bare_numbers_of_energy_are_in_the_unit_that_goes_with_the_sensor(context: ParseContext) -> None:
+    assert value(replace(context, energy_unit="kWh"), "soc-at-start", 8.35) == Fixed(0.00835)
     assert value(
-        replace(reader, energy_unit="MWh"), "soc-targets", [{"datetime": "2026-03-02T07:00+01:00", "value": 2}]
+        replace(context, energy_unit="MWh"), "soc-targets", [{"datetime": "2026-03-02T07:00+01:00", "value": 2}]
     ) == (Segments((Segment(SEVEN, SEVEN, 2.0),)))
 
 
-def test_sensors(reader: Reader):
-    assert value(reader, "production-capacity", {"sensor": 41}) == SensorReference(41)
+def test_sensors(context: ParseContext) -> None:
+    assert value(context, "production-capacity", {"sensor": 41}) == SensorReference(41)
     reference = {
         "sensor": 41,
         "source-types": ["forecaster"],
@@ -51,12 +51,12 @@ def test_sensors(reader: Reader):
         "source-account": [1, 2],
         "default": "2 kW",
     }
-    assert value(reader, "production-capacity", reference) == SensorReference(
+    assert value(context, "production-capacity", reference) == SensorReference(
         41, ("forecaster",), ("scheduler",), (3,), (1, 2), 0.002
     )
-    assert value(reader, "production-capacity", {"sensor": 41, "source": 3}) == SensorReference(41, sources=(3,))
-    assert value(reader, "soc-min", {"sensor": 31}) == SensorReference(31)
-    assert value(reader, "power-capacity", {"sensor": 25}) == SensorReference(25)
+    assert value(context, "production-capacity", {"sensor": 41, "source": 3}) == SensorReference(41, sources=(3,))
+    assert value(context, "soc-min", {"sensor": 31}) == SensorReference(31)
+    assert value(context, "power-capacity", {"sensor": 25}) == SensorReference(25)
 
 
 @pytest.mark.parametrize(
@@ -69,33 +69,33 @@ def test_sensors(reader: Reader):
         ({"start": NIGHT["start"], "duration": "P1D"}, 0, 24),
     ],
 )
-def test_values_over_time(reader: Reader, item: dict[str, str], start: int, end: int):
-    [segment] = value(reader, "consumption-capacity", [{**item, "value": "0 kW"}]).items
+def test_values_over_time(context: ParseContext, item: dict[str, str], start: int, end: int) -> None:
+    [segment] = value(context, "consumption-capacity", [{**item, "value": "0 kW"}]).items
     assert (segment.start, segment.end) == (SEVEN + timedelta(hours=start), SEVEN + timedelta(hours=end))
 
 
-def test_months_are_resolved_where_the_sensor_is(reader: Reader):
+def test_months_are_resolved_where_the_sensor_is(context: ParseContext) -> None:
     march = {"start": "2026-03-01T00:00:00+01:00", "duration": "P1M", "value": "1 kW"}
-    [segment] = value(reader, "consumption-capacity", [march]).items
+    [segment] = value(context, "consumption-capacity", [march]).items
     assert segment.end == datetime(2026, 3, 31, 22, tzinfo=UTC)
 
 
-def test_components_add_up(reader: Reader):
-    assert value(reader, "soc-usage", ["1 kW", {"sensor": 24}, [{**NIGHT, "value": "7.5 kW"}]]) == (
+def test_components_add_up(context: ParseContext) -> None:
+    assert value(context, "soc-usage", ["1 kW", {"sensor": 24}, [{**NIGHT, "value": "7.5 kW"}]]) == (
         Fixed(0.001),
         SensorReference(24),
         Segments((Segment(SEVEN, SEVEN + timedelta(hours=6), 0.0075),)),
     )
 
 
-def test_operation_modes_become_signed_bands(reader: Reader):
+def test_operation_modes_become_signed_bands(context: ParseContext) -> None:
     modes = [
         {"consumption-range": ["0 W", "0 W"]},
         {"consumption-range": ["6 kW", 0.011]},
         {"production-range": ["1 kW", "2 kW"]},
         {"production-range": ["0 kW", "3 kW"], "consumption-range": ["0 kW", "4 kW"]},
     ]
-    assert value(reader, "operation-modes", modes) == ((0, 0), (0.006, 0.011), (-0.002, -0.001), (-0.003, 0.004))
+    assert value(context, "operation-modes", modes) == ((0, 0), (0.006, 0.011), (-0.002, -0.001), (-0.003, 0.004))
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_operation_modes_become_signed_bands(reader: Reader):
         ("inflexible-consumption", {"sensor": 63}, "It must have a unit of power or energy."),
     ],
 )
-def test_what_a_field_refuses(reader: Reader, field: str, given: Any, problem: str):
-    problems = refused(reader, {field: given})
+def test_what_a_field_refuses(context: ParseContext, field: str, given: Any, problem: str) -> None:
+    problems = errors_of(context, {field: given})
     assert list(problems) == [field]
     assert problem in problems[field][0]
 
@@ -164,9 +164,9 @@ def test_what_a_field_refuses(reader: Reader, field: str, given: Any, problem: s
         ("1 kW", ["Not a valid mapping type."]),
     ],
 )
-def test_what_values_over_time_refuse(reader: Reader, item: Any, problems: Any):
+def test_what_values_over_time_refuse(context: ParseContext, item: Any, problems: Any) -> None:
     good = {**NIGHT, "value": "1 kW"}
-    assert refused(reader, {"consumption-capacity": [good, item]}) == {"consumption-capacity": {"1": problems}}
+    assert errors_of(context, {"consumption-capacity": [good, item]}) == {"consumption-capacity": {"1": problems}}
 
 
 @pytest.mark.parametrize(
@@ -191,28 +191,28 @@ def test_what_values_over_time_refuse(reader: Reader, item: Any, problems: Any):
         ),
     ],
 )
-def test_what_operation_modes_refuse(reader: Reader, mode: dict[str, Any], problems: Any):
-    assert refused(reader, {"operation-modes": [mode]}) == {"operation-modes": {"0": problems}}
+def test_what_operation_modes_refuse(context: ParseContext, mode: Json, problems: Any) -> None:
+    assert errors_of(context, {"operation-modes": [mode]}) == {"operation-modes": {"0": problems}}
 
 
-def test_a_device_that_is_not_planned_has_few_fields(reader: Reader):
+def test_a_device_that_is_not_planned_has_few_fields(context: ParseContext) -> None:
     entry = {"inflexible-consumption": {"sensor": 24}, "commodity": "electricity", "sensor": 30}
-    assert FlexModelEntry.read(entry, reader).inflexible == (SensorReference(24), 1)
-    assert refused(reader, {**entry, "soc-max": "1 kWh"}) == {
+    assert FlexModelEntry.parse(entry, context).inflexible == (SensorReference(24), 1)
+    assert errors_of(context, {**entry, "soc-max": "1 kWh"}) == {
         "soc-max": ["A device that is not planned has no such field."]
     }
-    assert list(refused(reader, {**entry, "inflexible-production": {"sensor": 41}})) == ["inflexible-production"]
+    assert list(errors_of(context, {**entry, "inflexible-production": {"sensor": 41}})) == ["inflexible-production"]
 
 
-def test_output_sensors_agree_with_their_attribute(plant: Any):
-    production = Reader(plant(sensor_attributes={30: {"consumption_is_positive": False}}))
-    assert "must be true" in refused(production, {"consumption": {"sensor": 30}})["consumption"][0]
-    assert FlexModelEntry.read({"production": {"sensor": 30}}, production).production == 30
+def test_output_sensors_agree_with_their_attribute(plant: Plant) -> None:
+    production = ParseContext(plant(sensor_attributes={30: {"consumption_is_positive": False}}))
+    assert "must be true" in errors_of(production, {"consumption": {"sensor": 30}})["consumption"][0]
+    assert FlexModelEntry.parse({"production": {"sensor": 30}}, production).production == 30
 
 
 @pytest.mark.parametrize(("name", "number"), [("process-type", 1), ("process_type", 1)])
-def test_a_process_with_hyphens_or_underscores(reader: Reader, name: str, number: int):
-    entry = ProcessEntry.read(
+def test_a_process_with_hyphens_or_underscores(context: ParseContext, name: str, number: int) -> None:
+    entry = ProcessEntry.parse(
         {
             "sensor": 30,
             "duration": "PT4H",
@@ -221,7 +221,7 @@ def test_a_process_with_hyphens_or_underscores(reader: Reader, name: str, number
             name.replace("process", "optimization").replace("type", "direction"): "MAX",
             name.replace("process", "time").replace("type", "restrictions"): [{**NIGHT}],
         },
-        reader,
+        context,
     )
     assert entry.duration == Duration(rest=timedelta(hours=4))
     assert (entry.process_type, entry.optimization_direction) == ("SHIFTABLE", "MAX")
@@ -244,18 +244,18 @@ def test_a_process_with_hyphens_or_underscores(reader: Reader, name: str, number
         ({"sensor": None}, "sensor"),
     ],
 )
-def test_what_a_process_refuses(reader: Reader, change: dict[str, Any], field: str):
-    problems = refused(reader, {"sensor": 30, "duration": "PT4H", "power": 15, **change}, ProcessEntry)
+def test_what_a_process_refuses(context: ParseContext, change: Json, field: str) -> None:
+    problems = errors_of(context, {"sensor": 30, "duration": "PT4H", "power": 15, **change}, ProcessEntry)
     assert list(problems) == [field]
 
 
-def test_a_number_of_power_needs_a_sensor(reader: Reader):
-    assert list(refused(reader, {"duration": "PT4H", "power": 15}, ProcessEntry)) == ["power"]
+def test_a_number_of_power_needs_a_sensor(context: ParseContext) -> None:
+    assert list(errors_of(context, {"duration": "PT4H", "power": 15}, ProcessEntry)) == ["power"]
 
 
-@pytest.mark.parametrize("module", [flex_model, process_model])
-def test_the_json_schema_names_all_fields(module: Any):
-    schema = module.json_schema()
+@pytest.mark.parametrize("model", [FlexModelEntry, ProcessEntry])
+def test_the_json_schema_names_all_fields(model: type[FlexModelEntry | ProcessEntry]) -> None:
+    schema = model.model_json_schema(by_alias=True)
     assert schema["additionalProperties"] is False
     assert "sensor" in schema["properties"]
     assert not any("_" in name for name in schema["properties"])

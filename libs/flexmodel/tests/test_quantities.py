@@ -34,7 +34,7 @@ QUARTER = timedelta(minutes=15)
         ("67.1 degF", "degC", 19.5),
     ],
 )
-def test_text_becomes_a_number(text: str, unit: str, number: float):
+def test_text_becomes_a_number(text: str, unit: str, number: float) -> None:
     assert parse(text, unit) == number
 
 
@@ -56,37 +56,37 @@ def test_text_becomes_a_number(text: str, unit: str, number: float):
         ("20 dBm", "MW", "to a valid quantity."),
     ],
 )
-def test_what_is_no_such_quantity_is_refused(text: str, unit: str, sentence: str):
+def test_what_is_no_such_quantity_is_refused(text: str, unit: str, sentence: str) -> None:
     with pytest.raises(QuantityError) as error:
         parse(text, unit)
     assert sentence in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["9**9**9 kW", "9^9^9", "1e999999999 kW", "9⁹⁹⁹⁹⁹ kW", "2**(9**9)", "1 " + "k" * 300])
-def test_arithmetic_that_would_take_hours_is_refused_at_once(text: str):
+def test_arithmetic_that_would_take_hours_is_refused_at_once(text: str) -> None:
     with pytest.raises(QuantityError, match="too complicated"):
         parse(text, "MW")
 
 
-def test_small_powers_are_fine():
+def test_small_powers_are_fine() -> None:
     assert parse("2**3 kW", "MW") == 0.008
     assert parse("1 kg*m**2/s**3", "MW") == 1e-6
 
 
 @pytest.mark.parametrize("unit", ["kW", "kVA", "EUR", "EUR/MWh", "kEUR/MWh", "%", "", "°C", "W/m²", "m/s", "AUD/kWh"])
-def test_units_that_are_known(unit: str):
+def test_units_that_are_known(unit: str) -> None:
     assert quantities.is_valid_unit(unit)
     assert quantities.check_unit(unit) == unit
 
 
 @pytest.mark.parametrize("unit", ["bogusunit", "3 kW", "EURO/MWh", "m**999999999", "k" * 300, "dB", "dBm"])
-def test_units_that_are_not_known(unit: str):
+def test_units_that_are_not_known(unit: str) -> None:
     assert not quantities.is_valid_unit(unit)
     with pytest.raises(QuantityError, match="cannot be handled"):
         quantities.check_unit(unit)
 
 
-def test_kinds_of_units():
+def test_kinds_of_units() -> None:
     assert quantities.is_power("kVA") and not quantities.is_power("kWh")
     assert quantities.is_energy("GJ") and not quantities.is_energy("kW")
     assert quantities.is_ratio("%") and not quantities.is_ratio("EUR")
@@ -98,7 +98,7 @@ def test_kinds_of_units():
     )
 
 
-def test_currencies():
+def test_currencies() -> None:
     assert quantities.currency_of("cEUR/kWh") == "EUR"
     assert quantities.currency_of("USD") == "USD"
     assert quantities.currency_of("kg/MWh") == "kg" and not quantities.is_money("kg")
@@ -106,7 +106,7 @@ def test_currencies():
     assert quantities.price_kind_of_text("2 KRW/kW") == ("KRW", "MW")
 
 
-def test_energy_and_power_convert_with_the_resolution():
+def test_energy_and_power_convert_with_the_resolution() -> None:
     assert factor("kWh", "MW", QUARTER) == 0.004
     assert factor("MW", "kWh", QUARTER) == 250
     assert factor("EUR/kWh", "EUR/MWh") == 1000
@@ -116,7 +116,7 @@ def test_energy_and_power_convert_with_the_resolution():
         factor("kW", "EUR/MWh", QUARTER)
 
 
-def test_units_with_another_zero_have_no_factor():
+def test_units_with_another_zero_have_no_factor() -> None:
     assert convert([70.0, 32.0], "degF", "degC").tolist() == [pytest.approx(190 / 9), 0.0]
     with pytest.raises(QuantityError, match="another zero"):
         factor("degF", "degC")
@@ -126,36 +126,36 @@ def test_units_with_another_zero_have_no_factor():
     ("one", "other"),
     [("delta_degC", "degC"), ("degF", "delta_degC"), ("degC/h", "degC"), ("degC", "K*h"), ("K/h", "degC")],
 )
-def test_a_temperature_is_no_difference_of_temperatures(one: str, other: str):
+def test_a_temperature_is_no_difference_of_temperatures(one: str, other: str) -> None:
     with pytest.raises(QuantityError, match="got incompatible unit"):
         convert([20.0], one, other, QUARTER)
 
 
-def test_differences_of_temperatures_convert():
+def test_differences_of_temperatures_convert() -> None:
     assert convert([9.0], "delta_degF", "delta_degC").tolist() == [5.0]
     assert convert([4.0], "degC/h", "delta_degC", QUARTER).tolist() == [1.0]
 
 
-def test_converted_values_carry_no_dust():
+def test_converted_values_carry_no_dust() -> None:
     values = convert([-164.078309, -0.0, 0.1, 1 / 3], "kW", "W")
     assert values[0] == -164078.309
     assert values[2] == 100.0
     assert str(values[1]) == "0.0"
 
 
-def test_values_in_the_same_unit_stay_as_they_are():
+def test_values_in_the_same_unit_stay_as_they_are() -> None:
     value = 55.65017591021471
     assert convert([value], "kWh", "kWh")[0] == value
     assert convert([value], "kVA", "kW")[0] == value
 
 
-def test_tidy_keeps_what_is_no_number():
+def test_tidy_keeps_what_is_no_number() -> None:
     assert np.isnan(tidy([np.nan])[0])
     assert tidy([np.inf, -np.inf, 0.0]).tolist() == [np.inf, -np.inf, 0.0]
 
 
 @given(st.floats(-1e12, 1e12), st.sampled_from(["W", "kW", "MW", "kWh", "MWh"]), st.sampled_from(["kW", "MW", "Wh"]))
-def test_conversions_can_be_undone(value: float, one: str, other: str):
+def test_conversions_can_be_undone(value: float, one: str, other: str) -> None:
     there = convert([value], one, other, QUARTER)
     assert convert(there, other, one, QUARTER)[0] == pytest.approx(value, rel=1e-12, abs=1e-250)
 
@@ -164,25 +164,25 @@ def test_conversions_can_be_undone(value: float, one: str, other: str):
     st.decimals(-(10**6), 10**6, places=3).map(float),
     st.sampled_from([("degF", "degC"), ("K", "degC"), ("kW", "kWh"), ("MJ", "kWh"), ("km/h", "m/s"), ("hp", "kW")]),
 )
-def test_what_was_written_comes_back_from_another_unit(value: float, units: tuple[str, str]):
+def test_what_was_written_comes_back_from_another_unit(value: float, units: tuple[str, str]) -> None:
     one, other = units
     length = timedelta(minutes=5)
     assert convert(convert([value], one, other, length), other, one, length)[0] == value
 
 
 @given(st.decimals(-(10**6), 10**6, places=6), st.sampled_from(["W", "kW", "MW"]))
-def test_what_is_written_is_what_is_read(number: object, unit: str):
+def test_what_is_written_is_what_is_read(number: object, unit: str) -> None:
     assert parse(f"{number} {unit}", unit) == float(str(number))
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e200, max_value=1e200))
-def test_tidy_changes_nothing_but_the_last_digits(value: float):
+def test_tidy_changes_nothing_but_the_last_digits(value: float) -> None:
     tidied = float(tidy([value])[0])
     assert tidied == pytest.approx(value, rel=1e-13, abs=1e-250)
     assert float(tidy([tidied])[0]) == tidied
 
 
-def test_many_threads_may_be_first():
+def test_many_threads_may_be_first() -> None:
     """Every thread gets the same registry, also when all of them want to build it."""
     code = (
         "from concurrent.futures import ThreadPoolExecutor\n"

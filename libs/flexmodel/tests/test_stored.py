@@ -1,10 +1,9 @@
 """What may be stored on an asset."""
 
-from typing import Any
-
 import pytest
 from flexmodel.errors import Invalid
 from flexmodel.stored import check_flex_context, check_flex_model
+from plants import Json, Plant
 
 NIGHT = {"start": "2026-03-02T07:00:00+01:00", "duration": "PT1H"}
 
@@ -24,7 +23,7 @@ NIGHT = {"start": "2026-03-02T07:00:00+01:00", "duration": "PT1H"}
         {"power-capacity": "5 kW", "group": {"asset": 7}},
     ],
 )
-def test_flex_models_that_may(plant: Any, config: dict[str, Any]):
+def test_flex_models_that_may(plant: Plant, config: Json) -> None:
     check_flex_model(config, plant(3))
 
 
@@ -43,11 +42,11 @@ def test_flex_models_that_may(plant: Any, config: dict[str, Any]):
         ({"duration": "PT4H"}, "power"),
     ],
 )
-def test_flex_models_that_may_not(plant: Any, config: dict[str, Any], field: str):
-    with pytest.raises(Invalid) as refusal:
+def test_flex_models_that_may_not(plant: Plant, config: Json, field: str) -> None:
+    with pytest.raises(Invalid) as raised:
         check_flex_model(config, plant(3))
-    assert list(refusal.value.fields) == [field]
-    assert refusal.value.where == "json"
+    assert list(raised.value.fields) == [field]
+    assert raised.value.where == "json"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_flex_models_that_may_not(plant: Any, config: dict[str, Any], field: str
         {"inflexible-device-sensors": [24], "aggregate-power": {"sensor": 27}},
     ],
 )
-def test_flex_contexts_that_may(plant: Any, config: dict[str, Any]):
+def test_flex_contexts_that_may(plant: Plant, config: Json) -> None:
     check_flex_context(config, plant())
 
 
@@ -77,13 +76,13 @@ def test_flex_contexts_that_may(plant: Any, config: dict[str, Any]):
         ({"foo": 1}, "foo"),
     ],
 )
-def test_flex_contexts_that_may_not(plant: Any, config: dict[str, Any], field: str):
-    with pytest.raises(Invalid) as refusal:
+def test_flex_contexts_that_may_not(plant: Plant, config: Json, field: str) -> None:
+    with pytest.raises(Invalid) as raised:
         check_flex_context(config, plant())
-    assert list(refusal.value.fields) == [field]
+    assert list(raised.value.fields) == [field]
 
 
-def test_an_unknown_sensor_is_named(plant: Any):
-    with pytest.raises(Invalid) as refusal:
+def test_an_unknown_sensor_is_named(plant: Plant) -> None:
+    with pytest.raises(Invalid) as raised:
         check_flex_context({"consumption-price": {"sensor": 9999}}, plant())
-    assert refusal.value.fields == {"consumption-price": ["No sensor found with ID 9999."]}
+    assert raised.value.fields == {"consumption-price": ["No sensor found with ID 9999."]}

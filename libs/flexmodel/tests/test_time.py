@@ -48,38 +48,38 @@ moments = st.integers(631152000, 3786912000).map(lambda seconds: datetime.fromti
         ("-PT1H", -HOUR),
     ],
 )
-def test_durations_on_the_day_with_25_hours(text: str, length: timedelta):
+def test_durations_on_the_day_with_25_hours(text: str, length: timedelta) -> None:
     assert parse_duration(text).from_start(LONG_DAY, AMSTERDAM) == length
 
 
-def test_a_day_may_have_23_hours():
+def test_a_day_may_have_23_hours() -> None:
     assert parse_duration("P1D").from_start(SHORT_DAY, AMSTERDAM) == 23 * HOUR
 
 
-def test_without_a_zone_the_offset_of_the_start_counts():
+def test_without_a_zone_the_offset_of_the_start_counts() -> None:
     assert parse_duration("P1D").from_start(LONG_DAY) == DAY
 
 
-def test_months_end_on_days_that_exist():
+def test_months_end_on_days_that_exist() -> None:
     january = parse_moment("2026-01-31T10:00+01:00")
     assert parse_duration("P1M").after(january, AMSTERDAM) == parse_moment("2026-02-28T10:00+01:00")
     assert parse_duration("P11M").after(january, AMSTERDAM) == parse_moment("2026-12-31T10:00+01:00")
     assert parse_duration("P1Y1M").after(january, AMSTERDAM) == parse_moment("2027-02-28T10:00+01:00")
 
 
-def test_before_goes_backwards():
+def test_before_goes_backwards() -> None:
     assert parse_duration("P1M").before(parse_moment("2026-03-01T00:00+01:00")) == parse_moment(
         "2026-02-01T00:00+01:00"
     )
 
 
 @pytest.mark.parametrize("text", ["x", "1 hour", "P", "", "15M", 5, None, {}, ["PT1H"]])
-def test_what_is_no_duration(text: object):
+def test_what_is_no_duration(text: object) -> None:
     with pytest.raises(TimeError, match="as ISO8601 duration"):
         parse_duration(text)
 
 
-def test_a_fixed_duration_has_no_months():
+def test_a_fixed_duration_has_no_months() -> None:
     assert parse_fixed_duration("P1D") == DAY
     with pytest.raises(TimeError, match="years and months"):
         parse_fixed_duration("P1M")
@@ -97,51 +97,51 @@ def test_a_fixed_duration_has_no_months():
         (-HOUR, "-PT1H", "-PT1H"),
     ],
 )
-def test_formatting(length: timedelta, hours: str, days: str):
+def test_formatting(length: timedelta, hours: str, days: str) -> None:
     assert format_duration(length) == hours
     assert format_duration(length, days=True) == days
 
 
 @given(durations, st.booleans())
-def test_what_is_formatted_can_be_read(length: timedelta, days: bool):
+def test_what_is_formatted_can_be_read(length: timedelta, days: bool) -> None:
     assert parse_fixed_duration(format_duration(length, days=days)) == length
 
 
 @pytest.mark.parametrize("text", ["x", "2026-11-22", "", "2026-13-01T00:00Z", "0001-01-01T00:00+14:00"])
-def test_what_is_no_moment(text: str):
+def test_what_is_no_moment(text: str) -> None:
     with pytest.raises(TimeError, match=r"^Not a valid datetime\.$"):
         parse_moment(text)
 
 
-def test_a_moment_needs_its_offset():
+def test_a_moment_needs_its_offset() -> None:
     with pytest.raises(TimeError, match=r"^Not a valid aware datetime\.$"):
         parse_moment("2026-11-22T00:00:00")
 
 
-def test_unknown_zone():
+def test_unknown_zone() -> None:
     with pytest.raises(TimeError, match="Europe/Nowhere"):
         zone("Europe/Nowhere")
 
 
 @given(moments, st.sampled_from([timedelta(minutes=5), timedelta(minutes=15), HOUR, DAY]))
-def test_floor_and_ceil_are_the_ticks_around(moment: datetime, resolution: timedelta):
+def test_floor_and_ceil_are_the_ticks_around(moment: datetime, resolution: timedelta) -> None:
     below, above = floor(moment, resolution), ceil(moment, resolution)
     assert below <= moment <= above < below + 2 * resolution
     assert is_on_clock(below, resolution) and is_on_clock(above, resolution)
     assert (above == below) == is_on_clock(moment, resolution)
 
 
-def test_without_a_resolution_every_moment_is_a_tick(start: datetime):
+def test_without_a_resolution_every_moment_is_a_tick(start: datetime) -> None:
     odd = start + timedelta(seconds=7)
     assert floor(odd, timedelta(0)) == odd == ceil(odd, timedelta(0))
 
 
 @given(moments)
-def test_moments_survive_numpy(moment: datetime):
+def test_moments_survive_numpy(moment: datetime) -> None:
     assert moment_of(instant(moment)) == moment
 
 
-def test_steps(start: datetime):
+def test_steps(start: datetime) -> None:
     ticks = steps(start, timedelta(minutes=15), 3)
     assert [moment_of(tick) - start for tick in ticks] == [timedelta(0), HOUR / 4, HOUR / 2]
     assert ticks.dtype == np.dtype("datetime64[us]")

@@ -1,9 +1,9 @@
 """The tree of assets."""
 
-from typing import Any
+from plants import Plant
 
 
-def test_relatives(plant: Any):
+def test_relatives(plant: Plant) -> None:
     tree = plant(2)
     assert tree.asset.name == "building"
     assert [asset.id for asset in tree.lineage(3)] == [3, 2, 1]
@@ -12,12 +12,12 @@ def test_relatives(plant: Any):
     assert tree.descendants(9) == []
 
 
-def test_what_belongs_to_the_asset(plant: Any):
+def test_what_belongs_to_the_asset(plant: Plant) -> None:
     assert plant(2).contains(30) and plant(2).contains(20)
     assert not plant(2).contains(90) and not plant(3).contains(20) and not plant(2).contains(999)
 
 
-def test_attributes_are_looked_up_from_near_to_far(plant: Any):
+def test_attributes_are_looked_up_from_near_to_far(plant: Plant) -> None:
     tree = plant(
         flex_context={1: {"a": 6, "b": 6, "c": 6, "d": 6, "e": 6}, 3: {"a": 5, "b": 5, "c": 5, "d": 5}},
         flex_model={3: {"a": 4, "b": 4, "c": 4}},

@@ -8,6 +8,7 @@ from flexmodel.errors import Invalid
 from flexmodel.problem import ProcessType
 from flexmodel.trigger import Process, StateReference
 from flexmodel.values import Fixed, Segments, SensorReference
+from plants import Json, Plant, TriggerParser
 
 HOUR = timedelta(hours=1)
 SOLAR = {"sensor": 40, "consumption-capacity": "0 kW", "production-capacity": {"sensor": 41}}
@@ -23,8 +24,8 @@ BUFFER = {
 }
 
 
-def test_a_battery(read: Any, battery: dict[str, Any]):
-    trigger = read([{**battery, "state-of-charge": {"sensor": 31}}])
+def test_a_battery(parse: TriggerParser, battery: Json) -> None:
+    trigger = parse([{**battery, "state-of-charge": {"sensor": 31}}])
     [device], [stock] = trigger.devices, trigger.stocks
     assert (device.label, device.asset_id, device.sensor, device.stock) == ("battery", 3, 30, 0)
     assert device.power_capacity == Fixed(0.02) and device.fallback_capacity is None
@@ -35,87 +36,91 @@ def test_a_battery(read: Any, battery: dict[str, Any]):
     assert trigger.output_sensors() == {30, 31}
 
 
-def test_on_a_sensor_the_entry_is_about_that_sensor(read: Any, battery: dict[str, Any], plant: Any):
+def test_on_a_sensor_the_entry_is_about_that_sensor(parse: TriggerParser, battery: Json, plant: Plant) -> None:
     del battery["sensor"]
     tree = plant(3, flex_model={3: {"soc-max": "50 kWh", "storage-efficiency": "99%"}})
-    [device] = read(battery, tree=tree, sensor_id=30).devices
+    [device] = parse(battery, tree=tree, sensor_id=30).devices
     assert device.sensor == 30
-    [stock] = read(battery, tree=tree, sensor_id=30).stocks
+    [stock] = parse(battery, tree=tree, sensor_id=30).stocks
     assert (stock.soc_max, stock.storage_efficiency) == (Fixed(0.09), Fixed(0.99))
 
 
-def test_the_sun_without_a_stock(read: Any):
-    trigger = read([SOLAR])
+def test_the_sun_without_a_stock(parse: TriggerParser) -> None:
+    trigger = parse([SOLAR])
     assert trigger.stocks == ()
     assert trigger.devices[0].stock is None
     assert trigger.devices[0].production_capacity == SensorReference(41)
     assert trigger.referenced_sensors() == {20, 41}
 
 
-def test_stored_devices_come_first(read: Any, battery: dict[str, Any], plant: Any):
+def test_stored_devices_come_first(parse: TriggerParser, battery: Json, plant: Plant) -> None:
     tree = plant(flex_model={4: {k: v for k, v in SOLAR.items() if k != "sensor"}, 5: {"power-capacity": "1 kW"}})
-    trigger = read([battery], tree=tree)
+    trigger = parse([battery], tree=tree)
     assert [(device.asset_id, device.sensor) for device in trigger.devices] == [(4, None), (5, None), (3, 30)]
     assert trigger.stocks[0].devices == (2,)
 
 
-def test_one_after_the_other_only_the_devices_asked_for_are_planned(read: Any, battery: dict[str, Any], plant: Any):
+def test_one_after_the_other_only_the_devices_asked_for_are_planned(
+    parse: TriggerParser, battery: Json, plant: Plant
+) -> None:
     tree = plant(flex_model={5: {"power-capacity": "1 kW"}})
-    trigger = read([battery], tree=tree, sequential=True)
+    trigger = parse([battery], tree=tree, sequential=True)
     assert trigger.sequential
     assert [device.sensor for device in trigger.devices] == [30]
 
 
-def test_devices_of_one_asset_are_told_apart(read: Any):
-    trigger = read([{"sensor": 60, "power-capacity": "1 kW"}, {"sensor": 61, "power-capacity": "1 kW"}])
+def test_devices_of_one_asset_are_told_apart(parse: TriggerParser) -> None:
+    trigger = parse([{"sensor": 60, "power-capacity": "1 kW"}, {"sensor": 61, "power-capacity": "1 kW"}])
     assert [device.label for device in trigger.devices] == ["boiler: heat", "boiler: electric power"]
 
 
 class TestCapacities:
     """Where a power capacity comes from when the entry has none."""
 
-    def fallback(self, read: Any, entry: dict[str, Any], **tree: Any) -> Any:
+    def fallback(self, parse: TriggerParser, entry: Json, **tree: Any) -> Any:
         context = tree.pop("context", {})
-        trigger = read([{"sensor": 30, **entry}], {"consumption-price": {"sensor": 20}, **context}, read.plant(**tree))
+        trigger = parse(
+            [{"sensor": 30, **entry}], {"consumption-price": {"sensor": 20}, **context}, parse.plant(**tree)
+        )
         return trigger.devices[0].fallback_capacity
 
-    def test_an_attribute_in_megawatts(self, read: Any):
-        assert self.fallback(read, {}, attributes={3: {"capacity_in_mw": 0.5}}) == Fixed(0.5)
+    def test_an_attribute_in_megawatts(self, parse: TriggerParser) -> None:
+        assert self.fallback(parse, {}, attributes={3: {"capacity_in_mw": 0.5}}) == Fixed(0.5)
 
-    def test_the_stored_capacity_of_the_site(self, read: Any):
+    def test_the_stored_capacity_of_the_site(self, parse: TriggerParser) -> None:
         stored = {1: {"site-power-capacity": "2 MVA"}}
-        assert self.fallback(read, {}, flex_context=stored, context={"site-power-capacity": "9 kW"}) == Fixed(2.0)
+        assert self.fallback(parse, {}, flex_context=stored, context={"site-power-capacity": "9 kW"}) == Fixed(2.0)
 
-    def test_a_sensor_stays_a_sensor(self, read: Any):
+    def test_a_sensor_stays_a_sensor(self, parse: TriggerParser) -> None:
         stored = {2: {"site-power-capacity": {"sensor": 26}}}
-        assert self.fallback(read, {}, flex_context=stored) == SensorReference(26)
+        assert self.fallback(parse, {}, flex_context=stored) == SensorReference(26)
 
-    def test_the_capacity_that_the_message_gives_the_site(self, read: Any):
-        assert self.fallback(read, {}, context={"site-power-capacity": "9 kW"}) == Fixed(0.009)
+    def test_the_capacity_that_the_message_gives_the_site(self, parse: TriggerParser) -> None:
+        assert self.fallback(parse, {}, context={"site-power-capacity": "9 kW"}) == Fixed(0.009)
 
-    def test_directional_capacities_suffice(self, read: Any):
-        assert self.fallback(read, {"consumption-capacity": "1 kW"}) is None
-        assert self.fallback(read, {"consumption-capacity": "0 kW", "production-capacity": "0 kW"}) is None
+    def test_directional_capacities_suffice(self, parse: TriggerParser) -> None:
+        assert self.fallback(parse, {"consumption-capacity": "1 kW"}) is None
+        assert self.fallback(parse, {"consumption-capacity": "0 kW", "production-capacity": "0 kW"}) is None
 
-    def test_a_single_zero_says_nothing(self, read: Any):
-        with pytest.raises(Invalid) as refusal:
-            self.fallback(read, {"consumption-capacity": "0 kW"})
-        assert list(refusal.value.fields) == ["power-capacity"]
+    def test_a_single_zero_says_nothing(self, parse: TriggerParser) -> None:
+        with pytest.raises(Invalid) as raised:
+            self.fallback(parse, {"consumption-capacity": "0 kW"})
+        assert list(raised.value.fields) == ["power-capacity"]
 
-    def test_what_is_stored_must_be_a_power(self, read: Any):
-        with pytest.raises(Invalid) as refusal:
-            self.fallback(read, {}, attributes={3: {"site-power-capacity": "2 kWh"}})
-        assert list(refusal.value.fields) == ["site-power-capacity"]
+    def test_what_is_stored_must_be_a_power(self, parse: TriggerParser) -> None:
+        with pytest.raises(Invalid) as raised:
+            self.fallback(parse, {}, attributes={3: {"site-power-capacity": "2 kWh"}})
+        assert list(raised.value.fields) == ["site-power-capacity"]
 
-    def test_attributes_close_directions(self, read: Any):
+    def test_attributes_close_directions(self, parse: TriggerParser) -> None:
         closed = {30: {"is_consumer": True, "is_producer": False}}
-        [device] = read([{"sensor": 30, "power-capacity": "1 kW"}], tree=read.plant(sensor_attributes=closed)).devices
+        [device] = parse([{"sensor": 30, "power-capacity": "1 kW"}], tree=parse.plant(sensor_attributes=closed)).devices
         assert device.may_consume and not device.may_produce
         closed = {30: {"is_producer": True, "is_consumer": False}}
-        [device] = read([{"sensor": 30, "power-capacity": "1 kW"}], tree=read.plant(sensor_attributes=closed)).devices
+        [device] = parse([{"sensor": 30, "power-capacity": "1 kW"}], tree=parse.plant(sensor_attributes=closed)).devices
         assert device.may_produce and not device.may_consume
-        [device] = read(
-            [{"sensor": 30, "power-capacity": "1 kW"}], tree=read.plant(sensor_attributes={30: {"is_consumer": True}})
+        [device] = parse(
+            [{"sensor": 30, "power-capacity": "1 kW"}], tree=parse.plant(sensor_attributes={30: {"is_consumer": True}})
         ).devices
         assert device.may_consume and device.may_produce
 
@@ -123,22 +128,22 @@ class TestCapacities:
 class TestInitialState:
     """Where the state of charge at the start comes from."""
 
-    def initial(self, read: Any, entry: dict[str, Any], **tree: Any) -> Any:
-        stocks = read([ENTRY | entry], tree=read.plant(**tree)).stocks
+    def initial(self, parse: TriggerParser, entry: Json, **tree: Any) -> Any:
+        stocks = parse([ENTRY | entry], tree=parse.plant(**tree)).stocks
         return stocks[0].initial if stocks else None
 
-    def test_unknown(self, read: Any):
-        assert self.initial(read, {}) is None
-        assert self.initial(read, {"prefer-charging-sooner": False, "soc-usage": ["1 kW"]}) is None
+    def test_unknown(self, parse: TriggerParser) -> None:
+        assert self.initial(parse, {}) is None
+        assert self.initial(parse, {"prefer-charging-sooner": False, "soc-usage": ["1 kW"]}) is None
 
-    def test_zero_where_amounts_of_energy_are_spoken_of(self, read: Any):
-        assert self.initial(read, {"soc-max": "5 kWh"}) == Fixed(0.0)
+    def test_zero_where_amounts_of_energy_are_spoken_of(self, parse: TriggerParser) -> None:
+        assert self.initial(parse, {"soc-max": "5 kWh"}) == Fixed(0.0)
 
-    def test_a_sensor(self, read: Any):
-        assert self.initial(read, {"state-of-charge": {"sensor": 31}}) == StateReference(31, HOUR)
-        assert self.initial(read, {"soc-at-start": {"sensor": 31}}) == StateReference(31, HOUR)
+    def test_a_sensor(self, parse: TriggerParser) -> None:
+        assert self.initial(parse, {"state-of-charge": {"sensor": 31}}) == StateReference(31, HOUR)
+        assert self.initial(parse, {"soc-at-start": {"sensor": 31}}) == StateReference(31, HOUR)
         given = {"state-of-charge": {"sensor": 31}, "soc-at-start": 4}
-        assert self.initial(read, given) == Fixed(0.004)
+        assert self.initial(parse, given) == Fixed(0.004)
 
     @pytest.mark.parametrize(
         ("items", "energy"),
@@ -147,69 +152,69 @@ class TestInitialState:
             ([("2026-03-01T22:00+01:00", "PT90M", 5), ("2026-03-02T00:45+01:00", "PT2H", 6)], 0.005),
         ],
     )
-    def test_values_over_time(self, read: Any, items: list[Any], energy: float):
+    def test_values_over_time(self, parse: TriggerParser, items: list[Any], energy: float) -> None:
         states = [{"start": start, "duration": length, "value": value} for start, length, value in items]
-        assert self.initial(read, {"state-of-charge": states}) == Fixed(energy)
+        assert self.initial(parse, {"state-of-charge": states}) == Fixed(energy)
 
-    def test_values_from_another_time(self, read: Any):
+    def test_values_from_another_time(self, parse: TriggerParser) -> None:
         states = [{"start": "2026-03-01T12:00+01:00", "duration": "PT2H", "value": 5}]
-        with pytest.raises(Invalid) as refusal:
-            self.initial(read, {"state-of-charge": states})
-        assert "No recent state-of-charge value" in refusal.value.message
-        assert refusal.value.where == "message"
+        with pytest.raises(Invalid) as raised:
+            self.initial(parse, {"state-of-charge": states})
+        assert "No recent state-of-charge value" in raised.value.message
+        assert raised.value.where == "message"
 
-    def test_attributes_about_the_very_start(self, read: Any):
+    def test_attributes_about_the_very_start(self, parse: TriggerParser) -> None:
         known = {"soc_in_mwh": 0.0123, "soc_datetime": "2026-03-01T23:00:00+00:00"}
-        assert self.initial(read, {}, attributes={3: known}) == Fixed(0.0123)
+        assert self.initial(parse, {}, attributes={3: known}) == Fixed(0.0123)
         known["soc_datetime"] = "2026-03-01T22:00:00+00:00"
-        assert self.initial(read, {"soc-max": "5 kWh"}, attributes={3: known}) == Fixed(0.0)
+        assert self.initial(parse, {"soc-max": "5 kWh"}, attributes={3: known}) == Fixed(0.0)
 
 
 class TestStocks:
     """Stocks, shared ones above all."""
 
-    def test_devices_with_one_sensor_share_a_stock(self, read: Any, battery: dict[str, Any]):
-        trigger = read([battery, PUMP, BUFFER, {**HEATER, "soc-usage": ["1 kW"], "soc-min": "2 kWh"}])
+    def test_devices_with_one_sensor_share_a_stock(self, parse: TriggerParser, battery: Json) -> None:
+        trigger = parse([battery, PUMP, BUFFER, {**HEATER, "soc-usage": ["1 kW"], "soc-min": "2 kWh"}])
         assert [device.stock for device in trigger.devices] == [0, 1, 1]
         stock = trigger.stocks[1]
         assert (stock.devices, stock.sensor) == ((1, 2), 62)
         assert (stock.initial, stock.soc_min, stock.soc_max) == (Fixed(0.02), Fixed(0.002), Fixed(0.022))
-        assert sorted(part.value for part in stock.usage) == [0.001, 0.004]
+        assert set(stock.soc_usage) == {Fixed(0.001), Fixed(0.004)}
         assert not stock.prefer_charging_sooner and stock.prefer_curtailing_later
 
-    def test_only_one_entry_describes_it(self, read: Any):
-        with pytest.raises(Invalid) as refusal:
-            read([PUMP, {**HEATER, "soc-max": "30 kWh"}, BUFFER])
-        assert "`soc-max` of the stock kept by sensor 62" in refusal.value.message
-        assert refusal.value.where == "message"
+    def test_only_one_entry_describes_it(self, parse: TriggerParser) -> None:
+        with pytest.raises(Invalid) as raised:
+            parse([PUMP, {**HEATER, "soc-max": "30 kWh"}, BUFFER])
+        assert "`soc-max` of the stock kept by sensor 62" in raised.value.message
+        assert raised.value.where == "message"
 
-    def test_entries_may_say_the_same(self, read: Any):
-        assert read([PUMP, {**HEATER, "soc-max": "22 kWh"}, BUFFER]).stocks[0].soc_max == Fixed(0.022)
+    def test_entries_may_say_the_same(self, parse: TriggerParser) -> None:
+        assert parse([PUMP, {**HEATER, "soc-max": "22 kWh"}, BUFFER]).stocks[0].soc_max == Fixed(0.022)
 
-    def test_a_stock_without_devices_is_not_planned(self, read: Any):
-        assert read([BUFFER]).stocks == ()
+    def test_a_stock_without_devices_is_not_planned(self, parse: TriggerParser) -> None:
+        assert parse([BUFFER]).stocks == ()
 
-    def test_efficiency_counts_over_the_steps_of_its_sensor(self, read: Any, battery: dict[str, Any]):
-        [stock] = read([{**battery, "storage-efficiency": {"sensor": 32, "default": "99%"}}]).stocks
+    def test_efficiency_counts_over_the_steps_of_its_sensor(self, parse: TriggerParser, battery: Json) -> None:
+        [stock] = parse([{**battery, "storage-efficiency": {"sensor": 32, "default": "99%"}}]).stocks
         assert stock.efficiency_resolution == timedelta(minutes=15)
         assert stock.storage_efficiency == SensorReference(32, default=0.99)
         over_time = [{"start": "2026-03-02T07:00+01:00", "duration": "PT1H", "value": "99%"}]
-        [stock] = read([{**battery, "storage-efficiency": over_time}], resolution="PT1H").stocks
+        [stock] = parse([{**battery, "storage-efficiency": over_time}], resolution="PT1H").stocks
         assert stock.efficiency_resolution == timedelta(minutes=15)
         assert isinstance(stock.storage_efficiency, Segments)
 
-    def test_efficiency_without_any_sensor(self, read: Any):
-        with pytest.raises(Invalid) as refusal:
-            read([{"asset": 3, "power-capacity": "1 kW", "soc-max": "1 kWh", "storage-efficiency": "99%"}])
-        assert list(refusal.value.fields) == ["storage-efficiency"]
+    def test_efficiency_without_any_sensor(self, parse: TriggerParser) -> None:
+        with pytest.raises(Invalid) as raised:
+            parse([{"asset": 3, "power-capacity": "1 kW", "soc-max": "1 kWh", "storage-efficiency": "99%"}])
+        assert list(raised.value.fields) == ["storage-efficiency"]
 
-    def test_percent_of_an_attribute(self, read: Any):
+    def test_percent_of_an_attribute(self, parse: TriggerParser) -> None:
         entry = {"sensor": 30, "power-capacity": "1 kW", "state-of-charge": {"sensor": 32}, "soc-max": {"sensor": 31}}
-        [stock] = read([entry], tree=read.plant(attributes={3: {"max_soc_in_mwh": 0.05}})).stocks
+        [stock] = parse([entry], tree=parse.plant(attributes={3: {"max_soc_in_mwh": 0.05}})).stocks
         assert (stock.percent_of, stock.soc_max) == (0.05, SensorReference(31))
 
-    def test_limits_may_come_from_sensors(self, read: Any, battery: dict[str, Any]):
-        trigger = read([{**battery, "soc-min": {"sensor": 31}}])
+    def test_limits_may_come_from_sensors(self, parse: TriggerParser, battery: Json) -> None:
+        trigger = parse([{**battery, "soc-min": {"sensor": 31}}])
         assert trigger.stocks[0].soc_min == SensorReference(31)
         assert trigger.referenced_sensors() == {20, 31}
 
@@ -217,8 +222,10 @@ class TestStocks:
 class TestInflexible:
     """Devices whose power is read."""
 
-    def test_the_order_is_flex_model_then_context_then_other_commodities(self, read: Any, battery: dict[str, Any]):
-        trigger = read(
+    def test_the_order_is_flex_model_then_context_then_other_commodities(
+        self, parse: TriggerParser, battery: Json
+    ) -> None:
+        trigger = parse(
             [{"inflexible-production": {"sensor": 41, "default": "1 kW"}}, battery],
             {
                 "consumption-price": {"sensor": 20},
@@ -239,26 +246,26 @@ class TestInflexible:
         assert trigger.inflexible[1].label == "building: metered load"
         assert trigger.of_commodity("electricity") == (0, 1, 2, 3)
 
-    def test_the_deprecated_list_asks_the_sensors(self, read: Any, battery: dict[str, Any]):
+    def test_the_deprecated_list_asks_the_sensors(self, parse: TriggerParser, battery: Json) -> None:
         context = {"consumption-price": {"sensor": 20}, "inflexible-device-sensors": [24, 25]}
-        assert [(one.reference.sensor, one.sign) for one in read([battery], context).inflexible] == [(24, -1), (25, 1)]
+        assert [(one.reference.sensor, one.sign) for one in parse([battery], context).inflexible] == [(24, -1), (25, 1)]
 
 
 class TestProcesses:
     """Tasks to be placed."""
 
-    def process(self, read: Any, entry: dict[str, Any], **tree: Any) -> Process:
-        [device] = read([{"duration": "PT4H", **entry}], tree=read.plant(**tree)).devices
+    def process(self, parse: TriggerParser, entry: Json, **tree: Any) -> Process:
+        [device] = parse([{"duration": "PT4H", **entry}], tree=parse.plant(**tree)).devices
         assert device.process is not None
         return device.process
 
-    def test_a_number_is_in_the_unit_of_the_sensor(self, read: Any):
-        process = self.process(read, {"sensor": 30, "power": 15})
+    def test_a_number_is_in_the_unit_of_the_sensor(self, parse: TriggerParser) -> None:
+        process = self.process(parse, {"sensor": 30, "power": 15})
         assert process == Process(ProcessType.INFLEXIBLE, timedelta(hours=4), 0.015)
 
-    def test_everything(self, read: Any):
+    def test_everything(self, parse: TriggerParser) -> None:
         process = self.process(
-            read,
+            parse,
             {
                 "sensor": 30,
                 "power": "15 kW",
@@ -272,14 +279,14 @@ class TestProcesses:
             ProcessType.BREAKABLE, timedelta(hours=4), 0.015, ((afternoon, afternoon + HOUR),), maximise=True
         )
 
-    def test_the_type_may_be_an_attribute(self, read: Any):
+    def test_the_type_may_be_an_attribute(self, parse: TriggerParser) -> None:
         shiftable = {3: {"process-type": "SHIFTABLE"}}
-        assert self.process(read, {"sensor": 30, "power": 1}, attributes=shiftable).type == "SHIFTABLE"
-        with pytest.raises(Invalid) as refusal:
-            self.process(read, {"sensor": 30, "power": 1}, attributes={3: {"process-type": "odd"}})
-        assert list(refusal.value.fields) == ["process-type"]
+        assert self.process(parse, {"sensor": 30, "power": 1}, attributes=shiftable).type == "SHIFTABLE"
+        with pytest.raises(Invalid) as raised:
+            self.process(parse, {"sensor": 30, "power": 1}, attributes={3: {"process-type": "odd"}})
+        assert list(raised.value.fields) == ["process-type"]
 
-    def test_on_a_sensor(self, read: Any):
+    def test_on_a_sensor(self, parse: TriggerParser) -> None:
         entry = {"duration": "PT4H", "power": 200, "process-type": "SHIFTABLE"}
-        [device] = read(entry, sensor_id=30).devices
+        [device] = parse(entry, sensor_id=30).devices
         assert device.process == Process(ProcessType.SHIFTABLE, timedelta(hours=4), 0.2)

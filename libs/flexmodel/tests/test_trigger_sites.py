@@ -6,8 +6,9 @@ import pytest
 from flexmodel.errors import Invalid
 from flexmodel.trigger import Commitment, Group, Node, Price, Site
 from flexmodel.values import Fixed, SensorReference
+from plants import Json, TriggerParser
 
-PRICE = {"consumption-price": {"sensor": 20}}
+PRICE: Json = {"consumption-price": {"sensor": 20}}
 SITE, DEVICE, ENERGY = Fixed(1e7), Fixed(1e5), Fixed(1e6)
 NOTHING = Fixed(0.0)
 TARGET = [{"datetime": "2026-03-02T07:00:00+01:00", "value": "50 kWh"}]
@@ -23,16 +24,16 @@ GROUP = {"asset": 7, "power-capacity": "2 kW"}
 
 
 @pytest.fixture
-def planned(read: Any, battery: dict[str, Any]) -> Any:
+def planned(parse: TriggerParser, battery: Json) -> Any:
     """Reads a trigger for the battery with additions to a flex-context that has a price."""
 
-    def trigger(context: dict[str, Any] | None = None, entry: dict[str, Any] | None = None, **more: Any) -> Any:
-        return read([battery | (entry or {})], PRICE | (context or {}), **more)
+    def trigger(context: Json | None = None, entry: Json | None = None, **more: Any) -> Any:
+        return parse([battery | (entry or {})], PRICE | (context or {}), **more)
 
     return trigger
 
 
-def test_the_connection_for_electricity(planned: Any):
+def test_the_connection_for_electricity(planned: Any) -> None:
     [site] = planned(
         {
             "production-price": "40 EUR/MWh",
@@ -87,7 +88,7 @@ def test_the_connection_for_electricity(planned: Any):
         ({"consumption-price": {"sensor": 23}}, (None, None), (None, None), (None, None)),
     ],
 )
-def test_what_is_soft(planned: Any, context: dict[str, Any], soc: Any, site: Any, device: Any):
+def test_what_is_soft(planned: Any, context: Json, soc: Any, site: Any, device: Any) -> None:
     trigger = planned(context, {"soc-targets": TARGET})
     [stock], [connection], [battery] = trigger.stocks, trigger.sites, trigger.devices
     assert (stock.minima_breach_price, stock.maxima_breach_price) == soc
@@ -96,8 +97,8 @@ def test_what_is_soft(planned: Any, context: dict[str, Any], soc: Any, site: Any
     assert (battery.consumption_breach_price, battery.production_breach_price) == device
 
 
-def test_deprecated_price_fields_have_no_default_penalties(read: Any, battery: dict[str, Any]):
-    trigger = read([battery], {"consumption-price-sensor": 20, "production-price-sensor": 21})
+def test_deprecated_price_fields_have_no_default_penalties(parse: TriggerParser, battery: Json) -> None:
+    trigger = parse([battery], {"consumption-price-sensor": 20, "production-price-sensor": 21})
     [site] = trigger.sites
     assert (site.consumption_price, site.production_price) == (SensorReference(20), SensorReference(21))
     assert site.consumption_breach_price is None
@@ -113,30 +114,30 @@ def test_deprecated_price_fields_have_no_default_penalties(read: Any, battery: d
         ({"consumption-price-sensor": 24}, "consumption-price-sensor"),
     ],
 )
-def test_deprecated_price_fields_stand_alone(read: Any, battery: dict[str, Any], context: dict[str, Any], field: str):
-    with pytest.raises(Invalid) as refusal:
-        read([battery], context)
-    assert list(refusal.value.fields) == [field]
+def test_deprecated_price_fields_stand_alone(parse: TriggerParser, battery: Json, context: Json, field: str) -> None:
+    with pytest.raises(Invalid) as raised:
+        parse([battery], context)
+    assert list(raised.value.fields) == [field]
 
 
-def test_stored_relax_flags_do_not_disturb_deprecated_price_fields(read: Any, battery: dict[str, Any]):
-    tree = read.plant(flex_context={2: {"relax-constraints": True}})
-    assert read([battery], {"consumption-price-sensor": 20}, tree).sites[0].consumption_price == SensorReference(20)
+def test_stored_relax_flags_do_not_disturb_deprecated_price_fields(parse: TriggerParser, battery: Json) -> None:
+    tree = parse.plant(flex_context={2: {"relax-constraints": True}})
+    assert parse([battery], {"consumption-price-sensor": 20}, tree).sites[0].consumption_price == SensorReference(20)
 
 
-def test_wishes_between_two_steps_are_soft_unless_forbidden(planned: Any, read: Any, battery: dict[str, Any]):
+def test_wishes_between_two_steps_are_soft_unless_forbidden(planned: Any, parse: TriggerParser, battery: Json) -> None:
     hard = {"relax-constraints": False}
     assert planned(hard, {"soc-targets": OFF_TICK}).stocks[0].targets_soft
     assert not planned(hard | {"relax-soc-constraints": False}, {"soc-targets": OFF_TICK}).stocks[0].targets_soft
     charger = {"sensor": 50, "soc-max": "50 kWh", "power-capacity": "11 kW", "soc-minima": TARGET}
-    trigger = read([battery | {"soc-targets": OFF_TICK}, charger], PRICE | hard, resolution="PT15M")
+    trigger = parse([battery | {"soc-targets": OFF_TICK}, charger], PRICE | hard, resolution="PT15M")
     assert [stock.targets_soft for stock in trigger.stocks] == [True, False]
     assert trigger.stocks[0].project_off_tick
-    dropped = read.plant(sensor_attributes={30: {"floor_datetimes_to_resolution": False}})
+    dropped = parse.plant(sensor_attributes={30: {"floor_datetimes_to_resolution": False}})
     assert not planned({}, {"soc-targets": OFF_TICK}, tree=dropped).stocks[0].project_off_tick
 
 
-def gas(**fields: Any) -> dict[str, Any]:
+def gas(**fields: Any) -> Json:
     names = {name.replace("_", "-"): value for name, value in fields.items()}
     return PRICE | {"commodities": [{"commodity": "gas", **names}]}
 
@@ -184,8 +185,8 @@ class TestCommodities:
             ),
         ],
     )
-    def test_what_is_not_said(self, read: Any, fields: dict[str, Any], prices: Any, caps: Any, penalties: Any):
-        trigger = read([BOILER], gas(**fields))
+    def test_what_is_not_said(self, parse: TriggerParser, fields: Json, prices: Any, caps: Any, penalties: Any) -> None:
+        trigger = parse([BOILER], gas(**fields))
         [site] = trigger.sites
         assert site.commodity == "gas"
         assert (site.consumption_price, site.production_price) == prices
@@ -193,30 +194,30 @@ class TestCommodities:
         assert (site.consumption_breach_price, site.production_breach_price) == penalties
         assert bool(trigger.warnings) == ("relax_constraints" in fields)
 
-    def test_a_commodity_without_connection_balances(self, read: Any):
-        assert read([BOILER], PRICE).nodes == (Node("gas"),)
-        trigger = read([BOILER], gas())
+    def test_a_commodity_without_connection_balances(self, parse: TriggerParser) -> None:
+        assert parse([BOILER], PRICE).nodes == (Node("gas"),)
+        trigger = parse([BOILER], gas())
         assert (trigger.sites, trigger.nodes) == ((), (Node("gas"),))
 
-    def test_only_commodities_that_devices_have(self, read: Any, battery: dict[str, Any]):
-        trigger = read([BOILER, battery], gas(consumption_price="5 EUR/MWh"))
+    def test_only_commodities_that_devices_have(self, parse: TriggerParser, battery: Json) -> None:
+        trigger = parse([BOILER, battery], gas(consumption_price="5 EUR/MWh"))
         assert [site.commodity for site in trigger.sites] == ["electricity", "gas"]
         assert trigger.of_commodity("gas") == (0,)
-        assert [site.commodity for site in read([BOILER], gas(consumption_price="5 EUR/MWh")).sites] == ["gas"]
-        assert read([]).sites == ()
+        assert [site.commodity for site in parse([BOILER], gas(consumption_price="5 EUR/MWh")).sites] == ["gas"]
+        assert parse([]).sites == ()
 
-    def test_electricity_as_one_of_several(self, read: Any, battery: dict[str, Any]):
-        tree = read.plant(flex_context={2: PRICE | {"site-power-capacity": "5 kW", "aggregate-power": {"sensor": 27}}})
-        trigger = read([battery], [{"commodity": "electricity", "consumption-price": "5 EUR/MWh"}], tree)
+    def test_electricity_as_one_of_several(self, parse: TriggerParser, battery: Json) -> None:
+        tree = parse.plant(flex_context={2: PRICE | {"site-power-capacity": "5 kW", "aggregate-power": {"sensor": 27}}})
+        trigger = parse([battery], [{"commodity": "electricity", "consumption-price": "5 EUR/MWh"}], tree)
         [site] = trigger.sites
         assert (site.consumption_price, site.power_capacity, site.aggregate_power) == (Fixed(5.0), None, 27)
         assert site.production_capacity == NOTHING
         assert trigger.stocks[0].minima_breach_price == ENERGY
         assert trigger.warnings == ()
 
-    def test_electricity_described_twice(self, read: Any, battery: dict[str, Any]):
+    def test_electricity_described_twice(self, parse: TriggerParser, battery: Json) -> None:
         context = PRICE | {"commodities": [{"commodity": "electricity", "consumption-price": "5 EUR/MWh"}]}
-        trigger = read([battery], context)
+        trigger = parse([battery], context)
         assert trigger.sites[0].consumption_price == Fixed(5.0)
         assert "beside `commodities` are not used" in trigger.warnings[0]
 
@@ -224,23 +225,23 @@ class TestCommodities:
 class TestGroups:
     """Devices behind one connection inside the site."""
 
-    def test_a_group_is_no_device(self, read: Any):
-        trigger = read([INVERTER, GROUPED_BATTERY, GROUPED_SUN, {"sensor": 60, "power-capacity": "1 kW"}])
+    def test_a_group_is_no_device(self, parse: TriggerParser) -> None:
+        trigger = parse([INVERTER, GROUPED_BATTERY, GROUPED_SUN, {"sensor": 60, "power-capacity": "1 kW"}])
         assert [device.sensor for device in trigger.devices] == [30, 40, 60]
         assert trigger.groups == (
             Group("sensor:70", (0, 1), Fixed(0.0025), None, None, 1e7, sensor=70, consumption_output=70),
         )
 
-    def test_groups_by_asset_inside_groups(self, read: Any):
+    def test_groups_by_asset_inside_groups(self, parse: TriggerParser) -> None:
         outer = {"asset": 7, "consumption-capacity": "9 kW"}
         inner = INVERTER | {"group": {"asset": 7}}
         load = {"inflexible-consumption": {"sensor": 24}, "group": {"asset": 7}}
-        trigger = read([outer, inner, GROUPED_BATTERY, load, {"sensor": 60, "power-capacity": "1 kW"}])
+        trigger = parse([outer, inner, GROUPED_BATTERY, load, {"sensor": 60, "power-capacity": "1 kW"}])
         assert {group.name: group.members for group in trigger.groups} == {"asset:7": (0, 2), "sensor:70": (0,)}
 
-    def test_stored_groups(self, read: Any):
-        stored = {7: {"power-capacity": "2 kW"}, 3: {"power-capacity": "1 kW", "group": {"asset": 7}}}
-        trigger = read([{"sensor": 30}], tree=read.plant(flex_model=stored))
+    def test_stored_groups(self, parse: TriggerParser) -> None:
+        stored: dict[int, Json] = {7: {"power-capacity": "2 kW"}, 3: {"power-capacity": "1 kW", "group": {"asset": 7}}}
+        trigger = parse([{"sensor": 30}], tree=parse.plant(flex_model=stored))
         assert [group.name for group in trigger.groups] == ["asset:7"]
         assert [device.sensor for device in trigger.devices] == [30]
 
@@ -276,17 +277,19 @@ class TestGroups:
             ),
         ],
     )
-    def test_groups_that_make_no_sense(self, read: Any, entries: list[Any], field: str, sentence: str):
-        with pytest.raises(Invalid) as refusal:
-            read(entries)
-        assert sentence in str(refusal.value.fields[field])
+    def test_groups_that_make_no_sense(
+        self, parse: TriggerParser, entries: list[Any], field: str, sentence: str
+    ) -> None:
+        with pytest.raises(Invalid) as raised:
+            parse(entries)
+        assert sentence in str(raised.value.fields[field])
 
 
 class TestConverters:
     """Ports of one converter."""
 
     @staticmethod
-    def port(sensor: int, coefficient: float, **capacities: str) -> dict[str, Any]:
+    def port(sensor: int, coefficient: float, **capacities: str) -> Json:
         named = {f"{direction}-capacity": capacity for direction, capacity in capacities.items()}
         return {
             "sensor": sensor,
@@ -296,8 +299,8 @@ class TestConverters:
             **named,
         }
 
-    def test_the_capacities_tell_the_direction(self, read: Any, battery: dict[str, Any]):
-        trigger = read(
+    def test_the_capacities_tell_the_direction(self, parse: TriggerParser, battery: Json) -> None:
+        trigger = parse(
             [
                 self.port(61, 1.0, consumption="20 kW"),
                 battery,
@@ -311,22 +314,22 @@ class TestConverters:
     @pytest.mark.parametrize(
         "capacities", [{}, {"consumption": "1 kW", "production": "1 kW"}, {"consumption": "0 kW", "production": "0 kW"}]
     )
-    def test_the_direction_must_be_clear(self, read: Any, capacities: dict[str, str]):
-        with pytest.raises(Invalid) as refusal:
-            read([self.port(61, 1.0, **capacities)])
-        assert list(refusal.value.fields) == ["coupling"]
+    def test_the_direction_must_be_clear(self, parse: TriggerParser, capacities: dict[str, str]) -> None:
+        with pytest.raises(Invalid) as raised:
+            parse([self.port(61, 1.0, **capacities)])
+        assert list(raised.value.fields) == ["coupling"]
 
 
 class TestCommitments:
     """Baselines, and prices for deviating from them."""
 
-    def members(self, read: Any, battery: dict[str, Any], **scope: Any) -> Any:
+    def members(self, parse: TriggerParser, battery: Json, **scope: Any) -> Any:
         context = PRICE | LOAD | {"commitments": [CONTRACT | scope]}
         heat = {"sensor": 60, "commodity": "heat", "power-capacity": "1 kW"}
-        return read([battery, heat, SUN, GROUP], context)
+        return parse([battery, heat, SUN, GROUP], context)
 
-    def test_it_concerns_all_devices_of_its_commodity(self, read: Any, battery: dict[str, Any]):
-        assert self.members(read, battery).commitments == (
+    def test_it_concerns_all_devices_of_its_commodity(self, parse: TriggerParser, battery: Json) -> None:
+        assert self.members(parse, battery).commitments == (
             Commitment(
                 "contract",
                 "electricity",
@@ -347,23 +350,23 @@ class TestCommitments:
             ({"commodity": "heat"}, "heat", (1,)),
         ],
     )
-    def test_its_scope(self, read: Any, battery: dict[str, Any], scope: dict[str, Any], commodity: str, members: Any):
-        [commitment] = self.members(read, battery, **scope).commitments
+    def test_its_scope(self, parse: TriggerParser, battery: Json, scope: Json, commodity: str, members: Any) -> None:
+        [commitment] = self.members(parse, battery, **scope).commitments
         assert (commitment.commodity, commitment.members) == (commodity, members)
 
-    def test_one_that_concerns_no_device_is_left_out(self, read: Any, battery: dict[str, Any]):
-        trigger = self.members(read, battery, sensors=[50])
+    def test_one_that_concerns_no_device_is_left_out(self, parse: TriggerParser, battery: Json) -> None:
+        trigger = self.members(parse, battery, sensors=[50])
         assert trigger.commitments == ()
         assert "'contract' concerns none" in trigger.warnings[0]
 
-    def test_it_concerns_one_commodity_only(self, read: Any, battery: dict[str, Any]):
-        with pytest.raises(Invalid) as refusal:
-            self.members(read, battery, sensors=[30, 60])
-        assert list(refusal.value.fields) == ["commitments"]
+    def test_it_concerns_one_commodity_only(self, parse: TriggerParser, battery: Json) -> None:
+        with pytest.raises(Invalid) as raised:
+            self.members(parse, battery, sensors=[30, 60])
+        assert list(raised.value.fields) == ["commitments"]
 
-    def test_those_of_a_commodity(self, read: Any, battery: dict[str, Any]):
+    def test_those_of_a_commodity(self, parse: TriggerParser, battery: Json) -> None:
         heat = {"commodity": "heat", "consumption-price": "1 EUR/MWh", "commitments": [CONTRACT]}
-        trigger = read(
+        trigger = parse(
             [{"sensor": 60, "commodity": "heat", "power-capacity": "1 kW"}, battery], PRICE | {"commodities": [heat]}
         )
         assert [(one.commodity, one.members) for one in trigger.commitments] == [("heat", (0,))]

@@ -149,7 +149,7 @@ def test_a_process_without_room_is_an_error():
 
 
 def test_operation_modes():
-    [modes] = resolve_bands(trigger(device(power_capacity=TWO), device(bands=((0.0, 0.0), (0.006, 0.011)))))
+    [modes] = resolve_bands(trigger(device(power_capacity=TWO), device(operation_modes=((0.0, 0.0), (0.006, 0.011)))))
     assert modes.device == 1
     assert modes.bands.tolist() == [[0.0, 0.0], [0.006, 0.011]]
 

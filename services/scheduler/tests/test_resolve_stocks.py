@@ -51,27 +51,27 @@ def states(*items: tuple[int, float], unit: str = "MWh") -> dict[Reference, Sens
 
 
 def test_minima_are_soft_with_a_price_and_hard_without():
-    soft = resolved(stock(minima=points((2, 0.7)), minima_breach_price=Fixed(1e6)))
+    soft = resolved(stock(soc_minima=points((2, 0.7)), minima_breach_price=Fixed(1e6)))
     np.testing.assert_equal(soft.minima[0], [NAN, 0.7, NAN, NAN])
     assert np.isnan(soft.hard_minima).all()
     assert soft.minima_breach_price[0].tolist() == [1e6] * 4
-    hard = resolved(stock(minima=points((2, 0.7))))
+    hard = resolved(stock(soc_minima=points((2, 0.7))))
     np.testing.assert_equal(hard.hard_minima[0], [NAN, 0.7, NAN, NAN])
     assert np.isnan(hard.minima).all()
 
 
 def test_targets_are_soft_only_if_both_minima_and_maxima_are():
     target = points((4, 0.9))
-    soft = resolved(stock(targets=target, minima_breach_price=Fixed(1.0), maxima_breach_price=Fixed(2.0)))
+    soft = resolved(stock(soc_targets=target, minima_breach_price=Fixed(1.0), maxima_breach_price=Fixed(2.0)))
     np.testing.assert_equal(soft.targets[0], [NAN, NAN, NAN, 0.9])
-    hard = resolved(stock(targets=target, minima_breach_price=Fixed(1.0)))
+    hard = resolved(stock(soc_targets=target, minima_breach_price=Fixed(1.0)))
     np.testing.assert_equal(hard.hard_targets[0], [NAN, NAN, NAN, 0.9])
 
 
 def test_of_overlapping_wishes_the_strictest_counts():
     lower = Segments((Segment(START, WINDOW.end, 0.2), Segment(START + QUARTER, START + 2 * QUARTER, 0.3)))
     upper = Segments((Segment(START, WINDOW.end, 0.8), Segment(START + QUARTER, START + 2 * QUARTER, 0.9)))
-    both = resolved(stock(minima=lower, maxima=upper))
+    both = resolved(stock(soc_minima=lower, soc_maxima=upper))
     assert both.hard_minima[0].tolist() == [0.3, 0.3, 0.2, 0.2]
     assert both.hard_maxima[0].tolist() == [0.8] * 4
 
@@ -79,7 +79,7 @@ def test_of_overlapping_wishes_the_strictest_counts():
 def test_off_tick_targets_bound_the_steps_around_them():
     both = resolved(
         stock(
-            targets=points((2.8, 0.5)),
+            soc_targets=points((2.8, 0.5)),
             minima_breach_price=Fixed(1.0),
             maxima_breach_price=Fixed(1.0),
             soc_max=Fixed(1.0),
@@ -93,7 +93,7 @@ def test_off_tick_targets_bound_the_steps_around_them():
 
 def test_off_tick_wishes_are_left_out_with_a_warning_where_asked():
     profiles = Profiles(WINDOW, LoadedSeries({}))
-    rows = resolved(stock(targets=points((2.8, 0.5)), project_off_tick=False), profiles=profiles)
+    rows = resolved(stock(soc_targets=points((2.8, 0.5)), project_off_tick=False), profiles=profiles)
     assert np.isnan(rows.hard_targets).all()
     assert any("soc-targets of battery at 2026-01-13T00:42:00+00:00" in warning for warning in profiles.warnings)
 
@@ -112,7 +112,7 @@ def test_storage_efficiency_may_change_over_time():
 
 def test_gains_and_usages_add_up():
     rows = resolved(
-        stock(gain=(Fixed(0.001),), usage=(Fixed(0.01), Segments((Segment(START, START + QUARTER, 0.002),))))
+        stock(soc_gain=(Fixed(0.001),), soc_usage=(Fixed(0.01), Segments((Segment(START, START + QUARTER, 0.002),))))
     )
     assert rows.gain[0] == pytest.approx([-0.011, -0.009, -0.009, -0.009])
 
@@ -173,5 +173,5 @@ def test_a_state_measured_during_the_first_step_bounds_its_end():
 
 
 def test_several_feeders_together_reach_further():
-    both = stock(devices=(0, 1), minima=points((1.8, 0.5)), minima_breach_price=Fixed(1.0))
+    both = stock(devices=(0, 1), soc_minima=points((1.8, 0.5)), minima_breach_price=Fixed(1.0))
     assert resolved(both).minima[0, 0] == pytest.approx(0.5 - 2 * 0.04 * 0.8 * 0.25)

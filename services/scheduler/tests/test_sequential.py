@@ -75,7 +75,7 @@ def play(asked: Trigger) -> Plan:
 
 def test_each_turn_has_its_own_steps_and_only_its_own_target_makes_it_longer(trigger: Callable[..., Trigger]):
     late = START + timedelta(hours=6)
-    target = Stock("car", 1, (1,), Fixed(0.0), targets=Segments((Segment(late, late, 1.0),)))
+    target = Stock("car", 1, (1,), Fixed(0.0), soc_targets=Segments((Segment(late, late, 1.0),)))
     asked = trigger(window=Window(START, QUARTER, 24))
     asked = trigger(window=Window(START, QUARTER, 24), stocks=(asked.stocks[0], target))
     first, second = device_turn(asked, 0, [], tree()), device_turn(asked, 1, [], tree())

@@ -1,4 +1,4 @@
-"""The kinds of fields in flex-models and flex-contexts: quantities, sensors and outputs, as types for pydantic models.
+"""Types of the fields in flex-models and flex-contexts: quantities, sensors and outputs, for pydantic models.
 
 A field of type `Power` accepts `"22 kVA"`, `{"sensor": 5}` or a list of values over time, and becomes `Fixed`,
 `SensorReference` or `Segments` in MW.
@@ -6,39 +6,50 @@ A field of type `Power` accepts `"22 kVA"`, `{"sensor": 5}` or a list of values 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from flexmodel import quantities
+from flexmodel.parsing import (
+    FieldError,
+    FieldParser,
+    ParseContext,
+    parse_at,
+    parse_integer,
+    parse_list,
+    parse_mapping,
+    parse_segment,
+)
 from flexmodel.quantities import QuantityError
-from flexmodel.reading import Reader, Reads, Refused, at, each, mapping, segment, whole_number
 from flexmodel.tree import TreeSensor
 from flexmodel.values import Fixed, Segments, SensorReference, VariableQuantity
 
-JsonSchema = dict[str, Any]
+JsonSchema = dict[str, object]
 EXAMPLES = {"MW": "kW", "MWh": "kWh", "": "%"}
 SENSOR_KEYS = ("sensor", "source-types", "exclude-source-types", "sources", "source", "source-account", "default")
 
 
 @dataclass(frozen=True, slots=True)
-class QuantityKind:
-    """What kind of quantity a field holds."""
+class QuantityField:
+    """The kind of quantity that a field accepts."""
 
     unit: str
     minimum: float | None = None
     above: float | None = None
     stored_minimum: float | None = None
-    """A minimum that counts only for what is stored on assets."""
+    """A minimum that applies only to configurations stored on assets."""
     bare_numbers: bool = False
-    """Whether a number without a unit is accepted. In fields of energy it counts in the reader's energy unit, which
-    depends on the sensor in the message: what is stored on an asset needs its unit."""
+    """True if a number without a unit is accepted. In fields of energy it is in the context's energy unit, which
+    depends on the sensor in the message: a stored configuration needs its unit."""
     over_time: bool = True
     sensors: bool = True
     may_be_empty: bool = False
-    """Whether a list of values over time may be empty."""
+    """True if a list of values over time may be empty."""
 
     def schema(self) -> JsonSchema:
-        """JSON Schema of what the field takes."""
-        forms: list[JsonSchema] = [{"type": "string", "description": f"A quantity, convertible to {self.shown()}."}]
+        """Return the JSON Schema of accepted values."""
+        forms: list[JsonSchema] = [
+            {"type": "string", "description": f"A quantity, convertible to {self.example_unit()}."}
+        ]
         if self.bare_numbers:
             forms.append({"type": "number"})
         if self.sensors:
@@ -48,115 +59,119 @@ class QuantityKind:
             forms.append({"type": "array", **fewest, "items": SEGMENT_SCHEMA})
         return {"anyOf": forms} if len(forms) > 1 else forms[0]
 
-    def canonical(self, reader: Reader) -> str:
-        """The unit of what is read."""
+    def canonical_unit(self, context: ParseContext) -> str:
+        """Return the unit of parsed values."""
         return self.unit
 
-    def shown(self) -> str:
-        """A unit that users may give, as an example."""
+    def example_unit(self) -> str:
+        """Return an example of a unit that users may give."""
         return EXAMPLES.get(self.unit, self.unit)
 
-    def read(self, value: Any, reader: Reader, field: str) -> VariableQuantity:
-        """The quantity in the canonical unit."""
+    def parse(self, value: object, context: ParseContext, field: str) -> VariableQuantity:
+        """Return the quantity in the canonical unit, or raise `FieldError`."""
         if isinstance(value, Mapping):
-            return self._reference(value, reader, field)
+            return self._reference(value, context, field)
         if isinstance(value, list | tuple):
-            return self._over_time(value, reader, field)
-        return Fixed(self.number(value, reader, field))
+            return self._over_time(value, context, field)
+        return Fixed(self.parse_number(value, context, field))
 
-    def number(self, value: Any, reader: Reader, field: str) -> float:
-        """The number of canonical units that a text or a bare number says."""
+    def parse_number(self, value: object, context: ParseContext, field: str) -> float:
+        """Return a text or a bare number in the canonical unit, or raise `FieldError`."""
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise Refused(f"Not a valid quantity. Give it like '1 {self.shown()}'.")
-        unit = self.canonical(reader)
-        if not isinstance(value, str) and (not self.bare_numbers or (reader.stored and unit)):
-            raise Refused(f"Cannot convert value `{value}` to '{unit}'. Give its unit, like '{value} {self.shown()}'.")
-        text = value if isinstance(value, str) else f"{value} {reader.energy_unit if unit == 'MWh' else ''}".strip()
+            raise FieldError(f"Not a valid quantity. Give it like '1 {self.example_unit()}'.")
+        unit = self.canonical_unit(context)
+        if not isinstance(value, str) and (not self.bare_numbers or (context.stored and unit)):
+            raise FieldError(
+                f"Cannot convert value `{value}` to '{unit}'. Give its unit, like '{value} {self.example_unit()}'."
+            )
+        text = value if isinstance(value, str) else f"{value} {context.energy_unit if unit == 'MWh' else ''}".strip()
         try:
             number = quantities.parse(text, unit)
         except QuantityError as error:
-            raise Refused(self.complaint(text, str(error), reader, field)) from None
-        self._check_limits(number, reader)
+            raise FieldError(self.unit_error(text, str(error), context, field)) from None
+        self._check_limits(number, context)
         return number + 0.0
 
-    def complaint(self, text: str, complaint: str, reader: Reader, field: str) -> str:
-        """What to say about a text that has not the right unit."""
-        return complaint
+    def unit_error(self, text: str, sentence: str, context: ParseContext, field: str) -> str:
+        """Return the sentence about a text that has not the right unit."""
+        return sentence
 
-    def _check_limits(self, number: float, reader: Reader) -> None:
-        unit = self.canonical(reader) or "%"
-        minimum = self.stored_minimum if reader.stored and self.minimum is None else self.minimum
+    def _check_limits(self, number: float, context: ParseContext) -> None:
+        unit = self.canonical_unit(context) or "%"
+        minimum = self.stored_minimum if context.stored and self.minimum is None else self.minimum
         if minimum is not None and number < minimum:
-            raise Refused(f"Must be greater than or equal to {minimum:g} {unit}.")
+            raise FieldError(f"Must be greater than or equal to {minimum:g} {unit}.")
         if self.above is not None and number <= self.above:
-            raise Refused(f"Must be greater than {self.above:g} {unit}.")
+            raise FieldError(f"Must be greater than {self.above:g} {unit}.")
 
-    def _reference(self, value: Mapping[str, Any], reader: Reader, field: str) -> SensorReference:
+    def _reference(self, value: Mapping[str, object], context: ParseContext, field: str) -> SensorReference:
         if not self.sensors:
-            raise Refused("A sensor cannot be used here. Give a fixed quantity.")
+            raise FieldError("A sensor cannot be used here. Give a fixed quantity.")
         number = None
         if "default" in value:
-            number = at("default", lambda: self.number(value["default"], reader, field))
-        reference = sensor_reference(value, reader, number)
-        self.check_sensor(reader.tree.sensors[reference.sensor], reader, field)
+            number = parse_at("default", lambda: self.parse_number(value["default"], context, field))
+        reference = parse_sensor_reference(value, context, number)
+        self.check_sensor(context.tree.sensors[reference.sensor], context, field)
         return reference
 
-    def check_sensor(self, sensor: TreeSensor, reader: Reader, field: str) -> None:
-        """Refuses a sensor whose values cannot become what the field holds."""
-        unit = self.canonical(reader)
+    def check_sensor(self, sensor: TreeSensor, context: ParseContext, field: str) -> None:
+        """Raise `FieldError` if the sensor's values cannot be converted to the canonical unit."""
+        unit = self.canonical_unit(context)
         if not quantities.is_convertible(sensor.unit, unit, sensor.resolution):
-            raise Refused(f"Cannot convert '{sensor.unit}', the unit of sensor {sensor.id}, to '{unit}'.")
+            raise FieldError(f"Cannot convert '{sensor.unit}', the unit of sensor {sensor.id}, to '{unit}'.")
 
-    def _over_time(self, items: list[Any] | tuple[Any, ...], reader: Reader, field: str) -> Segments:
+    def _over_time(self, items: list[object] | tuple[object, ...], context: ParseContext, field: str) -> Segments:
         if not self.over_time:
-            raise Refused("Values over time cannot be used here. Give a fixed quantity.")
-        if reader.stored:
-            raise Refused("Values for particular times cannot be stored on an asset. Send them with a trigger.")
+            raise FieldError("Values over time cannot be used here. Give a fixed quantity.")
+        if context.stored:
+            raise FieldError("Values for particular times cannot be stored on an asset. Send them with a trigger.")
         if not items and not self.may_be_empty:
-            raise Refused("Shorter than minimum length 1.")
-        return Segments(each(items, lambda item: segment(item, reader, lambda v: self.number(v, reader, field))))
+            raise FieldError("Shorter than minimum length 1.")
+        return Segments(
+            parse_list(items, lambda item: parse_segment(item, context, lambda v: self.parse_number(v, context, field)))
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class PriceOf(QuantityKind):
-    """A price in the reader's currency per `unit`."""
+class PriceField(QuantityField):
+    """A price in the context's currency per `unit`."""
 
-    def canonical(self, reader: Reader) -> str:
-        return f"{reader.currency}/{self.unit}"
+    def canonical_unit(self, context: ParseContext) -> str:
+        return f"{context.currency}/{self.unit}"
 
-    def shown(self) -> str:
+    def example_unit(self) -> str:
         return f"EUR/{self.unit}"
 
-    def complaint(self, text: str, complaint: str, reader: Reader, field: str) -> str:
-        if not complaint.startswith("Cannot convert value `"):
-            return complaint
-        return self._wrong_unit(text.lstrip("0123456789.+-*/() "), reader, field)
+    def unit_error(self, text: str, sentence: str, context: ParseContext, field: str) -> str:
+        if not sentence.startswith("Cannot convert value `"):
+            return sentence
+        return self._wrong_unit(text.lstrip("0123456789.+-*/() "), context, field)
 
-    def check_sensor(self, sensor: TreeSensor, reader: Reader, field: str) -> None:
-        if quantities.price_kind(sensor.unit) != (reader.currency, self.unit):
-            raise Refused(self._wrong_unit(sensor.unit, reader, field))
+    def check_sensor(self, sensor: TreeSensor, context: ParseContext, field: str) -> None:
+        if quantities.price_kind(sensor.unit) != (context.currency, self.unit):
+            raise FieldError(self._wrong_unit(sensor.unit, context, field))
 
-    def _wrong_unit(self, unit: str, reader: Reader, field: str) -> str:
+    def _wrong_unit(self, unit: str, context: ParseContext, field: str) -> str:
         kind = quantities.price_kind(unit)
-        other_currency = kind is not None and kind.currency != reader.currency
-        other = reader.currency_field if other_currency or reader.currency_field != field else None
-        because = f" (this example uses '{reader.currency}', because '{other}' used that currency)" if other else ""
+        other_currency = kind is not None and kind.currency != context.currency
+        other = context.currency_field if other_currency or context.currency_field != field else None
+        because = f" (this example uses '{context.currency}', because '{other}' used that currency)" if other else ""
         note = (
             " Also note that all prices in the flex-context must share the same currency unit "
-            f"(in this case: '{reader.currency}')."
+            f"(in this case: '{context.currency}')."
             if other
             else ""
         )
         return (
-            f"Invalid unit. A valid unit would be, for example, '{self.canonical(reader)}'{because}. "
+            f"Invalid unit. A valid unit would be, for example, '{self.canonical_unit(context)}'{because}. "
             f"However, you passed an incompatible price ('{unit}') for the '{field}' field.{note}"
         )
 
 
-def sensor_reference(value: Any, reader: Reader, default: float | None = None) -> SensorReference:
-    """A reference to a sensor, with its filters on sources."""
-    item = mapping(value, SENSOR_KEYS, ("sensor",))
-    sensor = reader.sensor(item["sensor"])
+def parse_sensor_reference(value: object, context: ParseContext, default: float | None = None) -> SensorReference:
+    """Parse a reference to a sensor, with its filters on sources."""
+    item = parse_mapping(value, SENSOR_KEYS, ("sensor",))
+    sensor = context.sensor(item["sensor"])
     return SensorReference(
         sensor=sensor.id,
         source_types=_strings(item, "source-types"),
@@ -167,48 +182,48 @@ def sensor_reference(value: Any, reader: Reader, default: float | None = None) -
     )
 
 
-def _strings(item: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
+def _strings(item: Mapping[str, object], key: str) -> tuple[str, ...] | None:
     if key not in item:
         return None
-    return tuple(at(key, lambda: each(item[key], _string)))
+    return tuple(parse_at(key, lambda: parse_list(item[key], _string)))
 
 
-def _string(value: Any) -> str:
+def _string(value: object) -> str:
     if not isinstance(value, str):
-        raise Refused("Not a valid string.")
+        raise FieldError("Not a valid string.")
     return value
 
 
-def _numbers(item: Mapping[str, Any], key: str) -> tuple[int, ...] | None:
+def _numbers(item: Mapping[str, object], key: str) -> tuple[int, ...] | None:
     if key not in item:
         return None
     listed = item[key] if isinstance(item[key], list | tuple) else [item[key]]
-    return tuple(at(key, lambda: each(listed, whole_number)))
+    return tuple(parse_at(key, lambda: parse_list(listed, parse_integer)))
 
 
-def _output(value: Any, reader: Reader, field: str) -> int:
-    """A sensor that receives results. It takes no filters."""
-    item = mapping(value, ("sensor",), ("sensor",))
-    sensor = reader.sensor(item["sensor"])
+def _output(value: object, context: ParseContext, field: str) -> int:
+    """Parse the sensor of an output. It accepts no filters."""
+    item = parse_mapping(value, ("sensor",), ("sensor",))
+    sensor = context.sensor(item["sensor"])
     if not quantities.is_power(sensor.unit):
-        raise Refused(f"Sensor {sensor.id} measures '{sensor.unit}'. It must have a unit of power, like 'kW'.")
+        raise FieldError(f"Sensor {sensor.id} measures '{sensor.unit}'. It must have a unit of power, like 'kW'.")
     directions = {"consumption": True, "production": False}
-    wanted = directions.get(field.removeprefix("aggregate-"))
-    if wanted is not None and sensor.attributes.get("consumption_is_positive", wanted) is not wanted:
-        raise Refused(
-            f"The attribute `consumption_is_positive` of sensor {sensor.id} must be {str(wanted).lower()} "
+    expected = directions.get(field.removeprefix("aggregate-"))
+    if expected is not None and sensor.attributes.get("consumption_is_positive", expected) is not expected:
+        raise FieldError(
+            f"The attribute `consumption_is_positive` of sensor {sensor.id} must be {str(expected).lower()} "
             f"for a sensor that receives {field.removeprefix('aggregate-')}."
         )
     return sensor.id
 
 
-def _sensor_id(value: Any, reader: Reader, field: str) -> int:
-    return reader.sensor(value).id
+def _sensor_id(value: object, context: ParseContext, field: str) -> int:
+    return context.sensor(value).id
 
 
-def quantity(kind: QuantityKind) -> Reads:
-    """What marks a field as one for quantities of a kind."""
-    return Reads(kind.read, kind.schema())
+def quantity(kind: QuantityField) -> FieldParser:
+    """Return the annotation of a field for quantities of a kind."""
+    return FieldParser(kind.parse, kind.schema())
 
 
 SENSOR_SCHEMA: JsonSchema = {
@@ -243,24 +258,24 @@ SEGMENT_SCHEMA: JsonSchema = {
     },
 }
 
-Power = Annotated[VariableQuantity, quantity(QuantityKind("MW", stored_minimum=0))]
-Capacity = Annotated[VariableQuantity, quantity(QuantityKind("MW", minimum=0))]
+Power = Annotated[VariableQuantity, quantity(QuantityField("MW", stored_minimum=0))]
+Capacity = Annotated[VariableQuantity, quantity(QuantityField("MW", minimum=0))]
 Energy = Annotated[
-    VariableQuantity, quantity(QuantityKind("MWh", stored_minimum=0, bare_numbers=True, may_be_empty=True))
+    VariableQuantity, quantity(QuantityField("MWh", stored_minimum=0, bare_numbers=True, may_be_empty=True))
 ]
 EnergyFromZero = Annotated[
-    VariableQuantity, quantity(QuantityKind("MWh", minimum=0, bare_numbers=True, may_be_empty=True))
+    VariableQuantity, quantity(QuantityField("MWh", minimum=0, bare_numbers=True, may_be_empty=True))
 ]
 SteadyEnergy = Annotated[
-    VariableQuantity, quantity(QuantityKind("MWh", stored_minimum=0, bare_numbers=True, over_time=False))
+    VariableQuantity, quantity(QuantityField("MWh", stored_minimum=0, bare_numbers=True, over_time=False))
 ]
 SteadyEnergyFromZero = Annotated[
-    VariableQuantity, quantity(QuantityKind("MWh", minimum=0, bare_numbers=True, over_time=False))
+    VariableQuantity, quantity(QuantityField("MWh", minimum=0, bare_numbers=True, over_time=False))
 ]
-Ratio = Annotated[VariableQuantity, quantity(QuantityKind("", minimum=0, bare_numbers=True))]
-PositiveRatio = Annotated[VariableQuantity, quantity(QuantityKind("", above=0, bare_numbers=True))]
-EnergyPrice = Annotated[VariableQuantity, quantity(PriceOf("MWh"))]
-EnergyPenalty = Annotated[VariableQuantity, quantity(PriceOf("MWh", minimum=0))]
-PowerPenalty = Annotated[VariableQuantity, quantity(PriceOf("MW", minimum=0))]
-Output = Annotated[int, Reads(_output, OUTPUT_SCHEMA)]
-SensorId = Annotated[int, Reads(_sensor_id, {"type": "integer"})]
+Ratio = Annotated[VariableQuantity, quantity(QuantityField("", minimum=0, bare_numbers=True))]
+PositiveRatio = Annotated[VariableQuantity, quantity(QuantityField("", above=0, bare_numbers=True))]
+EnergyPrice = Annotated[VariableQuantity, quantity(PriceField("MWh"))]
+EnergyPenalty = Annotated[VariableQuantity, quantity(PriceField("MWh", minimum=0))]
+PowerPenalty = Annotated[VariableQuantity, quantity(PriceField("MW", minimum=0))]
+Output = Annotated[int, FieldParser(_output, OUTPUT_SCHEMA)]
+SensorId = Annotated[int, FieldParser(_sensor_id, {"type": "integer"})]

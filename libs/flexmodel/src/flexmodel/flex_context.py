@@ -1,66 +1,129 @@
-"""The flex-context: prices, capacities, peaks, penalties and everything else around the devices."""
+"""The flex-context: prices, capacities, peaks, penalties, commitments and everything else around the devices."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Self
+from dataclasses import replace
+from typing import Annotated, ClassVar, Self, cast
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationInfo, model_validator
 
-from flexmodel.commitments import CommitmentEntry, price_kind
-from flexmodel.configuration import Configuration
-from flexmodel.device_fields import Label, check_inflexible, read_inflexible
+from flexmodel import quantities
+from flexmodel.device_fields import GroupReference, Label, check_inflexible, parse_inflexible
 from flexmodel.fields import (
+    SEGMENT_SCHEMA,
     SENSOR_SCHEMA,
     Capacity,
     EnergyPenalty,
     EnergyPrice,
     Output,
+    Power,
     PowerPenalty,
+    PriceField,
     SensorId,
 )
-from flexmodel.reading import Reader, Reads, each
-from flexmodel.trigger import ELECTRICITY
+from flexmodel.parsing import (
+    WHOLE,
+    Configuration,
+    Errors,
+    FieldError,
+    FieldParser,
+    ParseContext,
+    kebab,
+    parse_list,
+    raise_errors,
+)
+from flexmodel.quantities import QuantityError
+from flexmodel.trigger import ELECTRICITY, Price
 from flexmodel.values import SensorReference
 
 NO_CURRENCY = "EUR"
-"""Counts where no price is given at all."""
+"""The currency where no price is given at all."""
 
-PRICES = (
-    *("consumption-price", "production-price", "site-consumption-breach-price", "site-production-breach-price"),
-    *("site-peak-consumption-price", "site-peak-production-price", "consumption-breach-price"),
-    *("production-breach-price", "soc-minima-breach-price", "soc-maxima-breach-price"),
-)
 DEPRECATED_PRICES = {
     "consumption-price-sensor": "consumption-price",
     "production-price-sensor": "production-price",
 }
 INFLEXIBLE = ("inflexible-device-sensors", "inflexible-consumption", "inflexible-production")
-"""One family: whoever gives one of them says everything about inflexible devices."""
+"""One family of fields: a message that gives one of them replaces all that are stored."""
 
 
-def _inflexible(value: Any, reader: Reader, field: str) -> tuple[SensorReference, ...]:
-    return each(value, lambda item: read_inflexible(item, reader, field))
+def _unit_of_price(value: object, context: ParseContext) -> str | None:
+    """Return a text with the unit of a price in any form, or None."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping):
+        number = value.get("sensor")
+        sensor = context.tree.sensors.get(number) if isinstance(number, int) else None
+        return None if sensor is None else f"1 {sensor.unit}"
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return _unit_of_price(value[0].get("value"), context)
+    return None
 
 
-def _inflexible_ids(value: Any, reader: Reader, field: str) -> tuple[int, ...]:
-    """The deprecated list: which way a sensor counts is told by its own attribute."""
-    return each(value, lambda item: _inflexible_id(item, reader))
+def _price_kind(value: object, context: ParseContext) -> quantities.PriceKind | None:
+    """Return the currency of a price in any form, and what it is charged for. None if it is no price."""
+    text = _unit_of_price(value, context)
+    try:
+        return None if text is None else quantities.price_kind_of_text(text)
+    except QuantityError:
+        return None
 
 
-def _inflexible_id(value: Any, reader: Reader) -> int:
-    sensor = reader.sensor(value)
-    check_inflexible(sensor.id, reader, consumption=bool(sensor.attributes.get("consumption_is_positive", False)))
+def _price(value: object, context: ParseContext, field: str) -> Price:
+    """Parse a price per energy or per power."""
+    kind = _price_kind(value, context)
+    per = "MWh" if kind is None else kind.per
+    return Price(PriceField(per).parse(value, context, field), per)
+
+
+def _inflexible(value: object, context: ParseContext, field: str) -> tuple[SensorReference, ...]:
+    return parse_list(value, lambda item: parse_inflexible(item, context, field))
+
+
+def _inflexible_ids(value: object, context: ParseContext, field: str) -> tuple[int, ...]:
+    """Parse the deprecated list, in which the sensors' own attributes give the direction of positive values."""
+    return parse_list(value, lambda item: _inflexible_id(item, context))
+
+
+def _inflexible_id(value: object, context: ParseContext) -> int:
+    sensor = context.sensor(value)
+    check_inflexible(sensor.id, context, consumption=bool(sensor.attributes.get("consumption_is_positive", False)))
     return sensor.id
 
 
+_PRICE_FORMS = {"anyOf": [{"type": "string"}, SENSOR_SCHEMA, {"type": "array", "items": SEGMENT_SCHEMA}]}
+AnyPrice = Annotated[Price, FieldParser(_price, _PRICE_FORMS)]
 InflexibleSensors = Annotated[
-    tuple[SensorReference, ...], Reads(_inflexible, {"type": "array", "items": SENSOR_SCHEMA})
+    tuple[SensorReference, ...], FieldParser(_inflexible, {"type": "array", "items": SENSOR_SCHEMA})
 ]
-InflexibleIds = Annotated[tuple[int, ...], Reads(_inflexible_ids, {"type": "array", "items": {"type": "integer"}})]
+InflexibleIds = Annotated[
+    tuple[int, ...], FieldParser(_inflexible_ids, {"type": "array", "items": {"type": "integer"}})
+]
+
+
+class CommitmentEntry(Configuration):
+    """A baseline, and prices for deviating from it."""
+
+    name: Label = Field(description="How its costs are listed.")
+    baseline: Power = Field(description="The power from which deviations count.")
+    up_price: AnyPrice | None = Field(None, description="For more consumption (or less production) than the baseline.")
+    down_price: AnyPrice | None = Field(None, description="Negative: a penalty for less consumption than the baseline.")
+    sensors: list[SensorId] | None = Field(None, description="The devices it concerns; all of the commodity otherwise.")
+    group: GroupReference | None = Field(None, description="The group of devices it concerns.")
+    commodity: Label = Field(ELECTRICITY, description="The commodity whose power counts.")
+
+    @model_validator(mode="after")
+    def _check_fields_together(self) -> Self:
+        errors: Errors = {}
+        if self.up_price is None and self.down_price is None:
+            errors[WHOLE] = ["Give an `up-price`, a `down-price` or both."]
+        if self.sensors is not None and self.group is not None:
+            errors["group"] = ["Give either `sensors` or a `group`."]
+        raise_errors(errors)
+        return self
 
 
 class CommodityFields(Configuration):
-    """What can be said about the grid connection of one commodity."""
+    """The grid connection of one commodity: prices, limits, peaks, penalties and outputs."""
 
     nullable: ClassVar[tuple[str, ...]] = ("relax-soc-constraints", "relax-site-capacity-constraints")
 
@@ -98,29 +161,51 @@ class CommodityFields(Configuration):
 
     @property
     def relaxes_soc(self) -> bool:
+        """True if limits on states of charge are soft."""
         return self.relax_constraints if self.relax_soc_constraints is None else self.relax_soc_constraints
 
     @property
     def relaxes_site(self) -> bool:
+        """True if the directional capacities of the site are soft."""
         specific = self.relax_site_capacity_constraints
         return self.relax_constraints if specific is None else specific
 
+    @property
+    def has_connection(self) -> bool:
+        """True if a price or a capacity is given. A commodity without any has no grid connection."""
+        return any(getattr(self, name) is not None for name in CONNECTION_FIELDS)
+
     @model_validator(mode="after")
-    def _each_inflexible_sensor_once(self) -> Self:
+    def _check_inflexible_sensors(self) -> Self:
         listed = [*(self.inflexible_consumption or ()), *(self.inflexible_production or ())]
-        problems: dict[str, Any] = {}
+        errors: Errors = {}
         if self.inflexible_device_sensors is not None and listed:
-            problems["inflexible-device-sensors"] = [
+            errors["inflexible-device-sensors"] = [
                 "Move these sensors to `inflexible-consumption` and `inflexible-production`: they cannot be mixed."
             ]
         sensors = [reference.sensor for reference in listed] + list(self.inflexible_device_sensors or ())
         twice = sorted({sensor for sensor in sensors if sensors.count(sensor) > 1})
         if twice:
             field = "inflexible-production" if listed else "inflexible-device-sensors"
-            problems[field] = [f"Sensor {twice[0]} is listed more than once."]
-        if problems:
-            raise PydanticCustomError("refused", "refused", {"problem": problems})
+            errors[field] = [f"Sensor {twice[0]} is listed more than once."]
+        raise_errors(errors)
         return self
+
+
+CONNECTION_FIELDS = tuple(
+    name
+    for name in CommodityFields.model_fields
+    if name in ("consumption_price", "production_price") or (name.startswith("site_") and name.endswith("_capacity"))
+)
+"""The fields of which a grid connection has at least one."""
+PRICE_KEYS = tuple(kebab(name) for name in CommodityFields.model_fields if name.endswith("_price"))
+"""The keys of all prices, in the order in which they set the currency."""
+SITE_KEYS = tuple(
+    kebab(name)
+    for name in CommodityFields.model_fields
+    if name in ("consumption_price", "production_price") or name.startswith("site_")
+)
+"""The keys of the grid connection itself."""
 
 
 class CommodityEntry(CommodityFields):
@@ -128,7 +213,7 @@ class CommodityEntry(CommodityFields):
 
 
 class FlexContext(CommodityFields):
-    """The whole: the electricity connection, what counts for all devices, and the contexts of other commodities."""
+    """The grid connection for electricity, the settings of all devices, and the connections of other commodities."""
 
     commodities: list[CommodityEntry] = Field([], description="The contexts of several commodities.")
     consumption_price_sensor: SensorId | None = Field(
@@ -139,13 +224,13 @@ class FlexContext(CommodityFields):
     )
 
     @model_validator(mode="after")
-    def _fields_together(self) -> Self:
-        problems: dict[str, Any] = {}
+    def _check_fields_together(self, info: ValidationInfo) -> Self:
+        errors: Errors = {}
         if self.commodity != ELECTRICITY:
-            problems["commodity"] = [f"Only '{ELECTRICITY}' here. Other commodities go into `commodities`."]
+            errors["commodity"] = [f"Only '{ELECTRICITY}' here. Other commodities go into `commodities`."]
         for old, new in DEPRECATED_PRICES.items():
             if getattr(self, old.replace("-", "_")) is not None and getattr(self, new.replace("-", "_")) is not None:
-                problems[old] = [f"Give only `{new}`, not the deprecated `{old}` as well."]
+                errors[old] = [f"Give only `{new}`, not the deprecated `{old}` as well."]
         names = [entry.commodity for entry in self.commodities]
         twice = {
             str(index): {"commodity": [f"There is more than one context for '{name}'."]}
@@ -153,37 +238,57 @@ class FlexContext(CommodityFields):
             if name in names[:index]
         }
         if twice:
-            problems["commodities"] = twice
-        if problems:
-            raise PydanticCustomError("refused", "refused", {"problem": problems})
+            errors["commodities"] = twice
+        context = cast(ParseContext, info.context)
+        raise_errors(errors or self._errors_of_deprecated_prices(context))
         return self
 
+    def _errors_of_deprecated_prices(self, context: ParseContext) -> Errors:
+        """Return the error of the first deprecated price whose sensor has no price. Stored ones are not checked."""
+        for old, new in DEPRECATED_PRICES.items():
+            sensor: int | None = getattr(self, old.replace("-", "_"))
+            if sensor is not None and not context.stored:
+                try:
+                    PriceField("MWh").check_sensor(context.tree.sensors[sensor], context, new)
+                except FieldError as error:
+                    return {old: error.errors}
+        return {}
 
-def shared_currency(context: Mapping[str, Any], reader: Reader) -> tuple[str, str | None]:
-    """The currency of the first price there is, and the field it stands in."""
-    for field, value in _prices(context):
-        kind = price_kind(value, reader)
+
+def parse_flex_context(config: Mapping[str, object], context: ParseContext) -> tuple[FlexContext, ParseContext]:
+    """Parse a flex-context, whose first price sets the currency of all.
+
+    Returns:
+        The flex-context, and the parse context with its currency, for everything else that is parsed.
+
+    Raises:
+        FieldError: With all errors, by field.
+    """
+    context = with_currency(config, context)
+    return FlexContext.parse(config, context), context
+
+
+def with_currency(config: Mapping[str, object], context: ParseContext) -> ParseContext:
+    """Return the parse context with the currency of the first price in a flex-context, and with its field."""
+    for field, value in _prices(config):
+        kind = _price_kind(value, context)
         if kind is not None:
-            return kind.currency, field
-    return NO_CURRENCY, None
+            return replace(context, currency=kind.currency, currency_field=field)
+    return replace(context, currency=NO_CURRENCY, currency_field=None)
 
 
-def _prices(context: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _prices(config: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Yield all prices with their fields, in the order in which they set the currency."""
     for old, new in DEPRECATED_PRICES.items():
-        if isinstance(context.get(old), int):
-            yield new, {"sensor": context[old]}
-    yield from ((field, context[field]) for field in PRICES if field in context)
-    for commitment in _mappings(context.get("commitments")):
+        if isinstance(config.get(old), int):
+            yield new, {"sensor": config[old]}
+    yield from ((field, config[field]) for field in PRICE_KEYS if field in config)
+    for commitment in _mappings(config.get("commitments")):
         yield from ((field, commitment[field]) for field in ("up-price", "down-price") if field in commitment)
-    for entry in _mappings(context.get("commodities")):
+    for entry in _mappings(config.get("commodities")):
         yield from _prices(entry)
 
 
-def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
+def _mappings(value: object) -> Iterator[Mapping[str, object]]:
     if isinstance(value, list | tuple):
         yield from (item for item in value if isinstance(item, Mapping))
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON Schema of a flex-context, for editors."""
-    return FlexContext.model_json_schema(by_alias=True)

@@ -35,6 +35,16 @@ _COSTLY = re.compile(
 )
 """Arithmetic that could keep a computer busy for hours. Nobody's quantity needs it."""
 
+CURRENCIES = """
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF
+CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD
+HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD
+MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN
+PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY
+TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG
+"""
+"""The currencies of ISO 4217. Each is a dimension of its own: nothing converts one into another."""
+
 _ONE_AT_A_TIME = RLock()
 
 
@@ -63,9 +73,15 @@ def _remember[**P, R](function: Callable[P, R]) -> Callable[P, R]:
 
 @_remember
 def _registry() -> "pint.UnitRegistry[Fraction]":
-    from flexmodel import registry  # noqa: PLC0415  importing pint takes 0.3 s, which not every process needs
+    """Return the registry of units. Fractions keep conversions exact: 0.1 kW is 100 W, not 100.00000000000001 W."""
+    import pint  # noqa: PLC0415  takes half a second with the registry, which not every process needs
 
-    return registry.build()
+    registry: pint.UnitRegistry[Fraction] = pint.UnitRegistry(
+        non_int_type=Fraction, autoconvert_offset_to_baseunit=True
+    )
+    registry.load_definitions([f"{code} = [currency_{code}]" for code in CURRENCIES.split()])
+    registry.define("volt_ampere_reactive = volt * ampere = var = VAr")
+    return registry
 
 
 @_remember

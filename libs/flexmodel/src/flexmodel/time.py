@@ -53,7 +53,7 @@ def _with_month(moment: datetime, year: int, month: int) -> datetime:
         return moment.replace(year=year, month=month, day=(first_of_next - timedelta(days=1)).day)
 
 
-def parse_duration(text: str) -> Duration:
+def parse_duration(text: object) -> Duration:
     """The duration that an ISO 8601 text says. Messages of strangers may hold anything but text, too."""
     if not isinstance(text, str):
         raise TimeError(f"Cannot parse {text} as ISO8601 duration: it is no text like 'PT1H'")
@@ -86,7 +86,7 @@ def _split_days(text: str, length: timedelta) -> Duration:
     return Duration(days=int(days), rest=rest)
 
 
-def parse_fixed_duration(text: str) -> timedelta:
+def parse_fixed_duration(text: object) -> timedelta:
     """A duration of the same length at all times: a day is 24 hours; years and months are refused."""
     duration = parse_duration(text)
     if duration.years or duration.months:
@@ -109,9 +109,11 @@ def format_duration(length: timedelta, *, days: bool = False) -> str:
     return f"{sign}P" + (f"{whole_days}D" if whole_days else "") + (f"T{clock}" if clock else "")
 
 
-def parse_moment(text: str) -> datetime:
+def parse_moment(text: object) -> datetime:
     """The moment that an ISO 8601 text says. It must carry its offset from UTC."""
     try:
+        if not isinstance(text, str):
+            raise ValueError("no text")
         if "T" not in text and " " not in text:
             raise ValueError("no time of day")
         moment = datetime.fromisoformat(text)

@@ -1,9 +1,8 @@
-"""A plain description of an asset, its relatives and their sensors, as a schedule needs them."""
+"""The tree of an asset: the asset, its relatives and their sensors, as plain data."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +16,7 @@ class TreeSensor:
     unit: str
     resolution: timedelta
     timezone: str = "UTC"
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +28,9 @@ class TreeAsset:
     parent_id: int | None
     account_id: int | None
     asset_type: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    flex_model: Mapping[str, Any] = field(default_factory=dict)
-    flex_context: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    flex_model: Mapping[str, object] = field(default_factory=dict)
+    flex_context: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +46,18 @@ class AssetTree:
         return self.assets[self.asset_id]
 
     def lineage(self, asset_id: int) -> Iterator[TreeAsset]:
-        """The asset, then its ancestors, nearest first."""
+        """Yield an asset, then its ancestors, nearest first."""
         asset = self.assets.get(asset_id)
         while asset is not None:
             yield asset
             asset = None if asset.parent_id is None else self.assets.get(asset.parent_id)
 
     def ancestors(self, asset_id: int) -> list[TreeAsset]:
-        """The ancestors, nearest first."""
+        """Return the ancestors of an asset, nearest first."""
         return list(self.lineage(asset_id))[1:]
 
     def descendants(self, asset_id: int) -> list[TreeAsset]:
-        """The descendants, parents before their children, by id within a level."""
+        """Return the descendants of an asset, parents before their children, by id within a level."""
         children: dict[int | None, list[TreeAsset]] = {}
         for asset in sorted(self.assets.values(), key=lambda asset: asset.id):
             children.setdefault(asset.parent_id, []).append(asset)
@@ -70,19 +69,23 @@ class AssetTree:
             level = sorted(below, key=lambda asset: asset.id)
         return found
 
-    def contains(self, sensor_id: int) -> bool:
-        """Whether the sensor belongs to the asset in question or to one of its descendants."""
-        sensor = self.sensors.get(sensor_id)
-        return sensor is not None and any(asset.id == self.asset_id for asset in self.lineage(sensor.asset_id))
+    def contains_asset(self, asset_id: int) -> bool:
+        """Return whether an asset is the one in question or one of its descendants."""
+        return any(asset.id == self.asset_id for asset in self.lineage(asset_id))
 
-    def attribute(self, sensor: TreeSensor, name: str, default: Any = None) -> Any:
-        """A sensor's attribute: its own, else its asset's, else the flex-model's, else the nearest flex-context's."""
+    def contains(self, sensor_id: int) -> bool:
+        """Return whether a sensor belongs to the asset in question or to one of its descendants."""
+        sensor = self.sensors.get(sensor_id)
+        return sensor is not None and self.contains_asset(sensor.asset_id)
+
+    def attribute(self, sensor: TreeSensor, name: str, default: object = None) -> object:
+        """Return an attribute of a sensor: its own, else that of its asset."""
         if sensor.attributes.get(name) is not None:
             return sensor.attributes[name]
         return self.asset_attribute(sensor.asset_id, name, default)
 
-    def asset_attribute(self, asset_id: int | None, name: str, default: Any = None) -> Any:
-        """An asset's attribute: its own, else its flex-model's, else the nearest flex-context's."""
+    def asset_attribute(self, asset_id: int | None, name: str, default: object = None) -> object:
+        """Return an attribute of an asset: its own, else its flex-model's, else the nearest flex-context's."""
         asset = None if asset_id is None else self.assets.get(asset_id)
         if asset is None:
             return default

@@ -1,7 +1,7 @@
-"""What a trigger asks for once merged and checked: devices, stocks, sites and the rest, sensors not yet read.
+"""A trigger, merged and checked: its devices, stocks, sites and the rest. Values of sensors are not loaded yet.
 
-Fixed values and segments are in canonical units (MW, MWh, a ratio, currency per MWh or per MW). A `SensorReference` has
-the sensor's own unit and resolution; who reads it converts to the unit named at the field.
+Fixed values and segments are in canonical units (MW, MWh, a ratio, currency per MWh or per MW). The values of a
+`SensorReference` are in the sensor's own unit and resolution, and are converted to the field's unit when loaded.
 """
 
 from collections.abc import Iterator
@@ -17,21 +17,20 @@ from flexmodel.time import Instants, instant
 from flexmodel.values import Fixed, SensorReference, VariableQuantity
 
 ELECTRICITY = "electricity"
-"""The commodity of whatever does not say."""
+"""The commodity where none is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateReference:
-    """The state of charge at the start is the sensor's value nearest to it, within a radius (ties: the later)."""
+    """A reference to the state of charge at the start: the sensor's nearest value within a radius."""
 
     sensor: int
     within: timedelta
 
     def nearest(self, starts: Instants, values: Array, moment: datetime) -> int | None:
-        """Which of a sensor's values it is, if any is near enough."""
+        """Return the index of the nearest value (of two the later one), or None if none is near enough."""
         distance = np.abs((starts - instant(moment)).astype("timedelta64[us]").astype(np.int64))
         near = np.flatnonzero((distance <= self.within.total_seconds() * 1e6) & ~np.isnan(values))
-        # Of two that are equally near the later one is taken.
         return int(near[::-1][np.argmin(distance[near][::-1])]) if len(near) else None
 
 
@@ -40,7 +39,7 @@ Reference = SensorReference | StateReference
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A task of fixed power and duration to be placed in the window."""
+    """A run of fixed power and duration that is placed in the window."""
 
     type: ProcessType
     duration: timedelta
@@ -49,26 +48,34 @@ class Process:
     restrictions: tuple[tuple[datetime, datetime], ...] = ()
     """Periods in which it may not run."""
     maximise: bool = False
-    """Look for the dearest instead of the cheapest moment."""
+    """True to choose the dearest instead of the cheapest time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFields:
+    """Fields of a device that are copied from its entry in the flex-model, under the same names."""
+
+    power_capacity: VariableQuantity | None = None
+    """[MW] As given on the entry or stored on its asset."""
+    consumption_capacity: VariableQuantity | None = None
+    production_capacity: VariableQuantity | None = None
+    operation_modes: tuple[tuple[float, float], ...] = ()
+    """Power bands as signed ranges in MW."""
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class Device(DeviceFields):
     """A flexible device. Its index in `Trigger.devices` numbers it in cost names."""
 
     label: str
     asset_id: int | None
     sensor: int | None
-    """Where its schedule is stored; None: it is planned but not stored."""
+    """The sensor of its schedule; None: it is planned but not stored."""
     commodity: str
     stock: int | None = None
     """Index into `Trigger.stocks`; None: a pure flow device."""
-    power_capacity: VariableQuantity | None = None
-    """[MW] As given on the entry or stored on its asset."""
-    consumption_capacity: VariableQuantity | None = None
-    production_capacity: VariableQuantity | None = None
     fallback_capacity: VariableQuantity | None = None
-    """[MW] Stands in for `power_capacity` where the capacities given do not define one."""
+    """[MW] Stands in for `power_capacity` where the given capacities do not define one."""
     may_consume: bool = True
     may_produce: bool = True
     consumption_breach_price: VariableQuantity | None = None
@@ -76,8 +83,6 @@ class Device:
     production_breach_price: VariableQuantity | None = None
     charging_efficiency: VariableQuantity | None = None
     discharging_efficiency: VariableQuantity | None = None
-    bands: tuple[tuple[float, float], ...] = ()
-    """Operation modes as signed power ranges in MW."""
     consumption_output: int | None = None
     """Output sensors. One of them: the full profile. Both: the positive and the negative part."""
     production_output: int | None = None
@@ -86,7 +91,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Inflexible:
-    """A device whose power is read, not planned. Numbered after all flexible devices."""
+    """An inflexible device: its power is loaded from a sensor, not planned. Numbered after all flexible devices."""
 
     label: str
     reference: SensorReference
@@ -95,8 +100,32 @@ class Inflexible:
     commodity: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockFields:
+    """Fields of a stock that are copied from its entries in the flex-model, under the same names.
+
+    Of several entries, components are summed, and a preference counts only if all have it. For all other fields the
+    entries must agree.
+    """
+
+    soc_minima: VariableQuantity | None = None
+    """[MWh]"""
+    soc_maxima: VariableQuantity | None = None
+    soc_targets: VariableQuantity | None = None
+    storage_efficiency: VariableQuantity | None = None
+    """Fraction kept per `efficiency_resolution`."""
+    soc_min: VariableQuantity | None = None
+    """[MWh] Constant hard limits."""
+    soc_max: VariableQuantity | None = None
+    soc_gain: tuple[VariableQuantity, ...] = ()
+    """[MW] Components are summed."""
+    soc_usage: tuple[VariableQuantity, ...] = ()
+    prefer_charging_sooner: bool = True
+    prefer_curtailing_later: bool = True
+
+
 @dataclass(frozen=True, slots=True)
-class Stock:
+class Stock(StockFields):
     """An energy stock, filled and drained by one or more devices."""
 
     label: str
@@ -106,30 +135,19 @@ class Stock:
     initial: Fixed | StateReference
     """[MWh] For a sensor in % of `soc_max`, see `percent_of`."""
     sensor: int | None = None
-    """Where the state-of-charge schedule is stored."""
+    """The sensor of the state-of-charge schedule."""
     percent_of: float | None = None
-    """[MWh] What 100 % means for sensors in %."""
-    soc_min: VariableQuantity | None = None
-    soc_max: VariableQuantity | None = None
-    minima: VariableQuantity | None = None
-    maxima: VariableQuantity | None = None
-    targets: VariableQuantity | None = None
+    """[MWh] The energy at 100 %, for sensors in %."""
     minima_breach_price: VariableQuantity | None = None
     """[currency/MWh] None: the minima are hard. Targets are soft when both prices are there."""
     maxima_breach_price: VariableQuantity | None = None
-    gain: tuple[VariableQuantity, ...] = ()
-    """[MW] Components add up."""
-    usage: tuple[VariableQuantity, ...] = ()
-    storage_efficiency: VariableQuantity | None = None
-    """Fraction kept per `efficiency_resolution`."""
     efficiency_resolution: timedelta | None = None
-    prefer_charging_sooner: bool = True
-    prefer_curtailing_later: bool = True
     project_off_tick: bool = True
-    """Whether points between two steps are projected on both neighbours (else they are dropped, with a warning)."""
+    """True if points between two steps are projected on both neighbours (else they are dropped, with a warning)."""
 
     @property
     def targets_soft(self) -> bool:
+        """True if targets may be missed at a price."""
         return self.minima_breach_price is not None and self.maxima_breach_price is not None
 
 
@@ -187,7 +205,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Coupling:
-    """Devices that are the ports of one converter: power of port k = coefficient k (signed) times one throughput."""
+    """The ports of one converter: power of port k = coefficient k (signed) times one throughput."""
 
     name: str
     devices: tuple[int, ...]
@@ -204,7 +222,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """Deviations of some devices' summed power from a baseline are priced at every step."""
+    """A baseline for the sum of some devices' power. Deviations from it are priced at every step."""
 
     name: str
     commodity: str
@@ -218,14 +236,14 @@ class Commitment:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """Everything a schedule needs besides the values of the sensors it refers to."""
+    """Everything that a schedule needs, except for the values of the sensors it refers to."""
 
     asset_id: int
     window: Window
     """The planning window, extended when a target lies beyond the requested end."""
     requested_end: datetime
     prior: datetime | None
-    """Use what was known at this time; None: at the time the job runs."""
+    """The belief time up to which beliefs count; None: the time at which the job runs."""
     sequential: bool
     currency: str
     devices: tuple[Device, ...]
@@ -239,7 +257,7 @@ class Trigger:
     warnings: tuple[str, ...] = ()
 
     def of_commodity(self, commodity: str) -> tuple[int, ...]:
-        """The indices of the commodity's devices, flexible ones first, then inflexible ones."""
+        """Return the indices of a commodity's devices, flexible ones first, then inflexible ones."""
         commodities = [device.commodity for device in self.devices] + [device.commodity for device in self.inflexible]
         return tuple(index for index, name in enumerate(commodities) if name == commodity)
 

@@ -147,8 +147,8 @@ def _turn_window(trigger: Trigger, device: Device, stock: Stock | None, tree: As
     """Return the requested window in the device's own steps, extended only for its own targets."""
     resolution = _turn_resolution(trigger, device, tree)
     end = trigger.requested_end
-    if stock is not None and isinstance(stock.targets, Segments):
-        last = max((item.end for item in stock.targets.items), default=end)
+    if stock is not None and isinstance(stock.soc_targets, Segments):
+        last = max((item.end for item in stock.soc_targets.items), default=end)
         end = max(end, min(last, trigger.window.end))
     return Window(trigger.window.start, resolution, -(-(end - trigger.window.start) // resolution))
 
@@ -215,9 +215,9 @@ def _requirement_costs(solved: Sequence[SolvedTurn]) -> Iterator[str]:
     """Yield the names of the costs of soft requirements, including those with no moment in the window."""
     for stock in (stock for turn in solved for stock in turn.resolved.stocks):
         for requirement, quantity, is_soft in (
-            ("minima", stock.minima, stock.minima_breach_price is not None),
-            ("maxima", stock.maxima, stock.maxima_breach_price is not None),
-            ("targets", stock.targets, stock.targets_soft),
+            ("minima", stock.soc_minima, stock.minima_breach_price is not None),
+            ("maxima", stock.soc_maxima, stock.maxima_breach_price is not None),
+            ("targets", stock.soc_targets, stock.targets_soft),
         ):
             if quantity is not None and is_soft:
                 yield from (f"any soc {requirement}", f"all soc {requirement}")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from flexmodel.parsing import FieldError
 from flexmodel.process_model import is_process
-from flexmodel.reading import Refused
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 
 from scheduler.optimize.names import IdRegistry
@@ -32,34 +32,34 @@ NOWHERE = 0
 def parse_entries(given: Any) -> dict[str, Config]:
     """The entries by name; those without one are called after their place in the list."""
     if not isinstance(given, list):
-        raise Refused("Not a valid list.")
+        raise FieldError("Not a valid list.")
     if len(given) > MAX_ENTRIES:
-        raise Refused(f"{len(given)} entries are too many: {MAX_ENTRIES} at most.")
+        raise FieldError(f"{len(given)} entries are too many: {MAX_ENTRIES} at most.")
     found: dict[str, Config] = {}
     problems: dict[str, Any] = {}
     for index, entry in enumerate(given):
         try:
             name = _name(index, entry)
             if name in found:
-                raise Refused({"name": [f"There is more than one entry named '{name}'."]})
+                raise FieldError({"name": [f"There is more than one entry named '{name}'."]})
             found[name] = {key: value for key, value in entry.items() if key != "name"}
-        except Refused as refused:
-            problems[str(index)] = refused.problem
+        except FieldError as error:
+            problems[str(index)] = error.errors
     if problems:
-        raise Refused(problems)
+        raise FieldError(problems)
     return found
 
 
 def _name(index: int, entry: Any) -> str:
     if not isinstance(entry, Mapping):
-        raise Refused("Not a valid mapping type.")
+        raise FieldError("Not a valid mapping type.")
     placed = [key for key in PLACES if key in entry]
     if placed:
         sentence = "Nothing is stored: the answer has the schedule under the entry's `name`."
-        raise Refused({key: [sentence] for key in placed})
+        raise FieldError({key: [sentence] for key in placed})
     name = entry.get("name", f"device {index}")
     if not isinstance(name, str) or not name.strip():
-        raise Refused({"name": ["Not a valid name."]})
+        raise FieldError({"name": ["Not a valid name."]})
     return name
 
 
@@ -111,10 +111,10 @@ def _flex_model_with_ids(entries: Mapping[str, Config], names: IdRegistry, plann
         place = {"asset": names.assets[name]} | ({"sensor": names.powers[name]} if name in planned else {})
         try:
             found.append({**names.to_ids(entry), **place})
-        except Refused as refused:
-            problems[str(index)] = refused.problem
+        except FieldError as error:
+            problems[str(index)] = error.errors
     if problems:
-        raise Refused(problems)
+        raise FieldError(problems)
     return found
 
 

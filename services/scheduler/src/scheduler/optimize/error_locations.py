@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from flexmodel.configuration import kebab
 from flexmodel.errors import Invalid
 from flexmodel.flex_context import FlexContext
 from flexmodel.flex_model import FlexModelEntry
 from flexmodel.parse_trigger import parse_trigger
+from flexmodel.parsing import kebab
 from flexmodel.process_model import ProcessEntry
 from flexmodel.tree import AssetTree
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flexmodel.fields import SENSOR_KEYS
-from flexmodel.reading import Refused, each
+from flexmodel.parsing import FieldError, parse_list
 from flexmodel.references import LISTS_OF_IDS, SINGLE_IDS
 
 FIRST = 2_000_000_000
@@ -35,11 +35,11 @@ class IdRegistry:
         return number
 
     def to_ids(self, node: Any, depth: int = 0) -> Any:
-        """A configuration with ids for names, however deep. Raises `Refused` with every name that nothing has."""
+        """A configuration with ids for names, however deep. Raises `FieldError` with every name that nothing has."""
         if depth > DEPTH:
-            raise Refused("Too deeply nested.")
+            raise FieldError("Too deeply nested.")
         if isinstance(node, list):
-            return list(each(node, lambda item: self.to_ids(item, depth + 1)))
+            return list(parse_list(node, lambda item: self.to_ids(item, depth + 1)))
         if not isinstance(node, Mapping):
             return node
         found: dict[str, Any] = {}
@@ -47,17 +47,17 @@ class IdRegistry:
         for key, value in node.items():
             try:
                 found[key] = self._value(key, value, depth)
-            except Refused as refused:
-                problems[key] = refused.problem
+            except FieldError as error:
+                problems[key] = error.errors
         if problems:
-            raise Refused(problems)
+            raise FieldError(problems)
         return found
 
     def _value(self, key: str, value: Any, depth: int) -> Any:
         if key in FILTERS:
-            raise Refused("A series that comes with the problem has no sources to choose from.")
+            raise FieldError("A series that comes with the problem has no sources to choose from.")
         if key in AGGREGATES:
-            raise Refused("Nothing is stored: add up the schedules in the answer.")
+            raise FieldError("Nothing is stored: add up the schedules in the answer.")
         if key in SINGLE_IDS:
             return _id(value, self.series, "series")
         if key == "asset":
@@ -66,7 +66,7 @@ class IdRegistry:
             # A commitment's `sensors` are devices; everything else is a series.
             known = self.powers if key == "sensors" else self.series
             what = "entry of the flex-model" if key == "sensors" else "series"
-            return list(each(value, lambda item: _id(item, known, what)))
+            return list(parse_list(value, lambda item: _id(item, known, what)))
         return self.to_ids(value, depth + 1)
 
     def to_names(self, node: Any) -> Any:
@@ -86,10 +86,10 @@ class IdRegistry:
 
 def _id(name: Any, known: Mapping[str, int], what: str) -> int:
     if not isinstance(name, str):
-        raise Refused(f"Give the name of a{'n' if what.startswith('e') else ''} {what}.")
+        raise FieldError(f"Give the name of a{'n' if what.startswith('e') else ''} {what}.")
     if name not in known:
         there = f"There are: {_name_list(known)}." if known else "There is none."
-        raise Refused(f"There is no {what} named '{name}'. {there}")
+        raise FieldError(f"There is no {what} named '{name}'. {there}")
     return known[name]
 
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from flexmodel.errors import Invalid
-from flexmodel.parse_trigger import parse_trigger
-from flexmodel.reading import REQUIRED, UNKNOWN, WHOLE, Refused, moment
+from flexmodel.parse_trigger import DEFAULT_RESOLUTION, parse_trigger
+from flexmodel.parsing import REQUIRED, UNKNOWN, WHOLE, FieldError, parse_datetime
 from flexmodel.time import TimeError, format_duration, instant, parse_duration, parse_fixed_duration, zone
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import Trigger
-from flexmodel.window import WITHOUT_SENSORS
 from flexstore.series import SeriesQuery
 
 from scheduler.optimize.entries import Config, EntryTree, build_entry_tree, parse_entries
@@ -46,7 +45,7 @@ def parse_request(message: Any, largest: int) -> OptimizeRequest:
     entries: dict[str, Config] = fields.parse("flex-model", parse_entries, {})
     place = fields.parse("timezone", _parse_zone, _offset_of(message.get("start")))
     timezone = message.get("timezone", "UTC")
-    resolution = fields.parse("resolution", _parse_resolution, WITHOUT_SENSORS)
+    resolution = fields.parse("resolution", _parse_resolution, DEFAULT_RESOLUTION)
     length = fields.parse_length(place)
     fields.check()
     _check_size(len(entries), length // resolution, largest)
@@ -124,8 +123,8 @@ class _FieldParser:
         """What is read; what is refused counts as a problem of the field."""
         try:
             return reader()
-        except Refused as refused:
-            self.problems[key] = refused.problem
+        except FieldError as error:
+            self.problems[key] = error.errors
             return None
 
     def parse_length(self, place: tzinfo | None) -> timedelta:
@@ -138,7 +137,7 @@ class _FieldParser:
         if start is None:
             return timedelta(0)
         if given == ["end"]:
-            return self.parse("end", lambda value: _check_length(moment(value) - start), timedelta(0))
+            return self.parse("end", lambda value: _check_length(parse_datetime(value) - start), timedelta(0))
         return self.parse("duration", lambda value: _check_length(_parse_length(value, start, place)), timedelta(0))
 
     def check(self) -> None:
@@ -148,8 +147,8 @@ class _FieldParser:
 
 def _parse_start(message: Mapping[str, Any]) -> datetime:
     if "start" not in message:
-        raise Refused(REQUIRED)
-    return moment(message["start"])
+        raise FieldError(REQUIRED)
+    return parse_datetime(message["start"])
 
 
 def _parse_length(value: Any, start: datetime, place: tzinfo | None) -> timedelta:
@@ -157,16 +156,16 @@ def _parse_length(value: Any, start: datetime, place: tzinfo | None) -> timedelt
     try:
         return parse_duration(value).after(start, place) - start
     except TimeError as error:
-        raise Refused(str(error)) from None
+        raise FieldError(str(error)) from None
     except (OverflowError, ValueError):
         return 2 * LONGEST
 
 
 def _check_length(length: timedelta) -> timedelta:
     if length <= timedelta(0):
-        raise Refused("The window must end after its start.")
+        raise FieldError("The window must end after its start.")
     if length > LONGEST:
-        raise Refused("The window must not be longer than a year.")
+        raise FieldError("The window must not be longer than a year.")
     return length
 
 
@@ -174,9 +173,9 @@ def _parse_resolution(value: Any) -> timedelta:
     try:
         resolution = parse_fixed_duration(value)
     except TimeError as error:
-        raise Refused(str(error)) from None
+        raise FieldError(str(error)) from None
     if resolution <= timedelta(0):
-        raise Refused("Must be greater than zero.")
+        raise FieldError("Must be greater than zero.")
     return resolution
 
 
@@ -184,12 +183,12 @@ def _parse_zone(value: Any) -> tzinfo:
     try:
         return zone(value)
     except (TimeError, TypeError) as error:
-        raise Refused(str(error) if isinstance(error, TimeError) else "Not a valid string.") from None
+        raise FieldError(str(error) if isinstance(error, TimeError) else "Not a valid string.") from None
 
 
 def _offset_of(start: Any) -> tzinfo:
     """The offset from UTC in which the start is written."""
     try:
-        return moment(start).tzinfo or UTC
-    except Refused:
+        return parse_datetime(start).tzinfo or UTC
+    except FieldError:
         return UTC

@@ -194,7 +194,7 @@ def _inflexible_row(device: Inflexible, profiles: Profiles) -> _Row:
 def resolve_bands(trigger: Trigger) -> tuple[Bands, ...]:
     """The operation modes of the devices that have any."""
     return tuple(
-        Bands(index, np.array(device.bands, dtype=np.float64))
+        Bands(index, np.array(device.operation_modes, dtype=np.float64))
         for index, device in enumerate(trigger.devices)
-        if device.bands
+        if device.operation_modes
     )

@@ -85,9 +85,9 @@ def resolve_requirements(
     window = profiles.window
     reach = _reach(stock, devices, soc_min, soc_max)
     fields: dict[RequirementKind, tuple[VariableQuantity | None, Overlap]] = {
-        "minima": (stock.minima, "max"),
-        "maxima": (stock.maxima, "min"),
-        "targets": (stock.targets, "first"),
+        "minima": (stock.soc_minima, "max"),
+        "maxima": (stock.soc_maxima, "min"),
+        "targets": (stock.soc_targets, "first"),
     }
     on_tick = {
         kind: profiles.instants(quantity, overlap, stock.percent_of) for kind, (quantity, overlap) in fields.items()

@@ -125,8 +125,8 @@ def _row(
         maxima_price=profiles.penalty_at_ends(stock.maxima_breach_price, per_energy, "soc-maxima-breach-price"),
         targets_soft=stock.targets_soft,
         storage_efficiency=_storage_efficiency(stock, profiles),
-        gain=_total(stock.gain, f"soc-gain of {stock.label}", profiles)
-        - _total(stock.usage, f"soc-usage of {stock.label}", profiles),
+        gain=_total(stock.soc_gain, f"soc-gain of {stock.label}", profiles)
+        - _total(stock.soc_usage, f"soc-usage of {stock.label}", profiles),
         tie_break_price=_tie_break_price(stock, soc_max, profiles, tie_break_weight),
     )
 
