@@ -24,7 +24,7 @@ from flexstore.store import Store
 from flexwork import job_runner, jobs
 from scheduler.app import create_app as create_scheduler
 from scheduler.settings import SchedulerSettings
-from scheduler.tasks import make_handler, tell_failure
+from scheduler.tasks import make_handler, record_failure
 
 URL = "/api/v1/optimize"
 CASES = Path(__file__).parents[2] / "services" / "scheduler" / "tests" / "cases"
@@ -118,7 +118,7 @@ async def test_an_answer_from_a_job(opened: Open, message: dict[str, Any], cost:
 
 
 async def work(store: Store, job: str) -> None:
-    await job_runner.run(store, UUID(job), make_handler(SchedulerSettings()), on_failure=tell_failure)
+    await job_runner.run(store, UUID(job), make_handler(SchedulerSettings()), on_failure=record_failure)
 
 
 async def test_what_cannot_be_is_said_at_once(opened: Open) -> None:

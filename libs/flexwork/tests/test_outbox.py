@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from flexstore.store import Store
-from flexwork.outbox import Message, Relay, put
+from flexwork.outbox import Message, put
+from flexwork.relay import Relay
 from waiting import until
 
 
@@ -91,7 +92,7 @@ def deaf(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("deaf")
-async def test_without_notifications_it_polls_or_is_poked(store: Store) -> None:
+async def test_without_notifications_it_polls_or_is_woken(store: Store) -> None:
     receiver = Receiver()
     relay = Relay(store, receiver.deliver, topics=["task:%"], poll=60)
     await add(store, 1)
@@ -100,7 +101,7 @@ async def test_without_notifications_it_polls_or_is_poked(store: Store) -> None:
         await add(store, 2)
         await asyncio.sleep(0.2)
         assert receiver.numbers == [1]
-        relay.poke()
+        relay.wake()
         await until(lambda: is_empty(store))  # else the next relay, rightly, delivers the second one again
         assert receiver.numbers == [1, 2]
     async with relaying(Relay(store, receiver.deliver, topics=["task:%"], poll=0.05)):

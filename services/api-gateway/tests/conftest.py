@@ -1,6 +1,5 @@
 """A gateway on a fresh database, other services that only remember what they were sent, and people with roles."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -98,7 +97,6 @@ class House:
     ingest: StandIn
     scheduler: StandIn
     settings: GatewaySettings
-    woken: asyncio.Event
 
     def guest(self, token: str | None = None) -> httpx.AsyncClient:
         headers = {"Authorization": token} if token else {}
@@ -135,16 +133,15 @@ async def opened(database_url: str, **changes: Any) -> AsyncIterator[House]:
     defaults = {"database_url": database_url, "patience": timedelta(0), "webhooks_per_account": 1000}
     settings = GatewaySettings(**{**defaults, **changes})
     store = await Store.connect(database_url, max_size=10)
-    ingest, scheduler, woken = StandIn(), StandIn(), asyncio.Event()
+    ingest, scheduler = StandIn(), StandIn()
     app = application(settings.max_body_mb)
     app.state.gateway = context_of(
         settings,
         store,
         ServiceClient("ingest", ingest.app(), generate_token()),
         ServiceClient("scheduler", scheduler.app(), generate_token()),
-        woken.set,
     )
-    yield House(app, store, ingest, scheduler, settings, woken)
+    yield House(app, store, ingest, scheduler, settings)
     await store.close()
 
 

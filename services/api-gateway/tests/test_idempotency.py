@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from api_gateway.idempotency import attempts
+from flexcore import upkeep
 from flexmodel.errors import Conflict, Unavailable
 
 LONG_AGO = "update idempotency_key set created_at = created_at - interval '31 seconds'"
@@ -53,8 +54,6 @@ async def test_at_once_only_one_is_carried_out(house: Any, toy: Any) -> None:
 
 
 async def test_keys_are_forgotten(house: Any, toy: Any) -> None:
-    from api_gateway import housekeeping
-
     await create(toy, "a")
     await house.fetch("delete from asset")
     await house.fetch("update idempotency_key set created_at = now() - interval '25 hours'")
@@ -66,7 +65,7 @@ async def test_keys_are_forgotten(house: Any, toy: Any) -> None:
     assert (await create(toy, "a", ASSET | {"name": "new"})).status_code == 201
     await house.fetch("update idempotency_key set created_at = now() - interval '25 hours'")
     await house.fetch("insert into rate_limit values ('x', now() - interval '2 hours', 1)")
-    await housekeeping.tidy(house.store, house.settings)
+    await upkeep.delete_expired_rows(house.store)
     assert await house.fetch("select key from idempotency_key") == await house.fetch("select key from rate_limit") == []
     await toy.get("/assets")
 

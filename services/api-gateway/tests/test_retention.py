@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from api_gateway import housekeeping
-from flexstore import sources
+from flexstore import daily_rollups, retention, sources
 from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
 
 HOUR = np.timedelta64(3_600_000_000, "us")
@@ -24,6 +23,11 @@ async def fill(house: Any, *sensors: int) -> None:
             )
 
 
+async def apply(house: Any, default: timedelta | None = None) -> None:
+    await retention.delete_expired(house.store, default)
+    await daily_rollups.refresh(house.store)
+
+
 async def count(toy: Any, sensor: int) -> int:
     stats = await toy.get(f"/sensors/{sensor}/stats")
     return sum(figures["Number of values"] for name, figures in stats.items() if name != "status")
@@ -34,7 +38,7 @@ async def test_what_is_said_through_the_api_is_done(house: Any, toy: Any, add_si
     await fill(house, price, power)
     await toy.patch(f"/sensors/{power}", {"attributes": {"retention": "P10D"}})
     await house.fetch("""update account set attributes = '{"retention": "P20D"}'""")
-    await housekeeping.tidy(house.store, house.settings)
+    await apply(house)
     assert await count(toy, price) == 20 * 24 + 1
     assert 10 * 24 <= await count(toy, power) <= 10 * 24 + 4
     [noted] = await house.fetch("select account_id, details from audit_log where event like 'Deleted % values of 2 %'")
@@ -45,9 +49,9 @@ async def test_what_is_said_through_the_api_is_done(house: Any, toy: Any, add_si
 async def test_the_platform_may_say_it_for_all(house: Any, toy: Any, add_site: Any) -> None:
     _building, price, _battery, _power = await add_site()
     await fill(house, price)
-    await housekeeping.tidy(house.store, house.settings.model_copy(update={"retention": timedelta(days=30)}))
+    await apply(house, timedelta(days=30))
     assert await count(toy, price) == 30 * 24 + 1
-    await housekeeping.tidy(house.store, house.settings)
+    await apply(house)
     assert await count(toy, price) == 30 * 24 + 1
 
 

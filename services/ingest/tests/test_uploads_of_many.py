@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from ingest.files.routes import FEEDABLE_HEADER
+from flexwork.contracts import FEEDABLE_HEADER
 
 HOUR = [datetime(2026, 11, 24, hour, tzinfo=UTC) for hour in range(24)]
 

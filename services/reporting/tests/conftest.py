@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from flexstore.store import Store
+from reporting.notifications.relays import notifying
 from reporting.settings import ReportingSettings
-from reporting.webhooks.working import working
 from serving import serving
 from waiting import until
 
@@ -76,7 +76,7 @@ def delivering(store: Store, database_url: str) -> Callable[..., Any]:
     @asynccontextmanager
     async def deliver(**settings: Any) -> AsyncIterator[None]:
         chosen = {"webhook_private_addresses": True, "webhook_timeout": 0.5} | settings
-        async with working(store, ReportingSettings(database_url=database_url, **chosen)):
+        async with notifying(store, ReportingSettings(database_url=database_url, **chosen)):
             yield
 
     return deliver

@@ -17,7 +17,7 @@ from scheduler.optimize.response import solve_request
 from scheduler.settings import SchedulerSettings
 from scheduler.solving.search import SolverOptions
 from scheduler.solving.solve import OutOfTimeError
-from scheduler.tasks import make_handler, tell_failure
+from scheduler.tasks import make_handler, record_failure
 
 START = "2026-01-13T00:00:00+01:00"
 BATTERY = {
@@ -259,7 +259,7 @@ async def test_what_takes_long_is_not_answered_at_once(
 async def done(store: Store, message: dict[str, Any], **settings: Any) -> jobs.Job:
     async with store.transaction() as con:
         job_id = await jobs.create(con, queue="schedule", request={"optimize": message})
-    await job_runner.run(store, job_id, make_handler(SchedulerSettings(**settings)), on_failure=tell_failure)
+    await job_runner.run(store, job_id, make_handler(SchedulerSettings(**settings)), on_failure=record_failure)
     async with store.connection() as con:
         job = await jobs.get(con, job_id)
         assert job is not None

@@ -15,7 +15,7 @@ from flexstore.store import Store
 from flexwork import activity_log, job_runner, jobs
 from flexwork.jobs import Job
 from scheduler.settings import SchedulerSettings
-from scheduler.tasks import make_handler, tell_failure
+from scheduler.tasks import make_handler, record_failure
 
 CASES = Path(__file__).parent / "cases"
 Run = Callable[..., Awaitable[Job]]
@@ -36,7 +36,7 @@ def run(store: Store, handler: job_runner.Handler) -> Run:
             account = await con.fetchval("select account_id from asset where id = $1", one.asset_id)
             request = {**subject, **one.message, **changed}
             job_id = await jobs.create(con, queue="schedule", request=request, account_id=account)
-        await job_runner.run(store, job_id, handler, on_failure=tell_failure)
+        await job_runner.run(store, job_id, handler, on_failure=record_failure)
         async with store.connection() as con:
             done = await jobs.get(con, job_id)
         assert done is not None

@@ -16,11 +16,9 @@ import pytest
 from flexstore.store import Store
 from flexwork import jobs
 from flexwork.broker import Publisher, celery_app
-from flexwork.event_loop import BackgroundLoop
-from flexwork.worker import Worker
+from flexwork.contracts import Queue
 from scheduler.settings import SchedulerSettings
-from scheduler.tasks import QUEUE, make_tasks
-from scheduler.worker import warm_up
+from scheduler.worker import running_in_threads, warm_up
 
 CASES = Path(__file__).parent / "cases"
 
@@ -29,17 +27,10 @@ CASES = Path(__file__).parent / "cases"
 async def publisher(database_url: str) -> AsyncIterator[Publisher]:
     """Publishes to a worker that runs in this process."""
     settings = SchedulerSettings(database_url=database_url, broker_url="memory://")
-    app = celery_app(settings, "scheduler")
-    with BackgroundLoop() as loop:
-        store = loop.call(Store.connect(database_url))
-        make_tasks(app, store, loop, settings)
-        worker = Worker(app, queues=[QUEUE], concurrency=2, loop=loop)
-        worker.start()
-        publisher = Publisher(app)
+    with running_in_threads(settings):
+        publisher = Publisher(celery_app(settings, "scheduler"))
         yield publisher
         publisher.close()
-        assert await asyncio.to_thread(worker.stop, 5.0)
-        loop.call(store.close())
 
 
 async def test_a_message_becomes_a_schedule(
@@ -48,14 +39,14 @@ async def test_a_message_becomes_a_schedule(
     one = case(CASES / "g01-toy-battery.json")
     await plant(one)
     async with store.transaction() as con:
-        job_id = await jobs.create(con, queue=QUEUE, request={"asset": one.asset_id, **one.message})
+        job_id = await jobs.create(con, queue=Queue.SCHEDULE, request={"asset": one.asset_id, **one.message})
         payload = await con.fetchval("select payload from outbox")
-    await publisher.publish(QUEUE, payload)
+    await publisher.publish(Queue.SCHEDULE, payload)
     async with asyncio.timeout(30):
         while True:
             async with store.connection() as con:
                 job = await jobs.get(con, job_id)
-            if job is not None and job.status not in ("QUEUED", "STARTED"):
+            if job is not None and job.status not in ("Queue.SCHEDULED", "STARTED"):
                 break
             await asyncio.sleep(0.05)
     assert (job.status, job.error) == ("FINISHED", None)

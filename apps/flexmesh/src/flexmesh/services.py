@@ -3,8 +3,7 @@
 import asyncio
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 
 import uvicorn
 from api_gateway.app import create_app as create_gateway
@@ -14,9 +13,6 @@ from flexserve import server, service_token
 from flexserve.service_client import ServiceClient
 from flexserve.settings import ServiceSettings, load
 from flexstore.store import Store
-from flexwork.broker import celery_app
-from flexwork.event_loop import BackgroundLoop
-from flexwork.worker import Worker
 from ingest.app import create_app as create_ingest
 from ingest.connectors import gauges
 from ingest.connectors import worker as connectors
@@ -24,9 +20,9 @@ from ingest.files import worker as uploads
 from ingest.settings import IngestSettings
 from reporting.app import create_app as create_reporting
 from reporting.settings import ReportingSettings
+from scheduler import worker as schedules
 from scheduler.app import create_app as create_scheduler
 from scheduler.settings import SchedulerSettings
-from scheduler.tasks import QUEUE, make_tasks
 
 from flexmesh import demonstration, toy
 from flexmesh.steps import Steps
@@ -35,7 +31,7 @@ from flexmesh.stopping import Stop
 
 async def run(url: str, address: str, listening: socket.socket, steps: Steps, stop: Stop, *, with_toy: bool) -> None:
     """Serves at the address until SIGTERM or Ctrl-C, with the database at the URL."""
-    own = {"public_url": address, "service_token": service_token.generate_token(), "mail_to_stderr": True}
+    own = {"public_url": address, "service_token": service_token.generate_token()}
     settings = load(GatewaySettings, database_url=url, **own)
     if stop.asked:
         return
@@ -43,9 +39,9 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, st
         with steps.step("Services", "gateway, ingest, connectors, scheduler, reporting"):
             store = await Store.connect(settings.database_url, application="flexmesh")
             stack.push_async_callback(store.close)
-            stack.enter_context(schedule_worker(settings))
-            stack.enter_context(uploads.at_work(load(IngestSettings, **shared(settings))))
-            stack.enter_context(connectors.at_work(load(IngestSettings, **shared(settings))))
+            stack.enter_context(schedules.running_in_threads(load(SchedulerSettings, **shared(settings))))
+            stack.enter_context(uploads.running_in_threads(load(IngestSettings, **shared(settings))))
+            stack.enter_context(connectors.running_in_threads(load(IngestSettings, **shared(settings))))
             stack.enter_context(gauges.shown(store))
             backs = {
                 "ingest": create_ingest(load(IngestSettings, **shared(settings)), store),
@@ -53,7 +49,7 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, st
             }
             token, timeout = service_token.required_token(settings), settings.sibling_timeout
             ingest, scheduler = (ServiceClient(name, back, token, timeout=timeout) for name, back in backs.items())
-            reporting = create_reporting(load(ReportingSettings, **shared(settings)), store)
+            reporting = create_reporting(load(ReportingSettings, mail_to_stderr=True, **shared(settings)), store)
             await stack.enter_async_context(reporting.router.lifespan_context(reporting))
             gateway = create_gateway(settings, ingest=ingest, scheduler=scheduler, store=store)
             web = server.http_server(gateway, settings)
@@ -76,25 +72,6 @@ async def start(web: uvicorn.Server, listening: socket.socket) -> "asyncio.Task[
     while not web.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
         await asyncio.sleep(0.002)
     return serving
-
-
-@contextmanager
-def schedule_worker(settings: ServiceSettings) -> Iterator[Worker]:
-    """The scheduler's worker in threads of this process."""
-    own = load(SchedulerSettings, **shared(settings))
-    with BackgroundLoop() as loop:
-        store = loop.call(
-            Store.connect(own.database_url, max_size=own.database_connections, application="flexmesh scheduler")
-        )
-        app = celery_app(own, "scheduler")
-        make_tasks(app, store, loop, own)
-        worker = Worker(app, queues=[QUEUE], concurrency=own.worker_concurrency, loop=loop)
-        worker.start()
-        try:
-            yield worker
-        finally:
-            worker.stop(own.shutdown_grace)
-            loop.call(store.close())
 
 
 async def introduce(store: Store, url: str, steps: Steps, *, with_toy: bool) -> None:

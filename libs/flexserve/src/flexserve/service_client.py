@@ -20,8 +20,6 @@ from flexserve.errors import raise_for_status
 
 USER_HEADER = "X-Flexmesh-User"
 ACCOUNT_HEADER = "X-Flexmesh-Account"
-SENSOR_HEADER = "X-Flexmesh-Sensor"
-"""The sensor of the path as JSON, as the client has just loaded it, so that it need not be loaded twice."""
 _IDEMPOTENT_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))
 _ATTEMPTS = 3
 

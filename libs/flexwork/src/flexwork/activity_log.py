@@ -9,6 +9,7 @@ from flexstore.store import Connection
 
 from flexwork import outbox
 from flexwork.activities import AUDIENCE_CACHE_TIME
+from flexwork.contracts import JOB_KEY, Topic
 
 LOCK = 0x666C6578_65766E74  # "flexevnt"
 """Held while positions are given out, until they can be seen: so whoever sees one sees all before it."""
@@ -62,7 +63,7 @@ class ActivityFilter:
             (not self.types or event.type in self.types)
             and (not self.assets or any(asset in self.assets for asset in event.assets))
             and (not self.sensors or any(sensor in self.sensors for sensor in event.sensors))
-            and (not self.jobs or event.data.get("job") in self.jobs)
+            and (not self.jobs or event.data.get(JOB_KEY) in self.jobs)
         )
 
 
@@ -99,7 +100,7 @@ with waiting as materialized (
     returning event.*
 ), told as (
     insert into outbox (topic, headers, payload)
-    select '{outbox.WEBHOOK}', numbered.headers, jsonb_build_object(
+    select '{Topic.WEBHOOK}', numbered.headers, jsonb_build_object(
         'id', '{MESSAGE_PREFIX}' || numbered.position, 'webhook', webhook.id, 'type', numbered.type,
         'timestamp', numbered.created_at, 'data', numbered.data
     )
@@ -108,7 +109,7 @@ with waiting as materialized (
         and (webhook.assets = '{{}}' or webhook.assets && numbered.assets)
         and (webhook.sensors = '{{}}' or webhook.sensors && numbered.sensors)
     order by numbered.position
-    returning pg_notify('{outbox.CHANNEL}', '{outbox.WEBHOOK}')
+    returning pg_notify('{outbox.CHANNEL}', '{Topic.WEBHOOK}')
 )
 select count(*) from numbered
 """  # noqa: S608 - put together from constants
@@ -121,7 +122,7 @@ where position > $1
     and ($4::text[] = '{{}}' or type = any($4))
     and ($5::int[] = '{{}}' or assets && $5)
     and ($6::int[] = '{{}}' or sensors && $6)
-    and ($7::text[] = '{{}}' or data ->> 'job' = any($7))
+    and ($7::text[] = '{{}}' or data ->> '{JOB_KEY}' = any($7))
 order by position
 limit $2
 """  # noqa: S608 - put together from constants

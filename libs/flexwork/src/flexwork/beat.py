@@ -18,7 +18,7 @@ log = logs.get(__name__)
 STOP_SECONDS = 5.0
 
 type Message = tuple[str, Mapping[str, Any]]
-"""A queue, and the arguments of its task."""
+"""A queue, and the payload of a message for it."""
 type FindDue = Callable[[], Awaitable[Sequence[Message]]]
 
 
@@ -60,8 +60,8 @@ class Beat:
             self._service.stop()
 
     async def _send_due(self) -> None:
-        for queue, arguments in await self._find_due():
-            await self._publisher.publish(queue, arguments)
+        for queue, payload in await self._find_due():
+            await self._publisher.publish(queue, payload)
 
 
 class _Scheduler(Scheduler):

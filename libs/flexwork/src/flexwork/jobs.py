@@ -10,6 +10,7 @@ from asyncpg import Record
 from flexstore.store import Connection
 
 from flexwork import activities, outbox
+from flexwork.contracts import JOB_KEY, TASK_PREFIX, JobMessage, task_topic
 
 LEASE_SECONDS = 15.0
 """Seconds without a heartbeat after which a worker is thought dead."""
@@ -136,18 +137,18 @@ with changed as (
 ), {WITH_ACTIVITY}
 select id, queue, status, trace_context from changed
 """  # noqa: S608 - put together from constants
-UNSENT = """
+UNSENT = f"""
 update job set sent_at = now()
 where id in (
     select id from job
     where status = 'QUEUED' and sent_at < now() - $1::interval
         and not exists (
-            select from outbox where topic = $2 || job.queue and payload ->> 'job' = job.id::text
+            select from outbox where topic = $2 || job.queue and payload ->> '{JOB_KEY}' = job.id::text
         )
     for update skip locked
 )
 returning id, queue, trace_context
-"""
+"""  # noqa: S608 - put together from constants
 
 
 async def create(
@@ -256,11 +257,12 @@ async def sweep(
             return SweepResult()
         stale = await con.fetch(STALE, timedelta(seconds=lease), max_attempts)
         requeued = [row for row in stale if row["status"] == "QUEUED"]
-        unsent = await con.fetch(UNSENT, timedelta(seconds=unsent_after), outbox.TASK)
+        unsent = await con.fetch(UNSENT, timedelta(seconds=unsent_after), TASK_PREFIX)
         for job in (*requeued, *unsent):
             await _announce(con, job)
     return SweepResult(requeued=len(requeued), failed=len(stale) - len(requeued), reannounced=len(unsent))
 
 
 async def _announce(con: Connection, job: Mapping[str, Any] | Record, due_at: datetime | None = None) -> None:
-    await outbox.put(con, outbox.TASK + job["queue"], {"job": str(job["id"])}, due_at, job["trace_context"])
+    message = JobMessage(job=job["id"])
+    await outbox.put(con, task_topic(job["queue"]), message.to_payload(), due_at, job["trace_context"])

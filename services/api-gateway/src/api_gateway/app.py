@@ -1,7 +1,7 @@
 """The application of the gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -14,9 +14,7 @@ from flexserve.health import Check
 from flexserve.service_client import ServiceClient
 from flexstore.store import Store
 from flexwork.broker import Publisher, celery_app
-from flexwork.outbox import MAIL, TASK, Message, Relay
 
-from api_gateway import housekeeping
 from api_gateway.accounts.routes import router as accounts
 from api_gateway.annotations.routes import router as annotations
 from api_gateway.assets.routes import router as assets
@@ -38,7 +36,6 @@ from api_gateway.home.routes import router as home
 from api_gateway.home.versions import API_VERSION
 from api_gateway.jobs.routes import router as job_routes
 from api_gateway.keys.routes import router as keys
-from api_gateway.mail import Mailer
 from api_gateway.openapi.document import document
 from api_gateway.optimize.routes import router as optimize
 from api_gateway.passwords.routes import page as password_page
@@ -66,7 +63,8 @@ def create_app(
     store: Store | None = None,
 ) -> FastAPI:
     """The gateway. A platform in one process passes its store; else it has its own. It closes its siblings."""
-    publisher = Publisher(celery_app(settings, SERVICE))
+    # It publishes nothing: readiness says whether the broker, which the workers need, responds.
+    broker = Publisher(celery_app(settings, SERVICE))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -80,11 +78,10 @@ def create_app(
                     wait=False,
                 )
                 stack.push_async_callback(opened.close)
-            stack.callback(publisher.close)
+            stack.callback(broker.close)
             stack.push_async_callback(ingest.close)
             stack.push_async_callback(scheduler.close)
-            wake = await stack.enter_async_context(relaying(publisher, opened, settings))
-            gateway = context_of(settings, opened, ingest, scheduler, wake)
+            gateway = context_of(settings, opened, ingest, scheduler)
             await stack.enter_async_context(listening(gateway.feed))
             app.state.gateway = gateway
             # The first use of units takes half a second; no request should be the one that waits for it.
@@ -100,7 +97,7 @@ def create_app(
         lifespan=lifespan,
         checks=[
             Check("database", lambda: app.state.gateway.store.check(settings.readiness_timeout)),
-            Check("broker", publisher.ping),
+            Check("broker", broker.ping),
         ],
         max_upload_bytes=int(settings.upload_max_mb * 1_000_000),
         error_styles={"/api": envelope, "/api/v1": problem_details},
@@ -134,43 +131,10 @@ def version_1() -> APIRouter:
 
 
 def context_of(
-    settings: GatewaySettings,
-    store: Store,
-    ingest: ServiceClient,
-    scheduler: ServiceClient,
-    work_waits: Callable[[], None],
+    settings: GatewaySettings, store: Store, ingest: ServiceClient, scheduler: ServiceClient
 ) -> GatewayContext:
     feed = Feed(store, reach_in(store))
-    return GatewayContext(store, settings, ingest, scheduler, RateLimiter(store), mailer_of(settings), work_waits, feed)
-
-
-def mailer_of(settings: GatewaySettings) -> Mailer:
-    password = settings.mail_password
-    return Mailer(
-        settings.mail_host,
-        settings.mail_port,
-        settings.mail_from,
-        settings.mail_user,
-        None if password is None else password.get_secret_value(),
-        settings.mail_tls,
-        settings.mail_to_stderr,
-    )
-
-
-@asynccontextmanager
-async def relaying(publisher: Publisher, store: Store, settings: GatewaySettings) -> AsyncIterator[Callable[[], None]]:
-    """Carry what transactions leave in the outbox to the broker or the mail server, and look after what is there."""
-    mailer = mailer_of(settings)
-
-    async def deliver(message: Message) -> None:
-        if message.topic == MAIL:
-            await mailer.send(**message.payload)
-        else:
-            await publisher.publish(message.queue, message.payload, message.headers)
-
-    relay = Relay(store, deliver, topics=[f"{TASK}%", MAIL])
-    async with lasting(relay.run(), housekeeping.keep(store, settings)):
-        yield relay.poke
+    return GatewayContext(store, settings, ingest, scheduler, RateLimiter(store), feed)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """What every route may use: the store, the settings and the other services."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -12,7 +12,6 @@ from flexstore.store import PooledConnection, Store
 
 from api_gateway.events.feed import Feed
 from api_gateway.idempotency import attempts
-from api_gateway.mail import Mailer
 from api_gateway.rate_limits import RateLimiter
 from api_gateway.settings import GatewaySettings
 
@@ -26,9 +25,6 @@ class GatewayContext:
     ingest: ServiceClient
     scheduler: ServiceClient
     limiter: RateLimiter
-    mailer: Mailer
-    work_waits: Callable[[], None]
-    """Tell the relay that a transaction left something in the outbox."""
     feed: Feed
     passwords: Passwords = field(default_factory=Passwords)
 

@@ -20,7 +20,6 @@ returning hits
 """
 PEEK = "select hits from rate_limit where key = $1 and window_start = to_timestamp($2)"
 FORGET_ONE = "update rate_limit set hits = hits - 1 where key = $1 and window_start = to_timestamp($2) and hits > 0"
-FORGET = "delete from rate_limit where window_start < now() - interval '1 hour'"
 
 
 @dataclass(frozen=True, slots=True)

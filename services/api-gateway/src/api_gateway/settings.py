@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Literal
 
 from flexserve.settings import ServiceSettings
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 
 class GatewaySettings(ServiceSettings):
@@ -64,32 +64,7 @@ class GatewaySettings(ServiceSettings):
     most_values_streamed: int = Field(
         10_000_000, ge=1, description="The most steps that one request below `/api/v1` may read, of all its sensors."
     )
-    event_hours: float = Field(24.0, gt=0, description="Hours for which events are kept, for clients that reconnect.")
-    events_kept: int = Field(1_000_000, ge=1, description="The most events to keep.")
     event_streams_per_account: int = Field(
         100, ge=0, description="Clients of one account that may listen to events at a time, per gateway; 0: no limit."
     )
     webhooks_per_account: int = Field(20, ge=0, description="The most webhooks an account may have.")
-    retention: timedelta | None = Field(
-        None,
-        ge=timedelta(days=1),
-        description="For how long values are kept, such as `P1095D`, unless their sensor or account says otherwise; "
-        "without it, forever.",
-    )
-    compress_after: timedelta = Field(
-        timedelta(days=7),
-        ge=timedelta(0),
-        description="How old events are when TimescaleDB compresses what is known of them. Later values still come in, "
-        "but more slowly; `PT0S`: never compress.",
-    )
-    mail_host: str | None = Field(None, description="The SMTP server; without one, no mails are sent.")
-    mail_to_stderr: bool = Field(
-        False,
-        description="Without an SMTP server, write mails to standard error, with the links to choose a password that "
-        "are in them. `flexmesh up` does.",
-    )
-    mail_port: int = Field(587, ge=1, le=65535, description="The port of the SMTP server.")
-    mail_user: str | None = Field(None, description="The user for the SMTP server.")
-    mail_password: SecretStr | None = Field(None, description="The password for the SMTP server.")
-    mail_from: str = Field("flexmesh@localhost", description="The sender of mails.")
-    mail_tls: bool = Field(True, description="Whether to talk to the SMTP server over TLS.")

@@ -1,12 +1,14 @@
 """Settings of the ingest service."""
 
-from flexserve.settings import ServiceSettings
+from flexwork.settings import WorkerSettings
 from pydantic import Field
 
 MEGABYTE = 1_000_000
 
 
-class IngestSettings(ServiceSettings):
+class IngestSettings(WorkerSettings):
+    """Settings of ingest and its workers, in addition to the shared ones."""
+
     port: int = Field(5001, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
     database_connections: int = Field(10, ge=1, le=200, description="The most connections to the database at a time.")
     post_max_mb: float = Field(

@@ -1,21 +1,31 @@
-"""The reporting service's application: it delivers webhooks, and shows health and metrics."""
+"""The application of the reporting service: notifications, upkeep, and the relay of tasks; health and metrics."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
+from flexcore import upkeep as platform_upkeep
 from flexserve.app import create_app as create_service
 from flexserve.health import Check
 from flexstore.store import Store
+from flexwork.background import running
+from flexwork.broker import Publisher, celery_app
+from flexwork.relay import task_relay
+from flexwork.upkeep import Upkeep, register_job_sweep
 
+from reporting.notifications import relays
 from reporting.settings import ReportingSettings
-from reporting.webhooks.working import working
 
 SERVICE = "reporting"
 
 
 def create_app(settings: ReportingSettings, store: Store | None = None) -> FastAPI:
-    """The application, which works while its lifespan lasts. A store that the caller passes stays the caller's."""
+    """Create the application, which works as long as its lifespan lasts.
+
+    Args:
+        settings: The settings of the service.
+        store: The store of the caller, who closes it; the service opens its own if None.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -30,7 +40,11 @@ def create_app(settings: ReportingSettings, store: Store | None = None) -> FastA
                 )
                 stack.push_async_callback(opened.close)
             app.state.store = opened
-            await stack.enter_async_context(working(opened, settings))
+            publisher = Publisher(celery_app(settings, SERVICE))
+            stack.callback(publisher.close)
+            await stack.enter_async_context(relays.notifying(opened, settings))
+            upkeep = upkeep_of(opened, settings)
+            await stack.enter_async_context(running(task_relay(opened, publisher).run, upkeep.run))
             yield
 
     async def ping() -> None:
@@ -46,3 +60,12 @@ def create_app(settings: ReportingSettings, store: Store | None = None) -> FastA
         redoc_url=None,
     )
     return app
+
+
+def upkeep_of(store: Store, settings: ReportingSettings) -> Upkeep:
+    """Return the duties of the reporting service, which always runs: those of the whole platform."""
+    upkeep = Upkeep(store)
+    register_job_sweep(upkeep, store)
+    platform_upkeep.register_duties(upkeep, store, settings.keeping_times)
+    relays.register_duties(upkeep, store, settings)
+    return upkeep

@@ -1,11 +1,11 @@
 """Settings of the scheduler."""
 
-from flexserve.settings import ServiceSettings
+from flexwork.settings import WorkerSettings
 from pydantic import Field
 
 
-class SchedulerSettings(ServiceSettings):
-    """What the scheduler is told, besides what every service is."""
+class SchedulerSettings(WorkerSettings):
+    """Settings of the scheduler, in addition to the shared ones."""
 
     port: int = Field(5002, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")
     database_connections: int = Field(5, ge=1, le=200, description="The most connections to the database at a time.")

@@ -1,4 +1,4 @@
-"""The work of the queue `schedule`: load a job, plan, and store what came of it in one transaction."""
+"""The schedule jobs: load the data of a job, plan, and store the schedule in one transaction."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 from typing import Any
-from uuid import UUID
 
 from flexcore.assets.tree import load_tree
 from flexmodel.errors import NotFound
@@ -21,10 +20,10 @@ from flexstore import sources
 from flexstore.store import Connection, Store
 from flexwork import activities, job_runner
 from flexwork.activities import ActivityType
-from flexwork.broker import BrokerApp
-from flexwork.event_loop import BackgroundLoop
+from flexwork.contracts import Queue
 from flexwork.job_runner import Outcome
 from flexwork.jobs import Job
+from flexwork.worker_host import WorkerHost
 from prometheus_client import Counter, Histogram
 
 from scheduler.optimize import tasks as optimize
@@ -34,7 +33,6 @@ from scheduler.resolve.series import LoadedSeries, load_referenced_series
 from scheduler.settings import SchedulerSettings
 from scheduler.solving.search import SolverOptions
 
-QUEUE = "schedule"
 SOURCE_NAME, SOURCE_TYPE, SOURCE_VERSION = "Flexmesh", "scheduler", "1"
 
 SCHEDULES = Counter("flexmesh_schedules", "Schedule jobs, by the state in which they were left.", ("state",))
@@ -46,20 +44,18 @@ PHASES = Histogram(
 )
 
 
-def make_tasks(app: BrokerApp, store: Store, loop: BackgroundLoop, settings: SchedulerSettings) -> None:
-    """Register the task of the queue. The threads that run it share the store through the loop."""
-    handler = make_handler(settings)
+def add_tasks(host: WorkerHost, settings: SchedulerSettings) -> None:
+    """Consume the queue of schedule jobs."""
+    host.add_jobs(Queue.SCHEDULE, make_handler(settings), on_failure=record_failure, on_end=_count)
 
-    @app.task(name=QUEUE)
-    def schedule(job: str) -> str | None:
-        state = loop.call(job_runner.run(store, UUID(job), handler, on_failure=tell_failure))
-        if state is not None:
-            SCHEDULES.labels(state).inc()
-        return state
+
+def _count(status: str | None) -> None:
+    if status is not None:
+        SCHEDULES.labels(status).inc()
 
 
 def make_handler(settings: SchedulerSettings) -> job_runner.Handler:
-    """What `flexwork.job_runner.run` calls with a job that it has claimed."""
+    """Return the handler of schedule jobs."""
     options = SolverOptions(seconds=settings.solve_seconds)
 
     async def handle(job: Job, store: Store) -> Outcome:
@@ -136,8 +132,8 @@ async def _save(con: Connection, *, job: Job, order: Order, made: Plan, source_i
         await activities.record(con, job.account_id, ActivityType.SCHEDULE_FINISHED, data, tracing.carrier())
 
 
-async def tell_failure(con: Connection, job: Job, reason: str) -> None:
-    """Tell of a job that failed, in the transaction that says so."""
+async def record_failure(con: Connection, job: Job, reason: str) -> None:
+    """Record the activity of a failed job, in the transaction that marks it as failed."""
     data = {"job": str(job.id), "asset": job.asset_id, "error": reason}
     await activities.record(con, job.account_id, ActivityType.SCHEDULE_FAILED, data, tracing.carrier())
 

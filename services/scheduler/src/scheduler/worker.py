@@ -1,47 +1,45 @@
-"""The scheduler's worker: takes jobs from the broker until it is told to stop."""
+"""The worker of schedule jobs, as a process of its own or in threads of the one-process platform."""
 
 import asyncio
+from contextlib import AbstractContextManager
 
 from flexmodel.parse_trigger import parse_trigger
 from flexmodel.tree import AssetTree, TreeAsset
-from flexserve.health import Check
-from flexstore.store import Store
-from flexwork.broker import celery_app
-from flexwork.event_loop import BackgroundLoop
+from flexwork import worker_host
 from flexwork.worker import Worker
+from flexwork.worker_host import WorkerHost
 
 from scheduler.app import SERVICE, create_app
 from scheduler.planning import plan
 from scheduler.resolve.series import LoadedSeries
 from scheduler.settings import SchedulerSettings
 from scheduler.solving.search import SolverOptions
-from scheduler.tasks import QUEUE, make_tasks
+from scheduler.tasks import add_tasks
 
 
 def run(settings: SchedulerSettings) -> int:
-    """Work until SIGTERM or SIGINT; returns the exit code. Health and metrics are served meanwhile."""
-    loop = BackgroundLoop().start()
-    store = loop.call(
-        Store.connect(
-            settings.database_url,
-            max_size=settings.database_connections,
-            application=f"flexmesh {SERVICE}",
-            wait=False,
-        )
-    )
-    app = celery_app(settings, SERVICE)
-    make_tasks(app, store, loop, settings)
-    worker = Worker(app, queues=[QUEUE], concurrency=settings.worker_concurrency, loop=loop)
-    checks = [
-        Check("database", lambda: store.check(settings.readiness_timeout)),
-        Check("broker", worker.check),
-    ]
-    loop.spawn(asyncio.to_thread(warm_up))
-    return worker.run(settings, create_app(settings, checks))
+    """Be a worker process until SIGTERM or SIGINT. Returns the exit code."""
+
+    async def set_up(host: WorkerHost) -> None:
+        await host.open_store()
+        add_tasks(host, settings)
+        host.add_background(lambda: asyncio.to_thread(warm_up))
+
+    return worker_host.run(settings, SERVICE, set_up, make_app=lambda checks: create_app(settings, checks))
+
+
+def running_in_threads(settings: SchedulerSettings) -> AbstractContextManager[Worker]:
+    """Work in threads of this process, until the block ends."""
+
+    async def set_up(host: WorkerHost) -> None:
+        await host.open_store()
+        add_tasks(host, settings)
+
+    return worker_host.running_in_threads(settings, SERVICE, set_up)
 
 
 def warm_up() -> None:
-    """Plan something small, so that the first job need not wait until units, models and the solver are loaded."""
+    """Make a small plan, which loads units, models and the solver before the first job comes."""
     tree = AssetTree(1, {1: TreeAsset(1, "site", None, None, "building")}, {})
     message = {
         "start": "2026-01-01T00:00:00Z",

@@ -18,6 +18,7 @@ from flexstore import series
 from flexstore.series import SeriesQuery
 from flexstore.store import Connection
 from flexwork import jobs
+from flexwork.contracts import Queue
 
 from flexcore.accounts import repository as accounts
 from flexcore.assets.tree import load_tree
@@ -26,7 +27,7 @@ from flexcore.schedules import repository
 from flexcore.sensors.service import check_feedable
 from flexcore.sources.filters import check_filters
 
-QUEUE = "schedule"
+QUEUE = Queue.SCHEDULE
 FORCE = "force-new-job-creation"
 """The key of a trigger that asks for a new job even if an equal one exists."""
 EQUAL_JOB_WITHIN = timedelta(hours=1)

@@ -7,6 +7,7 @@ from typing import Any
 from flexmodel.errors import Forbidden, Invalid
 from flexstore.store import Connection
 from flexwork import outbox
+from flexwork.contracts import MailMessage, Topic
 
 from flexcore.audit.service import Actor, changes_between, note, told
 from flexcore.credentials import repository as tokens
@@ -73,9 +74,8 @@ async def move(con: Connection, caller: Identity, before: Any, after: Any) -> No
         f"The email address of user {after['username']} was changed from {before['email']} to {after['email']}, "
         f"by user {caller.username}.\n\nIf that was not you or in your name, tell who administers your account.\n"
     )
-    await outbox.put(
-        con, outbox.MAIL, {"to": before["email"], "subject": "Your email address was changed", "text": text}
-    )
+    mail = MailMessage(to=before["email"], subject="Your email address was changed", text=text)
+    await outbox.put(con, Topic.MAIL, mail.to_payload())
 
 
 async def prefer(con: Connection, caller: Identity, name: str, value: Any) -> None:

@@ -12,6 +12,7 @@ from flexmodel.errors import Invalid
 from flexstore import audit_log
 from flexstore.store import Connection
 from flexwork import activities, outbox
+from flexwork.contracts import MailMessage, Topic
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - how secrets of the Standard Webhooks specification begin
 SECRET_BYTES = 32
@@ -122,7 +123,7 @@ async def send(
     headers: Mapping[str, str] | None = None,
 ) -> None:
     """Leave a message for this webhook alone, whatever it hears of."""
-    await outbox.put(con, outbox.WEBHOOK, {"id": message_id, "webhook": webhook_id, **body}, headers=headers)
+    await outbox.put(con, Topic.WEBHOOK, {"id": message_id, "webhook": webhook_id, **body}, headers=headers)
 
 
 async def note_success(con: Connection, webhook_id: int) -> None:
@@ -147,8 +148,8 @@ async def disable(con: Connection, webhook: Webhook, reason: str) -> None:
     await activities.record(con, webhook.account_id, activities.ActivityType.WEBHOOK_DISABLED, told)
     text = f"{sentence}\n\nIt is told nothing more until somebody enables it again.\n"
     for row in await con.fetch(ADMINISTRATORS, webhook.account_id):
-        mail = {"to": row["email"], "subject": f"Webhook {webhook.id} was disabled", "text": text}
-        await outbox.put(con, outbox.MAIL, mail)
+        mail = MailMessage(to=row["email"], subject=f"Webhook {webhook.id} was disabled", text=text)
+        await outbox.put(con, Topic.MAIL, mail.to_payload())
 
 
 async def log(

@@ -15,11 +15,11 @@ from flexmodel.errors import Invalid
 from flexserve import tracing
 from flexserve.direct_routes import direct
 from flexserve.responses import OrjsonResponse
-from flexserve.service_client import SENSOR_HEADER
 from flexstore import series
 from flexstore.series import SourceStatistics
 from flexwork import activities
 from flexwork.activities import ActivityType
+from flexwork.contracts import SENSOR_DATA_PATH, SENSOR_HEADER
 
 from api_gateway.auth.access import Access, unknown_data_sensor
 from api_gateway.data import reading, repository
@@ -80,7 +80,7 @@ async def get_sensor_data(
 @nest_errors_under(COMBINED)
 @direct
 async def post_sensor_data(sensor: Feedable, gateway: Gateway, request: Request) -> Response:
-    return await passed_on(sensor, gateway, request, f"/internal/sensors/{sensor.id}/data")
+    return await passed_on(sensor, gateway, request, SENSOR_DATA_PATH.format(id=sensor.id))
 
 
 async def passed_on(sensor: Found, gateway: Gateway, request: Request, path: str) -> Response:

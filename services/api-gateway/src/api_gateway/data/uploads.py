@@ -11,6 +11,7 @@ from flexcore.permissions.resources import Found
 from flexmodel.errors import Invalid, NotFound, Unavailable
 from flexserve.responses import OrjsonResponse
 from flexserve.service_client import ServiceResponse
+from flexwork.contracts import FEEDABLE_HEADER, SENSOR_UPLOAD_PATH, UPLOAD_PATH, Queue
 from starlette.responses import Response
 
 from api_gateway.auth.access import Access, Caller, LoggedIn
@@ -25,7 +26,7 @@ WHERE = "combined_sensor_data_upload"
 PLACES: dict[str, str | None] = dict.fromkeys(DEFAULT_PLACES, WHERE)
 KEPT = 202
 """The status of the ingest service for files that it will store later."""
-QUEUE = "ingest"
+QUEUE = Queue.UPLOAD
 
 router = APIRouter(prefix="/sensors/{id}/data", tags=["Sensor data"], route_class=EnvelopeRoute)
 many = APIRouter(prefix="/data/upload", tags=["Sensor data"], route_class=ProblemDetailsRoute)
@@ -49,7 +50,7 @@ async def upload_sensor_data(
     request: Request,
 ) -> Response:
     with fields_under(WHERE):
-        answer = await passed_on(gateway, request, sensor.caller, f"/internal/sensors/{sensor.id}/data/upload")
+        answer = await passed_on(gateway, request, sensor.caller, SENSOR_UPLOAD_PATH.format(id=sensor.id))
     if answer.status_code != KEPT:
         return Response(answer.content, media_type="application/json")
     job = answer.json()["job"]
@@ -75,7 +76,7 @@ async def upload_data_of_many_sensors(
     accounts = await feedable(gateway, caller)
     if not accounts:
         raise forbidden()
-    answer = await passed_on(gateway, request, caller, "/internal/data/upload", {"X-Flexmesh-Feedable": accounts})
+    answer = await passed_on(gateway, request, caller, UPLOAD_PATH, {FEEDABLE_HEADER: accounts})
     if answer.status_code != KEPT:
         return Response(answer.content, media_type="application/json")
     return waiting(UUID(answer.json()["job"]), "QUEUED", wording.STATES["QUEUED"].format("Ingestion"))
@@ -122,7 +123,7 @@ async def passed_on(
             raise
 
     try:
-        answer = await gateway.ingest.post(
+        return await gateway.ingest.post(
             path,
             user=caller.user_id,
             account=caller.account_id,
@@ -133,9 +134,6 @@ async def passed_on(
         if broken:  # it was not the service that failed, but what we had to tell it: too large, or broken off
             raise broken[0] from None
         raise
-    if answer.status_code == KEPT:
-        gateway.work_waits()
-    return answer
 
 
 async def feedable(gateway: Gateway, caller: Identity) -> str:

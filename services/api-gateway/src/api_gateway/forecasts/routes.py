@@ -15,6 +15,7 @@ from flexserve import tracing
 from flexserve.responses import OrjsonResponse
 from flexstore.store import Connection
 from flexwork import jobs
+from flexwork.contracts import Queue
 
 from api_gateway.auth.access import Access, unknown_forecast_sensor
 from api_gateway.forecasts.schemas import Forecast, ForecastAccepted, ForecastConfig, ForecastPost
@@ -31,7 +32,7 @@ from api_gateway.times import calendar_duration
 
 router = APIRouter(prefix="/sensors/{id}/forecasts", tags=["Forecasts"], route_class=EnvelopeRoute)
 
-QUEUE = "forecast"
+QUEUE = Queue.FORECAST
 
 
 @router.post(
@@ -67,7 +68,6 @@ async def trigger_forecast(
                 sensor_id=sensor.id,
                 trace_context=tracing.carrier(),
             )
-    gateway.work_waits()
     answer = {
         "forecast": str(job),
         "job": str(job),

@@ -34,7 +34,6 @@ update idempotency_key set status = $4, body = $5, location = $6, request_hash =
 where user_id = $1 and key = $2 and created_at = $3
 """
 UNDO = "delete from idempotency_key where user_id = $1 and key = $2 and created_at = $3 and status is null"
-FORGET = "delete from idempotency_key where created_at < now() - interval '1 day'"
 
 
 @dataclass(slots=True)

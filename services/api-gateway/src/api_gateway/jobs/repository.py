@@ -6,11 +6,6 @@ from uuid import UUID
 from flexstore.store import Connection
 
 NEWEST = 100
-FORGET_FILES = """
-delete from upload_chunk using job
-where job.id = upload_chunk.job_id and job.status not in ('QUEUED', 'DEFERRED', 'STARTED')
-"""
-"""Uploaded files whose job was given up: whoever ends a job in the ordinary way takes its files along."""
 
 
 async def of_asset(con: Connection, asset_id: int) -> list[Any]:

@@ -7,11 +7,12 @@ from flexcore.permissions.identity import Identity
 from flexserve import tracing
 from flexserve.service_client import ServiceResponse
 from flexwork import jobs
+from flexwork.contracts import OPTIMIZE_KEY, OPTIMIZE_PATH, Queue
 from flexwork.jobs import Job
 
 from api_gateway.gateway import Gateway
 
-QUEUE, KIND = "schedule", "optimize"
+QUEUE, KIND = Queue.SCHEDULE, OPTIMIZE_KEY
 """The queue, and the key of the job's request under which the scheduler finds the problem."""
 LONG = 202
 """The scheduler's status for a problem that it could not solve at once."""
@@ -21,14 +22,14 @@ async def answered(gateway: Gateway, caller: Identity, body: bytes) -> ServiceRe
     """What the scheduler says of a problem. Raises `Invalid` if there is no answer to it."""
     headers = {"Content-Type": "application/json"}
     return await gateway.scheduler.post(
-        "/optimize", content=body, headers=headers, user=caller.user_id, account=caller.account_id
+        OPTIMIZE_PATH, content=body, headers=headers, user=caller.user_id, account=caller.account_id
     )
 
 
 async def handed_over(gateway: Gateway, caller: Identity, message: Any) -> UUID:
     """The job that solves a problem."""
     async with gateway.transaction() as con:
-        job_id = await jobs.create(
+        return await jobs.create(
             con,
             queue=QUEUE,
             request={KIND: message},
@@ -36,8 +37,6 @@ async def handed_over(gateway: Gateway, caller: Identity, message: Any) -> UUID:
             user_id=caller.user_id,
             trace_context=tracing.carrier(),
         )
-    gateway.work_waits()
-    return job_id
 
 
 def is_problem(job: Job) -> bool:

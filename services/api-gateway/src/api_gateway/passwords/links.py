@@ -8,6 +8,8 @@ from flexcore.permissions.identity import BY_PASSWORD, Kind
 from flexmodel.errors import Invalid
 from flexstore import audit_log
 from flexstore.store import Connection
+from flexwork import outbox
+from flexwork.contracts import MailMessage, Topic
 
 from api_gateway.gateway import Gateway
 
@@ -22,24 +24,22 @@ async def new_link(con: Connection, gateway: Gateway, user_id: int) -> str:
     return f"{gateway.settings.public_url.rstrip('/')}/password?token={token}"
 
 
-async def invite(gateway: Gateway, email: str, link: str) -> None:
-    """Mail the link."""
+async def invite(con: Connection, gateway: Gateway, email: str, link: str) -> None:
+    """Leave a mail with the link in the outbox, in the caller's transaction."""
     hours = gateway.settings.reset_lifetime.total_seconds() / 3600
-    await gateway.mailer.send(
-        email,
-        SUBJECT,
+    text = (
         f"Choose the password of your account at {gateway.settings.public_url}:\n\n{link}\n\n"
-        f"The link works once, for {hours:g} hours. If you did not ask for it, you need not do anything.\n",
+        f"The link works once, for {hours:g} hours. If you did not ask for it, you need not do anything.\n"
     )
+    await outbox.put(con, Topic.MAIL, MailMessage(to=email, subject=SUBJECT, text=text).to_payload())
 
 
 async def mail_link(gateway: Gateway, email: str) -> None:
     """Mail a link to the user with this address, if there is one."""
     async with gateway.transaction() as con:
         user = await repository.login_candidate(con, email)
-        link = await new_link(con, gateway, user["id"]) if user["active"] else None
-    if link:
-        await invite(gateway, user["email"], link)
+        if user["active"]:
+            await invite(con, gateway, user["email"], await new_link(con, gateway, user["id"]))
 
 
 async def choose(gateway: Gateway, token: str, password: str) -> int:

@@ -95,9 +95,7 @@ async def submit(gateway: Gateway, caller: Identity, request: ScheduleRequest) -
     except Forbidden as refused:
         raise forbidden() from refused
     async with gateway.transaction() as con:
-        job_id = await triggers.submit(con, request, request_hash, caller)
-    gateway.work_waits()
-    return job_id
+        return await triggers.submit(con, request, request_hash, caller)
 
 
 def with_current_force_key(message: Any) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 from flexmodel.errors import Invalid
+from flexwork.contracts import BATCH_PATH
 
 from api_gateway.auth.several import Doorkeeper
 from api_gateway.gateway import Gateway
@@ -30,7 +31,7 @@ async def stored(gateway: Gateway, feeders: Doorkeeper, message: Any, *, partial
     kept = [number for number in range(len(message)) if number not in refused]
     try:
         answer = await gateway.ingest.post(
-            f"/internal/data?partial={str(partial).lower()}",
+            f"{BATCH_PATH}?partial={str(partial).lower()}",
             user=feeders.caller.user_id,
             account=feeders.caller.account_id,
             # Not the body as it came: what is posted is what was looked at here.

@@ -84,9 +84,8 @@ async def create_user(
             if not may(caller, Action.CREATE, Thing.ACCOUNT, resources.owner_of(account)):
                 raise forbidden()
             user_id = await service.create(con, caller, account_id, body.email, body.username, password)
-            link = await new_link(con, gateway, user_id)
+            await invite(con, gateway, body.email, await new_link(con, gateway, user_id))
             row = await repository.get(con, user_id)
-    await invite(gateway, body.email, link)
     return OrjsonResponse(shown(row), 201)
 
 
@@ -135,6 +134,5 @@ async def reset_user_password(
     password = await gateway.passwords.hash(service.unusable_password())
     async with gateway.transaction() as con:
         await service.forget_password(con, user.caller, user.id, user.home_account_id, user.row.username, password)
-        link = await new_link(con, gateway, user.id)
-    await invite(gateway, user.row.email, link)
+        await invite(con, gateway, user.row.email, await new_link(con, gateway, user.id))
     return OrjsonResponse({"message": f"A password reset was mailed to {user.row.email}.", "status": 200})

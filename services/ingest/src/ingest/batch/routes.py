@@ -3,15 +3,16 @@
 from fastapi import APIRouter, Request
 from flexserve.request_observability import body_too_large
 from flexserve.responses import OrjsonResponse
+from flexwork.contracts import BATCH_PATH
 
 from ingest.batch.schemas import read_batch
 from ingest.data.routes import ActingUser
 from ingest.ingest import Here
 
-router = APIRouter(prefix="/internal/data")
+router = APIRouter()
 
 
-@router.post("")
+@router.post(BATCH_PATH)
 async def post_batch(user: ActingUser, here: Here, request: Request, partial: bool = False) -> OrjsonResponse:
     body = await request.body()
     if len(body) > here.settings.post_max_bytes:

@@ -1,32 +1,27 @@
-"""The queue `connector`: beat puts on it what is due, workers run it. Several of both may be at work."""
+"""The tasks of connectors: beat publishes those that are due, workers run them. Any number of both may run."""
 
 from collections.abc import Sequence
 
 from flexstore.store import Store
-from flexwork.beat import Beat, Message
-from flexwork.broker import BrokerApp
-from flexwork.event_loop import BackgroundLoop
+from flexwork.beat import Message
+from flexwork.contracts import ConnectorMessage, Queue
+from flexwork.worker_host import WorkerHost
 
 from ingest.connectors import repository
 from ingest.connectors.registry import PULLED
 from ingest.connectors.running import Running
 
-QUEUE = "connector"
 
+def add_tasks(host: WorkerHost, store: Store, running: Running) -> None:
+    """Consume the queue of connectors, and publish those that are due."""
 
-def make_task(app: BrokerApp, loop: BackgroundLoop, running: Running) -> None:
-    """Register the task of the queue. The threads that run it share the store through the loop."""
-
-    @app.task(name=QUEUE)
-    def run_connector(connector: int) -> None:
-        loop.call(running.run_due(connector))
-
-
-def make_beat(app: BrokerApp, loop: BackgroundLoop, store: Store) -> Beat:
-    """What finds the connectors whose time has come."""
+    async def run_connector(message: ConnectorMessage) -> None:
+        await running.run_due(message.connector)
 
     async def find_due() -> Sequence[Message]:
         async with store.connection() as con:
-            return [(QUEUE, {"connector": number}) for number in await repository.due(con, PULLED)]
+            due = await repository.due(con, PULLED)
+        return [(Queue.CONNECTOR, ConnectorMessage(connector=number).to_payload()) for number in due]
 
-    return Beat(app, loop, find_due)
+    host.add_task(Queue.CONNECTOR, ConnectorMessage, run_connector)
+    host.add_beat(find_due)

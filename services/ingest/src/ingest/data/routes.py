@@ -6,21 +6,22 @@ from fastapi import APIRouter, Depends, Request
 from flexserve.direct_routes import direct
 from flexserve.request_observability import body_too_large
 from flexserve.responses import OrjsonResponse
-from flexserve.service_client import SENSOR_HEADER, acting_user
+from flexserve.service_client import acting_user
 from flexstore.series import WriteCounts
+from flexwork.contracts import SENSOR_DATA_PATH, SENSOR_HEADER
 
 from ingest.data.repository import told_sensor
 from ingest.data.rules import refuse
 from ingest.data.schemas import read_post
 from ingest.ingest import Here
 
-router = APIRouter(prefix="/internal/sensors")
+router = APIRouter()
 
 ActingUser = Annotated[int, Depends(acting_user)]
 """The user whose values these are."""
 
 
-@router.post("/{sensor_id}/data")
+@router.post(SENSOR_DATA_PATH.format(id="{sensor_id}"))
 @direct
 async def post_data(sensor_id: int, user: ActingUser, here: Here, request: Request) -> OrjsonResponse:
     kind = request.headers.get("content-type", "")

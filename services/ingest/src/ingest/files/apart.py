@@ -14,7 +14,7 @@ from flexserve.settings import load, variable
 from flexstore.store import Store
 from flexwork.event_loop import BackgroundLoop
 
-from ingest.files.tasks import work_of
+from ingest.files.tasks import run_job
 from ingest.settings import IngestSettings
 
 SERVICE = "upload"
@@ -58,7 +58,7 @@ def main() -> int:
 async def store_here(settings: IngestSettings, job: UUID) -> None:
     store = await Store.connect(settings.database_url, max_size=CONNECTIONS, application=f"flexmesh {SERVICE}")
     try:
-        await work_of(store, settings)(job)
+        await run_job(store, settings, job)
     finally:
         await store.close()
 

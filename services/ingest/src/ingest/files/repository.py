@@ -10,12 +10,12 @@ from uuid import UUID
 from flexserve import tracing
 from flexstore.store import Connection
 from flexwork import jobs
+from flexwork.contracts import Queue
 from flexwork.jobs import Job
 
 from ingest.files.sensors import Feeder
 from ingest.files.service import File, Terms
 
-QUEUE = "ingest"
 CHUNK = 1 << 20
 
 ADD = "insert into upload (job_id) values ($1)"
@@ -34,7 +34,7 @@ async def keep(con: Connection, feeder: Feeder, terms: Terms, files: Sequence[Fi
     }
     job_id = await jobs.create(
         con,
-        queue=QUEUE,
+        queue=Queue.UPLOAD,
         request=request,
         account_id=await con.fetchval("select account_id from users where id = $1", feeder.user),
         user_id=feeder.user,

@@ -4,19 +4,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 from flexserve.responses import OrjsonResponse
+from flexwork.contracts import FEEDABLE_HEADER, SENSOR_UPLOAD_PATH, UPLOAD_PATH
 
 from ingest.data.routes import ActingUser, stored
 from ingest.files.form import opened_form
 from ingest.files.sensors import Feeder
 from ingest.ingest import Here
 
-FEEDABLE_HEADER = "X-Flexmesh-Feedable"
 """Of which accounts the user may feed the sensors: their ids, `public` for those of nobody, or `all`."""
 
-router = APIRouter(prefix="/internal")
+router = APIRouter()
 
 
-@router.post("/sensors/{sensor_id}/data/upload")
+@router.post(SENSOR_UPLOAD_PATH.format(id="{sensor_id}"))
 async def upload_of_sensor(sensor_id: int, user: ActingUser, here: Here, request: Request) -> OrjsonResponse:
     async with opened_form(request, sensor_id) as (terms, files):
         done = await here.intake.take(Feeder(user, frozenset()), terms, files)
@@ -27,7 +27,7 @@ async def upload_of_sensor(sensor_id: int, user: ActingUser, here: Here, request
     return stored(done.report.written, rows=report["rows"], **more)
 
 
-@router.post("/data/upload")
+@router.post(UPLOAD_PATH)
 async def upload_of_many(
     user: ActingUser,
     feedable: Annotated[str, Header(alias=FEEDABLE_HEADER)],

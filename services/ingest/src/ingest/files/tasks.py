@@ -1,7 +1,7 @@
-"""The work of the queue `ingest`: store what is in the files of an upload, in the transaction that finishes its job."""
+"""The upload jobs: store the values of an upload's files in the transaction that finishes its job."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -10,41 +10,31 @@ from uuid import UUID
 from flexstore.store import Connection, Store
 from flexwork import activities, job_runner
 from flexwork.activities import ActivityType
-from flexwork.broker import BrokerApp
-from flexwork.event_loop import BackgroundLoop
 from flexwork.job_runner import Outcome
 from flexwork.jobs import Job
 
 from ingest.data.repository import UserSources
 from ingest.files import repository
 from ingest.files.problems import room_on_disk
-from ingest.files.repository import QUEUE
 from ingest.files.service import File, Progress, Uploading, limits_of
 from ingest.settings import IngestSettings
 from ingest.storing import Storage
 
 TELL_SECONDS = 0.5
 
-type Work = Callable[[UUID], Coroutine[Any, Any, object]]
-"""Does the job with this id."""
+
+async def run_job(store: Store, settings: IngestSettings, job_id: UUID) -> None:
+    """Do a job in this process."""
+    await job_runner.run(store, job_id, upload_handler(settings), on_failure=forget)
 
 
-def make_tasks(app: BrokerApp, loop: BackgroundLoop, work: Work) -> None:
-    """Register the task of the queue, which does a job by awaiting `work`. The threads that run it share the loop."""
-
-    @app.task(name=QUEUE)
-    def ingest(job: str) -> None:
-        loop.call(work(UUID(job)))
-
-
-def work_of(store: Store, settings: IngestSettings) -> Work:
-    """Does a job in this process."""
-    handler = make_handler(Uploading(Storage(), UserSources(), limits_of(settings)))
-    return partial(job_runner.run, store, handler=handler, on_failure=forget)
+def upload_handler(settings: IngestSettings) -> job_runner.Handler:
+    """Return the handler of upload jobs."""
+    return make_handler(Uploading(Storage(), UserSources(), limits_of(settings)))
 
 
 def make_handler(uploading: Uploading) -> job_runner.Handler:
-    """What `flexwork.job_runner.run` calls with a job that it has claimed."""
+    """Return the handler that stores uploads."""
 
     async def handle(job: Job, store: Store) -> Outcome:
         source = await uploading.source_of(store, repository.understood(job.request)[0].user)
@@ -66,7 +56,7 @@ async def _save(con: Connection, *, job: Job, store: Store, uploading: Uploading
 
 
 async def forget(con: Connection, job: Job, _reason: str = "") -> None:
-    """The files are no longer needed."""
+    """Delete the files of a job that has ended."""
     await con.execute(repository.FORGET, job.id)
 
 

@@ -5,15 +5,16 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request
 from flexserve.responses import OrjsonResponse
+from flexwork.contracts import OPTIMIZE_PATH
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from scheduler.optimize.service import Optimizer
 
-router = APIRouter(prefix="/optimize")
+router = APIRouter()
 
 
-@router.post("")
+@router.post(OPTIMIZE_PATH)
 async def optimize(request: Request) -> Response:
     optimizer: Optimizer = request.app.state.optimizer
     found = await optimizer.optimize(_json(await request.body()))

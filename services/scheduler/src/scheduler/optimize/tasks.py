@@ -8,6 +8,7 @@ from flexserve import tracing
 from flexstore.store import Connection
 from flexwork import activities
 from flexwork.activities import ActivityType
+from flexwork.contracts import OPTIMIZE_KEY
 from flexwork.job_runner import Outcome
 from flexwork.jobs import Job
 
@@ -16,16 +17,13 @@ from scheduler.optimize.response import solve_request
 from scheduler.settings import SchedulerSettings
 from scheduler.solving.search import SolverOptions
 
-KIND = "optimize"
-"""The key of the job's request under which the problem is."""
-
 
 def is_problem(job: Job) -> bool:
-    return KIND in job.request
+    return OPTIMIZE_KEY in job.request
 
 
 async def solve(job: Job, settings: SchedulerSettings) -> Outcome:
-    question = await asyncio.to_thread(parse_request, job.request[KIND], settings.optimize_largest)
+    question = await asyncio.to_thread(parse_request, job.request[OPTIMIZE_KEY], settings.optimize_largest)
     # The solver works outside the interpreter's lock, so heartbeats and other jobs go on meanwhile.
     found = await asyncio.to_thread(solve_request, question, SolverOptions(seconds=settings.solve_seconds))
     return Outcome(result=found, info={"warnings": found["warnings"]}, save=partial(_tell, job=job, found=found))

@@ -1,0 +1,33 @@
+"""Endless work beside a service: started with it, restarted when it breaks down, cancelled at its end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from flexserve import logs
+
+log = logs.get(__name__)
+
+RESTART_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def running(*works: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run all works, until the block ends."""
+    tasks = [asyncio.create_task(_run_for_ever(work)) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _run_for_ever(work: Callable[[], Awaitable[None]]) -> None:
+    """Run, and start again. Works wait by themselves for a database that is away; anything else is a bug of ours."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("background work broke down and starts again")
+        await asyncio.sleep(RESTART_SECONDS)

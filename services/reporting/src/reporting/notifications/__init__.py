@@ -1,0 +1,1 @@
+"""Notifications: what leaves the platform, to webhooks and by mail."""

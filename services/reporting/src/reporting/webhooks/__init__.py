@@ -1,1 +1,0 @@
-"""Telling webhooks what happened."""
