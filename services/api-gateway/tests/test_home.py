@@ -37,7 +37,17 @@ async def test_pages_need_nothing_from_elsewhere(house: Any) -> None:
         assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
         assert answer.headers["content-type"].startswith("text/html")
         assert not re.search(r'(?:src|href)="(?:https?:)?//', answer.text)
-    assert "/api/v3_0/sensors/{id}/schedules/trigger" in answer.text
+
+
+async def test_the_page_of_the_api_has_all_its_files_here(house: Any) -> None:
+    page = await house.guest().get("/docs")
+    assert "script-src 'self';" in page.headers["Content-Security-Policy"]
+    assert "<script>" not in page.text
+    paths = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
+    assert {"/docs/swagger-ui.js", "/docs/swagger-ui.css", "/docs/start.js", "/openapi.json"} <= set(paths)
+    for path in paths:
+        assert (await house.guest().get(path)).status_code == 200
+    assert "/openapi.json" in (await house.guest().get("/docs/start.js")).text
 
 
 async def test_versions_long_gone(house: Any) -> None:

@@ -37,6 +37,7 @@ from api_gateway.home.versions import API_VERSION
 from api_gateway.jobs.routes import router as job_routes
 from api_gateway.keys.routes import router as keys
 from api_gateway.openapi.document import document
+from api_gateway.openapi.routes import router as api_page
 from api_gateway.optimize.routes import router as optimize
 from api_gateway.passwords.routes import page as password_page
 from api_gateway.passwords.routes import router as passwords
@@ -93,7 +94,7 @@ def create_app(
         settings,
         service=SERVICE,
         title="Flexmesh",
-        routers=[version_3(), version_1(), auth, password_page, home],
+        routers=[version_3(), version_1(), auth, password_page, home, api_page],
         lifespan=lifespan,
         checks=[
             Check("database", lambda: app.state.gateway.store.check(settings.readiness_timeout)),

@@ -4,12 +4,7 @@ from html import escape
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a2b3c; }
-h1, h2 { line-height: 1.2; } code, summary { font-family: ui-monospace, monospace; }
-details { border-top: 1px solid #d5dde5; padding: .5rem 0; } summary { cursor: pointer; }
-summary i { font: italic .9em system-ui, sans-serif; color: #5a6b7c; margin-left: .5rem; }
-b { display: inline-block; width: 4.5rem; } table { border-collapse: collapse; }
-td { padding: .1rem 1rem .1rem 0; vertical-align: top; }
-pre { background: #f4f6f8; padding: .5rem; overflow: auto; }
+h1, h2 { line-height: 1.2; } code { font-family: ui-monospace, monospace; }
 """
 
 

@@ -10,7 +10,6 @@ from flexserve.responses import OrjsonResponse
 from api_gateway.auth.access import Anyone
 from api_gateway.gateway import Gateway
 from api_gateway.home import pages
-from api_gateway.home.reference import reference
 from api_gateway.home.schemas import Readiness, Services, Versions
 from api_gateway.home.versions import (
     API_VERSION,
@@ -35,11 +34,6 @@ METHODS = {"get": 0, "post": 1, "patch": 2, "delete": 3}
 @router.get("/", response_class=HTMLResponse, include_in_schema=False)
 async def home(gateway: Gateway) -> HTMLResponse:
     return HTMLResponse(pages.home(gateway.settings.public_url))
-
-
-@router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
-async def documentation(request: Request) -> HTMLResponse:
-    return HTMLResponse(reference(request.app.openapi()))
 
 
 @router.get("/api/", response_model=Versions, summary="List the versions of the API.")
