@@ -1,16 +1,16 @@
 """Upkeep: duties that are repeated as long as a process runs, each by one process at a time."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from flexmodel.errors import Unavailable
-from flexserve import logs
 from flexstore.store import Store
 
 from flexwork import jobs
 
-log = logs.get(__name__)
+log = logging.getLogger(__name__)
 
 JOB_SWEEP_SECONDS = 15.0
 RETRY_SECONDS = 15.0
@@ -71,7 +71,7 @@ class Upkeep:
             except Unavailable:
                 wait = min(RETRY_SECONDS, duty.every)
             except Exception:  # whatever it is, for example tables that are not there yet: it must not be the last time
-                log.exception("an upkeep duty failed, and will be tried again later", duty=duty.name)
+                log.exception("The upkeep duty '%s' failed, and will be tried again later", duty.name)
             await asyncio.sleep(wait)
 
     async def _do(self, duty: Duty) -> None:
@@ -95,7 +95,7 @@ def register_job_sweep(upkeep: Upkeep, store: Store) -> None:
             swept = await jobs.sweep(con)
         if swept.requeued or swept.failed or swept.reannounced:
             log.warning(
-                "jobs were swept", put_back=swept.requeued, given_up=swept.failed, announced_again=swept.reannounced
+                "Jobs put back: %d, given up: %d, sent again: %d", swept.requeued, swept.failed, swept.reannounced
             )
 
     upkeep.register("job sweep", JOB_SWEEP_SECONDS, sweep, locked=False)
