@@ -1,6 +1,7 @@
 """What only a real broker can show: outages, killed workers, confirmed and routed messages."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -198,6 +199,32 @@ async def test_a_worker_has_health_and_metrics(process: Any) -> None:
     assert await worker.exit_code() == 0
 
 
+async def test_celery_tools_see_a_worker(
+    app: BrokerApp, fresh_amqp_url: str, publisher_for: PublisherFor, process: Any
+) -> None:
+    one = process(seconds=60)
+    await publisher_for(app).publish("bake", {"job": "j1"})
+    await one.until("start j1")
+
+    async def inspect(command: str) -> Any:
+        """What the one worker that replies says."""
+        tool = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "celery", "-A", "flexwork", "inspect", command, "--json", "--timeout", "5",
+            env={**os.environ, "FLEXMESH_BROKER_URL": fresh_amqp_url},
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        output, _ = await tool.communicate()
+        assert tool.returncode == 0, output
+        replies = json.loads(output)
+        return next(reply for name, reply in replies.items() if f"-{one.popen.pid}-" in name)
+
+    assert await inspect("ping") == {"ok": "pong"}
+    [task] = await inspect("active")
+    assert (task["name"], task["kwargs"]) == ("bake", {"job": "j1"})
+    assert {"bake", "stuck"} <= set(await inspect("registered"))
+    assert (await inspect("stats"))["pool"]["max-concurrency"] == 2
+
+
 async def test_an_outage_of_the_broker(own_rabbitmq: Any, publisher_for: PublisherFor, worker_for: Any) -> None:
     app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url), "testing")
     done = Seen()
@@ -310,7 +337,9 @@ async def test_queues_are_quorum_queues(app: BrokerApp, publisher_for: Publisher
             channel.queue_declare(name, durable=True, auto_delete=False, arguments={"x-queue-type": "classic"})
 
 
-async def test_a_worker_makes_no_queue_but_its_own(own_rabbitmq: Any, worker_for: Any) -> None:
+async def test_a_worker_makes_no_queue_but_its_own_and_that_of_remote_control(
+    own_rabbitmq: Any, worker_for: Any
+) -> None:
     app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url), "testing")
 
     @app.task(name="bake")
@@ -319,8 +348,10 @@ async def test_a_worker_makes_no_queue_but_its_own(own_rabbitmq: Any, worker_for
     assert worker_for(app, "bake").wait_ready(10)
     listed = await asyncio.to_thread(own_rabbitmq.control, "list_queues", "name", "type")
     exchanges = await asyncio.to_thread(own_rabbitmq.control, "list_exchanges", "name")
-    assert [line.split("\t") for line in listed] == [["bake", "quorum"]]
-    assert not [name for name in exchanges if name and not name.startswith("amq.")]
+    control, bake_queue = sorted((line.split("\t") for line in listed), key=lambda queue: queue[1])
+    assert bake_queue == ["bake", "quorum"]
+    assert control[0].endswith(".celery.pidbox")
+    assert [name for name in exchanges if name and not name.startswith("amq.")] == ["celery.pidbox"]
 
 
 async def test_a_wrong_password_is_unavailable_and_stays_out_of_the_log(

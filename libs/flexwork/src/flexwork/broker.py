@@ -71,8 +71,11 @@ def celery_app(settings: ServiceSettings, name: str) -> BrokerApp:
         worker_detect_quorum_queues=True,
         worker_prefetch_multiplier=1,
         worker_disable_rate_limits=True,
-        # RabbitMQ 4.3 refuses the transient queues these need, and Prometheus tells more.
-        worker_enable_remote_control=False,
+        # `celery inspect` works where the broker has a fanout exchange. Its queues are exclusive: RabbitMQ 4.3 refuses
+        # transient ones that are not.
+        worker_enable_remote_control=not is_in_process(url),
+        control_queue_exclusive=True,
+        control_queue_durable=False,
         worker_send_task_events=False,
         # A message that is delivered again after a reconnect does no harm; a cancelled solve would.
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -251,6 +254,11 @@ def connect(connection: Any, answer_seconds: float) -> None:
         sock.settimeout(answer_seconds)
 
 
+def is_in_process(url: str) -> bool:
+    """Return whether the URL, as kombu has it, is that of the broker of one process."""
+    return url.startswith(in_process_broker.SCHEME)
+
+
 def _split(url: str) -> tuple[str, str]:
     """The URL for kombu, and the `queue_prefix` of its query."""
     parts = urlsplit(url)
@@ -263,4 +271,4 @@ def _split(url: str) -> tuple[str, str]:
 
 
 def _transport_options(url: str) -> dict[str, Any]:
-    return {} if url.startswith(in_process_broker.SCHEME) else {"confirm_publish": True}
+    return {} if is_in_process(url) else {"confirm_publish": True}

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import Any
 
 from celery.bootsteps import CLOSE
@@ -33,6 +33,8 @@ LEAVE_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 _RECONNECT_SECONDS = (0.25, 0.5, 1.0, 2.0)
 _starting = threading.Lock()
+_numbers = count(1)
+"""Each worker of a process has a queue of its own for remote control."""
 
 
 class Worker:
@@ -62,7 +64,7 @@ class Worker:
             set_event_loop(None)  # celery would share one selector among all workers of a process
             self._controller = _Controller(
                 app=self.app,
-                hostname=f"{self.app.main}-{os.getpid()}@{socket.gethostname()}",
+                hostname=f"{self.app.main}-{os.getpid()}-{next(_numbers)}@{socket.gethostname()}",
                 queues=[self.app.queue(queue).name for queue in self.queues],
                 concurrency=self.concurrency,
                 pool_cls=_Pool,
@@ -165,11 +167,12 @@ class _Controller(WorkController):
 
 
 class _Consumer(Consumer):
-    """Consumes the queues and nothing else: no remote control, no events, no delay queues."""
+    """Consumes the queues and answers `celery inspect`: no events, no gossip, no delay queues."""
 
     class Blueprint(Consumer.Blueprint):
         default_steps = (
             "celery.worker.consumer.connection:Connection",
+            "celery.worker.consumer.control:Control",
             "celery.worker.consumer.tasks:Tasks",
             "celery.worker.consumer.consumer:Evloop",
         )
