@@ -6,7 +6,7 @@ from typing import Any
 
 from flexcore.assets import repository as assets
 from flexcore.assets import service as asset_service
-from flexcore.audit.service import changes_between, note
+from flexcore.audit.service import changes_between, record_change
 from flexcore.permissions import resources
 from flexcore.permissions.policy import Thing
 from flexcore.sensors import service as sensor_service
@@ -33,7 +33,7 @@ async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], 
             details = changes_between({name: found["attributes"].get(name)}, {name: value})
             account = (await resources.get(con, Thing(table), id)).account_id
             about = {"asset": {"asset_id": id}, "sensor": {"asset_id": found.get("asset_id"), "sensor_id": id}}
-            await note(con, None, event, account_id=account, details=details, **about.get(table, {}))
+            await record_change(con, None, event, account_id=account, details=details, **about.get(table, {}))
             if table in UPDATED:
                 await activities.record(con, account, UPDATED[table], {table: id, "fields": ["attributes"]})
 
@@ -45,16 +45,16 @@ async def transfer_ownership(con: Connection, asset: int, account: int) -> int:
     """
     before = await row(con, "asset", asset, "asset")
     owner = await row(con, "account", account, "account")
-    moved = await assets.assets_below(con, asset)
+    moved = await assets.load_assets_below(con, asset)
     await con.execute("update asset set account_id = $2 where id = any($1::int[])", moved, account)
     if before["account_id"] != account:
         await assets.update(con, asset, {"parent_asset_id": None})
     details = changes_between({"account_id": before["account_id"]}, {"account_id": account})
     event = f"Moved asset '{before['name']}': {asset} with all below it to account '{owner['name']}'"
-    await note(con, None, event, account_id=before["account_id"], details=details)
+    await record_change(con, None, event, account_id=before["account_id"], details=details)
     for id in moved:
         event = f"Moved asset {id} to account '{owner['name']}'"
-        await note(con, None, event, account_id=account, asset_id=id, details=details)
+        await record_change(con, None, event, account_id=account, asset_id=id, details=details)
         await activities.record(con, account, ActivityType.ASSET_UPDATED, {"asset": id, "fields": ["account_id"]})
     return len(moved)
 
@@ -70,7 +70,7 @@ async def transfer_parenthood(con: Connection, children: Sequence[int], parent: 
         await assets.update(con, child, {"parent_asset_id": parent})
         event = f"Moved asset {child} below asset {parent}"
         details = changes_between({"parent_asset_id": found["parent_asset_id"]}, {"parent_asset_id": parent})
-        await note(con, None, event, account_id=found["account_id"], asset_id=child, details=details)
+        await record_change(con, None, event, account_id=found["account_id"], asset_id=child, details=details)
         moved = {"asset": child, "fields": ["parent_asset_id"]}
         await activities.record(con, found["account_id"], ActivityType.ASSET_UPDATED, moved)
 
@@ -88,7 +88,7 @@ async def delete_account(con: Connection, account: int) -> str:
             await delete_asset(con, asset["id"])
     await con.execute("delete from account where id = $1", account)
     details = changes_between(found, None, ("name", "consultancy_account_id"))
-    await note(con, None, f"Deleted account '{found['name']}': {account}", account_id=account, details=details)
+    await record_change(con, None, f"Deleted account '{found['name']}': {account}", account_id=account, details=details)
     return str(found["name"])
 
 
@@ -100,12 +100,12 @@ async def delete_user(con: Connection, email: str) -> None:
         raise NotFound(f"There is no user with the address {email}.")
     event = f"Deleted user {found['username']}"
     details = changes_between(dict(found), None, ("username", "email"))
-    await note(con, None, event, account_id=found["account_id"], affected_user_id=found["id"], details=details)
+    await record_change(con, None, event, account_id=found["account_id"], affected_user_id=found["id"], details=details)
 
 
 async def delete_asset(con: Connection, asset: int) -> None:
     await row(con, "asset", asset, "asset")
-    await asset_service.remove(con, None, asset)
+    await asset_service.delete(con, None, asset)
 
 
 async def delete_sensors(con: Connection, ids: Sequence[int]) -> None:
@@ -120,7 +120,7 @@ async def sensors_of(con: Connection, chosen: Sequence[int], owners: Sequence[in
     for asset in owners:
         await row(con, "asset", asset, "asset")
         if offspring:
-            found |= set(await assets.sensors_below(con, asset))
+            found |= set(await assets.load_sensors_below(con, asset))
         else:
             found |= {each["id"] for each in await con.fetch("select id from sensor where asset_id = $1", asset)}
     return sorted(found)

@@ -61,7 +61,7 @@ async def get(con: Connection, account_id: int) -> AccountRow:
     return row
 
 
-async def visible(con: Connection, caller: Identity) -> list[int] | None:
+async def visible_accounts(con: Connection, caller: Identity) -> list[int] | None:
     """The accounts whose things the caller may read; None means all."""
     only = caller.only_account
     if caller.reads_all_accounts:
@@ -73,7 +73,7 @@ async def visible(con: Connection, caller: Identity) -> list[int] | None:
     return within if only is None else [account for account in within if account == only]
 
 
-async def listed(
+async def fetch_page(
     con: Connection, accounts: Sequence[int] | None, page: Page, role: str | None, order: str
 ) -> tuple[list[CountedAccountRow], int]:
     """Return a page of accounts with their counts, and how many match."""
@@ -103,7 +103,7 @@ async def insert(con: Connection, name: str, consultancy_account_id: int | None)
     return account
 
 
-async def named(con: Connection, name: str) -> int | None:
+async def find_by_name(con: Connection, name: str) -> int | None:
     account: int | None = await con.fetchval("select id from account where name = $1", name)
     return account
 

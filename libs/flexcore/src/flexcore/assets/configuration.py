@@ -32,15 +32,15 @@ async def check(con: Connection, actor: Actor | None, values: Mapping[str, Any])
     configured = [values.get("flex_model"), values.get("flex_context")]
     if not any((*configured, *graphs.values())):
         return
-    wanted = referenced_sensors(configured).union(*map(sensors_shown, graphs.values()))
+    wanted = referenced_sensors(configured).union(*map(displayed_sensors, graphs.values()))
     named = referenced_assets([*configured, *graphs.values()])
-    tree = AssetTree(0, await known_assets(con, named), await known(con, wanted))
+    tree = AssetTree(0, await load_assets(con, named), await load_sensors(con, wanted))
     await check_readable(con, actor, tree)
     if actor is not None:
-        await check_feedable(con, actor, sorted(set(outputs_in(configured))))
+        await check_feedable(con, actor, sorted(set(output_sensors(configured))))
     for field, shown in graphs.items():
-        check_there(field, "sensor", set(sensors_shown(shown)) - tree.sensors.keys())
-        check_there(field, "asset", referenced_assets(shown) - tree.assets.keys())
+        check_exist(field, "sensor", set(displayed_sensors(shown)) - tree.sensors.keys())
+        check_exist(field, "asset", referenced_assets(shown) - tree.assets.keys())
     if values.get("flex_model"):
         check_flex_model(values["flex_model"], tree)
     if values.get("flex_context"):
@@ -49,19 +49,19 @@ async def check(con: Connection, actor: Actor | None, values: Mapping[str, Any])
         await check_filters(con, config)
 
 
-def check_there(field: str, kind: str, missing: set[int]) -> None:
+def check_exist(field: str, kind: str, missing: set[int]) -> None:
     if missing:
         raise Invalid({field: [f"No {kind} found with ID {min(missing)}."]})
 
 
-async def known_assets(con: Connection, asset_ids: set[int]) -> dict[int, TreeAsset]:
+async def load_assets(con: Connection, asset_ids: set[int]) -> dict[int, TreeAsset]:
     """Those of the assets that exist."""
     possible = sorted(asset for asset in asset_ids if 0 < asset <= LARGEST_ID)
     rows = await con.fetch(ASSETS, possible) if possible else []
     return {row[0]: TreeAsset(*row) for row in rows}
 
 
-async def known(con: Connection, sensor_ids: set[int]) -> dict[int, TreeSensor]:
+async def load_sensors(con: Connection, sensor_ids: set[int]) -> dict[int, TreeSensor]:
     """Those of the sensors that exist."""
     possible = sorted(sensor for sensor in sensor_ids if 0 < sensor <= LARGEST_ID)
     rows = await con.fetch(SENSORS, [], possible) if possible else []
@@ -69,7 +69,7 @@ async def known(con: Connection, sensor_ids: set[int]) -> dict[int, TreeSensor]:
 
 
 async def check_readable(con: Connection, actor: Actor | None, tree: AssetTree) -> None:
-    visible = None if actor is None else await accounts.visible(con, actor)
+    visible = None if actor is None else await accounts.visible_accounts(con, actor)
     if visible is None:
         return
     for kind, things in (("sensor", tree.sensors.values()), ("asset", tree.assets.values())):
@@ -78,19 +78,19 @@ async def check_readable(con: Connection, actor: Actor | None, tree: AssetTree) 
                 raise Forbidden(f"You may not read {kind} {thing.id}.")
 
 
-def outputs_in(config: Any) -> Iterator[int]:
+def output_sensors(config: Any) -> Iterator[int]:
     """The sensors on which schedules made with this configuration will be stored."""
     if isinstance(config, Mapping):
         for key, value in config.items():
             if key in OUTPUTS and isinstance(value, Mapping):
                 yield from referenced_sensors(value)
-            yield from outputs_in(value)
+            yield from output_sensors(value)
     elif isinstance(config, list):
         for item in config:
-            yield from outputs_in(item)
+            yield from output_sensors(item)
 
 
-def sensors_shown(graphs: Any) -> Iterator[int]:
+def displayed_sensors(graphs: Any) -> Iterator[int]:
     """The sensors in a list of graphs: bare ids, lists of ids, and `sensor` or `sensors` however deep."""
     yield from referenced_sensors(graphs)
     if isinstance(graphs, list):
@@ -98,4 +98,4 @@ def sensors_shown(graphs: Any) -> Iterator[int]:
             if isinstance(item, int) and not isinstance(item, bool):
                 yield item
             elif isinstance(item, list):
-                yield from sensors_shown(item)
+                yield from displayed_sensors(item)

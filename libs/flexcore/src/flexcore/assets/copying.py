@@ -16,7 +16,7 @@ from flexwork.activities import ActivityType
 from flexcore.assets import repository, service
 from flexcore.assets.inputs import CopyQuery
 from flexcore.assets.repository import AssetRow
-from flexcore.audit.service import note
+from flexcore.audit.service import record_change
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Thing, may
@@ -47,7 +47,7 @@ async def copy(con: Connection, caller: Identity, asset_id: int, **target: int |
     await service.check_owner(con, caller, {"account_id": account_id, "parent_asset_id": parent_id})
     assets: dict[int, int] = {}
     sensors: dict[int, int] = {}
-    for source_id in await repository.assets_below(con, asset_id):
+    for source_id in await repository.load_assets_below(con, asset_id):
         source = await repository.get(con, source_id)
         is_root = source_id == asset_id
         parent = parent_id if is_root else assets[source.parent_asset_id or 0]
@@ -57,14 +57,14 @@ async def copy(con: Connection, caller: Identity, asset_id: int, **target: int |
         for row in await con.fetch("select id from sensor where asset_id = $1 order by id", source_id):
             sensors[row["id"]] = await con.fetchval(COPY_SENSOR, row["id"], assets[source_id])
     for copied in assets.values():
-        await point_to_copies(con, copied, sensors, assets)
+        await redirect_references(con, copied, sensors, assets)
     event = f"Copied asset '{original.name}': {asset_id} to '{name}': {assets[asset_id]}"
-    await note(con, caller, event, account_id=account_id, asset_id=assets[asset_id])
+    await record_change(con, caller, event, account_id=account_id, asset_id=assets[asset_id])
     await activities.record(con, account_id, ActivityType.ASSET_CREATED, {"asset": assets[asset_id]}, tracing.carrier())
     return assets[asset_id]
 
 
-def told(asset_id: int, query: CopyQuery) -> str:
+def copied_message(asset_id: int, query: CopyQuery) -> str:
     """What was copied, and where to if that was asked for."""
     to_parent = "" if query.parent_asset_id is None else f" to parent asset {query.parent_asset_id}"
     to_account = "" if query.account_id is None or to_parent else f" to account {query.account_id}"
@@ -101,13 +101,13 @@ async def free_name(con: Connection, name: str, parent_id: int | None, account_i
     """The name itself if it is free there, else with `(Copy)`, `(Copy 2)`, … behind it."""
     stem = re.sub(r" \(Copy(?: \d+)?\)$", "", name)
     candidate, number = name, 0
-    while await repository.with_name(con, candidate, parent_id, account_id) is not None:
+    while await repository.find_by_name(con, candidate, parent_id, account_id) is not None:
         number += 1
         candidate = f"{stem} (Copy)" if number == 1 else f"{stem} (Copy {number})"
     return candidate
 
 
-async def point_to_copies(
+async def redirect_references(
     con: Connection, asset_id: int, sensors: Mapping[int, int], assets: Mapping[int, int]
 ) -> None:
     """Let the configuration of a copy refer to the copied sensors and assets instead of the originals."""
@@ -119,16 +119,16 @@ async def point_to_copies(
         "update asset set flex_model = $2, flex_context = $3, sensors_to_show = $4, sensors_to_show_as_kpis = $5"
         " where id = $1",
         asset_id,
-        *(renumbered(row[column], sensors, assets) for column in DOCUMENTS),
+        *(renumber(row[column], sensors, assets) for column in DOCUMENTS),
     )
 
 
-def renumbered(value: Any, sensors: Mapping[int, int], assets: Mapping[int, int], key: str = "sensors") -> Any:
+def renumber(value: Any, sensors: Mapping[int, int], assets: Mapping[int, int], key: str = "sensors") -> Any:
     """A document with other numbers for its sensors and assets. Bare numbers of graphs are sensors too."""
     if isinstance(value, dict):
-        return {name: renumbered(item, sensors, assets, name) for name, item in value.items()}
+        return {name: renumber(item, sensors, assets, name) for name, item in value.items()}
     if isinstance(value, list):
-        return [renumbered(item, sensors, assets, key) for item in value]
+        return [renumber(item, sensors, assets, key) for item in value]
     if isinstance(value, int) and not isinstance(value, bool):
         if key in SENSOR_KEYS:
             return sensors.get(value, value)

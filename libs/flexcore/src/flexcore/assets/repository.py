@@ -71,7 +71,7 @@ class AssetRow(Row):
     sensors: str
 
 
-async def types(con: Connection) -> list[AssetTypeRow]:
+async def load_types(con: Connection) -> list[AssetTypeRow]:
     return await con.fetch("select id, name, description from asset_type order by id", record_class=AssetTypeRow)
 
 
@@ -88,7 +88,7 @@ async def get(con: Connection, asset_id: int) -> AssetRow:
     return row
 
 
-async def listed(
+async def fetch_page(
     con: Connection, accounts: Sequence[int] | None, query: AssetQuery, *, public: bool, order: str
 ) -> tuple[list[AssetRow], int]:
     """Assets of these accounts (none: of all), with the public ones or without."""
@@ -126,7 +126,7 @@ def matching(
     return sql, accounts, public, list(patterns), query.asset_type, query.root, query.depth
 
 
-async def public(con: Connection) -> list[AssetRow]:
+async def load_public(con: Connection) -> list[AssetRow]:
     return await con.fetch(
         f"select {COLUMNS} from {TABLES} where a.account_id is null order by a.id", record_class=AssetRow
     )
@@ -136,7 +136,7 @@ async def type_exists(con: Connection, type_id: int) -> bool:
     return bool(await con.fetchval("select true from asset_type where id = $1", type_id))
 
 
-async def with_name(con: Connection, name: str, parent_id: int | None, account_id: int | None) -> int | None:
+async def find_by_name(con: Connection, name: str, parent_id: int | None, account_id: int | None) -> int | None:
     """The asset of that name under the same parent, or at the top of the same account."""
     asset: int | None = await con.fetchval(
         """select id from asset where name = $1 and parent_asset_id is not distinct from $2
@@ -161,7 +161,7 @@ async def update(con: Connection, asset_id: int, values: Mapping[str, Any]) -> N
         await con.execute(f"update asset set {sets} where id = $1", asset_id, *values.values())
 
 
-async def give(con: Connection, asset_id: int, account_id: int | None) -> None:
+async def transfer(con: Connection, asset_id: int, account_id: int | None) -> None:
     """Let the asset and everything below it belong to this account."""
     await con.execute(
         f"{SUBTREE} update asset set account_id = $2 from below where asset.id = below.id", asset_id, account_id
@@ -173,14 +173,14 @@ async def is_below(con: Connection, asset_id: int, root_id: int) -> bool:
     return bool(await con.fetchval(f"{SUBTREE} select true from below where id = $2", root_id, asset_id))
 
 
-async def sensors_below(con: Connection, asset_id: int) -> list[int]:
+async def load_sensors_below(con: Connection, asset_id: int) -> list[int]:
     rows = await con.fetch(
         f"{SUBTREE} select s.id from sensor s join below b on s.asset_id = b.id order by s.id", asset_id
     )
     return [row["id"] for row in rows]
 
 
-async def assets_below(con: Connection, asset_id: int) -> list[int]:
+async def load_assets_below(con: Connection, asset_id: int) -> list[int]:
     """The asset and everything below it, parents first."""
     return [row["id"] for row in await con.fetch(f"{SUBTREE} select id from below order by level, id", asset_id)]
 

@@ -13,7 +13,7 @@ from flexwork.activities import ActivityType
 
 from flexcore.assets import configuration, repository
 from flexcore.assets.repository import AssetRow
-from flexcore.audit.service import Actor, changes_between, note, told
+from flexcore.audit.service import Actor, changes_between, describe_changes, record_change
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Owner, Thing, may
@@ -25,25 +25,25 @@ NOT_ALLOWED = "User is not allowed to create assets for this account."
 
 async def create(con: Connection, actor: Actor | None, values: Mapping[str, Any]) -> int:
     """A new asset with these fields of the API; its id. On the command line there is no actor, and nothing to ask."""
-    parent = await parent_of(con, values)
+    parent = await find_parent(con, values)
     if actor and parent and not may(actor, Action.CREATE, Thing.ASSET, resources.owner_of(parent)):
         raise Forbidden(NOT_ALLOWED)
     await check_owner(con, actor, values)
-    await check(con, actor, values)
+    await check_values(con, actor, values)
     try:
         asset_id = await repository.insert(con, values)
     except asyncpg.UniqueViolationError as error:
-        raise Invalid({"name": [taken(values)]}) from error
+        raise Invalid({"name": [name_taken_message(values)]}) from error
     event = f"Created asset '{values['name']}': {asset_id}"
-    details = changes_between(None, written(await repository.get(con, asset_id)))
-    await note(con, actor, event, account_id=values["account_id"], asset_id=asset_id, details=details)
+    details = changes_between(None, audited_fields(await repository.get(con, asset_id)))
+    await record_change(con, actor, event, account_id=values["account_id"], asset_id=asset_id, details=details)
     await activities.record(
         con, values["account_id"], ActivityType.ASSET_CREATED, {"asset": asset_id}, tracing.carrier()
     )
     return asset_id
 
 
-async def parent_of(con: Connection, values: Mapping[str, Any]) -> Any:
+async def find_parent(con: Connection, values: Mapping[str, Any]) -> Any:
     """Whom the asset in which a new one is to stand belongs to."""
     parent_id = values.get("parent_asset_id")
     return None if parent_id is None else await resources.find(con, Thing.ASSET, parent_id)
@@ -51,7 +51,7 @@ async def parent_of(con: Connection, values: Mapping[str, Any]) -> Any:
 
 async def default_account(con: Connection, caller: Identity, values: Mapping[str, Any]) -> int | None:
     """The account of a new asset that names none: that of the asset in which it stands, else the caller's."""
-    parent = await parent_of(con, values)
+    parent = await find_parent(con, values)
     return caller.works_for if parent is None else parent["account_id"]
 
 
@@ -77,28 +77,30 @@ async def check_owner(con: Connection, actor: Actor | None, values: Mapping[str,
         raise Forbidden(NOT_ALLOWED)
 
 
-async def check(con: Connection, actor: Actor | None, values: Mapping[str, Any], asset_id: int | None = None) -> None:
+async def check_values(
+    con: Connection, actor: Actor | None, values: Mapping[str, Any], asset_id: int | None = None
+) -> None:
     """Whether the values fit what is already there. `values` hold the name, the parent and the account."""
     type_id = values.get("generic_asset_type_id")
     if type_id is not None and not await repository.type_exists(con, type_id):
-        raise Invalid({"generic_asset_type_id": [no_type(type_id)]})
-    same = await repository.with_name(con, values["name"], values.get("parent_asset_id"), values["account_id"])
+        raise Invalid({"generic_asset_type_id": [unknown_type_message(type_id)]})
+    same = await repository.find_by_name(con, values["name"], values.get("parent_asset_id"), values["account_id"])
     if same not in (None, asset_id):
-        raise Invalid({"name": [taken(values)]})
+        raise Invalid({"name": [name_taken_message(values)]})
     await configuration.check(con, actor, values)
 
 
-def no_type(type_id: int) -> str:
+def unknown_type_message(type_id: int) -> str:
     return f"GenericAssetType with id {type_id} doesn't exist."
 
 
-def written(row: AssetRow) -> dict[str, Any]:
+def audited_fields(row: AssetRow) -> dict[str, Any]:
     """The fields that people can change, for the audit log."""
     columns = repository.STORED | {"generic_asset_type_id": "type_id"}
     return {field: row[column] for field, column in columns.items()}
 
 
-def taken(values: Mapping[str, Any]) -> str:
+def name_taken_message(values: Mapping[str, Any]) -> str:
     parent, account = values.get("parent_asset_id"), values["account_id"]
     if parent is not None:
         place = f"under parent asset {parent}"
@@ -107,7 +109,7 @@ def taken(values: Mapping[str, Any]) -> str:
     return f"An asset with the name '{values['name']}' already exists {place}"
 
 
-async def change(con: Connection, caller: Identity, asset_id: int, changes: Mapping[str, Any]) -> None:
+async def update(con: Connection, caller: Identity, asset_id: int, changes: Mapping[str, Any]) -> None:
     """Change what was sent. What is below an asset goes with it, to another place in a tree or another account."""
     before = await repository.get(con, asset_id)
     after = {name: before[name] for name in ("name", "parent_asset_id", "account_id")} | dict(changes)
@@ -120,33 +122,33 @@ async def change(con: Connection, caller: Identity, asset_id: int, changes: Mapp
             raise Forbidden("Who may not delete an asset may not give it away either.")
         if after["parent_asset_id"] and await repository.is_below(con, after["parent_asset_id"], asset_id):
             raise Invalid({"parent_asset_id": ["An asset cannot be below itself."]})
-    await check(con, caller, after, asset_id)
+    await check_values(con, caller, after, asset_id)
     try:
         await repository.update(con, asset_id, changes)
         if goes:
-            await repository.give(con, asset_id, after["account_id"])
+            await repository.transfer(con, asset_id, after["account_id"])
     except asyncpg.UniqueViolationError as error:
-        raise Invalid({"name": [taken(after)]}) from error
+        raise Invalid({"name": [name_taken_message(after)]}) from error
     now = await repository.get(con, asset_id)
-    details = changes_between(written(before), written(now))
+    details = changes_between(audited_fields(before), audited_fields(now))
     if details:
-        event = f"Updated asset '{now.name}': {asset_id}. {told(details)}"
+        event = f"Updated asset '{now.name}': {asset_id}. {describe_changes(details)}"
         data = {"asset": asset_id, "fields": list(details)}
-        await note(con, caller, event, account_id=now.account_id, asset_id=asset_id, details=details)
+        await record_change(con, caller, event, account_id=now.account_id, asset_id=asset_id, details=details)
         if now.account_id != before.account_id:  # to whom it belonged: there it is no asset any more
-            await note(con, caller, event, account_id=before.account_id, details=details)
+            await record_change(con, caller, event, account_id=before.account_id, details=details)
         for account_id in {before.account_id, now.account_id}:
             await activities.record(con, account_id, ActivityType.ASSET_UPDATED, data, tracing.carrier())
 
 
-async def remove(con: Connection, actor: Actor | None, asset_id: int) -> None:
+async def delete(con: Connection, actor: Actor | None, asset_id: int) -> None:
     """Delete the asset with everything below it: assets, sensors and their data."""
     asset = await repository.get(con, asset_id)
-    sensors = await repository.sensors_below(con, asset_id)
+    sensors = await repository.load_sensors_below(con, asset_id)
     gone = {"asset": asset_id, "sensors": sensors}
     await activities.record(con, asset.account_id, ActivityType.ASSET_DELETED, gone, tracing.carrier())
     await delete_all_beliefs(con, sensors)
     await repository.delete(con, asset_id)
     event = f"Deleted asset '{asset.name}': {asset_id}"
-    details = changes_between(written(asset), None) | {"sensors": {"before": sensors, "after": None}}
-    await note(con, actor, event, account_id=asset.account_id, asset_id=asset_id, details=details)
+    details = changes_between(audited_fields(asset), None) | {"sensors": {"before": sensors, "after": None}}
+    await record_change(con, actor, event, account_id=asset.account_id, asset_id=asset_id, details=details)

@@ -15,7 +15,7 @@ LONGEST_VALUE = 200
 """Characters of a value in the sentence about a change."""
 
 
-async def note(
+async def record_change(
     con: Connection,
     actor: Actor | None,
     event: str,
@@ -54,15 +54,15 @@ def changes_between(
     return changes
 
 
-def told(changes: Mapping[str, Mapping[str, Any]]) -> str:
+def describe_changes(changes: Mapping[str, Mapping[str, Any]]) -> str:
     """Changes as the sentence that the log shows; whole documents are in the details only."""
     parts = (
-        f"Field name: {name}, Old value: {shortened(change['before'])}, New value: {shortened(change['after'])}"
+        f"Field name: {name}, Old value: {shorten(change['before'])}, New value: {shorten(change['after'])}"
         for name, change in changes.items()
     )
     return f"Updated fields: {'; '.join(parts)}"
 
 
-def shortened(value: Any) -> str:
+def shorten(value: Any) -> str:
     text = str(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"

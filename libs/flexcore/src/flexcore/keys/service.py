@@ -7,7 +7,7 @@ from typing import Any
 from flexmodel.errors import Conflict, Forbidden, Invalid
 from flexstore.store import Connection
 
-from flexcore.audit.service import Actor, changes_between, note
+from flexcore.audit.service import Actor, changes_between, record_change
 from flexcore.credentials.secrets import digest, new_token
 from flexcore.keys import repository
 from flexcore.keys.inputs import KeyPost
@@ -53,7 +53,9 @@ async def create(
     key_id = await repository.insert(con, holder.user_id, digest(key), hint=key[:HINT_LENGTH], **asked)
     event = f"API key '{wanted.name}' (ID {key_id}) of user {holder.username} created"
     details = changes_between(None, {name: written(asked[name]) for name in AUDITED})
-    await note(con, actor, event, account_id=holder.account_id, affected_user_id=holder.user_id, details=details)
+    await record_change(
+        con, actor, event, account_id=holder.account_id, affected_user_id=holder.user_id, details=details
+    )
     return key, await tokens.get(con, key_id)
 
 
@@ -89,7 +91,9 @@ async def rename(con: Connection, key: Found, name: str) -> TokenRow:
     details = changes_between({"name": key.row.name}, {"name": name})
     if details:
         event = f"API key '{key.row.name}' (ID {key.id}) of user {key.row.username} renamed to '{name}'"
-        await note(con, key.caller, event, account_id=key.account_id, affected_user_id=key.row.user_id, details=details)
+        await record_change(
+            con, key.caller, event, account_id=key.account_id, affected_user_id=key.row.user_id, details=details
+        )
     return await tokens.get(con, key.id)
 
 
@@ -100,4 +104,4 @@ async def set_limit(con: Connection, account: Found, most: int | None) -> None:
     details = changes_between({"key_limit": before}, {"key_limit": most})
     if details:
         event = f"Limit of API keys of account {account.row.name} set to {'the default' if most is None else most}"
-        await note(con, account.caller, event, account_id=account.id, details=details)
+        await record_change(con, account.caller, event, account_id=account.id, details=details)

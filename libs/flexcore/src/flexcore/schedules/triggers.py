@@ -105,7 +105,7 @@ async def _load_tree(con: Connection, request: ScheduleRequest) -> AssetTree:
 
 async def _check_readable(con: Connection, caller: Identity, request: ScheduleRequest, tree: AssetTree) -> None:
     """Refuse sensors in the message or the stored configuration that the caller may not read."""
-    visible = await accounts.visible(con, caller)
+    visible = await accounts.visible_accounts(con, caller)
     if visible is None:
         return
     configured = [(asset.flex_model, asset.flex_context) for asset in tree.assets.values()]

@@ -12,7 +12,7 @@ from flexstore.store import Connection
 from flexwork import activities
 from flexwork.activities import ActivityType
 
-from flexcore.audit.service import Actor, changes_between, note, told
+from flexcore.audit.service import Actor, changes_between, describe_changes, record_change
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Thing, may
@@ -38,7 +38,9 @@ async def create(con: Connection, actor: Actor | None, values: Mapping[str, Any]
     event = f"Created sensor '{values['name']}': {sensor_id}"
     details = changes_between(None, written(await repository.get(con, sensor_id)))
     account_id = asset["account_id"]
-    await note(con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
+    await record_change(
+        con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details
+    )
     told_of = {"asset": asset_id, "sensor": sensor_id}
     await activities.record(con, asset["account_id"], ActivityType.SENSOR_CREATED, told_of, tracing.carrier())
     return sensor_id
@@ -60,9 +62,11 @@ async def change(con: Connection, caller: Identity, sensor: ResourceRow, changes
         raise Invalid({"name": [taken(changes["name"], asset_id)]}) from error
     details = changes_between(written(before), written(await repository.get(con, sensor_id)))
     if details:
-        event = f"Updated sensor '{before['name']}': {sensor_id}. {told(details)}"
+        event = f"Updated sensor '{before['name']}': {sensor_id}. {describe_changes(details)}"
         account_id = sensor.account_id
-        await note(con, caller, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
+        await record_change(
+            con, caller, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details
+        )
         told_of = {"asset": asset_id, "sensor": sensor_id, "fields": list(details)}
         await activities.record(con, account_id, ActivityType.SENSOR_UPDATED, told_of, tracing.carrier())
 
@@ -78,7 +82,9 @@ async def remove(con: Connection, actor: Actor | None, sensor: ResourceRow) -> N
     await delete_all_beliefs(con, [sensor_id])
     await repository.delete(con, sensor_id)
     event = f"Deleted sensor '{sensor.name}': {sensor_id}"
-    await note(con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details)
+    await record_change(
+        con, actor, event, account_id=account_id, asset_id=asset_id, sensor_id=sensor_id, details=details
+    )
     told_of = {"asset": asset_id, "sensor": sensor_id}
     await activities.record(con, account_id, ActivityType.SENSOR_DELETED, told_of, tracing.carrier())
 

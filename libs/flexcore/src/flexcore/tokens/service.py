@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flexstore.store import Connection
 
-from flexcore.audit.service import Actor, note
+from flexcore.audit.service import Actor, record_change
 from flexcore.credentials import repository as auth
 from flexcore.permissions.identity import Identity, Kind
 from flexcore.permissions.resources import ResourceRow
@@ -18,7 +18,7 @@ async def revoke(con: Connection, actor: Actor | None, token: ResourceRow) -> No
     name = f" '{token.name}'" if token.kind == Kind.KEY else ""
     event = f"{CALLED[Kind(token.kind)]}{name} (ID {token.id}) of user {token.username} revoked"
     await repository.revoke(con, token.id)
-    await note(con, actor, event, account_id=token.account_id, affected_user_id=token.user_id)
+    await record_change(con, actor, event, account_id=token.account_id, affected_user_id=token.user_id)
 
 
 async def revoke_all(
@@ -29,5 +29,7 @@ async def revoke_all(
     if revoked:
         told = ", ".join(f"{number} of kind {kind}" for kind, number in sorted(revoked.items()))
         event = f"Logged user {username} out: revoked {told}"
-        await note(con, caller, event, account_id=account_id, affected_user_id=user_id, details={"revoked": revoked})
+        await record_change(
+            con, caller, event, account_id=account_id, affected_user_id=user_id, details={"revoked": revoked}
+        )
     return {kind.value: revoked.get(kind, 0) for kind in kinds}

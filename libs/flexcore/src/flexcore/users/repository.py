@@ -53,7 +53,7 @@ async def get(con: Connection, user_id: int) -> UserRow:
     return row
 
 
-async def listed(
+async def fetch_page(
     con: Connection, accounts: Sequence[int] | None, page: Page, order: str, *, include_inactive: bool
 ) -> tuple[list[UserRow], int]:
     return await page.fetch(
@@ -79,7 +79,7 @@ async def count(con: Connection, accounts: Sequence[int] | None, *, include_inac
     return total
 
 
-async def accounts_of(con: Connection, account_ids: Sequence[int]) -> dict[int, AccountRow]:
+async def load_accounts(con: Connection, account_ids: Sequence[int]) -> dict[int, AccountRow]:
     rows = await con.fetch(
         f"select {ACCOUNT_COLUMNS} from account a where a.id = any($1::int[])",
         list(account_ids),
@@ -88,12 +88,12 @@ async def accounts_of(con: Connection, account_ids: Sequence[int]) -> dict[int, 
     return {row.id: row for row in rows}
 
 
-async def with_email(con: Connection, email: str) -> int | None:
+async def find_by_email(con: Connection, email: str) -> int | None:
     user: int | None = await con.fetchval("select id from users where lower(email) = lower($1)", email)
     return user
 
 
-async def with_name(con: Connection, username: str) -> int | None:
+async def find_by_name(con: Connection, username: str) -> int | None:
     user: int | None = await con.fetchval("select id from users where username = $1", username)
     return user
 
@@ -114,7 +114,7 @@ async def update(con: Connection, user_id: int, changes: Mapping[str, Any]) -> N
         await con.execute(f"update users set {sets} where id = $1", user_id, *(changes[column] for column in columns))
 
 
-async def roles(con: Connection) -> dict[int, str]:
+async def load_roles(con: Connection) -> dict[int, str]:
     return {row["id"]: row["name"] for row in await con.fetch("select id, name from role")}
 
 

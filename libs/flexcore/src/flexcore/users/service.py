@@ -9,7 +9,7 @@ from flexstore.store import Connection
 from flexwork import outbox
 from flexwork.contracts import MailMessage, Topic
 
-from flexcore.audit.service import Actor, changes_between, note, told
+from flexcore.audit.service import Actor, changes_between, describe_changes, record_change
 from flexcore.credentials import repository as tokens
 from flexcore.permissions.identity import BY_PASSWORD, Identity, Kind, Role
 from flexcore.permissions.policy import Action, Owner, Thing, may
@@ -37,11 +37,11 @@ async def create(
     await repository.set_roles(con, user, [await repository.ensure_role(con, role) for role in roles])
     details = changes_between(None, await repository.get(con, user), AUDITED)
     event = f"User {username} created"
-    await note(con, actor, event, account_id=account_id, affected_user_id=user, details=details)
+    await record_change(con, actor, event, account_id=account_id, affected_user_id=user, details=details)
     return user
 
 
-async def change(con: Connection, caller: Identity, user_id: int, changes: Mapping[str, Any], *, manages: bool) -> None:
+async def update(con: Connection, caller: Identity, user_id: int, changes: Mapping[str, Any], *, manages: bool) -> None:
     """Change what was sent. State and roles are changed by who manages the account, and never one's own.
 
     Else the only administrator of an account could lock everybody out of it by mistake.
@@ -54,20 +54,24 @@ async def change(con: Connection, caller: Identity, user_id: int, changes: Mappi
     await check_unique(con, user_id, changes)
     before = await repository.get(con, user_id)
     if "flexmeasures_roles" in changes:
-        await repository.set_roles(con, user_id, await chosen_roles(con, caller, before, changes["flexmeasures_roles"]))
+        await repository.set_roles(
+            con, user_id, await resolve_roles(con, caller, before, changes["flexmeasures_roles"])
+        )
     await repository.update(con, user_id, changes)
     after = await repository.get(con, user_id)
     if not after["active"]:
         await tokens.revoke(con, user_id, tuple(Kind))
     if after["email"].lower() != before["email"].lower():
-        await move(con, caller, before, after)
+        await announce_new_email(con, caller, before, after)
     details = changes_between(before, after, AUDITED)
     if details:
-        event = f"Updated user {after['username']}. {told(details)}"
-        await note(con, caller, event, account_id=after["account_id"], affected_user_id=user_id, details=details)
+        event = f"Updated user {after['username']}. {describe_changes(details)}"
+        await record_change(
+            con, caller, event, account_id=after["account_id"], affected_user_id=user_id, details=details
+        )
 
 
-async def move(con: Connection, caller: Identity, before: Any, after: Any) -> None:
+async def announce_new_email(con: Connection, caller: Identity, before: Any, after: Any) -> None:
     """What was mailed to the old address opens nothing any more; and there they learn what happened."""
     await tokens.revoke(con, after["id"], (Kind.RESET,))
     text = (
@@ -78,18 +82,20 @@ async def move(con: Connection, caller: Identity, before: Any, after: Any) -> No
     await outbox.put(con, Topic.MAIL, mail.to_payload())
 
 
-async def prefer(con: Connection, caller: Identity, name: str, value: Any) -> None:
+async def set_preference(con: Connection, caller: Identity, name: str, value: Any) -> None:
     """Remember how the caller likes to look at things; None: as everybody does."""
     before = await repository.set_preference(con, caller.user_id, name, value)
     details = changes_between({name: before}, {name: value})
     if details:
-        event = f"Updated preferences of user {caller.username}. {told(details)}"
-        await note(con, caller, event, account_id=caller.account_id, affected_user_id=caller.user_id, details=details)
+        event = f"Updated preferences of user {caller.username}. {describe_changes(details)}"
+        await record_change(
+            con, caller, event, account_id=caller.account_id, affected_user_id=caller.user_id, details=details
+        )
 
 
-async def chosen_roles(con: Connection, caller: Identity, user: Any, wanted: Sequence[int | str]) -> list[int]:
+async def resolve_roles(con: Connection, caller: Identity, user: Any, wanted: Sequence[int | str]) -> list[int]:
     """The ids of the roles wanted, given by id or name, if the caller may give and take them."""
-    known = await repository.roles(con)
+    known = await repository.load_roles(con)
     by_name = {name: role for role, name in known.items()}
     chosen = []
     for role in wanted:
@@ -104,19 +110,21 @@ async def chosen_roles(con: Connection, caller: Identity, user: Any, wanted: Seq
 
 
 async def check_unique(con: Connection, user_id: int | None, changes: Mapping[str, Any]) -> None:
-    if "email" in changes and await repository.with_email(con, changes["email"]) not in (None, user_id):
+    if "email" in changes and await repository.find_by_email(con, changes["email"]) not in (None, user_id):
         raise Invalid({"email": [f"A user with the email address '{changes['email']}' already exists."]})
-    if "username" in changes and await repository.with_name(con, changes["username"]) not in (None, user_id):
+    if "username" in changes and await repository.find_by_name(con, changes["username"]) not in (None, user_id):
         raise Invalid({"username": [f"A user with the name '{changes['username']}' already exists."]})
 
 
-async def forget_password(
+async def reset_password(
     con: Connection, caller: Identity, user_id: int, account_id: int, username: str, password_hash: str
 ) -> None:
     """Replace a password that may be known to others, and log the user out everywhere."""
     await tokens.replace_password(con, user_id, password_hash)
     await tokens.revoke(con, user_id, BY_PASSWORD)
-    await note(con, caller, f"Password of user {username} reset", account_id=account_id, affected_user_id=user_id)
+    await record_change(
+        con, caller, f"Password of user {username} reset", account_id=account_id, affected_user_id=user_id
+    )
 
 
 def unusable_password() -> str:

@@ -10,7 +10,7 @@ from flexserve import tracing
 from flexstore.store import Connection
 from flexwork import activity_log
 
-from flexcore.audit.service import Actor, changes_between, note
+from flexcore.audit.service import Actor, changes_between, record_change
 from flexcore.permissions.resources import Found, ResourceRow
 from flexcore.webhooks import repository, subscriptions
 from flexcore.webhooks.inputs import TEST, SecretPost, WebhookPost
@@ -35,7 +35,9 @@ async def create(
     )
     row = await repository.get(con, made.id)
     details = changes_between(None, auditable(row))
-    await note(con, actor, f"Created webhook {made.id} to {made.origin}", account_id=account_id, details=details)
+    await record_change(
+        con, actor, f"Created webhook {made.id} to {made.origin}", account_id=account_id, details=details
+    )
     return row, made.secret
 
 
@@ -61,7 +63,7 @@ async def change(con: Connection, webhook: Found, changes: Mapping[str, Any]) ->
     details = changes_between(auditable(before), auditable(after))
     if details or before.url != after.url:
         event = f"Updated webhook {after.id} to {subscriptions.origin_of(after.url)}"
-        await note(con, webhook.caller, event, account_id=webhook.account_id, details=details)
+        await record_change(con, webhook.caller, event, account_id=webhook.account_id, details=details)
     return after
 
 
@@ -69,14 +71,14 @@ async def remove(con: Connection, actor: Actor | None, webhook: ResourceRow) -> 
     """Delete the webhook. What was on its way to it is not delivered any more."""
     await repository.delete(con, webhook.id)
     event = f"Deleted webhook {webhook.id} to {subscriptions.origin_of(webhook.url)}"
-    await note(con, actor, event, account_id=webhook.account_id)
+    await record_change(con, actor, event, account_id=webhook.account_id)
 
 
 async def renew_secret(con: Connection, webhook: Found, wanted: SecretPost) -> str:
     """A new secret for the webhook."""
     secret = await subscriptions.rotate(con, webhook.id, wanted.keep_old)
     event = f"Gave webhook {webhook.id} to {subscriptions.origin_of(webhook.row.url)} a new secret"
-    await note(con, webhook.caller, event, account_id=webhook.account_id)
+    await record_change(con, webhook.caller, event, account_id=webhook.account_id)
     return secret
 
 

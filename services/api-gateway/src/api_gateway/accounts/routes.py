@@ -48,9 +48,9 @@ def shown(row: AccountRow) -> dict[str, Any]:
 )
 async def list_accounts(caller: Caller, gateway: Gateway, query: Annotated[AccountQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        accounts = await repository.visible(con, caller)
+        accounts = await repository.visible_accounts(con, caller)
         order = repository.SORT[query.sort_by or "id"]
-        rows, filtered = await repository.listed(con, accounts, query, query.role, order)
+        rows, filtered = await repository.fetch_page(con, accounts, query, query.role, order)
         if query.page is None:
             return OrjsonResponse([shown(row) for row in rows])
         total = await repository.count(con, accounts)
@@ -83,6 +83,6 @@ async def update_account(
 ) -> OrjsonResponse:
     with fields_under("json"):
         async with gateway.transaction() as con:
-            await service.change(con, account.caller, account.id, body.sent())
+            await service.update(con, account.caller, account.id, body.sent())
             row = await repository.get(con, account.id)
     return OrjsonResponse(shown(row) | {"status": 200})

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from flexcore.annotations import repository
 from flexcore.annotations.inputs import AnnotationPost
-from flexcore.audit.service import changes_between, note
+from flexcore.audit.service import changes_between, record_change
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
 from flexserve.responses import OrjsonResponse
@@ -71,7 +71,7 @@ async def note_annotation(con: Connection, thing: Thing, subject: Found, row: An
     event = f"Annotation (ID {row['id']}) added to {thing} '{subject.row.name}': {subject.id}"
     asset_id = {Thing.ASSET: subject.id, Thing.SENSOR: subject.row.get("asset_id")}.get(thing)
     sensor_id = subject.id if thing is Thing.SENSOR else None
-    await note(
+    await record_change(
         con,
         subject.caller,
         event,

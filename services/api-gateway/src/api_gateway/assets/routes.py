@@ -59,11 +59,11 @@ def shown(row: AssetRow, fields: Sequence[str] | None = None) -> dict[str, Any]:
 async def list_assets(caller: Caller, gateway: Gateway, query: Annotated[AssetQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         if query.asset_type is not None and not await repository.type_exists(con, query.asset_type):
-            raise unprocessable_field("query", "asset_type", service.no_type(query.asset_type))
+            raise unprocessable_field("query", "asset_type", service.unknown_type_message(query.asset_type))
         within = await listed_accounts(con, caller, query)
         public = query.all_accessible or query.include_public or query.root is not None
         order = repository.SORT[query.sort_by or "id"]
-        rows, filtered = await repository.listed(con, within, query, public=public, order=order)
+        rows, filtered = await repository.fetch_page(con, within, query, public=public, order=order)
         assets = [shown(row, query.chosen) for row in rows]
         if query.page is None:
             return OrjsonResponse(assets)
@@ -83,7 +83,7 @@ async def listed_accounts(con: Connection, caller: Identity, query: AssetQuery) 
     if query.root is not None and await resources.find(con, Thing.ASSET, query.root) is None:
         raise unprocessable_field("query", "root", f"No asset found with ID {query.root}.")
     if query.all_accessible or query.root is not None or caller.only_account is not None:
-        return await accounts.visible(con, caller)
+        return await accounts.visible_accounts(con, caller)
     return [caller.account_id]
 
 
@@ -107,7 +107,7 @@ async def create_asset(
 @router.get("/types", response_model=list[AssetType], summary="List asset types.")
 async def list_asset_types(_caller: Caller, gateway: Gateway) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        rows = await repository.types(con)
+        rows = await repository.load_types(con)
     return OrjsonResponse([{"description": row.description, "id": row.id, "name": row.name} for row in rows])
 
 
@@ -116,7 +116,7 @@ async def list_public_assets(
     _caller: Caller, gateway: Gateway, query: Annotated[FieldsQuery, Query()]
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        rows = await repository.public(con)
+        rows = await repository.load_public(con)
     return OrjsonResponse([shown(row, query.chosen) for row in rows])
 
 
@@ -126,7 +126,7 @@ async def choose_default_view(
 ) -> OrjsonResponse:
     view = body.default_asset_view if body.use_as_default else None
     async with gateway.transaction() as con:
-        await users.prefer(con, caller, "default_asset_view", view)
+        await users.set_preference(con, caller, "default_asset_view", view)
     return OrjsonResponse({"message": "Default asset view updated successfully.", "status": 200})
 
 
@@ -137,7 +137,7 @@ async def choose_legend_place(
     caller: Annotated[Identity, Depends(OnSelf(Action.UPDATE))], gateway: Gateway, body: LegendPlace
 ) -> OrjsonResponse:
     async with gateway.transaction() as con:
-        await users.prefer(con, caller, "keep_legends_below_graphs", body.keep_legends_below_graphs)
+        await users.set_preference(con, caller, "keep_legends_below_graphs", body.keep_legends_below_graphs)
     return OrjsonResponse({"message": "Default legend position updated successfully.", "status": 200})
 
 
@@ -159,7 +159,7 @@ async def update_asset(
     try:
         with fields_under("json"):
             async with gateway.transaction() as con:
-                await service.change(con, asset.caller, asset.id, body.sent())
+                await service.update(con, asset.caller, asset.id, body.sent())
                 row = await repository.get(con, asset.id)
     except Forbidden as refused:
         raise forbidden() from refused
@@ -173,7 +173,7 @@ async def delete_asset(
     asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.DELETE))], gateway: Gateway
 ) -> NoContentResponse:
     async with gateway.transaction() as con:
-        await service.remove(con, asset.caller, asset.id)
+        await service.delete(con, asset.caller, asset.id)
     return NoContentResponse()
 
 
@@ -194,4 +194,4 @@ async def copy_asset(
                 copy = await copying.copy(con, asset.caller, asset.id, **query.model_dump(exclude_unset=True))
     except Forbidden as refused:
         raise forbidden() from refused
-    return OrjsonResponse({"asset": copy, "message": copying.told(asset.id, query), "status": 201}, 201)
+    return OrjsonResponse({"asset": copy, "message": copying.copied_message(asset.id, query), "status": 201}, 201)

@@ -42,7 +42,7 @@ def period_of(start: datetime | None, end: datetime | None, duration: Duration |
 
 async def readable(con: Any, caller: Identity, sensor_ids: Sequence[int]) -> dict[int, Any]:
     """Those of the sensors that the caller may read."""
-    visible = await accounts.visible(con, caller)
+    visible = await accounts.visible_accounts(con, caller)
     return {row["id"]: row for row in await repository.sensors(con, sensor_ids, visible)}
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from flexcore.audit.service import note
+from flexcore.audit.service import record_change
 from flexcore.permissions.policy import Action, Thing
 from flexcore.permissions.resources import Found
 from flexcore.sources.filters import check_asked
@@ -121,7 +121,7 @@ async def delete_sensor_data(
             if which.source is not None and not await repository.source_exists(con, which.source):
                 raise Invalid({"source": [f"No data source found with id {which.source}."]})
             number = await series.delete_beliefs(con, sensor.id, which.start, which.until, which.source)
-            await note(
+            await record_change(
                 con,
                 sensor.caller,
                 f"Deleted {number} values of sensor '{sensor.row.name}': {sensor.id}",

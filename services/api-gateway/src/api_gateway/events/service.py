@@ -41,7 +41,7 @@ async def requested(gateway: Gateway, caller: Identity, query: EventQuery, last_
 
 
 async def visible_to(con: Connection, caller: Identity) -> frozenset[int] | None:
-    found = await accounts.visible(con, caller)
+    found = await accounts.visible_accounts(con, caller)
     return None if found is None else frozenset(found)
 
 

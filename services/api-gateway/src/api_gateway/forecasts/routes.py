@@ -87,7 +87,7 @@ async def check_regressors(con: Connection, sensor: Found, config: ForecastConfi
     """All of them must be there, and be readable for the caller."""
     wanted = list(regressors_of(config))
     owners = await sensors.owners(con, wanted)
-    visible = await accounts.visible(con, sensor.caller)
+    visible = await accounts.visible_accounts(con, sensor.caller)
     for id in wanted:
         if id not in owners:
             raise Invalid({"config": {"regressors": [f"No sensor found with ID {id}."]}})

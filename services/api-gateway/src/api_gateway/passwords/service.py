@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from flexcore.audit.service import note
+from flexcore.audit.service import record_change
 from flexcore.credentials import password_rules, repository
 from flexcore.permissions.identity import BY_PASSWORD, Identity, Kind
 from flexmodel.errors import Invalid
@@ -27,7 +27,7 @@ async def change(
         await repository.replace_password(con, caller.user_id, password_hash)
         revoked = await repository.revoke(con, caller.user_id, kinds, but=caller.token_id)
         event = f"Password of user {caller.username} changed"
-        await note(con, caller, event, account_id=caller.account_id, affected_user_id=caller.user_id)
+        await record_change(con, caller, event, account_id=caller.account_id, affected_user_id=caller.user_id)
     return revoked
 
 

@@ -70,9 +70,9 @@ async def listed_accounts(con: Connection, caller: Identity, query: SensorListQu
             raise unprocessable_field("query", "asset_id", f"No asset found with ID {query.asset_id}.")
         if not may(caller, Action.READ, Thing.ASSET, resources.owner_of(asset)):
             raise forbidden()
-        return await accounts.visible(con, caller), True
+        return await accounts.visible_accounts(con, caller), True
     if query.include_consultancy_clients or caller.only_account is not None:
-        return await accounts.visible(con, caller), public
+        return await accounts.visible_accounts(con, caller), public
     return [caller.account_id], public
 
 

@@ -54,7 +54,7 @@ def listed(row: Any, account: Any) -> dict[str, Any]:
 )
 async def list_users(caller: Caller, gateway: Gateway, query: Annotated[UserQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        within = await accounts.visible(con, caller)
+        within = await accounts.visible_accounts(con, caller)
         if query.account_id is not None:
             account = await resources.find(con, Thing.ACCOUNT, query.account_id)
             if account is None:
@@ -63,8 +63,8 @@ async def list_users(caller: Caller, gateway: Gateway, query: Annotated[UserQuer
                 raise forbidden()
             within = [query.account_id]
         order = repository.SORT.get(query.sort_by or "", "id")
-        rows, filtered = await repository.listed(con, within, query, order, include_inactive=query.include_inactive)
-        owners = await repository.accounts_of(con, [row["account_id"] for row in rows])
+        rows, filtered = await repository.fetch_page(con, within, query, order, include_inactive=query.include_inactive)
+        owners = await repository.load_accounts(con, [row["account_id"] for row in rows])
         total = await repository.count(con, within, include_inactive=query.include_inactive)
     users = [listed(row, owners[row["account_id"]]) for row in rows]
     return OrjsonResponse(users if query.page is None else paged(users, total, filtered))
@@ -116,7 +116,7 @@ async def update_user(
                     raise Invalid({"current_password": [service.SAY_PASSWORD]})
                 await check_password(gateway, user.caller, password, client)
             async with gateway.transaction() as con:
-                await service.change(con, user.caller, user.id, changes, manages=manages)
+                await service.update(con, user.caller, user.id, changes, manages=manages)
                 row = await repository.get(con, user.id)
     except Forbidden as refused:
         raise forbidden(refused.message) from refused
@@ -133,6 +133,6 @@ async def reset_user_password(
 ) -> OrjsonResponse:
     password = await gateway.passwords.hash(service.unusable_password())
     async with gateway.transaction() as con:
-        await service.forget_password(con, user.caller, user.id, user.home_account_id, user.row.username, password)
+        await service.reset_password(con, user.caller, user.id, user.home_account_id, user.row.username, password)
         await invite(con, gateway, user.row.email, await new_link(con, gateway, user.id))
     return OrjsonResponse({"message": f"A password reset was mailed to {user.row.email}.", "status": 200})
