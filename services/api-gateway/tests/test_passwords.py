@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from flexcore.credentials.password_rules import problem_with
+from flexcore.credentials.password_rules import weakness_of
 
 PASSWORD = "correct horse"
 """As in conftest."""
@@ -212,7 +212,7 @@ async def test_guessing_the_current_password_is_throttled(open_house: Any) -> No
     ],
 )
 def test_rules(password: str, problem: str | None) -> None:
-    found = problem_with(password, 10, "toy-user", "toy-user@example.com")
+    found = weakness_of(password, 10, "toy-user", "toy-user@example.com")
     assert (found is None) if problem is None else problem in str(found)
 
 

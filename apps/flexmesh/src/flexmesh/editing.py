@@ -8,7 +8,7 @@ from flexcore.assets import repository as assets
 from flexcore.assets import service as asset_service
 from flexcore.audit.service import changes_between, record_change
 from flexcore.permissions import resources
-from flexcore.permissions.policy import Thing
+from flexcore.permissions.policy import ResourceType
 from flexcore.sensors import service as sensor_service
 from flexmodel.errors import Conflict, NotFound
 from flexstore import retention, series
@@ -31,7 +31,7 @@ async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], 
             await con.execute(f"update {table} set attributes = $2 where id = $1", id, attributes)  # noqa: S608 - put together from constants
             event = f"Set attribute '{name}' of {table} '{found['name']}': {id}"
             details = changes_between({name: found["attributes"].get(name)}, {name: value})
-            account = (await resources.get(con, Thing(table), id)).account_id
+            account = (await resources.get(con, ResourceType(table), id)).account_id
             about = {"asset": {"asset_id": id}, "sensor": {"asset_id": found.get("asset_id"), "sensor_id": id}}
             await record_change(con, None, event, account_id=account, details=details, **about.get(table, {}))
             if table in UPDATED:
@@ -111,7 +111,7 @@ async def delete_asset(con: Connection, asset: int) -> None:
 async def delete_sensors(con: Connection, ids: Sequence[int]) -> None:
     for id in ids:
         await row(con, "sensor", id, "sensor")
-        await sensor_service.remove(con, None, await resources.get(con, Thing.SENSOR, id))
+        await sensor_service.delete(con, None, await resources.get(con, ResourceType.SENSOR, id))
 
 
 async def sensors_of(con: Connection, chosen: Sequence[int], owners: Sequence[int], *, offspring: bool) -> list[int]:
@@ -133,7 +133,7 @@ async def delete_beliefs(
     for id in ids:
         number = await series.delete_beliefs(con, id, start, end, source)
         if number:
-            account = (await resources.get(con, Thing.SENSOR, id)).account_id
+            account = (await resources.get(con, ResourceType.SENSOR, id)).account_id
             gone = {"sensor": id, "start": start, "end": end, "deleted": number}
             await activities.record(con, account, ActivityType.DATA_DELETED, gone)
         total += number

@@ -5,9 +5,9 @@ from typing import Any
 from api_gateway.settings import GatewaySettings
 from flexcore.keys import service
 from flexcore.keys.inputs import KeyPost
-from flexcore.keys.repository import of_account
+from flexcore.keys.repository import load_of_account
 from flexcore.permissions import resources
-from flexcore.permissions.policy import Thing
+from flexcore.permissions.policy import ResourceType
 from flexcore.tokens import service as tokens
 from flexmodel.errors import NotFound
 from flexserve.settings import load
@@ -42,14 +42,14 @@ async def listed(con: Connection, account: int | None) -> Table:
     rows: list[Any] = [
         (key["id"], key["name"], f"{key['hint']}…", key["username"], key["home_account_id"], ", ".join(key["scopes"]),
          key["account_id"], key["created_at"], key["last_used_at"], key["expires_at"])
-        for key in await of_account(con, account)
+        for key in await load_of_account(con, account)
     ]  # fmt: skip
     return HEADER, rows
 
 
 async def delete(con: Connection, key: int) -> str:
     """Revoke the key; its name."""
-    found = await resources.find(con, Thing.KEY, key)
+    found = await resources.find(con, ResourceType.KEY, key)
     if found is None:
         raise NotFound(f"There is no API key with id {key}.")
     await tokens.revoke(con, None, found)

@@ -4,7 +4,7 @@ from typing import Any
 
 from api_gateway.settings import GatewaySettings
 from flexcore.permissions import resources
-from flexcore.permissions.policy import Thing
+from flexcore.permissions.policy import ResourceType
 from flexcore.webhooks import repository, service, subscriptions
 from flexcore.webhooks.inputs import WebhookPost
 from flexmodel.errors import NotFound
@@ -32,7 +32,7 @@ async def listed(con: Connection, account: int | None) -> Table:
     return HEADER, [
         (hook["id"], hook["account_id"], subscriptions.origin_of(hook["url"]),
          *map(any_or, (hook["events"], hook["assets"], hook["sensors"])), state(hook), hook["description"])
-        for hook in await repository.listed(con, account)
+        for hook in await repository.load_of_account(con, account)
     ]  # fmt: skip
 
 
@@ -48,8 +48,8 @@ def state(hook: Any) -> str:
 
 async def delete(con: Connection, webhook: int) -> str:
     """Delete the webhook; where it is."""
-    found = await resources.find(con, Thing.WEBHOOK, webhook)
+    found = await resources.find(con, ResourceType.WEBHOOK, webhook)
     if found is None:
         raise NotFound(f"There is no webhook with id {webhook}.")
-    await service.remove(con, None, found)
+    await service.delete(con, None, found)
     return subscriptions.origin_of(found["url"])

@@ -9,7 +9,7 @@ from flexstore.store import Connection
 from flexcore.accounts import repository
 from flexcore.audit.service import Actor, changes_between, describe_changes, record_change
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Owner, Thing, may
+from flexcore.permissions.policy import Action, Owner, ResourceType, may
 
 FOR_ADMINISTRATORS = ("consultancy_account_id", "plan_id", "account_roles")
 
@@ -30,7 +30,7 @@ async def update(con: Connection, caller: Identity, account_id: int, changes: Ma
     """Change what was sent, if the caller may change all of it."""
     before = await repository.get(con, account_id)
     for field in FOR_ADMINISTRATORS:
-        if field in changes and not may(caller, Action.ENTRUST, Thing.ACCOUNT, Owner(account_id)):
+        if field in changes and not may(caller, Action.ENTRUST, ResourceType.ACCOUNT, Owner(account_id)):
             raise Forbidden(f"Only administrators may change {field}.")
     await check_changes(con, account_id, changes)
     await repository.update(con, account_id, changes)

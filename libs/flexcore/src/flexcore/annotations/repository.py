@@ -9,9 +9,9 @@ from flexstore.rows import Row
 from flexstore.store import Connection
 
 from flexcore.annotations.inputs import AnnotationPost
-from flexcore.permissions.policy import Thing
+from flexcore.permissions.policy import ResourceType
 
-SUBJECT = {Thing.ACCOUNT: "account_id", Thing.ASSET: "asset_id", Thing.SENSOR: "sensor_id"}
+SUBJECT = {ResourceType.ACCOUNT: "account_id", ResourceType.ASSET: "asset_id", ResourceType.SENSOR: "sensor_id"}
 COLUMNS = 'id, content, type, start, "end", belief_time, source_id'
 
 
@@ -33,7 +33,7 @@ class SourcedAnnotationRow(AnnotationRow):
     source_name: str
 
 
-async def same(con: Connection, annotation: AnnotationPost, source_id: int) -> int | None:
+async def find_equal(con: Connection, annotation: AnnotationPost, source_id: int) -> int | None:
     """An annotation that says the same."""
     known: int | None = await con.fetchval(
         """select id from annotation where content = $1 and type = $2 and start = $3 and "end" = $4
@@ -52,7 +52,7 @@ async def insert(con: Connection, annotation: AnnotationPost, source_id: int) ->
     return new
 
 
-async def link(con: Connection, annotation_id: int, subject: Thing, subject_id: int) -> bool:
+async def link(con: Connection, annotation_id: int, subject: ResourceType, subject_id: int) -> bool:
     """Attach the annotation to its subject; whether it was not attached before."""
     column = SUBJECT[subject]
     return bool(
@@ -75,7 +75,7 @@ async def get(con: Connection, annotation_id: int) -> AnnotationRow:
     return row
 
 
-async def about_asset(
+async def load_about_asset(
     con: Connection, asset_id: int, start: datetime | None, end: datetime | None, prior: datetime | None
 ) -> list[SourcedAnnotationRow]:
     """What was remarked about an asset, its sensors or its account, over this period; at most 10,000 remarks."""

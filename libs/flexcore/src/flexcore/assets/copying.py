@@ -19,7 +19,7 @@ from flexcore.assets.repository import AssetRow
 from flexcore.audit.service import record_change
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Thing, may
+from flexcore.permissions.policy import Action, ResourceType, may
 
 COPY_ASSET = """
 insert into asset (name, account_id, parent_asset_id, asset_type_id, latitude, longitude, description, external_id,
@@ -90,9 +90,9 @@ async def destination(
 
 async def check_allowed(con: Connection, caller: Identity, account_id: int | None, parent_id: int | None) -> None:
     """Whether the caller may create assets there."""
-    for thing, number in ((Thing.ACCOUNT, account_id), (Thing.ASSET, parent_id)):
+    for thing, number in ((ResourceType.ACCOUNT, account_id), (ResourceType.ASSET, parent_id)):
         row = None if number is None else await resources.find(con, thing, number)
-        is_own = thing is Thing.ACCOUNT and number == caller.account_id
+        is_own = thing is ResourceType.ACCOUNT and number == caller.account_id
         if row and not is_own and not may(caller, Action.CREATE, thing, resources.owner_of(row)):
             raise Forbidden(service.NOT_ALLOWED)
 

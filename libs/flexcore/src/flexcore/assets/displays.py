@@ -22,17 +22,17 @@ CONFIGURED = {"flex-model": keys_of(FlexModelEntry, ProcessEntry), "flex-context
 """Where a plot may look for its sensor on an asset, and the fields there are."""
 
 
-def graphs(entries: list[Any]) -> list[Any]:
+def validate_graphs(entries: list[Any]) -> list[Any]:
     """A list of graphs: the id of a sensor, a list of ids, or an object with a title and what to draw."""
-    return checked(entries, wrong_graph)
+    return validate_entries(entries, graph_error)
 
 
-def figures(entries: list[Any]) -> list[Any]:
+def validate_figures(entries: list[Any]) -> list[Any]:
     """A list of figures: objects with a title, a sensor and what to tell of its values."""
-    return checked(entries, wrong_figure)
+    return validate_entries(entries, figure_error)
 
 
-def checked(entries: list[Any], wrong_in: Callable[[Any], str | None]) -> list[Any]:
+def validate_entries(entries: list[Any], wrong_in: Callable[[Any], str | None]) -> list[Any]:
     for number, entry in enumerate(entries):
         wrong = wrong_in(entry)
         if wrong:
@@ -40,7 +40,7 @@ def checked(entries: list[Any], wrong_in: Callable[[Any], str | None]) -> list[A
     return entries
 
 
-def wrong_graph(entry: Any) -> str | None:
+def graph_error(entry: Any) -> str | None:
     """What is wrong with one graph."""
     if is_id(entry) or are_ids(entry):
         return None
@@ -53,15 +53,15 @@ def wrong_graph(entry: Any) -> str | None:
         return "`plots` must be a list."
     if not entry.keys() & {"sensor", "sensors", "plots"}:
         return "Say what to draw: `sensor`, `sensors` or `plots`."
-    return wrong_sensors(entry) or next(filter(None, map(wrong_plot, plots)), None)
+    return sensors_error(entry) or next(filter(None, map(plot_error, plots)), None)
 
 
-def wrong_plot(plot: Any) -> str | None:
+def plot_error(plot: Any) -> str | None:
     """What is wrong with one of several plots in a graph."""
     if not isinstance(plot, Mapping) or not plot.keys() & {"sensor", "sensors", "asset"}:
         return "Each plot must be an object with `sensor`, `sensors` or `asset`."
     if "asset" not in plot:
-        return wrong_sensors(plot)
+        return sensors_error(plot)
     if not is_id(plot["asset"]):
         return "`asset` must be the id of an asset."
     chosen = {part: plot[part] for part in CONFIGURED if part in plot}
@@ -70,10 +70,10 @@ def wrong_plot(plot: Any) -> str | None:
     for part, field in chosen.items():
         if not isinstance(field, str) or field not in CONFIGURED[part]:
             return f"There is no field {field!r} in a {part}."
-    return wrong_sensors(plot)
+    return sensors_error(plot)
 
 
-def wrong_figure(entry: Any) -> str | None:
+def figure_error(entry: Any) -> str | None:
     """What is wrong with one figure."""
     if not isinstance(entry, Mapping) or "sensor" not in entry:
         return "Give an object like {'title': 'Energy', 'sensor': 5, 'function': 'sum'}."
@@ -81,10 +81,10 @@ def wrong_figure(entry: Any) -> str | None:
         return "`title` must be a string."
     if entry.get("function") not in (None, *FUNCTIONS):
         return f"`function` must be one of: {', '.join(FUNCTIONS)}."
-    return wrong_sensors(entry)
+    return sensors_error(entry)
 
 
-def wrong_sensors(entry: Mapping[str, Any]) -> str | None:
+def sensors_error(entry: Mapping[str, Any]) -> str | None:
     if "sensor" in entry and not is_id(entry["sensor"]):
         return "`sensor` must be the id of a sensor."
     if "sensors" in entry and not are_ids(entry["sensors"]):

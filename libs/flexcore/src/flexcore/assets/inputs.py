@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, field_validator
 
-from flexcore.assets.displays import figures, graphs
+from flexcore.assets.displays import validate_figures, validate_graphs
 from flexcore.fields import Id, Input, JsonList, JsonObject, Name, Text, absent, example, not_boolean, problem
 from flexcore.listing import Page, Query
 
@@ -56,8 +56,8 @@ class AssetPatch(Input):
     attributes: JsonObject = absent()
     flex_model: JsonObject = absent()
     flex_context: JsonObject = absent()
-    sensors_to_show: Annotated[JsonList, AfterValidator(graphs)] = absent()
-    sensors_to_show_as_kpis: Annotated[JsonList, AfterValidator(figures)] = absent()
+    sensors_to_show: Annotated[JsonList, AfterValidator(validate_graphs)] = absent()
+    sensors_to_show_as_kpis: Annotated[JsonList, AfterValidator(validate_figures)] = absent()
 
 
 class AssetPost(AssetPatch):

@@ -16,7 +16,7 @@ from flexcore.assets.repository import AssetRow
 from flexcore.audit.service import Actor, changes_between, describe_changes, record_change
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Owner, Thing, may
+from flexcore.permissions.policy import Action, Owner, ResourceType, may
 
 TREES_LOCK = 7_204_311
 """Held while an asset moves in its tree, so that two moves cannot close a circle."""
@@ -26,7 +26,7 @@ NOT_ALLOWED = "User is not allowed to create assets for this account."
 async def create(con: Connection, actor: Actor | None, values: Mapping[str, Any]) -> int:
     """A new asset with these fields of the API; its id. On the command line there is no actor, and nothing to ask."""
     parent = await find_parent(con, values)
-    if actor and parent and not may(actor, Action.CREATE, Thing.ASSET, resources.owner_of(parent)):
+    if actor and parent and not may(actor, Action.CREATE, ResourceType.ASSET, resources.owner_of(parent)):
         raise Forbidden(NOT_ALLOWED)
     await check_owner(con, actor, values)
     await check_values(con, actor, values)
@@ -46,7 +46,7 @@ async def create(con: Connection, actor: Actor | None, values: Mapping[str, Any]
 async def find_parent(con: Connection, values: Mapping[str, Any]) -> Any:
     """Whom the asset in which a new one is to stand belongs to."""
     parent_id = values.get("parent_asset_id")
-    return None if parent_id is None else await resources.find(con, Thing.ASSET, parent_id)
+    return None if parent_id is None else await resources.find(con, ResourceType.ASSET, parent_id)
 
 
 async def default_account(con: Connection, caller: Identity, values: Mapping[str, Any]) -> int | None:
@@ -58,22 +58,26 @@ async def default_account(con: Connection, caller: Identity, values: Mapping[str
 async def check_owner(con: Connection, actor: Actor | None, values: Mapping[str, Any]) -> None:
     """Whether the account is there, its assets are the caller's to create, and the parent is in it."""
     account_id, parent_id = values["account_id"], values.get("parent_asset_id")
-    account = None if account_id is None else await resources.find(con, Thing.ACCOUNT, account_id)
+    account = None if account_id is None else await resources.find(con, ResourceType.ACCOUNT, account_id)
     if account_id is not None and account is None:
         raise Invalid({"account_id": [f"Account with Id {account_id} doesn't exist."]})
     owner = Owner(None) if account is None else resources.owner_of(account)
-    if actor is not None and account_id != actor.account_id and not may(actor, Action.CREATE, Thing.ACCOUNT, owner):
+    if (
+        actor is not None
+        and account_id != actor.account_id
+        and not may(actor, Action.CREATE, ResourceType.ACCOUNT, owner)
+    ):
         raise Invalid({"account_id": [NOT_ALLOWED]})
     if parent_id is None:
-        if actor is not None and not may(actor, Action.CREATE, Thing.ACCOUNT, owner):
+        if actor is not None and not may(actor, Action.CREATE, ResourceType.ACCOUNT, owner):
             raise Forbidden(NOT_ALLOWED)
         return
-    parent = await resources.find(con, Thing.ASSET, parent_id)
-    if parent is None or (actor and not may(actor, Action.READ, Thing.ASSET, resources.owner_of(parent))):
+    parent = await resources.find(con, ResourceType.ASSET, parent_id)
+    if parent is None or (actor and not may(actor, Action.READ, ResourceType.ASSET, resources.owner_of(parent))):
         raise Invalid({"parent_asset_id": [f"No asset found with ID {parent_id}."]})
     if parent["account_id"] != account_id:
         raise Invalid({"parent_asset_id": [f"Asset {parent_id} belongs to another account."]})
-    if actor is not None and not may(actor, Action.CREATE, Thing.ASSET, resources.owner_of(parent)):
+    if actor is not None and not may(actor, Action.CREATE, ResourceType.ASSET, resources.owner_of(parent)):
         raise Forbidden(NOT_ALLOWED)
 
 
@@ -117,8 +121,8 @@ async def update(con: Connection, caller: Identity, asset_id: int, changes: Mapp
     if goes or after["parent_asset_id"] != before.parent_asset_id:
         await con.execute("select pg_advisory_xact_lock($1)", TREES_LOCK)
         await check_owner(con, caller, after)
-        asset = await resources.get(con, Thing.ASSET, asset_id)
-        if goes and not may(caller, Action.DELETE, Thing.ASSET, resources.owner_of(asset)):
+        asset = await resources.get(con, ResourceType.ASSET, asset_id)
+        if goes and not may(caller, Action.DELETE, ResourceType.ASSET, resources.owner_of(asset)):
             raise Forbidden("Who may not delete an asset may not give it away either.")
         if after["parent_asset_id"] and await repository.is_below(con, after["parent_asset_id"], asset_id):
             raise Invalid({"parent_asset_id": ["An asset cannot be below itself."]})

@@ -34,7 +34,7 @@ class ChangeRow(AuditRow):
     details: dict[str, Any]
 
 
-async def of_account(con: Connection, account_id: int) -> list[AuditRow]:
+async def load_of_account(con: Connection, account_id: int) -> list[AuditRow]:
     """What happened to an account and the people in it; assets have logs of their own."""
     return await con.fetch(
         f"select {COLUMNS} from audit_log where account_id = $1 and asset_id is null order by id limit 10000",
@@ -43,7 +43,7 @@ async def of_account(con: Connection, account_id: int) -> list[AuditRow]:
     )
 
 
-async def of_user(con: Connection, user_id: int, page: Page, order: str) -> tuple[list[AuditRow], int]:
+async def fetch_page_of_user(con: Connection, user_id: int, page: Page, order: str) -> tuple[list[AuditRow], int]:
     return await page.fetch(
         con,
         AuditRow,
@@ -54,7 +54,7 @@ async def of_user(con: Connection, user_id: int, page: Page, order: str) -> tupl
     )
 
 
-async def of_asset(con: Connection, asset_id: int, page: Page, order: str) -> tuple[list[AuditRow], int]:
+async def fetch_page_of_asset(con: Connection, asset_id: int, page: Page, order: str) -> tuple[list[AuditRow], int]:
     return await page.fetch(
         con,
         AuditRow,
@@ -75,7 +75,7 @@ async def count_of_user(con: Connection, user_id: int) -> int:
     return total
 
 
-async def changes_in(con: Connection, account_id: int, before: int | None, limit: int) -> list[ChangeRow]:
+async def load_changes(con: Connection, account_id: int, before: int | None, limit: int) -> list[ChangeRow]:
     """What was changed in an account, its assets included, the newest first."""
     return await con.fetch(
         f"""select {COLUMNS}, token_id, token_kind, affected_user_id, asset_id, sensor_id, details from audit_log

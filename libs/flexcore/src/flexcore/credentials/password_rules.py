@@ -27,37 +27,37 @@ LOOKALIKES = str.maketrans("0134578@$!|", "oieastbasil")
 
 def check(field: str, password: str, shortest: int, *names: str) -> None:
     """Refuse, under the name of the field, a password that is too short or too easy for a user of these names."""
-    problem = problem_with(password, shortest, *names)
+    problem = weakness_of(password, shortest, *names)
     if problem:
         raise Invalid({field: [problem]})
 
 
-def problem_with(password: str, shortest: int, *names: str) -> str | None:
+def weakness_of(password: str, shortest: int, *names: str) -> str | None:
     if len(password) < shortest:
         return f"A password has at least {shortest} characters."
     if len(password) > LONGEST:
         return f"A password has at most {LONGEST} characters."
-    if len(set(password)) < FEWEST_DIFFERENT or is_run(password):
+    if len(set(password)) < FEWEST_DIFFERENT or is_sequence(password):
         return "This password is too simple: take one that is no row of keys and repeats itself less."
-    parts = {simplified(part) for name in names for part in (name, *name.split("@"))}
-    if once(simplified(password)) in GUESSED_FIRST | parts:
+    parts = {simplify(part) for name in names for part in (name, *name.split("@"))}
+    if without_repetition(simplify(password)) in GUESSED_FIRST | parts:
         return "This password is too easy to guess: take one that is more than a name or a common word with digits."
     return None
 
 
-def is_run(password: str) -> bool:
+def is_sequence(password: str) -> bool:
     """Whether it is made of neighbouring letters, digits or keys."""
     text = password.lower()
     return any(text in run or text[::-1] in run for run in RUNS)
 
 
-def once(text: str) -> str:
+def without_repetition(text: str) -> str:
     """What is repeated, if that is all that there is."""
     repeated = REPEATED.fullmatch(text)
     return repeated[1] if repeated else text
 
 
-def simplified(text: str) -> str:
+def simplify(text: str) -> str:
     """Its letters, without the digits and signs that people put around or for them."""
     stripped = text.lower().strip("0123456789!?.,;:-_+*#@$% ")
     return "".join(letter for letter in stripped.translate(LOOKALIKES) if letter.isalpha())

@@ -75,7 +75,7 @@ async def mark_seen(con: Connection, user_id: int, token_id: int) -> None:
     await con.execute("update token set last_used_at = now() where id = $1", token_id)
 
 
-async def login_candidate(con: Connection, email: str, network: str | None = None) -> LoginRow:
+async def find_login(con: Connection, email: str, network: str | None = None) -> LoginRow:
     """The user with this address, if there is one; else a row without an id. `spelled` is the address as the database
     compares it, and `known_here` says whether the user has logged in from that network lately."""
     row = await con.fetchrow(
@@ -151,7 +151,7 @@ async def count_keys(con: Connection, user_id: int) -> int:
     return number
 
 
-async def holder_of_link(con: Connection, token_hash: bytes) -> LinkHolderRow | None:
+async def find_link_holder(con: Connection, token_hash: bytes) -> LinkHolderRow | None:
     """The user to whom the link with this token was mailed, if it still works."""
     return await con.fetchrow(
         """select u.id, u.account_id, u.username, u.email, t.id as token_id

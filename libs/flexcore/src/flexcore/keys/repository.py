@@ -32,7 +32,7 @@ async def insert(
     return key
 
 
-async def limit_of(con: Connection, account_id: int) -> int | None:
+async def lock_limit(con: Connection, account_id: int) -> int | None:
     """How many keys an account may have, if that is set for it. Until the transaction ends nobody else gets a key."""
     limit: int | None = await con.fetchval("select key_limit from account where id = $1 for no key update", account_id)
     return limit
@@ -42,7 +42,7 @@ async def set_limit(con: Connection, account_id: int, limit: int | None) -> None
     await con.execute("update account set key_limit = $2 where id = $1", account_id, limit)
 
 
-async def of_account(con: Connection, account_id: int | None) -> list[TokenRow]:
+async def load_of_account(con: Connection, account_id: int | None) -> list[TokenRow]:
     """The keys of all users of an account, or of everybody."""
     return await con.fetch(
         f"""select {COLUMNS} from {TABLES}
@@ -63,6 +63,6 @@ async def rename(con: Connection, key_id: int, name: str) -> None:
     await con.execute("update token set name = $2 where id = $1", key_id, name)
 
 
-async def expiry(con: Connection, token_id: int | None) -> datetime | None:
+async def load_expiry(con: Connection, token_id: int | None) -> datetime | None:
     moment: datetime | None = await con.fetchval("select expires_at from token where id = $1", token_id)
     return moment

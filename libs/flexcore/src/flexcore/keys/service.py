@@ -12,8 +12,8 @@ from flexcore.credentials.secrets import digest, new_token
 from flexcore.keys import repository
 from flexcore.keys.inputs import KeyPost
 from flexcore.permissions import resources
-from flexcore.permissions.identity import Identity, Kind
-from flexcore.permissions.policy import Action, Thing, may
+from flexcore.permissions.identity import Identity, TokenKind
+from flexcore.permissions.policy import Action, ResourceType, may
 from flexcore.permissions.resources import Found
 from flexcore.tokens import repository as tokens
 from flexcore.tokens.repository import TokenRow
@@ -38,10 +38,10 @@ async def create(
 ) -> tuple[str, TokenRow]:
     """A new key and how it is listed. On the command line there is no actor, and nothing to ask."""
     if actor is not None:
-        await check_reach(con, actor, wanted)
+        await check_no_escalation(con, actor, wanted)
     if wanted.expires_at is not None and wanted.expires_at <= datetime.now(UTC):
         raise Invalid({"expires_at": [f"{wanted.expires_at.isoformat()} has passed already."]})
-    own_limit = await repository.limit_of(con, holder.account_id)
+    own_limit = await repository.lock_limit(con, holder.account_id)
     limit = most if own_limit is None else own_limit
     if await repository.count(con, holder.account_id) >= limit:
         raise Conflict(
@@ -52,25 +52,25 @@ async def create(
     asked = wanted.model_dump()
     key_id = await repository.insert(con, holder.user_id, digest(key), hint=key[:HINT_LENGTH], **asked)
     event = f"API key '{wanted.name}' (ID {key_id}) of user {holder.username} created"
-    details = changes_between(None, {name: written(asked[name]) for name in AUDITED})
+    details = changes_between(None, {name: to_audit_value(asked[name]) for name in AUDITED})
     await record_change(
         con, actor, event, account_id=holder.account_id, affected_user_id=holder.user_id, details=details
     )
     return key, await tokens.get(con, key_id)
 
 
-def written(value: Any) -> Any:
+def to_audit_value(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-async def check_reach(con: Connection, actor: Identity, wanted: KeyPost) -> None:
+async def check_no_escalation(con: Connection, actor: Identity, wanted: KeyPost) -> None:
     """Nobody gives a key what they cannot do themselves; a key not even what only its user can."""
     only = wanted.only_account
     if only is not None:
-        account = await resources.find(con, Thing.ACCOUNT, only)
-        if account is None or not may(actor, Action.READ, Thing.ACCOUNT, resources.owner_of(account)):
+        account = await resources.find(con, ResourceType.ACCOUNT, only)
+        if account is None or not may(actor, Action.READ, ResourceType.ACCOUNT, resources.owner_of(account)):
             raise Invalid({"only_account": [f"There is no account with ID {only} whose things you may see."]})
-    if actor.kind != Kind.KEY:
+    if actor.kind != TokenKind.KEY:
         return
     beyond = [scope for scope in wanted.scopes if scope not in actor.scopes]
     if beyond:
@@ -80,7 +80,7 @@ async def check_reach(con: Connection, actor: Identity, wanted: KeyPost) -> None
     most, asked = actor.requests_per_minute, wanted.requests_per_minute
     if most is not None and (asked is None or asked > most):
         raise Forbidden(f"A key cannot create a key that is good for more: set requests_per_minute to {most} or less.")
-    ends = await repository.expiry(con, actor.token_id)
+    ends = await repository.load_expiry(con, actor.token_id)
     if ends is not None and (wanted.expires_at is None or wanted.expires_at > ends):
         raise Forbidden(f"A key cannot create a key that outlives it: set expires_at to {ends.isoformat()} or before.")
 
@@ -99,7 +99,7 @@ async def rename(con: Connection, key: Found, name: str) -> TokenRow:
 
 async def set_limit(con: Connection, account: Found, most: int | None) -> None:
     """Set how many keys the users of an account may have."""
-    before = await repository.limit_of(con, account.id)
+    before = await repository.lock_limit(con, account.id)
     await repository.set_limit(con, account.id, most)
     details = changes_between({"key_limit": before}, {"key_limit": most})
     if details:

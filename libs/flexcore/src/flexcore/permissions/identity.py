@@ -14,7 +14,7 @@ class Role(StrEnum):
     CONSULTANT = "consultant"
 
 
-class Kind(StrEnum):
+class TokenKind(StrEnum):
     """With what a user proves who they are."""
 
     LOGIN = "login"
@@ -27,8 +27,8 @@ class Kind(StrEnum):
     """A mailed link, good for choosing a password and nothing else."""
 
 
-LOGGED_IN = (Kind.LOGIN, Kind.SESSION)
-BY_PASSWORD = (*LOGGED_IN, Kind.RESET)
+LOGGED_IN = (TokenKind.LOGIN, TokenKind.SESSION)
+BY_PASSWORD = (*LOGGED_IN, TokenKind.RESET)
 """What a new password puts an end to. API keys have nothing to do with it."""
 
 
@@ -43,7 +43,7 @@ class Identity:
     roles: frozenset[str]
     token_id: int | None = None
     scopes: frozenset[str] = frozenset()
-    kind: str = Kind.LOGIN
+    kind: str = TokenKind.LOGIN
     only_account: int | None = None
     """The one account that the API key is good for; empty: all that the user may see."""
     requests_per_minute: int | None = None

@@ -12,7 +12,7 @@ from enum import StrEnum
 from flexcore.permissions.identity import Identity, Role
 
 
-class Thing(StrEnum):
+class ResourceType(StrEnum):
     """What a permission is about."""
 
     PLATFORM = "platform"
@@ -83,9 +83,9 @@ class Owner:
 
 
 A, P = Action, Party
-RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
-    Thing.PLATFORM: {A.CREATE: (), A.ENTRUST: ()},
-    Thing.ACCOUNT: {
+RIGHTS: dict[ResourceType, dict[Action, tuple[Party, ...]]] = {
+    ResourceType.PLATFORM: {A.CREATE: (), A.ENTRUST: ()},
+    ResourceType.ACCOUNT: {
         A.READ: (P.MEMBER, P.CONSULTANT),
         A.AUDIT: (P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.CREATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
@@ -95,12 +95,12 @@ RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
         A.LIMIT: (),
         A.ENTRUST: (),
     },
-    Thing.USER: {
+    ResourceType.USER: {
         A.READ: (P.SELF, P.MEMBER, P.CONSULTANT),
         A.AUDIT: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.UPDATE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT),
     },
-    Thing.ASSET: {
+    ResourceType.ASSET: {
         A.READ: (P.ANYONE, P.MEMBER, P.CONSULTANT),
         A.AUDIT: (P.ANYONE, P.MEMBER, P.CONSULTANT),
         A.CREATE: (P.MEMBER, P.CONSULTANT),
@@ -110,21 +110,21 @@ RIGHTS: dict[Thing, dict[Action, tuple[Party, ...]]] = {
         A.DELETE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.COPY: (P.ANYONE, P.MEMBER, P.CONSULTANT),
     },
-    Thing.SENSOR: {
+    ResourceType.SENSOR: {
         A.READ: (P.ANYONE, P.MEMBER, P.CONSULTANT),
         A.FEED: (P.MEMBER, P.CONSULTANT),
         A.SCHEDULE: (P.MEMBER, P.CONSULTANT),
         A.UPDATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.DELETE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
     },
-    Thing.JOB: {A.READ: (P.MEMBER, P.CONSULTANT)},
-    Thing.TOKEN: {A.DELETE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT)},
-    Thing.KEY: {
+    ResourceType.JOB: {A.READ: (P.MEMBER, P.CONSULTANT)},
+    ResourceType.TOKEN: {A.DELETE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT)},
+    ResourceType.KEY: {
         A.UPDATE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.DELETE: (P.SELF, P.ACCOUNT_ADMIN, P.CONSULTANT),
     },
     # Its address may be a secret, so who merely belongs to the account does not see it.
-    Thing.WEBHOOK: {
+    ResourceType.WEBHOOK: {
         A.AUDIT: (P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.UPDATE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
         A.DELETE: (P.ACCOUNT_ADMIN, P.CONSULTANT),
@@ -163,7 +163,7 @@ def parties(caller: Identity, owner: Owner) -> frozenset[Party]:
     return frozenset(found)
 
 
-def may(caller: Identity, action: Action, thing: Thing, owner: Owner) -> bool:
+def may(caller: Identity, action: Action, thing: ResourceType, owner: Owner) -> bool:
     """Whether the caller may do this. What the scopes of a key leave out was refused before: see `in_scope`."""
     granted = frozenset(RIGHTS[thing][action])
     if not in_reach(caller, action, owner):

@@ -11,7 +11,7 @@ from flexstore.store import Connection
 
 from flexcore.credentials.repository import IDENTIFY, USABLE, CallerRow
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Owner, Thing
+from flexcore.permissions.policy import Owner, ResourceType
 
 LARGEST_ID = 2**31 - 1
 
@@ -23,23 +23,23 @@ FIND_TOKEN = f"""
                {RULES_PLATFORM}
         from token t join users u on u.id = t.user_id join account a on a.id = u.account_id
         where t.id = $1 and {USABLE}"""
-FIND: dict[Thing, str] = {
-    Thing.ACCOUNT: """
+FIND: dict[ResourceType, str] = {
+    ResourceType.ACCOUNT: """
         select id, name, id as account_id, consultancy_account_id, null::int as user_id from account where id = $1""",
-    Thing.USER: f"""
+    ResourceType.USER: f"""
         select u.id, u.username, u.email, u.account_id, a.consultancy_account_id, u.id as user_id,
                {RULES_PLATFORM}
         from users u join account a on a.id = u.account_id where u.id = $1""",
-    Thing.ASSET: """
+    ResourceType.ASSET: """
         select s.id, s.name, s.parent_asset_id, s.account_id, a.consultancy_account_id, null::int as user_id
         from asset s left join account a on a.id = s.account_id where s.id = $1""",
-    Thing.SENSOR: """
+    ResourceType.SENSOR: """
         select n.id, n.name, n.unit, n.event_resolution, n.timezone, n.asset_id,
                s.name as asset_name, s.account_id, a.consultancy_account_id, null::int as user_id
         from sensor n join asset s on s.id = n.asset_id left join account a on a.id = s.account_id where n.id = $1""",
-    Thing.TOKEN: FIND_TOKEN,
-    Thing.KEY: f"{FIND_TOKEN} and t.kind = 'key'",
-    Thing.WEBHOOK: """
+    ResourceType.TOKEN: FIND_TOKEN,
+    ResourceType.KEY: f"{FIND_TOKEN} and t.kind = 'key'",
+    ResourceType.WEBHOOK: """
         select w.id, w.url, w.active, w.account_id, a.consultancy_account_id, null::int as user_id
         from webhook w join account a on a.id = w.account_id where w.id = $1""",
 }
@@ -78,12 +78,12 @@ class CallerAndResourceRow(CallerRow, ResourceRow):
     """A caller, and the resource that a request is about; without a resource its columns are null."""
 
 
-async def find(con: Connection, thing: Thing, id: int) -> ResourceRow | None:
+async def find(con: Connection, thing: ResourceType, id: int) -> ResourceRow | None:
     """Return the resource of a kind, or None if there is none with this id."""
     return await con.fetchrow(FIND[thing], id, record_class=ResourceRow) if 0 < id <= LARGEST_ID else None
 
 
-async def get(con: Connection, thing: Thing, id: int) -> ResourceRow:
+async def get(con: Connection, thing: ResourceType, id: int) -> ResourceRow:
     """Return the resource of a kind. Raises `NotFound` if there is none with this id."""
     row = await find(con, thing, id)
     if row is None:
@@ -92,7 +92,7 @@ async def get(con: Connection, thing: Thing, id: int) -> ResourceRow:
 
 
 async def find_for_caller(
-    con: Connection, thing: Thing, id: int, token_hash: bytes, seen_every: timedelta
+    con: Connection, thing: ResourceType, id: int, token_hash: bytes, seen_every: timedelta
 ) -> CallerAndResourceRow | None:
     """Return the caller and the resource in one query: None for a bad token, a row with a null `id` for no resource."""
     number = id if 0 < id <= LARGEST_ID else 0

@@ -41,7 +41,7 @@ async def get(con: Connection, sensor_id: int) -> SensorRow:
     return row
 
 
-async def listed(
+async def fetch_page(
     con: Connection,
     page: Page,
     accounts: Sequence[int] | None,
@@ -73,13 +73,15 @@ async def listed(
     )
 
 
-async def of_asset(con: Connection, asset_id: int, page: Page, order: str) -> tuple[list[SensorRow], int, int]:
+async def fetch_page_of_asset(
+    con: Connection, asset_id: int, page: Page, order: str
+) -> tuple[list[SensorRow], int, int]:
     sql = f"select {COLUMNS} from sensor s where s.asset_id = $1 and s.name ilike all($2::text[])"
     rows, filtered = await page.fetch(con, SensorRow, sql, asset_id, page.patterns, order=order)
     return rows, filtered, await con.fetchval("select count(*) from sensor where asset_id = $1", asset_id)
 
 
-async def with_name(con: Connection, name: str, asset_id: int) -> int | None:
+async def find_by_name(con: Connection, name: str, asset_id: int) -> int | None:
     sensor: int | None = await con.fetchval("select id from sensor where name = $1 and asset_id = $2", name, asset_id)
     return sensor
 
@@ -103,7 +105,7 @@ async def delete(con: Connection, sensor_id: int) -> None:
     await con.execute("delete from sensor where id = $1", sensor_id)
 
 
-async def owners(con: Connection, sensor_ids: Sequence[int]) -> dict[int, ResourceRow]:
+async def load_owners(con: Connection, sensor_ids: Sequence[int]) -> dict[int, ResourceRow]:
     """Whom the sensors that exist belong to."""
     rows = await con.fetch(
         """select s.id, a.account_id, acc.consultancy_account_id, null::int as user_id

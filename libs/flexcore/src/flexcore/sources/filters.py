@@ -7,15 +7,15 @@ from flexmodel.references import SourceFilter, source_filters
 from flexstore.store import Connection
 
 from flexcore.fields import LARGEST_ID
-from flexcore.sources.repository import known
+from flexcore.sources.repository import find_existing
 
 
-async def check_asked(con: Connection, source: int | None, account: int | None) -> None:
+async def check_exist(con: Connection, source: int | None, account: int | None) -> None:
     """Refuse to read what a source, or the sources of an account, said if there is no such source or account."""
     if source is None and account is None:
         return
     wanted = [[] if one is None else [one] for one in (source, account)]
-    sources, accounts = await known(con, *wanted)
+    sources, accounts = await find_existing(con, *wanted)
     if source is not None and not sources:
         raise Invalid({"source": [f"No data source found with id {source}."]})
     if account is not None and not accounts:
@@ -27,7 +27,7 @@ async def check_filters(con: Connection, config: Any) -> None:
     named = list(source_filters(config))
     if not named:
         return
-    sources, accounts = await known(con, ids_of(named, accounts=False), ids_of(named, accounts=True))
+    sources, accounts = await find_existing(con, valid_ids(named, accounts=False), valid_ids(named, accounts=True))
     for one in named:
         if one.id not in (accounts if one.is_account else sources):
             kind = "account" if one.is_account else "data source"
@@ -37,5 +37,5 @@ async def check_filters(con: Connection, config: Any) -> None:
             raise Invalid(fields)
 
 
-def ids_of(named: list[SourceFilter], *, accounts: bool) -> list[int]:
+def valid_ids(named: list[SourceFilter], *, accounts: bool) -> list[int]:
     return sorted({one.id for one in named if one.is_account is accounts and 0 < one.id <= LARGEST_ID})

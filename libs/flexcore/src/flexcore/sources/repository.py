@@ -18,7 +18,7 @@ class SourceRow(Row):
     account_id: int | None
 
 
-async def visible(con: Connection, accounts: Sequence[int] | None, *, only_latest: bool) -> list[SourceRow]:
+async def load_visible(con: Connection, accounts: Sequence[int] | None, *, only_latest: bool) -> list[SourceRow]:
     """Sources of these accounts (none: of all) and of nobody; of several versions only the newest, if asked."""
     return await con.fetch(
         """select id, name, type, model, version, user_id, account_id
@@ -30,7 +30,7 @@ async def visible(con: Connection, accounts: Sequence[int] | None, *, only_lates
     )  # fmt: skip
 
 
-async def known(con: Connection, sources: Sequence[int], accounts: Sequence[int]) -> tuple[set[int], set[int]]:
+async def find_existing(con: Connection, sources: Sequence[int], accounts: Sequence[int]) -> tuple[set[int], set[int]]:
     """Those of the sources, and those of the accounts, that exist."""
     row = await con.fetchrow(
         """select array(select id from source where id = any($1::int[])),

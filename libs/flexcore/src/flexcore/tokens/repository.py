@@ -47,7 +47,7 @@ async def get(con: Connection, token_id: int) -> TokenRow:
     return row
 
 
-async def of_user(con: Connection, user_id: int, kinds: Sequence[str]) -> list[TokenRow]:
+async def load_of_user(con: Connection, user_id: int, kinds: Sequence[str]) -> list[TokenRow]:
     """What the user can still use, the newest first."""
     return await con.fetch(
         f"select {COLUMNS} from {TABLES} where t.user_id = $1 and t.kind = any($2) and {USABLE} order by t.id desc",

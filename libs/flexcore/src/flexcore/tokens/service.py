@@ -6,23 +6,23 @@ from flexstore.store import Connection
 
 from flexcore.audit.service import Actor, record_change
 from flexcore.credentials import repository as auth
-from flexcore.permissions.identity import Identity, Kind
+from flexcore.permissions.identity import Identity, TokenKind
 from flexcore.permissions.resources import ResourceRow
 from flexcore.tokens import repository
 
-CALLED = {Kind.LOGIN: "Login token", Kind.SESSION: "Session", Kind.KEY: "API key"}
+CALLED = {TokenKind.LOGIN: "Login token", TokenKind.SESSION: "Session", TokenKind.KEY: "API key"}
 
 
 async def revoke(con: Connection, actor: Actor | None, token: ResourceRow) -> None:
     """Revoke one, as `subjects` found it."""
-    name = f" '{token.name}'" if token.kind == Kind.KEY else ""
-    event = f"{CALLED[Kind(token.kind)]}{name} (ID {token.id}) of user {token.username} revoked"
+    name = f" '{token.name}'" if token.kind == TokenKind.KEY else ""
+    event = f"{CALLED[TokenKind(token.kind)]}{name} (ID {token.id}) of user {token.username} revoked"
     await repository.revoke(con, token.id)
     await record_change(con, actor, event, account_id=token.account_id, affected_user_id=token.user_id)
 
 
 async def revoke_all(
-    con: Connection, caller: Identity, user_id: int, account_id: int, username: str, kinds: Sequence[Kind]
+    con: Connection, caller: Identity, user_id: int, account_id: int, username: str, kinds: Sequence[TokenKind]
 ) -> dict[str, int]:
     """Revoke all of these kinds that a user has; how many of each that were."""
     revoked = await auth.revoke(con, user_id, kinds)

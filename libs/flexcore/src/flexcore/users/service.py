@@ -11,8 +11,8 @@ from flexwork.contracts import MailMessage, Topic
 
 from flexcore.audit.service import Actor, changes_between, describe_changes, record_change
 from flexcore.credentials import repository as tokens
-from flexcore.permissions.identity import BY_PASSWORD, Identity, Kind, Role
-from flexcore.permissions.policy import Action, Owner, Thing, may
+from flexcore.permissions.identity import BY_PASSWORD, Identity, Role, TokenKind
+from flexcore.permissions.policy import Action, Owner, ResourceType, may
 from flexcore.users import repository
 
 AUDITED = (*repository.CHANGEABLE, "role_names")
@@ -60,7 +60,7 @@ async def update(con: Connection, caller: Identity, user_id: int, changes: Mappi
     await repository.update(con, user_id, changes)
     after = await repository.get(con, user_id)
     if not after["active"]:
-        await tokens.revoke(con, user_id, tuple(Kind))
+        await tokens.revoke(con, user_id, tuple(TokenKind))
     if after["email"].lower() != before["email"].lower():
         await announce_new_email(con, caller, before, after)
     details = changes_between(before, after, AUDITED)
@@ -73,7 +73,7 @@ async def update(con: Connection, caller: Identity, user_id: int, changes: Mappi
 
 async def announce_new_email(con: Connection, caller: Identity, before: Any, after: Any) -> None:
     """What was mailed to the old address opens nothing any more; and there they learn what happened."""
-    await tokens.revoke(con, after["id"], (Kind.RESET,))
+    await tokens.revoke(con, after["id"], (TokenKind.RESET,))
     text = (
         f"The email address of user {after['username']} was changed from {before['email']} to {after['email']}, "
         f"by user {caller.username}.\n\nIf that was not you or in your name, tell who administers your account.\n"
@@ -104,7 +104,7 @@ async def resolve_roles(con: Connection, caller: Identity, user: Any, wanted: Se
             raise Invalid({"flexmeasures_roles": [f"No role found with ID or name {role}."]})
         chosen.append(number)
     moved = {known[role] for role in set(chosen) ^ set(user["role_ids"])}
-    if moved & PLATFORM_ROLES and not may(caller, Action.ENTRUST, Thing.PLATFORM, Owner(None)):
+    if moved & PLATFORM_ROLES and not may(caller, Action.ENTRUST, ResourceType.PLATFORM, Owner(None)):
         raise Forbidden("Only administrators may give and take the roles admin and admin-reader.")
     return chosen
 

@@ -55,7 +55,7 @@ async def get(con: Connection, webhook_id: int) -> WebhookRow:
     return row
 
 
-async def listed(con: Connection, account_id: int | None) -> list[WebhookRow]:
+async def load_of_account(con: Connection, account_id: int | None) -> list[WebhookRow]:
     """The webhooks of an account, or of all."""
     return await con.fetch(
         f"select {COLUMNS} from webhook where $1::int is null or account_id = $1 order by id",
@@ -86,7 +86,7 @@ async def delete(con: Connection, webhook_id: int) -> None:
     await con.execute("delete from webhook where id = $1", webhook_id)
 
 
-async def not_of_account(
+async def find_foreign(
     con: Connection, account_id: int, assets: Sequence[int], sensors: Sequence[int]
 ) -> tuple[int | None, int | None]:
     """The first asset and the first sensor of these that the account does not have."""
@@ -102,7 +102,9 @@ async def not_of_account(
     return asset, sensor
 
 
-async def deliveries(con: Connection, webhook_id: int, query: DeliveryQuery) -> tuple[list[DeliveryRow], int, int]:
+async def fetch_deliveries(
+    con: Connection, webhook_id: int, query: DeliveryQuery
+) -> tuple[list[DeliveryRow], int, int]:
     """A page of the attempts, the newest first; how many fit the query; and how many there are."""
     rows, filtered = await query.fetch(
         con,
@@ -118,7 +120,7 @@ async def deliveries(con: Connection, webhook_id: int, query: DeliveryQuery) -> 
     return rows, filtered, total
 
 
-async def delivery(con: Connection, webhook_id: int, delivery_id: int) -> DeliveryRow | None:
+async def find_delivery(con: Connection, webhook_id: int, delivery_id: int) -> DeliveryRow | None:
     return await con.fetchrow(
         f"select {DELIVERY} from webhook_delivery where webhook_id = $1 and id = $2",
         webhook_id,

@@ -34,7 +34,7 @@ async def create(
         description=wanted.description,
     )
     row = await repository.get(con, made.id)
-    details = changes_between(None, auditable(row))
+    details = changes_between(None, audited_fields(row))
     await record_change(
         con, actor, f"Created webhook {made.id} to {made.origin}", account_id=account_id, details=details
     )
@@ -42,32 +42,32 @@ async def create(
 
 
 async def check_filters(con: Connection, account_id: int, assets: list[int], sensors: list[int]) -> None:
-    asset, sensor = await repository.not_of_account(con, account_id, assets, sensors)
+    asset, sensor = await repository.find_foreign(con, account_id, assets, sensors)
     if asset is not None:
         raise Invalid({"assets": [f"Account {account_id} has no asset with ID {asset}."]})
     if sensor is not None:
         raise Invalid({"sensors": [f"Account {account_id} has no sensor with ID {sensor}."]})
 
 
-def auditable(row: WebhookRow) -> dict[str, Any]:
+def audited_fields(row: WebhookRow) -> dict[str, Any]:
     """What may stand in the audit log."""
     return {**{name: row[name] for name in repository.CHANGEABLE}, "url": subscriptions.origin_of(row.url)}
 
 
-async def change(con: Connection, webhook: Found, changes: Mapping[str, Any]) -> WebhookRow:
+async def update(con: Connection, webhook: Found, changes: Mapping[str, Any]) -> WebhookRow:
     """Change what was sent."""
     before = await repository.get(con, webhook.id)
     await check_filters(con, webhook.home_account_id, changes.get("assets", []), changes.get("sensors", []))
     await repository.update(con, webhook.id, changes)
     after = await repository.get(con, webhook.id)
-    details = changes_between(auditable(before), auditable(after))
+    details = changes_between(audited_fields(before), audited_fields(after))
     if details or before.url != after.url:
         event = f"Updated webhook {after.id} to {subscriptions.origin_of(after.url)}"
         await record_change(con, webhook.caller, event, account_id=webhook.account_id, details=details)
     return after
 
 
-async def remove(con: Connection, actor: Actor | None, webhook: ResourceRow) -> None:
+async def delete(con: Connection, actor: Actor | None, webhook: ResourceRow) -> None:
     """Delete the webhook. What was on its way to it is not delivered any more."""
     await repository.delete(con, webhook.id)
     event = f"Deleted webhook {webhook.id} to {subscriptions.origin_of(webhook.url)}"
@@ -82,7 +82,7 @@ async def renew_secret(con: Connection, webhook: Found, wanted: SecretPost) -> s
     return secret
 
 
-async def test(con: Connection, webhook: Found) -> str:
+async def send_test(con: Connection, webhook: Found) -> str:
     """Send the webhook a message that means nothing, whatever it hears of; the id of the message."""
     message_id = f"msg_{uuid4()}"
     body = {"type": TEST, "timestamp": datetime.now(UTC), "data": {"webhook": webhook.id}}
@@ -92,7 +92,7 @@ async def test(con: Connection, webhook: Found) -> str:
 
 async def redeliver(con: Connection, webhook: Found, delivery_id: int) -> str:
     """Send the webhook a message again that it was sent before; the id of the message."""
-    delivery = await repository.delivery(con, webhook.id, delivery_id)
+    delivery = await repository.find_delivery(con, webhook.id, delivery_id)
     if delivery is None:
         raise NotFound(f"Webhook {webhook.id} has no delivery with ID {delivery_id}.")
     message_id = delivery.message_id

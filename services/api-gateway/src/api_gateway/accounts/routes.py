@@ -9,7 +9,7 @@ from flexcore.accounts.inputs import AccountPatch, AccountPost, AccountQuery
 from flexcore.accounts.repository import AccountRow, CountedAccountRow
 from flexcore.listing import paged
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
 from flexserve.responses import OrjsonResponse
 
@@ -70,7 +70,7 @@ async def create_account(
 
 @router.get("/{id}", response_model=AccountAnswer, summary="Fetch a given account.")
 async def get_account(
-    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.READ))], gateway: Gateway
+    account: Annotated[Found, Depends(Access(ResourceType.ACCOUNT, Action.READ))], gateway: Gateway
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, account.id)
@@ -79,7 +79,9 @@ async def get_account(
 
 @router.patch("/{id}", response_model=AccountAnswer, summary="Update an account.")
 async def update_account(
-    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.UPDATE))], gateway: Gateway, body: AccountPatch
+    account: Annotated[Found, Depends(Access(ResourceType.ACCOUNT, Action.UPDATE))],
+    gateway: Gateway,
+    body: AccountPatch,
 ) -> OrjsonResponse:
     with fields_under("json"):
         async with gateway.transaction() as con:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from flexcore.annotations import repository
 from flexcore.annotations.inputs import AnnotationPost
 from flexcore.audit.service import changes_between, record_change
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
 from flexserve.responses import OrjsonResponse
 from flexstore import sources
@@ -29,35 +29,37 @@ ANSWERS: dict[str, Any] = {
 
 @router.post("/accounts/{id}/annotations", **ANSWERS, summary="Add an annotation to an account.")
 async def annotate_account(
-    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.FEED))], gateway: Gateway, body: AnnotationPost
+    account: Annotated[Found, Depends(Access(ResourceType.ACCOUNT, Action.FEED))],
+    gateway: Gateway,
+    body: AnnotationPost,
 ) -> OrjsonResponse:
-    return await annotate(gateway, account, Thing.ACCOUNT, body)
+    return await annotate(gateway, account, ResourceType.ACCOUNT, body)
 
 
 @router.post("/assets/{id}/annotations", **ANSWERS, summary="Add an annotation to an asset.")
 async def annotate_asset(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.FEED, unknown_asset_in_path))],
+    asset: Annotated[Found, Depends(Access(ResourceType.ASSET, Action.FEED, unknown_asset_in_path))],
     gateway: Gateway,
     body: AnnotationPost,
 ) -> OrjsonResponse:
-    return await annotate(gateway, asset, Thing.ASSET, body)
+    return await annotate(gateway, asset, ResourceType.ASSET, body)
 
 
 @router.post("/sensors/{id}/annotations", **ANSWERS, summary="Add an annotation to a sensor.")
 async def annotate_sensor(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED))], gateway: Gateway, body: AnnotationPost
+    sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.FEED))], gateway: Gateway, body: AnnotationPost
 ) -> OrjsonResponse:
-    return await annotate(gateway, sensor, Thing.SENSOR, body)
+    return await annotate(gateway, sensor, ResourceType.SENSOR, body)
 
 
-async def annotate(gateway: Gateway, subject: Found, thing: Thing, body: AnnotationPost) -> OrjsonResponse:
+async def annotate(gateway: Gateway, subject: Found, thing: ResourceType, body: AnnotationPost) -> OrjsonResponse:
     """201 when the annotation is new, 200 when the same was there already."""
     caller = subject.caller
     async with gateway.transaction() as con:
         source_id = await sources.ensure(
             con, caller.username, "user", user_id=caller.user_id, account_id=caller.account_id
         )
-        known = await repository.same(con, body, source_id)
+        known = await repository.find_equal(con, body, source_id)
         annotation_id = known or await repository.insert(con, body, source_id)
         linked = await repository.link(con, annotation_id, thing, subject.id)
         row = await repository.get(con, annotation_id)
@@ -66,11 +68,11 @@ async def annotate(gateway: Gateway, subject: Found, thing: Thing, body: Annotat
     return OrjsonResponse(shown(row), 200 if known else 201)
 
 
-async def note_annotation(con: Connection, thing: Thing, subject: Found, row: Any) -> None:
+async def note_annotation(con: Connection, thing: ResourceType, subject: Found, row: Any) -> None:
     details = changes_between(None, shown(row), ("content", "start", "end", "type"))
     event = f"Annotation (ID {row['id']}) added to {thing} '{subject.row.name}': {subject.id}"
-    asset_id = {Thing.ASSET: subject.id, Thing.SENSOR: subject.row.get("asset_id")}.get(thing)
-    sensor_id = subject.id if thing is Thing.SENSOR else None
+    asset_id = {ResourceType.ASSET: subject.id, ResourceType.SENSOR: subject.row.get("asset_id")}.get(thing)
+    sensor_id = subject.id if thing is ResourceType.SENSOR else None
     await record_change(
         con,
         subject.caller,

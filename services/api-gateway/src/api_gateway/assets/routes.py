@@ -12,7 +12,7 @@ from flexcore.assets.repository import AssetRow
 from flexcore.listing import paged
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Scope, Thing, may
+from flexcore.permissions.policy import Action, ResourceType, Scope, may
 from flexcore.permissions.resources import Found
 from flexcore.users import service as users
 from flexmodel.errors import Forbidden
@@ -74,13 +74,13 @@ async def list_assets(caller: Caller, gateway: Gateway, query: Annotated[AssetQu
 async def listed_accounts(con: Connection, caller: Identity, query: AssetQuery) -> list[int] | None:
     """The accounts whose assets are listed; none means all."""
     if query.account_id is not None:
-        account = await resources.find(con, Thing.ACCOUNT, query.account_id)
+        account = await resources.find(con, ResourceType.ACCOUNT, query.account_id)
         if account is None:
             raise unprocessable_field("query", "account_id", f"Account with Id {query.account_id} doesn't exist.")
-        if not may(caller, Action.READ, Thing.ACCOUNT, resources.owner_of(account)):
+        if not may(caller, Action.READ, ResourceType.ACCOUNT, resources.owner_of(account)):
             raise forbidden()
         return [query.account_id]
-    if query.root is not None and await resources.find(con, Thing.ASSET, query.root) is None:
+    if query.root is not None and await resources.find(con, ResourceType.ASSET, query.root) is None:
         raise unprocessable_field("query", "root", f"No asset found with ID {query.root}.")
     if query.all_accessible or query.root is not None or caller.only_account is not None:
         return await accounts.visible_accounts(con, caller)
@@ -143,7 +143,7 @@ async def choose_legend_place(
 
 @router.get("/{id}", response_model=AssetAnswer, summary="Get an asset.")
 async def get_asset(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))], gateway: Gateway
+    asset: Annotated[Found, Depends(Access(ResourceType.ASSET, Action.READ))], gateway: Gateway
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, asset.id)
@@ -152,7 +152,7 @@ async def get_asset(
 
 @router.patch("/{id}", response_model=AssetAnswer, summary="Update an asset.")
 async def update_asset(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.UPDATE))], gateway: Gateway, body: AssetPatch
+    asset: Annotated[Found, Depends(Access(ResourceType.ASSET, Action.UPDATE))], gateway: Gateway, body: AssetPatch
 ) -> OrjsonResponse:
     if not body.sent():
         raise unprocessable({"json": "There is nothing to change."})
@@ -170,7 +170,7 @@ async def update_asset(
     "/{id}", status_code=204, response_class=NoContentResponse, summary="Delete an asset and everything below it."
 )
 async def delete_asset(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.DELETE))], gateway: Gateway
+    asset: Annotated[Found, Depends(Access(ResourceType.ASSET, Action.DELETE))], gateway: Gateway
 ) -> NoContentResponse:
     async with gateway.transaction() as con:
         await service.delete(con, asset.caller, asset.id)
@@ -184,7 +184,7 @@ async def delete_asset(
     summary="Copy an asset with everything below it, without data.",
 )
 async def copy_asset(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.COPY))],
+    asset: Annotated[Found, Depends(Access(ResourceType.ASSET, Action.COPY))],
     gateway: Gateway,
     query: Annotated[CopyQuery, Query()],
 ) -> OrjsonResponse:

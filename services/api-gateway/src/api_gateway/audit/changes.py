@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from flexcore.audit import repository
 from flexcore.listing import Query as Parameters
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
 from flexserve.responses import OrjsonResponse
 from pydantic import Field
@@ -66,12 +66,12 @@ class Changes(ResponseModel):
 
 @router.get("/accounts/{id}/auditlog", response_model=Changes, summary="List what was changed in an account.")
 async def list_changes(
-    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))],
+    account: Annotated[Found, Depends(Access(ResourceType.ACCOUNT, Action.AUDIT))],
     gateway: Gateway,
     query: Annotated[ChangeQuery, Query()],
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        rows = await repository.changes_in(con, account.id, query.before, query.limit)
+        rows = await repository.load_changes(con, account.id, query.before, query.limit)
     return OrjsonResponse({"changes": [shown(row) for row in rows]})
 
 

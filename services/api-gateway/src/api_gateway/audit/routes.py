@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from flexcore.audit import repository
 from flexcore.listing import paged
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
 from flexserve.responses import OrjsonResponse
 
@@ -35,10 +35,10 @@ def shown(row: Any) -> dict[str, Any]:
     summary="Get the history of actions for a specific account.",
 )
 async def get_account_log(
-    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], gateway: Gateway
+    account: Annotated[Found, Depends(Access(ResourceType.ACCOUNT, Action.AUDIT))], gateway: Gateway
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        rows = await repository.of_account(con, account.id)
+        rows = await repository.load_of_account(con, account.id)
     return OrjsonResponse(
         [
             {
@@ -57,12 +57,12 @@ async def get_account_log(
     summary="Get the history of actions for a specific user.",
 )
 async def get_user_log(
-    user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))],
+    user: Annotated[Found, Depends(Access(ResourceType.USER, Action.AUDIT))],
     gateway: Gateway,
     query: Annotated[UserLogQuery, Query()],
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        rows, filtered = await repository.of_user(con, user.id, query, "event_datetime")
+        rows, filtered = await repository.fetch_page_of_user(con, user.id, query, "event_datetime")
         if query.page is None:
             return OrjsonResponse([shown(row) for row in rows])
         total = await repository.count_of_user(con, user.id)
@@ -75,11 +75,11 @@ async def get_user_log(
     summary="Get the history of actions for a specific asset.",
 )
 async def get_asset_log(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.AUDIT, unknown_asset_in_path))],
+    asset: Annotated[Found, Depends(Access(ResourceType.ASSET, Action.AUDIT, unknown_asset_in_path))],
     gateway: Gateway,
     query: Annotated[AssetLogQuery, Query()],
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        rows, filtered = await repository.of_asset(con, asset.id, query, "event_datetime")
+        rows, filtered = await repository.fetch_page_of_asset(con, asset.id, query, "event_datetime")
         total = await repository.count_of_asset(con, asset.id)
     return OrjsonResponse(paged([shown(row) for row in rows], total, filtered))

@@ -8,7 +8,7 @@ from flexcore.credentials import repository
 from flexcore.credentials.repository import CallerRow
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import SCOPES, Action, Owner, Scope, Thing, in_scope, may
+from flexcore.permissions.policy import SCOPES, Action, Owner, ResourceType, Scope, in_scope, may
 from flexcore.permissions.resources import Found
 from flexstore.store import Connection
 
@@ -46,7 +46,7 @@ class LoggedIn(Requirement):
 class Access(Requirement):
     """Who may do `action` to the `thing` whose id is in the path. `unknown` answers when there is no such thing."""
 
-    def __init__(self, thing: Thing, action: Action, unknown: Callable[[int], ApiError] | None = None) -> None:
+    def __init__(self, thing: ResourceType, action: Action, unknown: Callable[[int], ApiError] | None = None) -> None:
         self.thing = thing
         self.action = action
         self.unknown = unknown or UNKNOWN[thing]
@@ -71,7 +71,7 @@ class OnPlatform(Requirement):
         self.action = action
 
     async def __call__(self, request: Request, gateway: Gateway) -> Identity:
-        return await allowed(request, gateway, self.action, Thing.PLATFORM, lambda _: Owner(None))
+        return await allowed(request, gateway, self.action, ResourceType.PLATFORM, lambda _: Owner(None))
 
 
 class InOwnAccount(Requirement):
@@ -81,7 +81,9 @@ class InOwnAccount(Requirement):
         self.action = action
 
     async def __call__(self, request: Request, gateway: Gateway) -> Identity:
-        return await allowed(request, gateway, self.action, Thing.ACCOUNT, lambda caller: Owner(caller.account_id))
+        return await allowed(
+            request, gateway, self.action, ResourceType.ACCOUNT, lambda caller: Owner(caller.account_id)
+        )
 
 
 class OnSelf(Requirement):
@@ -91,7 +93,7 @@ class OnSelf(Requirement):
         self.action = action
 
     async def __call__(self, request: Request, gateway: Gateway) -> Identity:
-        return await allowed(request, gateway, self.action, Thing.USER, owner_of_caller)
+        return await allowed(request, gateway, self.action, ResourceType.USER, owner_of_caller)
 
 
 def owner_of_caller(caller: Identity) -> Owner:
@@ -99,7 +101,7 @@ def owner_of_caller(caller: Identity) -> Owner:
 
 
 async def allowed(
-    request: Request, gateway: Gateway, action: Action, thing: Thing, owner: Callable[[Identity], Owner]
+    request: Request, gateway: Gateway, action: Action, thing: ResourceType, owner: Callable[[Identity], Owner]
 ) -> Identity:
     """The caller, if they may do this to a thing of that owner."""
     async with gateway.store.connection() as con:
@@ -175,14 +177,14 @@ def unknown_asset_in_path(id: int) -> ApiError:
     return unprocessable({"path": {"id": [f"No asset found with ID {id}."]}})
 
 
-UNKNOWN: dict[Thing, Callable[[int], ApiError]] = {
-    Thing.ACCOUNT: lambda id: not_found(f"Account {id} not found"),
-    Thing.USER: lambda id: not_found(f"User {id} not found"),
-    Thing.ASSET: lambda id: not_found(f"No asset found with ID {id}."),
-    Thing.SENSOR: unknown_in_path,
-    Thing.TOKEN: lambda id: not_found(f"There is no login, session or API key with ID {id}."),
-    Thing.KEY: lambda id: not_found(f"There is no API key with ID {id}."),
-    Thing.WEBHOOK: lambda id: not_found(f"There is no webhook with ID {id}."),
+UNKNOWN: dict[ResourceType, Callable[[int], ApiError]] = {
+    ResourceType.ACCOUNT: lambda id: not_found(f"Account {id} not found"),
+    ResourceType.USER: lambda id: not_found(f"User {id} not found"),
+    ResourceType.ASSET: lambda id: not_found(f"No asset found with ID {id}."),
+    ResourceType.SENSOR: unknown_in_path,
+    ResourceType.TOKEN: lambda id: not_found(f"There is no login, session or API key with ID {id}."),
+    ResourceType.KEY: lambda id: not_found(f"There is no API key with ID {id}."),
+    ResourceType.WEBHOOK: lambda id: not_found(f"There is no webhook with ID {id}."),
 }
 
 Anyone = Depends(Public())

@@ -70,7 +70,7 @@ async def identified(gateway: Gateway, email: str, password: str, client: Client
     those of one user wait for their turn before they are counted.
     """
     async with gateway.store.connection() as con:
-        user = await repository.login_candidate(con, email, client.network)
+        user = await repository.find_login(con, email, client.network)
     limits = limits_of(gateway, user, client)
     await gateway.limiter.check(limits)
     async with gateway.passwords.turn(user["spelled"]):

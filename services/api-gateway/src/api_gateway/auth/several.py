@@ -6,14 +6,14 @@ from typing import Any
 
 from fastapi import Request
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import SCOPES, Action, Thing, may
+from flexcore.permissions.policy import SCOPES, Action, ResourceType, may
 from flexcore.permissions.resources import FIND, LARGEST_ID, ResourceRow, owner_of
 
 from api_gateway.auth.access import Requirement, authenticate, check_scope
 from api_gateway.gateway import Gateway
 from api_gateway.responses import ApiError, forbidden, not_found
 
-FIND_SENSORS = FIND[Thing.SENSOR].replace("n.id = $1", "n.id = any($1::int[])")
+FIND_SENSORS = FIND[ResourceType.SENSOR].replace("n.id = $1", "n.id = any($1::int[])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,9 @@ class Doorkeeper:
         possible: Sequence[int] = [id for id in ids if 0 < id <= LARGEST_ID]
         async with self.gateway.store.connection() as con:
             found = {row.id: row for row in await con.fetch(FIND_SENSORS, possible, record_class=ResourceRow)}
-        allowed = {id: row for id, row in found.items() if may(self.caller, self.action, Thing.SENSOR, owner_of(row))}
+        allowed = {
+            id: row for id, row in found.items() if may(self.caller, self.action, ResourceType.SENSOR, owner_of(row))
+        }
         return Sensors(allowed, frozenset(ids) - found.keys(), frozenset(found) - allowed.keys())
 
 

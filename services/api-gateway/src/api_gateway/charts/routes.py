@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Depends, Query
 from flexcore.annotations import repository as annotations
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
 from flexserve.responses import OrjsonResponse
 from flexstore import series
@@ -33,7 +33,7 @@ from api_gateway.routing import EnvelopeRoute
 
 router = APIRouter(prefix="/assets/{id}", tags=["Charts"], route_class=EnvelopeRoute)
 
-Readable = Annotated[Found, Depends(Access(Thing.ASSET, Action.READ))]
+Readable = Annotated[Found, Depends(Access(ResourceType.ASSET, Action.READ))]
 FUNCTIONS: dict[str, Callable[[DailyStatistics], Any]] = {
     "sum": lambda days: np.sum(days.total),
     "min": lambda days: np.min(days.minimum),
@@ -55,7 +55,7 @@ async def get_chart(asset: Readable, gateway: Gateway, query: Annotated[ChartQue
                 rows = await service.data(con, sensors, period, query.prior)
                 datasets[name] = service.spelled_out(rows, sensors, await sources_in(con, rows))
                 if annotated:
-                    remarks = await annotations.about_asset(con, asset.id, period.start, period.end, query.prior)
+                    remarks = await annotations.load_about_asset(con, asset.id, period.start, period.end, query.prior)
                     datasets[f"{name}_annotations"] = service.shown_annotations(remarks, period, clip=True)
     chart = drawing.chart(
         found,
@@ -117,7 +117,7 @@ async def get_chart_annotations(
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
     async with gateway.store.connection() as con:
-        rows = await annotations.about_asset(con, asset.id, period.start, period.end, query.prior)
+        rows = await annotations.load_about_asset(con, asset.id, period.start, period.end, query.prior)
     return OrjsonResponse(service.shown_annotations(rows, period, clip=query.clip))
 
 

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from flexcore.audit.service import record_change
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
-from flexcore.sources.filters import check_asked
+from flexcore.sources.filters import check_exist
 from flexmodel.errors import Invalid
 from flexserve import tracing
 from flexserve.direct_routes import direct
@@ -43,9 +43,9 @@ from api_gateway.times import clock_duration
 router = APIRouter(prefix="/sensors/{id}", tags=["Sensor data"], route_class=EnvelopeRoute)
 
 WHERE = "combined_sensor_data_description"
-Readable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))]
-ReadableData = Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ, unknown_data_sensor))]
-Feedable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_data_sensor))]
+Readable = Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.READ))]
+ReadableData = Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.READ, unknown_data_sensor))]
+Feedable = Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.FEED, unknown_data_sensor))]
 
 
 @router.get(
@@ -62,7 +62,7 @@ async def get_sensor_data(
     with fields_under(WHERE):
         asked = reading.understand(sensor.row, query, gateway.settings.most_values)
         async with gateway.store.connection() as con:
-            await check_asked(con, query.source, query.source_account)
+            await check_exist(con, query.source, query.source_account)
             values = await reading.read(con, sensor.row, asked, query.unit)
     return OrjsonResponse(
         PROCESSED
@@ -111,7 +111,7 @@ def _told(name: str, unit: str, resolution: timedelta, timezone: str, account: i
 
 @router.delete("/data", status_code=204, response_class=NoContentResponse, summary="Delete sensor data.")
 async def delete_sensor_data(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))],
+    sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.DELETE))],
     gateway: Gateway,
     body: DataDeletion | None = None,
 ) -> NoContentResponse:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Owner, Scope, Thing, may
+from flexcore.permissions.policy import Action, Owner, ResourceType, Scope, may
 from flexcore.permissions.resources import Found
 from flexmodel.errors import Invalid, NotFound, Unavailable
 from flexserve.responses import OrjsonResponse
@@ -45,7 +45,7 @@ def unknown_sensor(id: int) -> ApiError:
 )
 @nest_errors_under(PLACES)
 async def upload_sensor_data(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.FEED, unknown_sensor))],
+    sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.FEED, unknown_sensor))],
     gateway: Gateway,
     request: Request,
 ) -> Response:
@@ -142,5 +142,5 @@ async def feedable(gateway: Gateway, caller: Identity) -> str:
         rows = await con.fetch("select id, consultancy_account_id from account order by id")
     owners = {str(row["id"]): Owner(row["id"], row["consultancy_account_id"]) for row in rows}
     owners["public"] = Owner(None)
-    allowed = [name for name, owner in owners.items() if may(caller, Action.FEED, Thing.SENSOR, owner)]
+    allowed = [name for name, owner in owners.items() if may(caller, Action.FEED, ResourceType.SENSOR, owner)]
     return "all" if len(allowed) == len(owners) else ",".join(allowed)

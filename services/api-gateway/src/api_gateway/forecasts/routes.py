@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from flexcore.accounts import repository as accounts
 from flexcore.listing import Query as Parameters
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
 from flexcore.schedules import repository
 from flexcore.sensors import repository as sensors
@@ -44,7 +44,7 @@ QUEUE = Queue.FORECAST
 )
 @nest_errors_under(COMBINED)
 async def trigger_forecast(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE, unknown_forecast_sensor))],
+    sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.SCHEDULE, unknown_forecast_sensor))],
     gateway: Gateway,
     request: Request,
     body: ForecastPost,
@@ -86,7 +86,7 @@ def regressors_of(config: ForecastConfig) -> Iterator[int]:
 async def check_regressors(con: Connection, sensor: Found, config: ForecastConfig) -> None:
     """All of them must be there, and be readable for the caller."""
     wanted = list(regressors_of(config))
-    owners = await sensors.owners(con, wanted)
+    owners = await sensors.load_owners(con, wanted)
     visible = await accounts.visible_accounts(con, sensor.caller)
     for id in wanted:
         if id not in owners:
@@ -105,7 +105,7 @@ async def check_regressors(con: Connection, sensor: Found, config: ForecastConfi
 @nest_errors_under(COMBINED)
 async def get_forecast(
     uuid: str,
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))],
+    sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.READ))],
     gateway: Gateway,
     _query: Annotated[Parameters, Query()],
 ) -> OrjsonResponse:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Owner, Thing, may
+from flexcore.permissions.policy import Action, Owner, ResourceType, may
 from flexstore.store import Connection
 from flexwork import jobs
 from flexwork.jobs import Job
@@ -31,9 +31,9 @@ async def may_see(con: Connection, caller: Identity, job: Job) -> bool:
     """Whether the caller may read the jobs of its account. Jobs of no account are for administrators."""
     if job.account_id is None:
         return caller.reads_everything
-    account = await resources.find(con, Thing.ACCOUNT, job.account_id)
+    account = await resources.find(con, ResourceType.ACCOUNT, job.account_id)
     owner = resources.owner_of(account) if account is not None else Owner(job.account_id)
-    return may(caller, Action.READ, Thing.JOB, owner)
+    return may(caller, Action.READ, ResourceType.JOB, owner)
 
 
 async def awaited(gateway: Gateway, job: Job) -> Job:

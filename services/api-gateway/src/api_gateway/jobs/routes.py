@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
 from flexserve.responses import OrjsonResponse
 
@@ -46,7 +46,7 @@ async def get_job(uuid: str, caller: Caller, gateway: Gateway) -> OrjsonResponse
 
 @router.get("/assets/{id}/jobs", response_model=AssetJobs, summary="Get all background jobs of an asset.")
 async def list_asset_jobs(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ, unknown_asset_in_path))], gateway: Gateway
+    asset: Annotated[Found, Depends(Access(ResourceType.ASSET, Action.READ, unknown_asset_in_path))], gateway: Gateway
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await repository.of_asset(con, asset.id)

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends
 from flexcore.keys import repository, service
 from flexcore.keys.inputs import KeyLimit, KeyPatch, KeyPost
 from flexcore.keys.service import Holder
-from flexcore.permissions.identity import Identity, Kind
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.identity import Identity, TokenKind
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
 from flexcore.tokens import repository as tokens
 from flexcore.tokens import service as revoking
@@ -43,13 +43,13 @@ async def create_key(
 @router.get("/keys", summary="List your API keys.", response_model=Keys)
 async def list_keys(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], gateway: Gateway) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        rows = await tokens.of_user(con, caller.user_id, (Kind.KEY,))
+        rows = await tokens.load_of_user(con, caller.user_id, (TokenKind.KEY,))
     return OrjsonResponse({"keys": [shown(row, caller) for row in rows]})
 
 
 @router.patch("/keys/{id}", summary="Rename an API key.", response_model=Token)
 async def rename_key(
-    key: Annotated[Found, Depends(Access(Thing.KEY, Action.UPDATE))], gateway: Gateway, body: KeyPatch
+    key: Annotated[Found, Depends(Access(ResourceType.KEY, Action.UPDATE))], gateway: Gateway, body: KeyPatch
 ) -> OrjsonResponse:
     async with gateway.transaction() as con:
         row = await service.rename(con, key, body.name)
@@ -58,7 +58,7 @@ async def rename_key(
 
 @router.delete("/keys/{id}", status_code=204, response_class=NoContentResponse, summary="Revoke an API key.")
 async def revoke_key(
-    key: Annotated[Found, Depends(Access(Thing.KEY, Action.DELETE))], gateway: Gateway
+    key: Annotated[Found, Depends(Access(ResourceType.KEY, Action.DELETE))], gateway: Gateway
 ) -> NoContentResponse:
     async with gateway.transaction() as con:
         await revoking.revoke(con, key.caller, key.row)
@@ -67,14 +67,14 @@ async def revoke_key(
 
 @router.get("/accounts/{id}/keys", summary="List the API keys of an account's users.", response_model=KeysOfAccount)
 async def list_account_keys(
-    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.AUDIT))], gateway: Gateway
+    account: Annotated[Found, Depends(Access(ResourceType.ACCOUNT, Action.AUDIT))], gateway: Gateway
 ) -> OrjsonResponse:
     return await shown_of_account(gateway, account)
 
 
 @router.patch("/accounts/{id}/keys", summary="Set how many API keys an account may have.", response_model=KeysOfAccount)
 async def limit_account_keys(
-    account: Annotated[Found, Depends(Access(Thing.ACCOUNT, Action.LIMIT))], gateway: Gateway, body: KeyLimit
+    account: Annotated[Found, Depends(Access(ResourceType.ACCOUNT, Action.LIMIT))], gateway: Gateway, body: KeyLimit
 ) -> OrjsonResponse:
     async with gateway.transaction() as con:
         await service.set_limit(con, account, body.limit)
@@ -83,7 +83,7 @@ async def limit_account_keys(
 
 async def shown_of_account(gateway: Gateway, account: Found) -> OrjsonResponse:
     async with gateway.transaction() as con:
-        limit = await repository.limit_of(con, account.id)
-        rows = await repository.of_account(con, account.id)
+        limit = await repository.lock_limit(con, account.id)
+        rows = await repository.load_of_account(con, account.id)
     most = gateway.settings.keys_per_account if limit is None else limit
     return OrjsonResponse({"limit": most, "keys": [shown(row, account.caller) for row in rows]})

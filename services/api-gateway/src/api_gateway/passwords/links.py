@@ -4,7 +4,7 @@ from typing import Any
 
 from flexcore.credentials import password_rules, repository
 from flexcore.credentials.secrets import digest, new_token
-from flexcore.permissions.identity import BY_PASSWORD, Kind
+from flexcore.permissions.identity import BY_PASSWORD, TokenKind
 from flexmodel.errors import Invalid
 from flexstore import audit_log
 from flexstore.store import Connection
@@ -20,7 +20,7 @@ USED = "This link was used before, or has expired. Ask for another one."
 async def new_link(con: Connection, gateway: Gateway, user_id: int) -> str:
     """A link with which the user can choose a password, once."""
     token = new_token()
-    await repository.add_token(con, user_id, digest(token), gateway.settings.reset_lifetime, kind=Kind.RESET)
+    await repository.add_token(con, user_id, digest(token), gateway.settings.reset_lifetime, kind=TokenKind.RESET)
     return f"{gateway.settings.public_url.rstrip('/')}/password?token={token}"
 
 
@@ -37,7 +37,7 @@ async def invite(con: Connection, gateway: Gateway, email: str, link: str) -> No
 async def mail_link(gateway: Gateway, email: str) -> None:
     """Mail a link to the user with this address, if there is one."""
     async with gateway.transaction() as con:
-        user = await repository.login_candidate(con, email)
+        user = await repository.find_login(con, email)
         if user["active"]:
             await invite(con, gateway, user["email"], await new_link(con, gateway, user["id"]))
 
@@ -61,13 +61,13 @@ async def choose(gateway: Gateway, token: str, password: str) -> int:
             account_id=user["account_id"],
             affected_user_id=user["id"],
             token_id=user["token_id"],
-            token_kind=Kind.RESET,
+            token_kind=TokenKind.RESET,
         )
         return await repository.count_keys(con, user["id"])
 
 
 async def usable(con: Connection, token_hash: bytes) -> Any:
-    user = await repository.holder_of_link(con, token_hash)
+    user = await repository.find_link_holder(con, token_hash)
     if user is None:
         raise Invalid({"token": [USED]})
     return user

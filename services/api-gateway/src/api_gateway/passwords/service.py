@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from flexcore.audit.service import record_change
 from flexcore.credentials import password_rules, repository
-from flexcore.permissions.identity import BY_PASSWORD, Identity, Kind
+from flexcore.permissions.identity import BY_PASSWORD, Identity, TokenKind
 from flexmodel.errors import Invalid
 
 from api_gateway.auth.client import Client
@@ -22,7 +22,7 @@ async def change(
     if new == current:
         raise Invalid({"new_password": ["This is the password that you have."]})
     password_hash = await gateway.passwords.hash(new)
-    kinds = (*BY_PASSWORD, Kind.KEY) if revoke_keys else BY_PASSWORD
+    kinds = (*BY_PASSWORD, TokenKind.KEY) if revoke_keys else BY_PASSWORD
     async with gateway.transaction() as con:
         await repository.replace_password(con, caller.user_id, password_hash)
         revoked = await repository.revoke(con, caller.user_id, kinds, but=caller.token_id)
@@ -41,7 +41,7 @@ async def count_request(gateway: Gateway, email: str, client: Client) -> None:
     """Refuse to mail link after link, no matter whether there is such a user."""
     per_hour = gateway.settings.reset_mails_per_hour
     async with gateway.store.connection() as con:
-        spelled = (await repository.login_candidate(con, email))["spelled"]
+        spelled = (await repository.find_login(con, email))["spelled"]
     limits = {
         f"reset:address:{client.network}": per_minute(gateway.settings.failed_logins_per_address),
         f"reset:user:{spelled}": RateLimit(per_hour, timedelta(hours=1), f"{per_hour} per 1 hour"),

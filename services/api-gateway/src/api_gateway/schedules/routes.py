@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
 from flexcore.schedules import repository, triggers
 from flexcore.schedules.triggers import FORCE, ScheduleRequest
@@ -48,7 +48,7 @@ ACCEPTED = {"message": "Request has been accepted for processing.", "status": "A
     openapi_extra=request_body_schema(SensorTrigger),
 )
 async def trigger_sensor_schedule(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.SCHEDULE))], gateway: Gateway, message: JsonBody
+    sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.SCHEDULE))], gateway: Gateway, message: JsonBody
 ) -> OrjsonResponse:
     verdict = await counted(gateway, sensor.caller)
     message = with_current_force_key(message)
@@ -68,7 +68,7 @@ async def trigger_sensor_schedule(
 )
 @nest_errors_under(FLAT)
 async def trigger_asset_schedule(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.SCHEDULE, unknown_asset))],
+    asset: Annotated[Found, Depends(Access(ResourceType.ASSET, Action.SCHEDULE, unknown_asset))],
     gateway: Gateway,
     message: JsonBody,
 ) -> OrjsonResponse:
@@ -122,7 +122,7 @@ def accepted(job: UUID) -> dict[str, Any]:
 @nest_errors_under(FLAT)
 async def get_schedule(
     uuid: str,
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ, unknown_sensor))],
+    sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.READ, unknown_sensor))],
     gateway: Gateway,
     query: Annotated[ScheduleQuery, Depends(QueryParser(ScheduleQuery))],
 ) -> OrjsonResponse:

@@ -7,7 +7,7 @@ from flexcore.accounts import repository as accounts
 from flexcore.listing import paged
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Scope, Thing, may
+from flexcore.permissions.policy import Action, ResourceType, Scope, may
 from flexcore.permissions.resources import Found
 from flexcore.sensors import repository, service
 from flexcore.sensors.inputs import SensorListQuery, SensorPatch, SensorPost, SensorQuery
@@ -47,7 +47,7 @@ async def list_sensors(caller: Caller, gateway: Gateway, query: Annotated[Sensor
     async with gateway.store.connection() as con:
         within, public = await listed_accounts(con, caller, query)
         order = repository.SORT[query.sort_by or "id"]
-        rows, filtered, total = await repository.listed(
+        rows, filtered, total = await repository.fetch_page(
             con, query, within, public=public, below=query.asset_id, unit=query.unit, order=order
         )
     sensors = [shown(row, gateway.settings) for row in rows]
@@ -58,17 +58,17 @@ async def listed_accounts(con: Connection, caller: Identity, query: SensorListQu
     """The accounts whose sensors are listed (none means all), and whether public ones are too."""
     public = query.include_public_assets
     if query.account_id is not None:
-        account = await resources.find(con, Thing.ACCOUNT, query.account_id)
+        account = await resources.find(con, ResourceType.ACCOUNT, query.account_id)
         if account is None:
             raise unprocessable_field("query", "account_id", f"Account with Id {query.account_id} doesn't exist.")
-        if not may(caller, Action.READ, Thing.ACCOUNT, resources.owner_of(account)):
+        if not may(caller, Action.READ, ResourceType.ACCOUNT, resources.owner_of(account)):
             raise forbidden()
         return [query.account_id], public
     if query.asset_id is not None:
-        asset = await resources.find(con, Thing.ASSET, query.asset_id)
+        asset = await resources.find(con, ResourceType.ASSET, query.asset_id)
         if asset is None:
             raise unprocessable_field("query", "asset_id", f"No asset found with ID {query.asset_id}.")
-        if not may(caller, Action.READ, Thing.ASSET, resources.owner_of(asset)):
+        if not may(caller, Action.READ, ResourceType.ASSET, resources.owner_of(asset)):
             raise forbidden()
         return await accounts.visible_accounts(con, caller), True
     if query.include_consultancy_clients or caller.only_account is not None:
@@ -93,7 +93,7 @@ async def create_sensor(
 
 @router.get("/sensors/{id}", response_model=SensorAnswer, summary="Get a sensor.")
 async def get_sensor(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ))], gateway: Gateway
+    sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.READ))], gateway: Gateway
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, sensor.id)
@@ -102,11 +102,11 @@ async def get_sensor(
 
 @router.patch("/sensors/{id}", response_model=SensorAnswer, summary="Update a sensor.")
 async def update_sensor(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.UPDATE))], gateway: Gateway, body: SensorPatch
+    sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.UPDATE))], gateway: Gateway, body: SensorPatch
 ) -> OrjsonResponse:
     with fields_under("json"):
         async with gateway.transaction() as con:
-            await service.change(con, sensor.caller, sensor.row, body.sent())
+            await service.update(con, sensor.caller, sensor.row, body.sent())
             row = await repository.get(con, sensor.id)
     return OrjsonResponse(shown(row, gateway.settings) | {"status": 200})
 
@@ -115,20 +115,20 @@ async def update_sensor(
     "/sensors/{id}", status_code=204, response_class=NoContentResponse, summary="Delete a sensor and its data."
 )
 async def delete_sensor(
-    sensor: Annotated[Found, Depends(Access(Thing.SENSOR, Action.DELETE))], gateway: Gateway
+    sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.DELETE))], gateway: Gateway
 ) -> NoContentResponse:
     async with gateway.transaction() as con:
-        await service.remove(con, sensor.caller, sensor.row)
+        await service.delete(con, sensor.caller, sensor.row)
     return NoContentResponse()
 
 
 @router.get("/assets/{id}/sensors", response_model=PageResponse[Sensor], summary="Get the sensors of an asset.")
 async def list_asset_sensors(
-    asset: Annotated[Found, Depends(Access(Thing.ASSET, Action.READ, unknown_asset_in_path))],
+    asset: Annotated[Found, Depends(Access(ResourceType.ASSET, Action.READ, unknown_asset_in_path))],
     gateway: Gateway,
     query: Annotated[SensorQuery, Query()],
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         order = repository.SORT[query.sort_by or "id"]
-        rows, filtered, total = await repository.of_asset(con, asset.id, query, order)
+        rows, filtered, total = await repository.fetch_page_of_asset(con, asset.id, query, order)
     return OrjsonResponse(paged([shown(row, gateway.settings) for row in rows], total, filtered))

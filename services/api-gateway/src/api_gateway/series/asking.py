@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from flexcore.sources.repository import known
+from flexcore.sources.repository import find_existing
 from flexmodel.errors import Invalid
 from flexmodel.quantities import QuantityError, convert, is_valid_unit
 from flexmodel.time import zone
@@ -61,7 +61,7 @@ class Asked:
 
 
 def understand(rows: Sequence[Any], query: SeriesQuery, *, several: bool, table: bool, most_values: int) -> Asked:
-    """Raises `Invalid` with the parameters that are wrong. In a table only what is known has a row."""
+    """Raises `Invalid` with the parameters that are wrong. In a table only what is find_existing has a row."""
     start, end = window_of(query)
     step = None if query.resolution is None else positive(fixed(query.resolution, "resolution"), "resolution")
     if step and query.beliefs:
@@ -135,7 +135,7 @@ async def check_sources(con: Any, query: SeriesQuery) -> None:
     """Refuse sources and accounts that are not there."""
     if not (query.source or query.source_account):
         return
-    sources, accounts = await known(con, query.source, query.source_account)
+    sources, accounts = await find_existing(con, query.source, query.source_account)
     wrong = {
         "source": [f"No data source found with id {id}." for id in query.source if id not in sources],
         "source-account": [f"No account found with id {id}." for id in query.source_account if id not in accounts],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
 from flexserve.responses import OrjsonResponse
 from starlette.responses import Response
@@ -33,7 +33,7 @@ from api_gateway.strict_json import json_body
 
 router = APIRouter(tags=["Sensor data"], route_class=ProblemDetailsRoute)
 
-Readable = Annotated[Found, Depends(Access(Thing.SENSOR, Action.READ, unknown_data_sensor))]
+Readable = Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.READ, unknown_data_sensor))]
 Readers = Annotated[Doorkeeper, Depends(OnSensors(Action.READ))]
 Feeders = Annotated[Doorkeeper, Depends(OnSensors(Action.FEED))]
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from flexcore.permissions.identity import Identity, Kind
+from flexcore.permissions.identity import Identity, TokenKind
 from flexcore.permissions.policy import Scope
 from flexserve.responses import OrjsonResponse
 from starlette.responses import Response
@@ -39,7 +39,7 @@ async def log_in(request: Request, gateway: Gateway, client: Asking, body: Crede
 
 @router.get("", summary="Get who you are, and the CSRF token of your session.", response_model=WhoAmI)
 async def who_am_i(request: Request, caller: Annotated[Identity, Depends(LoggedIn(None))]) -> OrjsonResponse:
-    return OrjsonResponse(shown(caller, credentials.session_in(request) if caller.kind == Kind.SESSION else None))
+    return OrjsonResponse(shown(caller, credentials.session_in(request) if caller.kind == TokenKind.SESSION else None))
 
 
 @router.delete("", status_code=204, response_class=NoContentResponse, summary="Log out.")
@@ -49,7 +49,7 @@ async def log_out(
     """Ends the session, or the login token, with which it is asked."""
     await sessions.end(gateway, caller)
     answer = NoContentResponse()
-    if caller.kind == Kind.SESSION:
+    if caller.kind == TokenKind.SESSION:
         set_cookie(answer, request, "", 0)
     return answer
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from flexcore.credentials import repository
 from flexcore.credentials.secrets import new_token
-from flexcore.permissions.identity import Identity, Kind
+from flexcore.permissions.identity import Identity, TokenKind
 from flexcore.tokens import repository as tokens
 
 from api_gateway.auth.access import identity_of
@@ -26,7 +26,7 @@ async def begin(gateway: Gateway, user: Any, client: Client, before: str | None)
             user["id"],
             session_digest(session),
             settings.session_lifetime,
-            kind=Kind.SESSION,
+            kind=TokenKind.SESSION,
             name=client.program,
             idle=settings.session_idle,
             network=client.network,

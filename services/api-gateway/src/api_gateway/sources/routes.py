@@ -36,6 +36,6 @@ def shown(source: SourceRow) -> dict[str, Any]:
 async def list_sources(caller: Caller, gateway: Gateway, query: Annotated[SourceQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         within = await accounts.visible_accounts(con, caller)
-        rows = await repository.visible(con, within, only_latest=query.only_latest)
+        rows = await repository.load_visible(con, within, only_latest=query.only_latest)
     types = dict.fromkeys((*USUAL_TYPES, *(row.type for row in rows)))
     return OrjsonResponse({"sources": [shown(row) for row in rows], "status": 200, "types": list(types)})

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Thing
+from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
 from flexcore.tokens import repository, service
 from flexserve.responses import OrjsonResponse
@@ -40,7 +40,7 @@ async def revoke_tokens(
     "/tokens/{id}", status_code=204, response_class=NoContentResponse, summary="Revoke a token, session or API key."
 )
 async def revoke_token(
-    token: Annotated[Found, Depends(Access(Thing.TOKEN, Action.DELETE))], gateway: Gateway
+    token: Annotated[Found, Depends(Access(ResourceType.TOKEN, Action.DELETE))], gateway: Gateway
 ) -> NoContentResponse:
     async with gateway.transaction() as con:
         await service.revoke(con, token.caller, token.row)
@@ -49,14 +49,14 @@ async def revoke_token(
 
 @router.get("/users/{id}/tokens", summary="List a user's login tokens, sessions and API keys.", response_model=Tokens)
 async def list_user_tokens(
-    user: Annotated[Found, Depends(Access(Thing.USER, Action.AUDIT))], gateway: Gateway, query: Asked
+    user: Annotated[Found, Depends(Access(ResourceType.USER, Action.AUDIT))], gateway: Gateway, query: Asked
 ) -> OrjsonResponse:
     return await listed(gateway, user.caller, user.id, query)
 
 
 @router.delete("/users/{id}/tokens", summary="Log a user out everywhere.", response_model=Revoked)
 async def revoke_user_tokens(
-    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], gateway: Gateway, query: Asked
+    user: Annotated[Found, Depends(Access(ResourceType.USER, Action.UPDATE))], gateway: Gateway, query: Asked
 ) -> OrjsonResponse:
     async with gateway.transaction() as con:
         gone = await service.revoke_all(con, user.caller, user.id, user.home_account_id, user.row.username, query.kinds)
@@ -65,5 +65,5 @@ async def revoke_user_tokens(
 
 async def listed(gateway: Gateway, caller: Identity, user_id: int, query: TokenQuery) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        rows = await repository.of_user(con, user_id, query.kinds)
+        rows = await repository.load_of_user(con, user_id, query.kinds)
     return OrjsonResponse({"tokens": [shown(row, caller) for row in rows]})

@@ -4,21 +4,21 @@ from datetime import datetime
 from typing import Any, Literal
 
 from flexcore.listing import Query
-from flexcore.permissions.identity import LOGGED_IN, Identity, Kind
+from flexcore.permissions.identity import LOGGED_IN, Identity, TokenKind
 from pydantic import Field
 
 from api_gateway.response_models import ResponseModel, example
 from api_gateway.times import instant
 
-LISTED = (*LOGGED_IN, Kind.KEY)
+LISTED = (*LOGGED_IN, TokenKind.KEY)
 
 
 class TokenQuery(Query):
     kind: Literal["login", "session", "key"] | None = Field(None, description="Only of this kind; left out: of all.")
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
-        return LISTED if self.kind is None else (Kind(self.kind),)
+    def kinds(self) -> tuple[TokenKind, ...]:
+        return LISTED if self.kind is None else (TokenKind(self.kind),)
 
 
 EXAMPLE: dict[str, Any] = {

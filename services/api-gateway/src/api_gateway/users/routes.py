@@ -7,7 +7,7 @@ from flexcore.accounts import repository as accounts
 from flexcore.listing import paged
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Owner, Scope, Thing, may
+from flexcore.permissions.policy import Action, Owner, ResourceType, Scope, may
 from flexcore.permissions.resources import Found
 from flexcore.users import repository, service
 from flexcore.users.inputs import UserPatch, UserPost, UserQuery
@@ -56,10 +56,10 @@ async def list_users(caller: Caller, gateway: Gateway, query: Annotated[UserQuer
     async with gateway.store.connection() as con:
         within = await accounts.visible_accounts(con, caller)
         if query.account_id is not None:
-            account = await resources.find(con, Thing.ACCOUNT, query.account_id)
+            account = await resources.find(con, ResourceType.ACCOUNT, query.account_id)
             if account is None:
                 raise not_found(f"Account {query.account_id} not found")
-            if not may(caller, Action.READ, Thing.ACCOUNT, resources.owner_of(account)):
+            if not may(caller, Action.READ, ResourceType.ACCOUNT, resources.owner_of(account)):
                 raise forbidden()
             within = [query.account_id]
         order = repository.SORT.get(query.sort_by or "", "id")
@@ -78,10 +78,10 @@ async def create_user(
     account_id = caller.works_for if body.account_id is None else body.account_id
     with fields_under("json"):
         async with gateway.transaction() as con:
-            account = await resources.find(con, Thing.ACCOUNT, account_id)
+            account = await resources.find(con, ResourceType.ACCOUNT, account_id)
             if account is None:
                 raise unprocessable_field("json", "account_id", f"Account with Id {account_id} doesn't exist.")
-            if not may(caller, Action.CREATE, Thing.ACCOUNT, resources.owner_of(account)):
+            if not may(caller, Action.CREATE, ResourceType.ACCOUNT, resources.owner_of(account)):
                 raise forbidden()
             user_id = await service.create(con, caller, account_id, body.email, body.username, password)
             await invite(con, gateway, body.email, await new_link(con, gateway, user_id))
@@ -91,7 +91,7 @@ async def create_user(
 
 @router.get("/{id}", response_model=UserAnswer, summary="Fetch a given user.")
 async def get_user(
-    user: Annotated[Found, Depends(Access(Thing.USER, Action.READ))], gateway: Gateway
+    user: Annotated[Found, Depends(Access(ResourceType.USER, Action.READ))], gateway: Gateway
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, user.id)
@@ -100,7 +100,7 @@ async def get_user(
 
 @router.patch("/{id}", response_model=UserAnswer, summary="Update a user.")
 async def update_user(
-    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))],
+    user: Annotated[Found, Depends(Access(ResourceType.USER, Action.UPDATE))],
     gateway: Gateway,
     client: Asking,
     body: UserPatch,
@@ -108,7 +108,7 @@ async def update_user(
     changes = body.sent()
     password = changes.pop("current_password", None)
     account = Owner(user.account_id, user.row.consultancy_account_id)
-    manages = may(user.caller, Action.UPDATE, Thing.ACCOUNT, account)
+    manages = may(user.caller, Action.UPDATE, ResourceType.ACCOUNT, account)
     try:
         with fields_under("json"):
             if user.id == user.caller.user_id and changes.get("email", user.row.email) != user.row.email:
@@ -129,7 +129,7 @@ async def update_user(
     summary="Reset a user's password and mail them how to choose another.",
 )
 async def reset_user_password(
-    user: Annotated[Found, Depends(Access(Thing.USER, Action.UPDATE))], gateway: Gateway
+    user: Annotated[Found, Depends(Access(ResourceType.USER, Action.UPDATE))], gateway: Gateway
 ) -> OrjsonResponse:
     password = await gateway.passwords.hash(service.unusable_password())
     async with gateway.transaction() as con:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from flexcore.listing import paged
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Action, Scope, Thing, may
+from flexcore.permissions.policy import Action, ResourceType, Scope, may
 from flexcore.permissions.resources import Found
 from flexcore.webhooks import repository, service
 from flexcore.webhooks.inputs import DeliveryQuery, SecretPost, WebhookPatch, WebhookPost, WebhookQuery
@@ -35,8 +35,8 @@ router = APIRouter(prefix="/webhooks", tags=["Webhooks"], route_class=ProblemDet
 
 LARGEST_DELIVERY = 2**63 - 1
 Administrator = Annotated[Identity, Depends(LoggedIn(Scope.ADMIN))]
-Readable = Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.AUDIT))]
-Changeable = Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.UPDATE))]
+Readable = Annotated[Found, Depends(Access(ResourceType.WEBHOOK, Action.AUDIT))]
+Changeable = Annotated[Found, Depends(Access(ResourceType.WEBHOOK, Action.UPDATE))]
 
 
 @router.post(
@@ -48,7 +48,7 @@ Changeable = Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.UPDATE))]
 )
 async def create_webhook(caller: Administrator, gateway: Gateway, body: WebhookPost) -> Response:
     async with gateway.transaction() as con:
-        account = await account_for(con, caller, body.account, Action.CREATE, Thing.ACCOUNT)
+        account = await account_for(con, caller, body.account, Action.CREATE, ResourceType.ACCOUNT)
         row, secret = await service.create(con, caller, account, body, gateway.settings.webhooks_per_account)
     return SecretOnceResponse(shown(row), {"secret": secret}, 201)
 
@@ -58,15 +58,17 @@ async def list_webhooks(
     caller: Administrator, gateway: Gateway, query: Annotated[WebhookQuery, Query()]
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        account = await account_for(con, caller, query.account, Action.AUDIT, Thing.WEBHOOK)
-        rows = await repository.listed(con, account)
+        account = await account_for(con, caller, query.account, Action.AUDIT, ResourceType.WEBHOOK)
+        rows = await repository.load_of_account(con, account)
     return OrjsonResponse({"webhooks": [shown(row) for row in rows]})
 
 
-async def account_for(con: Connection, caller: Identity, account_id: int | None, action: Action, thing: Thing) -> int:
+async def account_for(
+    con: Connection, caller: Identity, account_id: int | None, action: Action, thing: ResourceType
+) -> int:
     """The account that is meant, if the caller may do this in it."""
     chosen = caller.works_for if account_id is None else account_id
-    account = await resources.find(con, Thing.ACCOUNT, chosen)
+    account = await resources.find(con, ResourceType.ACCOUNT, chosen)
     if account is None:
         raise NotFound(f"There is no account with ID {chosen}.")
     if not may(caller, action, thing, resources.owner_of(account)):
@@ -83,15 +85,15 @@ async def get_webhook(webhook: Readable, gateway: Gateway) -> OrjsonResponse:
 @router.patch("/{id}", summary="Change a webhook, or switch it off or on.", response_model=Webhook)
 async def update_webhook(webhook: Changeable, gateway: Gateway, body: WebhookPatch) -> OrjsonResponse:
     async with gateway.transaction() as con:
-        return OrjsonResponse(shown(await service.change(con, webhook, body.sent())))
+        return OrjsonResponse(shown(await service.update(con, webhook, body.sent())))
 
 
 @router.delete("/{id}", status_code=204, response_class=NoContentResponse, summary="Delete a webhook.")
 async def delete_webhook(
-    webhook: Annotated[Found, Depends(Access(Thing.WEBHOOK, Action.DELETE))], gateway: Gateway
+    webhook: Annotated[Found, Depends(Access(ResourceType.WEBHOOK, Action.DELETE))], gateway: Gateway
 ) -> NoContentResponse:
     async with gateway.transaction() as con:
-        await service.remove(con, webhook.caller, webhook.row)
+        await service.delete(con, webhook.caller, webhook.row)
     return NoContentResponse()
 
 
@@ -105,7 +107,7 @@ async def renew_webhook_secret(webhook: Changeable, gateway: Gateway, body: Secr
 @router.post("/{id}/test", status_code=202, summary="Send a webhook a message to try it.", response_model=OnItsWay)
 async def test_webhook(webhook: Changeable, gateway: Gateway) -> OrjsonResponse:
     async with gateway.transaction() as con:
-        return OrjsonResponse({"message_id": await service.test(con, webhook)}, 202)
+        return OrjsonResponse({"message_id": await service.send_test(con, webhook)}, 202)
 
 
 @router.get(
@@ -117,7 +119,7 @@ async def list_webhook_deliveries(
     webhook: Readable, gateway: Gateway, query: Annotated[DeliveryQuery, Query()]
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        rows, filtered, total = await repository.deliveries(con, webhook.id, query)
+        rows, filtered, total = await repository.fetch_deliveries(con, webhook.id, query)
     return OrjsonResponse(paged([shown_delivery(row) for row in rows], total, filtered))
 
 
