@@ -1,4 +1,4 @@
-"""The kinds of fields that requests are made of."""
+"""Types of the fields in request bodies and queries."""
 
 import re
 from datetime import datetime, timedelta
@@ -41,7 +41,7 @@ def example(**fields: Any) -> ConfigDict:
 
 
 def absent() -> Any:
-    """The default of a field that may be left out but not be null."""
+    """Return the default of a field that may be left out but not be null."""
     return Field(default=None, json_schema_extra=without_default)
 
 
@@ -84,7 +84,7 @@ def duration(value: Any) -> Duration:
 
 
 def length(value: Duration) -> Duration:
-    """A duration of which something is made: more than nothing, and not more than a century."""
+    """Validate a duration: longer than nothing, and not longer than a century."""
     days = value.years * 366 + value.months * 31 + value.days + value.rest / timedelta(days=1)
     if days <= 0:
         raise problem("Must be longer than nothing.")
@@ -127,7 +127,7 @@ def color(value: str) -> str:
 
 
 def link(value: str) -> str:
-    """The address of something on the web; pages show it, so nothing else may stand behind it."""
+    """Validate the address of a web page. Pages show it as a link, so other schemes are refused."""
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in value):
         raise problem(f"{value[:80]!r} is not a valid URL. Write it like https://example.com/logo.png.")
@@ -135,7 +135,7 @@ def link(value: str) -> str:
 
 
 def not_boolean(kind: str) -> BeforeValidator:
-    """JSON has numbers and booleans; Python takes one for the other."""
+    """Return a validator that refuses booleans, which Python takes for numbers."""
 
     def check(value: Any) -> Any:
         if isinstance(value, bool):
@@ -146,12 +146,12 @@ def not_boolean(kind: str) -> BeforeValidator:
 
 
 def identifier(value: int) -> int:
-    """Ids are small; what is out of their range is answered like any id that nothing has."""
+    """Replace an id out of the range of ids by one that does not exist."""
     return max(-LARGEST_ID, min(value, LARGEST_ID))
 
 
 def document(value: Any) -> Any:
-    """A JSON field: existing clients send it as text, others as it is."""
+    """Parse a JSON field, which existing clients send as text and others as it is."""
     is_text = isinstance(value, str)
     if len(value if is_text else orjson.dumps(value)) > LONGEST_DOCUMENT:
         raise problem(f"Longer than maximum length {LONGEST_DOCUMENT}.")
@@ -167,7 +167,7 @@ def document(value: Any) -> Any:
 
 
 def is_too_deep(value: Any) -> bool:
-    """Whether JSON is nested deeper than anyone needs: orjson can tell, and much faster than we could."""
+    """Return whether JSON is nested too deeply. orjson finds out, much faster than Python could."""
     for _ in range(WRITTEN - DEEPEST):
         value = [value]
     try:
@@ -178,7 +178,7 @@ def is_too_deep(value: Any) -> bool:
 
 
 def holds_nul(value: Any) -> bool:
-    """Whether the character NUL, which PostgreSQL cannot store, is anywhere in a JSON value."""
+    """Return whether a JSON value contains the character NUL, which PostgreSQL cannot store."""
     if isinstance(value, str):
         return "\0" in value
     if isinstance(value, dict):
@@ -199,7 +199,7 @@ def mapping(value: Any) -> dict[str, Any]:
 
 
 def keeping(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Attributes, one of which may say for how long values are kept."""
+    """Validate attributes, one of which may be the retention of values."""
     said = attributes.get(retention.ATTRIBUTE)
     try:
         if said is not None:
@@ -220,7 +220,7 @@ def sequence(value: Any) -> list[Any]:
 
 
 def text_or(kind: str) -> WithJsonSchema:
-    """How a document is described that may be sent as text too."""
+    """Return the JSON Schema of a document that may be sent as text too."""
     values: dict[str, Any] = {"additionalProperties": True} if kind == "object" else {"items": {}}
     as_text = {"type": "string", "description": "The same as JSON text."}
     return WithJsonSchema({"anyOf": [{"type": kind, **values}, as_text]})

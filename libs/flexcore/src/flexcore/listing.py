@@ -19,13 +19,13 @@ TERM = re.compile(r'"([^"]*)"|(\S+)')
 
 
 class Query(BaseModel):
-    """Query parameters; an unknown one is refused."""
+    """Query parameters. An unknown one is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Page(Query):
-    """A listing. Without `page` it answers a plain list of everything."""
+    """The query of a list. Without `page` the response is a plain list of everything."""
 
     page: int | None = Field(default=None, ge=1, le=10**6, description="Answer this page only, counted from 1.")
     per_page: int = Field(
@@ -44,7 +44,7 @@ class Page(Query):
     async def fetch[R: Row](
         self, con: Connection, row_class: type[R], found: str, *values: object, order: str = "id"
     ) -> tuple[list[R], int]:
-        """The rows of this page of the query `found`, sorted by the safe column `order`; and how many rows it has."""
+        """Return this page of the SQL query `found`, and how many rows it has. `order` is a trusted column."""
         sort = f"order by {order} {self.sort_dir or 'asc'} nulls last, id"
         if self.page is None:
             rows = await con.fetch(f"select * from ({found}) as found {sort}", *values, record_class=row_class)
@@ -61,16 +61,16 @@ class Page(Query):
 
 
 class AlwaysPaged(Page):
-    """A listing that answers its first page unless it is asked for another."""
+    """The query of a list that is always paged."""
 
     page: int = Field(default=1, ge=1, le=10**6, description="Answer this page, counted from 1.")
 
 
 def escaped(word: str) -> str:
-    """A word in which no character is special to `like`."""
+    """Return the word with the special characters of `like` escaped."""
     return word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def paged(rows: Sequence[Any], total: int, filtered: int) -> dict[str, Any]:
-    """One page of a listing."""
+    """Return the response with one page of a list."""
     return {"data": rows, "num-records": total, "filtered-records": filtered, "status": 200}

@@ -1,4 +1,4 @@
-"""The upkeep duties of the platform's tables: what has no use any more is deleted, and values are kept in shape."""
+"""Upkeep duties of the platform's tables: deleting expired rows, and maintaining stored values."""
 
 from dataclasses import dataclass
 from datetime import timedelta

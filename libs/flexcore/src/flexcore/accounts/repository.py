@@ -62,7 +62,7 @@ async def get(con: Connection, account_id: int) -> AccountRow:
 
 
 async def visible_accounts(con: Connection, caller: Identity) -> list[int] | None:
-    """The accounts whose things the caller may read; None means all."""
+    """Return the accounts whose resources the caller may read; None means all."""
     only = caller.only_account
     if caller.reads_all_accounts:
         return None if only is None else [only]

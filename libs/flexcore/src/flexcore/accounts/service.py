@@ -15,7 +15,7 @@ FOR_ADMINISTRATORS = ("consultancy_account_id", "plan_id", "account_roles")
 
 
 async def create(con: Connection, actor: Actor | None, name: str, consultancy_account_id: int | None = None) -> int:
-    """A new account; its id."""
+    """Create an account, and return its id."""
     if await repository.find_by_name(con, name) is not None:
         raise Invalid({"name": [f"An account with the name '{name}' already exists."]})
     if consultancy_account_id is not None and await repository.find(con, consultancy_account_id) is None:
@@ -27,7 +27,7 @@ async def create(con: Connection, actor: Actor | None, name: str, consultancy_ac
 
 
 async def update(con: Connection, caller: Identity, account_id: int, changes: Mapping[str, Any]) -> None:
-    """Change what was sent, if the caller may change all of it."""
+    """Apply the changes, if the caller may make all of them."""
     before = await repository.get(con, account_id)
     for field in FOR_ADMINISTRATORS:
         if field in changes and not may(caller, Action.ENTRUST, ResourceType.ACCOUNT, Owner(account_id)):
@@ -44,7 +44,7 @@ async def update(con: Connection, caller: Identity, account_id: int, changes: Ma
 
 
 async def check_changes(con: Connection, account_id: int, changes: Mapping[str, Any]) -> None:
-    """Whether the changes fit what is already there."""
+    """Refuse changes that contradict what is stored."""
     if "name" in changes and await repository.find_by_name(con, changes["name"]) not in (None, account_id):
         raise Invalid({"name": [f"An account with the name '{changes['name']}' already exists."]})
     consultancy = changes.get("consultancy_account_id")

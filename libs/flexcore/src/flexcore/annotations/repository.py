@@ -34,7 +34,7 @@ class SourcedAnnotationRow(AnnotationRow):
 
 
 async def find_equal(con: Connection, annotation: AnnotationPost, source_id: int) -> int | None:
-    """An annotation that says the same."""
+    """Return the id of an equal annotation, or None."""
     known: int | None = await con.fetchval(
         """select id from annotation where content = $1 and type = $2 and start = $3 and "end" = $4
            and belief_time is not distinct from $5 and source_id = $6""",
@@ -53,7 +53,7 @@ async def insert(con: Connection, annotation: AnnotationPost, source_id: int) ->
 
 
 async def link(con: Connection, annotation_id: int, subject: ResourceType, subject_id: int) -> bool:
-    """Attach the annotation to its subject; whether it was not attached before."""
+    """Attach the annotation to its subject. Return whether that was new."""
     column = SUBJECT[subject]
     return bool(
         await con.fetchval(
@@ -78,7 +78,7 @@ async def get(con: Connection, annotation_id: int) -> AnnotationRow:
 async def load_about_asset(
     con: Connection, asset_id: int, start: datetime | None, end: datetime | None, prior: datetime | None
 ) -> list[SourcedAnnotationRow]:
-    """What was remarked about an asset, its sensors or its account, over this period; at most 10,000 remarks."""
+    """Return annotations of an asset, its sensors and its account that overlap a period; at most 10,000."""
     return await con.fetch(
         """select distinct n.id, n.content, n.type, n.start, n."end", n.belief_time, n.source_id, s.name as source_name
            from annotation n join annotation_link l on l.annotation_id = n.id join source s on s.id = n.source_id

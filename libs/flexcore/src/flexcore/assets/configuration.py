@@ -1,4 +1,4 @@
-"""Whether the configuration of an asset makes sense: its flex-model, its flex-context and its graphs."""
+"""Validation of the configuration of an asset: its flex-model, its flex-context and its graphs."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,7 +27,7 @@ from asset join asset_type on asset_type.id = asset_type_id where asset.id = any
 
 
 async def check(con: Connection, actor: Actor | None, values: Mapping[str, Any]) -> None:
-    """Whether all it refers to is there and may be read, and every field holds what it should."""
+    """Refuse wrong fields, and references to what does not exist or may not be read."""
     graphs = {field: values[field] for field in GRAPHS if values.get(field)}
     configured = [values.get("flex_model"), values.get("flex_context")]
     if not any((*configured, *graphs.values())):
@@ -55,14 +55,14 @@ def check_exist(field: str, kind: str, missing: set[int]) -> None:
 
 
 async def load_assets(con: Connection, asset_ids: set[int]) -> dict[int, TreeAsset]:
-    """Those of the assets that exist."""
+    """Load those of the assets that exist."""
     possible = sorted(asset for asset in asset_ids if 0 < asset <= LARGEST_ID)
     rows = await con.fetch(ASSETS, possible) if possible else []
     return {row[0]: TreeAsset(*row) for row in rows}
 
 
 async def load_sensors(con: Connection, sensor_ids: set[int]) -> dict[int, TreeSensor]:
-    """Those of the sensors that exist."""
+    """Load those of the sensors that exist."""
     possible = sorted(sensor for sensor in sensor_ids if 0 < sensor <= LARGEST_ID)
     rows = await con.fetch(SENSORS, [], possible) if possible else []
     return {row["id"]: TreeSensor(*row) for row in rows}
@@ -79,7 +79,7 @@ async def check_readable(con: Connection, actor: Actor | None, tree: AssetTree) 
 
 
 def output_sensors(config: Any) -> Iterator[int]:
-    """The sensors on which schedules made with this configuration will be stored."""
+    """Yield the sensors on which schedules with this configuration will be stored."""
     if isinstance(config, Mapping):
         for key, value in config.items():
             if key in OUTPUTS and isinstance(value, Mapping):
@@ -91,7 +91,7 @@ def output_sensors(config: Any) -> Iterator[int]:
 
 
 def displayed_sensors(graphs: Any) -> Iterator[int]:
-    """The sensors in a list of graphs: bare ids, lists of ids, and `sensor` or `sensors` however deep."""
+    """Yield the sensors in a list of graphs: bare ids, lists of ids, and `sensor` or `sensors` at any depth."""
     yield from referenced_sensors(graphs)
     if isinstance(graphs, list):
         for item in graphs:

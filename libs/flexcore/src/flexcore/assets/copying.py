@@ -37,7 +37,10 @@ SENSOR_KEYS = frozenset(LISTS_OF_IDS + SINGLE_IDS)
 
 
 async def copy(con: Connection, caller: Identity, asset_id: int, **target: int | None) -> int:
-    """The id of the copy. Nothing said, it stands beside the original, or in the caller's account if that is public."""
+    """Copy an asset, and return the id of the copy.
+
+    By default it lies beside the original; the copy of a public asset belongs to the caller's account.
+    """
     original = await repository.get(con, asset_id)
     account_id, parent_id = await destination(con, caller, original, target)
     if parent_id is not None and await repository.is_below(con, parent_id, asset_id):
@@ -65,7 +68,7 @@ async def copy(con: Connection, caller: Identity, asset_id: int, **target: int |
 
 
 def copied_message(asset_id: int, query: CopyQuery) -> str:
-    """What was copied, and where to if that was asked for."""
+    """Return the message that confirms a copy, with its destination if one was requested."""
     to_parent = "" if query.parent_asset_id is None else f" to parent asset {query.parent_asset_id}"
     to_account = "" if query.account_id is None or to_parent else f" to account {query.account_id}"
     return f"Successfully copied asset {asset_id}{to_account}{to_parent}."
@@ -74,7 +77,7 @@ def copied_message(asset_id: int, query: CopyQuery) -> str:
 async def destination(
     con: Connection, caller: Identity, original: AssetRow, target: Mapping[str, int | None]
 ) -> tuple[int | None, int | None]:
-    """The account and the parent of the copy. In an account that was asked for it stands at the top."""
+    """Return the account and the parent of the copy. In a requested account it has no parent."""
     parent_id = target.get("parent_asset_id")
     if parent_id is not None:
         parent = await repository.find(con, parent_id)
@@ -89,7 +92,7 @@ async def destination(
 
 
 async def check_allowed(con: Connection, caller: Identity, account_id: int | None, parent_id: int | None) -> None:
-    """Whether the caller may create assets there."""
+    """Refuse a destination where the caller may not create assets."""
     for thing, number in ((ResourceType.ACCOUNT, account_id), (ResourceType.ASSET, parent_id)):
         row = None if number is None else await resources.find(con, thing, number)
         is_own = thing is ResourceType.ACCOUNT and number == caller.account_id
@@ -98,7 +101,7 @@ async def check_allowed(con: Connection, caller: Identity, account_id: int | Non
 
 
 async def free_name(con: Connection, name: str, parent_id: int | None, account_id: int | None) -> str:
-    """The name itself if it is free there, else with `(Copy)`, `(Copy 2)`, … behind it."""
+    """Return the name if it is free there, else the name with `(Copy)`, `(Copy 2)`, … appended."""
     stem = re.sub(r" \(Copy(?: \d+)?\)$", "", name)
     candidate, number = name, 0
     while await repository.find_by_name(con, candidate, parent_id, account_id) is not None:
@@ -110,7 +113,7 @@ async def free_name(con: Connection, name: str, parent_id: int | None, account_i
 async def redirect_references(
     con: Connection, asset_id: int, sensors: Mapping[int, int], assets: Mapping[int, int]
 ) -> None:
-    """Let the configuration of a copy refer to the copied sensors and assets instead of the originals."""
+    """Make the configuration of a copy refer to the copied sensors and assets instead of the originals."""
     columns = ", ".join(DOCUMENTS)
     row = await con.fetchrow(f"select {columns} from asset where id = $1", asset_id)
     if row is None:
@@ -124,7 +127,7 @@ async def redirect_references(
 
 
 def renumber(value: Any, sensors: Mapping[int, int], assets: Mapping[int, int], key: str = "sensors") -> Any:
-    """A document with other numbers for its sensors and assets. Bare numbers of graphs are sensors too."""
+    """Return a document with the ids of sensors and assets replaced. Bare numbers in graphs are sensors too."""
     if isinstance(value, dict):
         return {name: renumber(item, sensors, assets, name) for name, item in value.items()}
     if isinstance(value, list):

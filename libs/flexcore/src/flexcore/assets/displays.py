@@ -1,4 +1,4 @@
-"""What an asset may be told to show: graphs of sensors, and figures about them."""
+"""Validation of what an asset displays: graphs of sensors, and figures about them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,12 +23,12 @@ CONFIGURED = {"flex-model": keys_of(FlexModelEntry, ProcessEntry), "flex-context
 
 
 def validate_graphs(entries: list[Any]) -> list[Any]:
-    """A list of graphs: the id of a sensor, a list of ids, or an object with a title and what to draw."""
+    """Validate a list of graphs: the id of a sensor, a list of ids, or an object with a title and plots."""
     return validate_entries(entries, graph_error)
 
 
 def validate_figures(entries: list[Any]) -> list[Any]:
-    """A list of figures: objects with a title, a sensor and what to tell of its values."""
+    """Validate a list of figures: objects with a title, a sensor and a function of its values."""
     return validate_entries(entries, figure_error)
 
 
@@ -41,7 +41,7 @@ def validate_entries(entries: list[Any], wrong_in: Callable[[Any], str | None]) 
 
 
 def graph_error(entry: Any) -> str | None:
-    """What is wrong with one graph."""
+    """Return the error of one graph, or None."""
     if is_id(entry) or are_ids(entry):
         return None
     if not isinstance(entry, Mapping):
@@ -57,7 +57,7 @@ def graph_error(entry: Any) -> str | None:
 
 
 def plot_error(plot: Any) -> str | None:
-    """What is wrong with one of several plots in a graph."""
+    """Return the error of one plot of a graph, or None."""
     if not isinstance(plot, Mapping) or not plot.keys() & {"sensor", "sensors", "asset"}:
         return "Each plot must be an object with `sensor`, `sensors` or `asset`."
     if "asset" not in plot:
@@ -74,7 +74,7 @@ def plot_error(plot: Any) -> str | None:
 
 
 def figure_error(entry: Any) -> str | None:
-    """What is wrong with one figure."""
+    """Return the error of one figure, or None."""
     if not isinstance(entry, Mapping) or "sensor" not in entry:
         return "Give an object like {'title': 'Energy', 'sensor': 5, 'function': 'sum'}."
     if not isinstance(entry.get("title"), str | None):

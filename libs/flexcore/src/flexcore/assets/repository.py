@@ -91,13 +91,13 @@ async def get(con: Connection, asset_id: int) -> AssetRow:
 async def fetch_page(
     con: Connection, accounts: Sequence[int] | None, query: AssetQuery, *, public: bool, order: str
 ) -> tuple[list[AssetRow], int]:
-    """Assets of these accounts (none: of all), with the public ones or without."""
+    """Return a page of the assets of some accounts (None: of all), and how many match."""
     sql, *values = matching(accounts, query, public=public, patterns=query.patterns)
     return await query.fetch(con, AssetRow, sql, *values, order=order)
 
 
 async def count(con: Connection, accounts: Sequence[int] | None, query: AssetQuery, *, public: bool) -> int:
-    """How many there are before the filter."""
+    """Return how many assets there are before the filter."""
     sql, *values = matching(accounts, query, public=public, patterns=[])
     total: int = await con.fetchval(f"select count(*) from ({sql}) as found", *values)
     return total
@@ -137,7 +137,7 @@ async def type_exists(con: Connection, type_id: int) -> bool:
 
 
 async def find_by_name(con: Connection, name: str, parent_id: int | None, account_id: int | None) -> int | None:
-    """The asset of that name under the same parent, or at the top of the same account."""
+    """Return the id of the asset with a name under a parent, or without a parent in an account."""
     asset: int | None = await con.fetchval(
         """select id from asset where name = $1 and parent_asset_id is not distinct from $2
            and ($2 is not null or account_id is not distinct from $3)""",
@@ -162,14 +162,14 @@ async def update(con: Connection, asset_id: int, values: Mapping[str, Any]) -> N
 
 
 async def transfer(con: Connection, asset_id: int, account_id: int | None) -> None:
-    """Let the asset and everything below it belong to this account."""
+    """Transfer the asset and its descendants to an account."""
     await con.execute(
         f"{SUBTREE} update asset set account_id = $2 from below where asset.id = below.id", asset_id, account_id
     )
 
 
 async def is_below(con: Connection, asset_id: int, root_id: int) -> bool:
-    """Whether the asset is the root or anywhere below it."""
+    """Return whether the asset is the root or one of its descendants."""
     return bool(await con.fetchval(f"{SUBTREE} select true from below where id = $2", root_id, asset_id))
 
 
@@ -181,7 +181,7 @@ async def load_sensors_below(con: Connection, asset_id: int) -> list[int]:
 
 
 async def load_assets_below(con: Connection, asset_id: int) -> list[int]:
-    """The asset and everything below it, parents first."""
+    """Return the ids of the asset and its descendants, parents first."""
     return [row["id"] for row in await con.fetch(f"{SUBTREE} select id from below order by level, id", asset_id)]
 
 

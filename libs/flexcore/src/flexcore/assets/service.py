@@ -24,7 +24,7 @@ NOT_ALLOWED = "User is not allowed to create assets for this account."
 
 
 async def create(con: Connection, actor: Actor | None, values: Mapping[str, Any]) -> int:
-    """A new asset with these fields of the API; its id. On the command line there is no actor, and nothing to ask."""
+    """Create an asset from fields of the API, and return its id. Without an actor no permission is checked."""
     parent = await find_parent(con, values)
     if actor and parent and not may(actor, Action.CREATE, ResourceType.ASSET, resources.owner_of(parent)):
         raise Forbidden(NOT_ALLOWED)
@@ -44,19 +44,19 @@ async def create(con: Connection, actor: Actor | None, values: Mapping[str, Any]
 
 
 async def find_parent(con: Connection, values: Mapping[str, Any]) -> Any:
-    """Whom the asset in which a new one is to stand belongs to."""
+    """Return the parent of a new asset with its owner, or None."""
     parent_id = values.get("parent_asset_id")
     return None if parent_id is None else await resources.find(con, ResourceType.ASSET, parent_id)
 
 
 async def default_account(con: Connection, caller: Identity, values: Mapping[str, Any]) -> int | None:
-    """The account of a new asset that names none: that of the asset in which it stands, else the caller's."""
+    """Return the account of a new asset that names none: that of its parent, else the caller's."""
     parent = await find_parent(con, values)
     return caller.works_for if parent is None else parent["account_id"]
 
 
 async def check_owner(con: Connection, actor: Actor | None, values: Mapping[str, Any]) -> None:
-    """Whether the account is there, its assets are the caller's to create, and the parent is in it."""
+    """Refuse an account or a parent that does not exist, does not fit, or where the actor may not create assets."""
     account_id, parent_id = values["account_id"], values.get("parent_asset_id")
     account = None if account_id is None else await resources.find(con, ResourceType.ACCOUNT, account_id)
     if account_id is not None and account is None:
@@ -84,7 +84,7 @@ async def check_owner(con: Connection, actor: Actor | None, values: Mapping[str,
 async def check_values(
     con: Connection, actor: Actor | None, values: Mapping[str, Any], asset_id: int | None = None
 ) -> None:
-    """Whether the values fit what is already there. `values` hold the name, the parent and the account."""
+    """Refuse values that contradict what is stored. `values` hold the name, the parent and the account."""
     type_id = values.get("generic_asset_type_id")
     if type_id is not None and not await repository.type_exists(con, type_id):
         raise Invalid({"generic_asset_type_id": [unknown_type_message(type_id)]})
@@ -99,7 +99,7 @@ def unknown_type_message(type_id: int) -> str:
 
 
 def audited_fields(row: AssetRow) -> dict[str, Any]:
-    """The fields that people can change, for the audit log."""
+    """Return the fields that users can change, for the audit log."""
     columns = repository.STORED | {"generic_asset_type_id": "type_id"}
     return {field: row[column] for field, column in columns.items()}
 
@@ -114,7 +114,7 @@ def name_taken_message(values: Mapping[str, Any]) -> str:
 
 
 async def update(con: Connection, caller: Identity, asset_id: int, changes: Mapping[str, Any]) -> None:
-    """Change what was sent. What is below an asset goes with it, to another place in a tree or another account."""
+    """Apply the changes. Descendants move with an asset to another parent or account."""
     before = await repository.get(con, asset_id)
     after = {name: before[name] for name in ("name", "parent_asset_id", "account_id")} | dict(changes)
     goes = after["account_id"] != before.account_id
@@ -146,7 +146,7 @@ async def update(con: Connection, caller: Identity, asset_id: int, changes: Mapp
 
 
 async def delete(con: Connection, actor: Actor | None, asset_id: int) -> None:
-    """Delete the asset with everything below it: assets, sensors and their data."""
+    """Delete the asset with its descendants, their sensors and their data."""
     asset = await repository.get(con, asset_id)
     sensors = await repository.load_sensors_below(con, asset_id)
     gone = {"asset": asset_id, "sensors": sensors}

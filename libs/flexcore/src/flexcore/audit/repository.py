@@ -35,7 +35,7 @@ class ChangeRow(AuditRow):
 
 
 async def load_of_account(con: Connection, account_id: int) -> list[AuditRow]:
-    """What happened to an account and the people in it; assets have logs of their own."""
+    """Return the entries about an account and its users; assets have entries of their own."""
     return await con.fetch(
         f"select {COLUMNS} from audit_log where account_id = $1 and asset_id is null order by id limit 10000",
         account_id,
@@ -76,7 +76,7 @@ async def count_of_user(con: Connection, user_id: int) -> int:
 
 
 async def load_changes(con: Connection, account_id: int, before: int | None, limit: int) -> list[ChangeRow]:
-    """What was changed in an account, its assets included, the newest first."""
+    """Return the changes in an account, its assets included, newest first."""
     return await con.fetch(
         f"""select {COLUMNS}, token_id, token_kind, affected_user_id, asset_id, sensor_id, details from audit_log
             where account_id = $1 and ($2::bigint is null or id < $2) order by id desc limit $3""",

@@ -26,7 +26,7 @@ async def record_change(
     sensor_id: int | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Note who did what to what, without secrets. Without an actor it was done on the command line."""
+    """Record who changed what, without secrets. Without an actor the change was made on the command line."""
     await audit_log.record(
         con,
         mask_text(event),
@@ -45,7 +45,7 @@ async def record_change(
 def changes_between(
     before: Mapping[str, Any] | Row | None, after: Mapping[str, Any] | Row | None, fields: Iterable[str] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """What differs, as `{field: {"before": …, "after": …}}`. New things had nothing before."""
+    """Return the differing fields as `{field: {"before": …, "after": …}}`. Something new has no `before`."""
     changes: dict[str, dict[str, Any]] = {}
     for field in (after or before or {}).keys() if fields is None else fields:
         old, new = (row[field] if row is not None else None for row in (before, after))
@@ -55,7 +55,7 @@ def changes_between(
 
 
 def describe_changes(changes: Mapping[str, Mapping[str, Any]]) -> str:
-    """Changes as the sentence that the log shows; whole documents are in the details only."""
+    """Return the changes as the sentence of the log; whole documents are in the details only."""
     parts = (
         f"Field name: {name}, Old value: {shorten(change['before'])}, New value: {shorten(change['after'])}"
         for name, change in changes.items()

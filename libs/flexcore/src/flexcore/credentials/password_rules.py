@@ -1,4 +1,4 @@
-"""What a new password must be: long enough, and not among the first that anybody would try."""
+"""Rules for new passwords: long enough, and not among the first that anybody would try."""
 
 import re
 
@@ -46,18 +46,18 @@ def weakness_of(password: str, shortest: int, *names: str) -> str | None:
 
 
 def is_sequence(password: str) -> bool:
-    """Whether it is made of neighbouring letters, digits or keys."""
+    """Return whether the password consists of neighbouring letters, digits or keys."""
     text = password.lower()
     return any(text in run or text[::-1] in run for run in RUNS)
 
 
 def without_repetition(text: str) -> str:
-    """What is repeated, if that is all that there is."""
+    """Return the repeated part of a text that consists of repetitions, else the text."""
     repeated = REPEATED.fullmatch(text)
     return repeated[1] if repeated else text
 
 
 def simplify(text: str) -> str:
-    """Its letters, without the digits and signs that people put around or for them."""
+    """Return the letters of a password, without the digits and signs that people put around or for them."""
     stripped = text.lower().strip("0123456789!?.,;:-_+*#@$% ")
     return "".join(letter for letter in stripped.translate(LOOKALIKES) if letter.isalpha())

@@ -27,7 +27,7 @@ class Passwords:
 
     @asynccontextmanager
     async def turn(self, user: str) -> AsyncIterator[None]:
-        """Wait for one's turn to check passwords: those of one user one after the other."""
+        """Wait for a turn to check passwords. Those of one user are checked one after the other."""
         mine = self._of_user.setdefault(user, asyncio.Lock())
         async with mine, self._turns:
             yield
@@ -37,7 +37,7 @@ class Passwords:
             return await asyncio.to_thread(HASHER.hash, password)
 
     async def matches(self, password: str, hashed: str | None) -> bool:
-        """Whether the password is the one that was hashed; without a hash never, after the same time. Needs a turn."""
+        """Return whether the password matches the hash. Without a hash: never, after the same time. Needs a turn."""
         return await asyncio.to_thread(verify, password, hashed or UNKNOWN) and hashed is not None
 
 
@@ -49,5 +49,5 @@ def verify(password: str, hashed: str) -> bool:
 
 
 def outdated(hashed: str) -> bool:
-    """Whether it was hashed with other parameters than we use now."""
+    """Return whether the hash was made with other parameters than today's."""
     return HASHER.check_needs_rehash(hashed)

@@ -1,4 +1,4 @@
-"""SQL about tokens and the people who hold them."""
+"""SQL about tokens and the users who hold them."""
 
 # ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
 
@@ -76,8 +76,11 @@ async def mark_seen(con: Connection, user_id: int, token_id: int) -> None:
 
 
 async def find_login(con: Connection, email: str, network: str | None = None) -> LoginRow:
-    """The user with this address, if there is one; else a row without an id. `spelled` is the address as the database
-    compares it, and `known_here` says whether the user has logged in from that network lately."""
+    """Return the user with this address, or a row without an id.
+
+    `spelled` is the address as the database compares it; `known_here` is true if the user has logged in from that
+    network lately.
+    """
     row = await con.fetchrow(
         """select asked.email as spelled, u.id, u.account_id, u.username, u.email, u.password_hash, u.active,
                   exists (select from token t where t.user_id = u.id and t.network = $2
@@ -109,7 +112,7 @@ async def add_token(
 
 
 async def mark_login(con: Connection, user_id: int, password_hash: str) -> bool:
-    """Note the login, if this is still the user's password, and forget the user's tokens that can no longer be used.
+    """Record the login, if this is still the user's password, and delete the user's expired tokens.
 
     Until the transaction ends the password stays what it is: its change ends this login too.
     """
@@ -123,7 +126,7 @@ async def mark_login(con: Connection, user_id: int, password_hash: str) -> bool:
 
 
 async def renew_hash(con: Connection, user_id: int, before: str, after: str) -> None:
-    """Another hash of the same password."""
+    """Replace the hash of an unchanged password."""
     await con.execute(
         "update users set password_hash = $3 where id = $1 and password_hash = $2", user_id, before, after
     )
@@ -134,7 +137,7 @@ async def replace_password(con: Connection, user_id: int, password_hash: str) ->
 
 
 async def revoke(con: Connection, user_id: int, kinds: Sequence[str], *, but: int | None = None) -> dict[str, int]:
-    """Revoke what of these kinds a user has, but for one of them; how many of each kind that were."""
+    """Revoke a user's tokens of some kinds, but for one. Return how many of each kind were revoked."""
     rows = await con.fetch(
         """with gone as (update token set revoked_at = now() where user_id = $1 and kind = any($2)
                          and id is distinct from $3 and revoked_at is null returning kind, expires_at)
@@ -152,7 +155,7 @@ async def count_keys(con: Connection, user_id: int) -> int:
 
 
 async def find_link_holder(con: Connection, token_hash: bytes) -> LinkHolderRow | None:
-    """The user to whom the link with this token was mailed, if it still works."""
+    """Return the user to whom the link with this token was mailed, or None if it can no longer be used."""
     return await con.fetchrow(
         """select u.id, u.account_id, u.username, u.email, t.id as token_id
            from token t join users u on u.id = t.user_id

@@ -13,7 +13,7 @@ def digest(token: str) -> bytes:
 
 
 def from_header(value: str | None) -> str | None:
-    """The token in an Authorization header: bare, as existing clients send it, or after `Bearer`."""
+    """Return the token of an Authorization header: bare, as existing clients send it, or after `Bearer`."""
     if not value:
         return None
     scheme, _, rest = value.strip().partition(" ")

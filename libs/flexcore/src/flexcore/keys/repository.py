@@ -33,7 +33,7 @@ async def insert(
 
 
 async def lock_limit(con: Connection, account_id: int) -> int | None:
-    """How many keys an account may have, if that is set for it. Until the transaction ends nobody else gets a key."""
+    """Return the account's own limit of keys, or None. Until the transaction ends nobody else gets a key."""
     limit: int | None = await con.fetchval("select key_limit from account where id = $1 for no key update", account_id)
     return limit
 
@@ -43,7 +43,7 @@ async def set_limit(con: Connection, account_id: int, limit: int | None) -> None
 
 
 async def load_of_account(con: Connection, account_id: int | None) -> list[TokenRow]:
-    """The keys of all users of an account, or of everybody."""
+    """Return the keys of all users of an account, or of everybody."""
     return await con.fetch(
         f"""select {COLUMNS} from {TABLES}
             where ($1::int is null or u.account_id = $1) and t.kind = 'key' and {USABLE} order by t.id desc""",

@@ -36,7 +36,7 @@ class Holder:
 async def create(
     con: Connection, actor: Actor | None, holder: Holder, wanted: KeyPost, most: int
 ) -> tuple[str, TokenRow]:
-    """A new key and how it is listed. On the command line there is no actor, and nothing to ask."""
+    """Create a key. Return it with its row. Without an actor no permission is checked."""
     if actor is not None:
         await check_no_escalation(con, actor, wanted)
     if wanted.expires_at is not None and wanted.expires_at <= datetime.now(UTC):
@@ -64,7 +64,7 @@ def to_audit_value(value: Any) -> Any:
 
 
 async def check_no_escalation(con: Connection, actor: Identity, wanted: KeyPost) -> None:
-    """Nobody gives a key what they cannot do themselves; a key not even what only its user can."""
+    """Refuse a key that may do more than its creator. A key cannot create a key that may do more than itself."""
     only = wanted.only_account
     if only is not None:
         account = await resources.find(con, ResourceType.ACCOUNT, only)
@@ -86,7 +86,7 @@ async def check_no_escalation(con: Connection, actor: Identity, wanted: KeyPost)
 
 
 async def rename(con: Connection, key: Found, name: str) -> TokenRow:
-    """Give the key another name."""
+    """Rename the key."""
     await repository.rename(con, key.id, name)
     details = changes_between({"name": key.row.name}, {"name": name})
     if details:

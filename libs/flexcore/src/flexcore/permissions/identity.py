@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a user may be, by the names of the reference."""
+    """The roles of users, named as FlexMeasures names them."""
 
     ADMIN = "admin"
     ADMIN_READER = "admin-reader"
@@ -15,7 +15,7 @@ class Role(StrEnum):
 
 
 class TokenKind(StrEnum):
-    """With what a user proves who they are."""
+    """The kinds of tokens that identify a user."""
 
     LOGIN = "login"
     """A token that was asked for with a password."""
@@ -34,7 +34,7 @@ BY_PASSWORD = (*LOGGED_IN, TokenKind.RESET)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A user who proved who they are. `scopes` empty: everything the user may do."""
+    """An authenticated user. Empty `scopes`: everything the user may do."""
 
     user_id: int
     account_id: int
@@ -54,7 +54,7 @@ class Identity:
 
     @property
     def reads_all_accounts(self) -> bool:
-        """Whether the user may read the things of every account."""
+        """Return whether the user may read the resources of every account."""
         return self.has(Role.ADMIN) or self.has(Role.ADMIN_READER)
 
     @property

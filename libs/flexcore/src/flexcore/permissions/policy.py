@@ -1,4 +1,4 @@
-"""Who may do what: the whole policy of the gateway, in one table.
+"""The permission policy: who may do what, in one table.
 
 A thing belongs to an account, or is public. The caller relates to it in one or more ways (`Party`), and each pair of a
 thing and an action lists the parties that may. Administrators may everything. An admin-reader may also read everything,
@@ -13,7 +13,7 @@ from flexcore.permissions.identity import Identity, Role
 
 
 class ResourceType(StrEnum):
-    """What a permission is about."""
+    """The kinds of resources that permissions are about."""
 
     PLATFORM = "platform"
     ACCOUNT = "account"
@@ -28,7 +28,7 @@ class ResourceType(StrEnum):
 
 
 class Action(StrEnum):
-    """What is done to it."""
+    """What is done to a resource."""
 
     READ = "read"
     AUDIT = "audit"
@@ -50,7 +50,7 @@ class Action(StrEnum):
 
 
 class Scope(StrEnum):
-    """What an API key can be good for."""
+    """What an API key may be used for."""
 
     READ = "read"
     WRITE = "write"
@@ -61,7 +61,7 @@ class Scope(StrEnum):
 
 
 class Party(StrEnum):
-    """How the caller relates to the owner of a thing."""
+    """The relation of a caller to the owner of a resource."""
 
     ANYONE = "anyone logged in"
     """The thing is public."""
@@ -73,7 +73,7 @@ class Party(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """To whom a thing belongs. Without an account it is public."""
+    """The owner of a resource. Without an account it is public."""
 
     account_id: int | None
     consultancy_account_id: int | None = None
@@ -148,7 +148,7 @@ SCOPES: dict[Action, Scope] = {
 
 
 def parties(caller: Identity, owner: Owner) -> frozenset[Party]:
-    """Every way in which the caller relates to the owner."""
+    """Return all relations of the caller to the owner."""
     found: set[Party] = set()
     if owner.account_id is None:
         found.add(Party.ANYONE)
@@ -164,7 +164,7 @@ def parties(caller: Identity, owner: Owner) -> frozenset[Party]:
 
 
 def may(caller: Identity, action: Action, thing: ResourceType, owner: Owner) -> bool:
-    """Whether the caller may do this. What the scopes of a key leave out was refused before: see `in_scope`."""
+    """Return whether the caller may do this. Scopes of keys are checked separately: see `in_scope`."""
     granted = frozenset(RIGHTS[thing][action])
     if not in_reach(caller, action, owner):
         return False
@@ -183,7 +183,7 @@ def may(caller: Identity, action: Action, thing: ResourceType, owner: Owner) -> 
 
 
 def in_reach(caller: Identity, action: Action, owner: Owner) -> bool:
-    """Whether the account that the caller's key is limited to, if it is, is that of the owner.
+    """Return whether the owner's account is within the limit of the caller's key.
 
     Who rules the platform reaches beyond every account, wherever they are: such a key changes nothing of them.
     """
@@ -195,5 +195,5 @@ def in_reach(caller: Identity, action: Action, owner: Owner) -> bool:
 
 
 def in_scope(caller: Identity, scope: Scope) -> bool:
-    """Whether the caller's key, if it is one, is good for this. Every route demands one scope of keys."""
+    """Return whether the caller's key has the scope that the route demands. Other tokens have all scopes."""
     return not caller.scopes or scope in caller.scopes

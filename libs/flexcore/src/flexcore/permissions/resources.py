@@ -1,4 +1,4 @@
-"""Finding the thing a request is about, together with whom it belongs to."""
+"""Finding the resource of a request, together with its owner."""
 
 # ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
 

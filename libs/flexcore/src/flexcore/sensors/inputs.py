@@ -13,7 +13,7 @@ LONGEST_RESOLUTION = timedelta(days=366)
 
 
 def resolution(duration: Duration) -> timedelta:
-    """The resolution of a sensor: a fixed length of time, or none for instantaneous sensors."""
+    """Validate the resolution of a sensor: a fixed length of time, or zero for instantaneous sensors."""
     if duration.years or duration.months:
         raise problem("Use days, hours, minutes or seconds: years and months differ in length.")
     length = timedelta(days=duration.days) + duration.rest

@@ -51,7 +51,7 @@ async def fetch_page(
     unit: str | None = None,
     order: str,
 ) -> tuple[list[SensorRow], int, int]:
-    """Sensors of these accounts (none: of all): the rows, how many match, and how many there are before the filter."""
+    """Return a page of the sensors of some accounts (None: of all), how many match, and how many there are."""
     sql = f"""
         with recursive tree as (
             select id from asset where id = $4
@@ -106,7 +106,7 @@ async def delete(con: Connection, sensor_id: int) -> None:
 
 
 async def load_owners(con: Connection, sensor_ids: Sequence[int]) -> dict[int, ResourceRow]:
-    """Whom the sensors that exist belong to."""
+    """Return the owners of those sensors that exist."""
     rows = await con.fetch(
         """select s.id, a.account_id, acc.consultancy_account_id, null::int as user_id
            from sensor s join asset a on a.id = s.asset_id left join account acc on acc.id = a.account_id

@@ -22,7 +22,7 @@ from flexcore.sensors.repository import SensorRow
 
 
 async def create(con: Connection, actor: Actor | None, values: Mapping[str, Any]) -> int:
-    """A new sensor with these fields of the API; its id."""
+    """Create a sensor from fields of the API, and return its id."""
     asset_id = values["generic_asset_id"]
     asset = await resources.find(con, ResourceType.ASSET, asset_id)
     if asset is None:
@@ -51,7 +51,7 @@ def name_taken_message(name: str, asset_id: int) -> str:
 
 
 async def update(con: Connection, caller: Identity, sensor: ResourceRow, changes: Mapping[str, Any]) -> None:
-    """Change what was sent."""
+    """Apply the changes."""
     sensor_id, asset_id = sensor.id, sensor.asset_id
     before = await repository.get(con, sensor_id)
     if "name" in changes and await repository.find_by_name(con, changes["name"], asset_id) not in (None, sensor_id):
@@ -90,7 +90,7 @@ async def delete(con: Connection, actor: Actor | None, sensor: ResourceRow) -> N
 
 
 async def check_feedable(con: Connection, caller: Identity, sensor_ids: Sequence[int]) -> None:
-    """The sensors on which something will be stored must be ones on which the caller may store."""
+    """Refuse sensors on which the caller may not store values."""
     owners = await repository.load_owners(con, sensor_ids)
     for sensor_id in sensor_ids:
         if sensor_id in owners and not may(

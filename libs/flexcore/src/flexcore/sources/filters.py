@@ -1,4 +1,4 @@
-"""Whether the sources and accounts that a request or a configuration wants to hear exist."""
+"""Checks that the sources and accounts in filters exist."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from flexcore.sources.repository import find_existing
 
 
 async def check_exist(con: Connection, source: int | None, account: int | None) -> None:
-    """Refuse to read what a source, or the sources of an account, said if there is no such source or account."""
+    """Refuse a source or an account that does not exist."""
     if source is None and account is None:
         return
     wanted = [[] if one is None else [one] for one in (source, account)]
@@ -23,7 +23,7 @@ async def check_exist(con: Connection, source: int | None, account: int | None) 
 
 
 async def check_filters(con: Connection, config: Any) -> None:
-    """Refuse a trigger or a stored configuration that names a source or an account that is not there."""
+    """Refuse a trigger or a stored configuration that names a source or an account that does not exist."""
     named = list(source_filters(config))
     if not named:
         return

@@ -19,7 +19,7 @@ class SourceRow(Row):
 
 
 async def load_visible(con: Connection, accounts: Sequence[int] | None, *, only_latest: bool) -> list[SourceRow]:
-    """Sources of these accounts (none: of all) and of nobody; of several versions only the newest, if asked."""
+    """Return the sources of some accounts (None: of all) and of nobody, optionally only the latest version of each."""
     return await con.fetch(
         """select id, name, type, model, version, user_id, account_id
            from (select s.*, row_number() over (partition by name, type, model, user_id order by id desc) as newness
@@ -31,7 +31,7 @@ async def load_visible(con: Connection, accounts: Sequence[int] | None, *, only_
 
 
 async def find_existing(con: Connection, sources: Sequence[int], accounts: Sequence[int]) -> tuple[set[int], set[int]]:
-    """Those of the sources, and those of the accounts, that exist."""
+    """Return those of the sources and those of the accounts that exist."""
     row = await con.fetchrow(
         """select array(select id from source where id = any($1::int[])),
                   array(select id from account where id = any($2::int[]))""",

@@ -1,4 +1,4 @@
-"""SQL about what users are known by."""
+"""SQL about login tokens, sessions and API keys."""
 
 # ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
 
@@ -48,7 +48,7 @@ async def get(con: Connection, token_id: int) -> TokenRow:
 
 
 async def load_of_user(con: Connection, user_id: int, kinds: Sequence[str]) -> list[TokenRow]:
-    """What the user can still use, the newest first."""
+    """Return the user's tokens that can be used, newest first."""
     return await con.fetch(
         f"select {COLUMNS} from {TABLES} where t.user_id = $1 and t.kind = any($2) and {USABLE} order by t.id desc",
         user_id,

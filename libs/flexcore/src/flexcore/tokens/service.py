@@ -1,4 +1,4 @@
-"""Revoking what users are known by."""
+"""Revoking login tokens, sessions and API keys."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ CALLED = {TokenKind.LOGIN: "Login token", TokenKind.SESSION: "Session", TokenKin
 
 
 async def revoke(con: Connection, actor: Actor | None, token: ResourceRow) -> None:
-    """Revoke one, as `subjects` found it."""
+    """Revoke one token."""
     name = f" '{token.name}'" if token.kind == TokenKind.KEY else ""
     event = f"{CALLED[TokenKind(token.kind)]}{name} (ID {token.id}) of user {token.username} revoked"
     await repository.revoke(con, token.id)
@@ -24,7 +24,7 @@ async def revoke(con: Connection, actor: Actor | None, token: ResourceRow) -> No
 async def revoke_all(
     con: Connection, caller: Identity, user_id: int, account_id: int, username: str, kinds: Sequence[TokenKind]
 ) -> dict[str, int]:
-    """Revoke all of these kinds that a user has; how many of each that were."""
+    """Revoke all tokens of some kinds that a user has. Return how many of each kind were revoked."""
     revoked = await auth.revoke(con, user_id, kinds)
     if revoked:
         told = ", ".join(f"{number} of kind {kind}" for kind, number in sorted(revoked.items()))

@@ -138,7 +138,7 @@ async def preferences(con: Connection, user_id: int) -> str:
 
 
 async def set_preference(con: Connection, user_id: int, name: str, value: Any) -> Any:
-    """Set one preference, or with None remove it; what it was before."""
+    """Set one preference, or with None remove it. Return its former value."""
     before = await con.fetchval("select preferences from users where id = $1 for no key update", user_id)
     after = {**before, name: value} if value is not None else {key: before[key] for key in before if key != name}
     await con.execute("update users set preferences = $2 where id = $1", user_id, after)

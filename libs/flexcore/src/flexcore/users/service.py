@@ -31,7 +31,7 @@ async def create(
     roles: Sequence[str] = (),
     timezone: str = "UTC",
 ) -> int:
-    """A new user; their id."""
+    """Create a user, and return their id."""
     await check_unique(con, None, {"email": email, "username": username})
     user = await repository.insert(con, account_id, email, username, password_hash, timezone)
     await repository.set_roles(con, user, [await repository.ensure_role(con, role) for role in roles])
@@ -42,7 +42,7 @@ async def create(
 
 
 async def update(con: Connection, caller: Identity, user_id: int, changes: Mapping[str, Any], *, manages: bool) -> None:
-    """Change what was sent. State and roles are changed by who manages the account, and never one's own.
+    """Apply the changes. Only managers of the account change state and roles, and never their own.
 
     Else the only administrator of an account could lock everybody out of it by mistake.
     """
@@ -72,7 +72,7 @@ async def update(con: Connection, caller: Identity, user_id: int, changes: Mappi
 
 
 async def announce_new_email(con: Connection, caller: Identity, before: Any, after: Any) -> None:
-    """What was mailed to the old address opens nothing any more; and there they learn what happened."""
+    """Revoke links that were mailed to the old address, and tell it of the change."""
     await tokens.revoke(con, after["id"], (TokenKind.RESET,))
     text = (
         f"The email address of user {after['username']} was changed from {before['email']} to {after['email']}, "
@@ -83,7 +83,7 @@ async def announce_new_email(con: Connection, caller: Identity, before: Any, aft
 
 
 async def set_preference(con: Connection, caller: Identity, name: str, value: Any) -> None:
-    """Remember how the caller likes to look at things; None: as everybody does."""
+    """Store a preference of the caller; None removes it."""
     before = await repository.set_preference(con, caller.user_id, name, value)
     details = changes_between({name: before}, {name: value})
     if details:
@@ -94,7 +94,7 @@ async def set_preference(con: Connection, caller: Identity, name: str, value: An
 
 
 async def resolve_roles(con: Connection, caller: Identity, user: Any, wanted: Sequence[int | str]) -> list[int]:
-    """The ids of the roles wanted, given by id or name, if the caller may give and take them."""
+    """Return the ids of roles given by id or name. Refuse roles that the caller may not give or take."""
     known = await repository.load_roles(con)
     by_name = {name: role for role, name in known.items()}
     chosen = []
@@ -119,7 +119,7 @@ async def check_unique(con: Connection, user_id: int | None, changes: Mapping[st
 async def reset_password(
     con: Connection, caller: Identity, user_id: int, account_id: int, username: str, password_hash: str
 ) -> None:
-    """Replace a password that may be known to others, and log the user out everywhere."""
+    """Replace a password that others may know, and log the user out everywhere."""
     await tokens.replace_password(con, user_id, password_hash)
     await tokens.revoke(con, user_id, BY_PASSWORD)
     await record_change(
@@ -128,5 +128,5 @@ async def reset_password(
 
 
 def unusable_password() -> str:
-    """A password nobody knows, for users who still have to choose theirs."""
+    """Return a password that nobody knows, for users who still have to choose theirs."""
     return secrets.token_urlsafe(48)

@@ -69,7 +69,7 @@ class WebhookPatch(Input):
 
 
 class SecretPost(Input):
-    """What is asked for with a new secret."""
+    """The request for a new secret."""
 
     keep_old_hours: Annotated[float, Field(ge=0, le=720)] = Field(
         24.0, description="For how long messages are signed with the old secret too.", examples=[24]

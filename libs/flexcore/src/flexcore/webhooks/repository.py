@@ -56,7 +56,7 @@ async def get(con: Connection, webhook_id: int) -> WebhookRow:
 
 
 async def load_of_account(con: Connection, account_id: int | None) -> list[WebhookRow]:
-    """The webhooks of an account, or of all."""
+    """Return the webhooks of an account, or of all."""
     return await con.fetch(
         f"select {COLUMNS} from webhook where $1::int is null or account_id = $1 order by id",
         account_id,
@@ -65,14 +65,14 @@ async def load_of_account(con: Connection, account_id: int | None) -> list[Webho
 
 
 async def count(con: Connection, account_id: int) -> int:
-    """How many the account has. Until the transaction ends nobody else adds one."""
+    """Return how many webhooks the account has. Until the transaction ends nobody else adds one."""
     await con.execute("select from account where id = $1 for no key update", account_id)
     number: int = await con.fetchval("select count(*) from webhook where account_id = $1", account_id)
     return number
 
 
 async def update(con: Connection, webhook_id: int, changes: Mapping[str, Any]) -> None:
-    """Change what was sent. One that is switched on again starts anew."""
+    """Apply the changes. A webhook that is switched on again starts anew."""
     columns = [column for column in CHANGEABLE if column in changes]
     sets = [f"{column} = ${number}" for number, column in enumerate(columns, start=2)]
     if "active" in changes:
@@ -89,7 +89,7 @@ async def delete(con: Connection, webhook_id: int) -> None:
 async def find_foreign(
     con: Connection, account_id: int, assets: Sequence[int], sensors: Sequence[int]
 ) -> tuple[int | None, int | None]:
-    """The first asset and the first sensor of these that the account does not have."""
+    """Return the first asset and the first sensor that do not belong to the account, or None."""
     asset = await con.fetchval(
         "select id from unnest($2::int[]) id where id not in (select id from asset where account_id = $1) limit 1",
         account_id, assets,
@@ -105,7 +105,7 @@ async def find_foreign(
 async def fetch_deliveries(
     con: Connection, webhook_id: int, query: DeliveryQuery
 ) -> tuple[list[DeliveryRow], int, int]:
-    """A page of the attempts, the newest first; how many fit the query; and how many there are."""
+    """Return a page of deliveries, newest first, how many match, and how many there are."""
     rows, filtered = await query.fetch(
         con,
         DeliveryRow,

@@ -1,4 +1,4 @@
-"""Creating, changing, testing and removing webhooks. Addresses may be secret: elsewhere only their hosts are named."""
+"""Creating, changing, testing and deleting webhooks. Addresses may be secret: logs name only their hosts."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from flexcore.webhooks.repository import WebhookRow
 async def create(
     con: Connection, actor: Actor | None, account_id: int, wanted: WebhookPost, most: int
 ) -> tuple[WebhookRow, str]:
-    """A new webhook of the account, and its secret."""
+    """Create a webhook of the account. Return it with its secret."""
     if await repository.count(con, account_id) >= most:
         raise Conflict(f"Account {account_id} has as many webhooks as it may have ({most}).")
     await check_filters(con, account_id, wanted.assets, wanted.sensors)
@@ -50,12 +50,12 @@ async def check_filters(con: Connection, account_id: int, assets: list[int], sen
 
 
 def audited_fields(row: WebhookRow) -> dict[str, Any]:
-    """What may stand in the audit log."""
+    """Return the fields that may appear in the audit log."""
     return {**{name: row[name] for name in repository.CHANGEABLE}, "url": subscriptions.origin_of(row.url)}
 
 
 async def update(con: Connection, webhook: Found, changes: Mapping[str, Any]) -> WebhookRow:
-    """Change what was sent."""
+    """Apply the changes."""
     before = await repository.get(con, webhook.id)
     await check_filters(con, webhook.home_account_id, changes.get("assets", []), changes.get("sensors", []))
     await repository.update(con, webhook.id, changes)
@@ -68,14 +68,14 @@ async def update(con: Connection, webhook: Found, changes: Mapping[str, Any]) ->
 
 
 async def delete(con: Connection, actor: Actor | None, webhook: ResourceRow) -> None:
-    """Delete the webhook. What was on its way to it is not delivered any more."""
+    """Delete the webhook. Messages on their way to it are no longer delivered."""
     await repository.delete(con, webhook.id)
     event = f"Deleted webhook {webhook.id} to {subscriptions.origin_of(webhook.url)}"
     await record_change(con, actor, event, account_id=webhook.account_id)
 
 
 async def renew_secret(con: Connection, webhook: Found, wanted: SecretPost) -> str:
-    """A new secret for the webhook."""
+    """Give the webhook a new secret, and return it."""
     secret = await subscriptions.rotate(con, webhook.id, wanted.keep_old)
     event = f"Gave webhook {webhook.id} to {subscriptions.origin_of(webhook.row.url)} a new secret"
     await record_change(con, webhook.caller, event, account_id=webhook.account_id)
@@ -83,7 +83,7 @@ async def renew_secret(con: Connection, webhook: Found, wanted: SecretPost) -> s
 
 
 async def send_test(con: Connection, webhook: Found) -> str:
-    """Send the webhook a message that means nothing, whatever it hears of; the id of the message."""
+    """Send the webhook a test message, whatever it subscribes to. Return the id of the message."""
     message_id = f"msg_{uuid4()}"
     body = {"type": TEST, "timestamp": datetime.now(UTC), "data": {"webhook": webhook.id}}
     await send(con, webhook, message_id, body)
@@ -91,7 +91,7 @@ async def send_test(con: Connection, webhook: Found) -> str:
 
 
 async def redeliver(con: Connection, webhook: Found, delivery_id: int) -> str:
-    """Send the webhook a message again that it was sent before; the id of the message."""
+    """Send the webhook a former message again. Return the id of the message."""
     delivery = await repository.find_delivery(con, webhook.id, delivery_id)
     if delivery is None:
         raise NotFound(f"Webhook {webhook.id} has no delivery with ID {delivery_id}.")

@@ -1,4 +1,4 @@
-"""Webhooks: who wants to be told of events, the messages that tell them, and how that went."""
+"""Stored webhooks: their subscriptions, the messages for them, and the outcome of deliveries."""
 
 import secrets
 from base64 import b64encode
@@ -72,7 +72,7 @@ async def add(
     sensors: Sequence[int] = (),
     description: str = "",
 ) -> Webhook:
-    """Have `url` told of events of the account: of those types, assets and sensors, or of all. It gets a secret."""
+    """Add a webhook for activities of the account: of some types, assets and sensors, or of all. It gets a secret."""
     filters = list(types), list(assets), list(sensors)
     row = await con.fetchrow(ADD, account_id, checked(url), new_secret(), *filters, description)
     assert row is not None
@@ -80,7 +80,7 @@ async def add(
 
 
 def checked(url: str) -> str:
-    """The address, if messages can be sent there."""
+    """Return the address if messages can be sent there, else raise `Invalid`."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -94,7 +94,7 @@ def checked(url: str) -> str:
 
 
 def origin_of(url: str) -> str:
-    """Where a webhook is. The rest of its address may be a secret, so only this is written into logs and mails."""
+    """Return the origin of a webhook's address. The rest may be secret, so logs and mails contain only this."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
 
@@ -109,7 +109,7 @@ async def get(con: Connection, webhook_id: int) -> Webhook | None:
 
 
 async def rotate(con: Connection, webhook_id: int, keep_old: timedelta) -> str:
-    """A new secret. The old one signs too for this long."""
+    """Store and return a new secret. The old one also signs for this long."""
     secret = new_secret()
     await con.execute(ROTATE, webhook_id, secret, keep_old)
     return secret
@@ -122,7 +122,7 @@ async def send(
     body: Mapping[str, Any],
     headers: Mapping[str, str] | None = None,
 ) -> None:
-    """Leave a message for this webhook alone, whatever it hears of."""
+    """Put a message for this webhook into the outbox, whatever it subscribes to."""
     await outbox.put(con, Topic.WEBHOOK, {"id": message_id, "webhook": webhook_id, **body}, headers=headers)
 
 
@@ -131,13 +131,13 @@ async def note_success(con: Connection, webhook_id: int) -> None:
 
 
 async def note_failure(con: Connection, webhook_id: int) -> timedelta:
-    """For how long nothing could be delivered by now."""
+    """Record a failure. Return for how long nothing could be delivered by now."""
     failing: timedelta | None = await con.fetchval(NOTE_FAILURE, webhook_id)
     return failing or timedelta(0)
 
 
 async def disable(con: Connection, webhook: Webhook, reason: str) -> None:
-    """Tell it nothing more, and tell its owners that: in the audit log, as an event, and by mail."""
+    """Disable the webhook, and inform its owners: in the audit log, as an activity, and by mail."""
     if not await con.fetchval(DISABLE, webhook.id, reason):
         return
     sentence = f"Webhook {webhook.id} to {webhook.origin} was disabled: {reason}"
@@ -163,10 +163,10 @@ async def log(
     error: str | None,
     seconds: float,
 ) -> None:
-    """Note an attempt to deliver, unless the webhook is gone by now."""
+    """Log an attempt to deliver, unless the webhook has been deleted."""
     await con.execute(LOG, webhook_id, message_id, type, attempt, status, error, seconds)
 
 
 async def forget(con: Connection, older_than: timedelta) -> None:
-    """Drop what was noted longer ago."""
+    """Delete log entries that are older than this."""
     await con.execute(FORGET, older_than)
