@@ -1,15 +1,15 @@
 """An asset tree has what a schedule needs: relatives, their sensors, and sensors that are referred to."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from flexcore.assets.tree import load_tree
 from flexmodel.errors import NotFound
 from flexstore.store import Store
+from sites import AddSensor, AddSite
 
 
-async def test_the_tree_around_an_asset(store: Store, add_site: Any, add_sensor: Any) -> None:
+async def test_the_tree_around_an_asset(store: Store, add_site: AddSite, add_sensor: AddSensor) -> None:
     account, site = await add_site("site")
     _, building = await add_site("building", site, account)
     _, battery = await add_site("battery", building, account)
@@ -53,7 +53,7 @@ async def test_the_tree_around_an_asset(store: Store, add_site: Any, add_sensor:
     assert not tree.contains(price)
 
 
-async def test_a_public_asset_belongs_to_nobody(store: Store, add_sensor: Any) -> None:
+async def test_a_public_asset_belongs_to_nobody(store: Store, add_sensor: AddSensor) -> None:
     async with store.connection() as con:
         asset = await con.fetchval("insert into asset (name, asset_type_id) values ('zone', 9) returning id")
         sensor = await add_sensor(asset)
@@ -67,7 +67,9 @@ async def test_an_asset_that_is_not_there(store: Store) -> None:
             await load_tree(con, 7)
 
 
-async def test_a_sibling_named_by_a_stored_commitment_is_loaded(store: Store, add_site: Any, add_sensor: Any) -> None:
+async def test_a_sibling_named_by_a_stored_commitment_is_loaded(
+    store: Store, add_site: AddSite, add_sensor: AddSensor
+) -> None:
     account, site = await add_site("site")
     _, battery = await add_site("battery", site, account)
     _, sibling = await add_site("sibling", site, account)

@@ -10,7 +10,15 @@ from flexmodel.errors import Invalid
 from flexmodel.quantities import QuantityError, check_unit
 from flexmodel.time import Duration, TimeError, parse_duration, parse_moment, zone
 from flexstore import retention
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 LARGEST_ID = 2**31 - 1
@@ -22,7 +30,7 @@ LONGEST_DOCUMENT = 1_000_000
 MOST_SHOWN, LONGEST_SHOWN = 200, 50_000
 """Entries and characters of a list of what to draw, all of which is drawn whenever somebody looks."""
 DEEPEST, WRITTEN = 100, 254
-"""How deep JSON may be nested, and how deep it can be written: what we store of it is nested in other things."""
+"""The levels of nesting that JSON may have, and that orjson can write: stored JSON is nested in other documents."""
 
 
 class Input(BaseModel):
@@ -35,9 +43,10 @@ class Input(BaseModel):
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
-def example(**fields: Any) -> ConfigDict:
+def example(**fields: object) -> ConfigDict:
     """Return the configuration of a model with an example for the documentation of the API."""
-    return ConfigDict(json_schema_extra={"examples": [fields]})
+    examples: list[Any] = [fields]
+    return ConfigDict(json_schema_extra={"examples": examples})
 
 
 def absent() -> Any:
@@ -54,7 +63,7 @@ def problem(sentence: str) -> PydanticCustomError:
     return PydanticCustomError("input", "{sentence}", {"sentence": sentence})
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     if not isinstance(value, str):
         raise problem("Field may not be null." if value is None else "Not a valid string.")
     if "\0" in value:
@@ -62,7 +71,7 @@ def text(value: Any) -> str:
     return value
 
 
-def moment(value: Any) -> datetime:
+def moment(value: object) -> datetime:
     if not isinstance(value, str):
         raise problem("Not a valid datetime.")
     try:
@@ -72,7 +81,7 @@ def moment(value: Any) -> datetime:
         raise problem(str(error)) from error
 
 
-def duration(value: Any) -> Duration:
+def duration(value: object) -> Duration:
     if not isinstance(value, str):
         raise problem("Not a valid string.")
     if len(value) > 100:
@@ -137,7 +146,7 @@ def link(value: str) -> str:
 def not_boolean(kind: str) -> BeforeValidator:
     """Return a validator that refuses booleans, which Python takes for numbers."""
 
-    def check(value: Any) -> Any:
+    def check(value: object) -> object:
         if isinstance(value, bool):
             raise problem(f"Not a valid {kind}.")
         return value
@@ -150,12 +159,11 @@ def identifier(value: int) -> int:
     return max(-LARGEST_ID, min(value, LARGEST_ID))
 
 
-def document(value: Any) -> Any:
+def document(value: object) -> object:
     """Parse a JSON field, which existing clients send as text and others as it is."""
-    is_text = isinstance(value, str)
-    if len(value if is_text else orjson.dumps(value)) > LONGEST_DOCUMENT:
+    if len(value if isinstance(value, str) else orjson.dumps(value)) > LONGEST_DOCUMENT:
         raise problem(f"Longer than maximum length {LONGEST_DOCUMENT}.")
-    if not is_text:
+    if not isinstance(value, str):
         return value
     try:
         read = orjson.loads(value)
@@ -166,7 +174,7 @@ def document(value: Any) -> Any:
     return read
 
 
-def is_too_deep(value: Any) -> bool:
+def is_too_deep(value: object) -> bool:
     """Return whether JSON is nested too deeply. orjson finds out, much faster than Python could."""
     for _ in range(WRITTEN - DEEPEST):
         value = [value]
@@ -177,7 +185,7 @@ def is_too_deep(value: Any) -> bool:
     return False
 
 
-def holds_nul(value: Any) -> bool:
+def holds_nul(value: object) -> bool:
     """Return whether a JSON value contains the character NUL, which PostgreSQL cannot store."""
     if isinstance(value, str):
         return "\0" in value
@@ -186,13 +194,13 @@ def holds_nul(value: Any) -> bool:
     return isinstance(value, list) and any(holds_nul(item) for item in value)
 
 
-def without_nul(value: Any) -> Any:
+def without_nul(value: object) -> object:
     if holds_nul(value):
         raise problem("Must not contain the character NUL.")
     return value
 
 
-def mapping(value: Any) -> dict[str, Any]:
+def mapping(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise problem("Not a valid mapping type.")
     return value
@@ -209,7 +217,7 @@ def keeping(attributes: dict[str, Any]) -> dict[str, Any]:
     return attributes
 
 
-def sequence(value: Any) -> list[Any]:
+def sequence(value: object) -> list[Any]:
     if not isinstance(value, list):
         raise problem("Not a valid list.")
     if len(value) > MOST_SHOWN:

@@ -15,7 +15,7 @@ from flexcore.fields import Text
 
 SortDirection = Literal["asc", "desc"]
 TERM = re.compile(r'"([^"]*)"|(\S+)')
-"""What a filter consists of: words, and in quotes what holds together."""
+"""A term of a filter: a word, or several in quotes."""
 
 
 class Query(BaseModel):

@@ -22,7 +22,7 @@ EXPIRED_ROWS = (DELETE_RATE_LIMITS, DELETE_IDEMPOTENCY_KEYS, credentials.FORGET,
 
 @dataclass(frozen=True, slots=True)
 class KeepingTimes:
-    """How long things are kept."""
+    """The times for which rows are kept."""
 
     values: timedelta | None
     """Values whose sensor and account say nothing; None: forever."""

@@ -78,7 +78,7 @@ async def check_readable(con: Connection, actor: Actor | None, tree: AssetTree) 
                 raise Forbidden(f"You may not read {kind} {thing.id}.")
 
 
-def output_sensors(config: Any) -> Iterator[int]:
+def output_sensors(config: object) -> Iterator[int]:
     """Yield the sensors on which schedules with this configuration will be stored."""
     if isinstance(config, Mapping):
         for key, value in config.items():
@@ -90,7 +90,7 @@ def output_sensors(config: Any) -> Iterator[int]:
             yield from output_sensors(item)
 
 
-def displayed_sensors(graphs: Any) -> Iterator[int]:
+def displayed_sensors(graphs: object) -> Iterator[int]:
     """Yield the sensors in a list of graphs: bare ids, lists of ids, and `sensor` or `sensors` at any depth."""
     yield from referenced_sensors(graphs)
     if isinstance(graphs, list):

@@ -4,7 +4,6 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from flexmodel.errors import Forbidden, Invalid
 from flexmodel.references import LISTS_OF_IDS, SINGLE_IDS
@@ -126,7 +125,7 @@ async def redirect_references(
     )
 
 
-def renumber(value: Any, sensors: Mapping[int, int], assets: Mapping[int, int], key: str = "sensors") -> Any:
+def renumber(value: object, sensors: Mapping[int, int], assets: Mapping[int, int], key: str = "sensors") -> object:
     """Return a document with the ids of sensors and assets replaced. Bare numbers in graphs are sensors too."""
     if isinstance(value, dict):
         return {name: renumber(item, sensors, assets, name) for name, item in value.items()}

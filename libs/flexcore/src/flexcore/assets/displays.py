@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from flexcore.fields import problem
 
 FUNCTIONS = ("sum", "mean", "median", "min", "max")
-"""What a figure may tell of the values of a period."""
+"""The functions of a period's values that a figure may show."""
 
 
 def keys_of(*models: type[BaseModel]) -> frozenset[str]:
@@ -19,7 +19,7 @@ def keys_of(*models: type[BaseModel]) -> frozenset[str]:
 
 
 CONFIGURED = {"flex-model": keys_of(FlexModelEntry, ProcessEntry), "flex-context": keys_of(FlexContext)}
-"""Where a plot may look for its sensor on an asset, and the fields there are."""
+"""The documents of an asset in which a plot may find its sensor, with their fields."""
 
 
 def validate_graphs(entries: list[Any]) -> list[Any]:
@@ -40,7 +40,7 @@ def validate_entries(entries: list[Any], wrong_in: Callable[[Any], str | None]) 
     return entries
 
 
-def graph_error(entry: Any) -> str | None:
+def graph_error(entry: object) -> str | None:
     """Return the error of one graph, or None."""
     if is_id(entry) or are_ids(entry):
         return None
@@ -56,7 +56,7 @@ def graph_error(entry: Any) -> str | None:
     return sensors_error(entry) or next(filter(None, map(plot_error, plots)), None)
 
 
-def plot_error(plot: Any) -> str | None:
+def plot_error(plot: object) -> str | None:
     """Return the error of one plot of a graph, or None."""
     if not isinstance(plot, Mapping) or not plot.keys() & {"sensor", "sensors", "asset"}:
         return "Each plot must be an object with `sensor`, `sensors` or `asset`."
@@ -73,7 +73,7 @@ def plot_error(plot: Any) -> str | None:
     return sensors_error(plot)
 
 
-def figure_error(entry: Any) -> str | None:
+def figure_error(entry: object) -> str | None:
     """Return the error of one figure, or None."""
     if not isinstance(entry, Mapping) or "sensor" not in entry:
         return "Give an object like {'title': 'Energy', 'sensor': 5, 'function': 'sum'}."
@@ -92,9 +92,9 @@ def sensors_error(entry: Mapping[str, Any]) -> str | None:
     return None
 
 
-def is_id(value: Any) -> bool:
+def is_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def are_ids(value: Any) -> bool:
+def are_ids(value: object) -> bool:
     return isinstance(value, list) and all(map(is_id, value))

@@ -1,6 +1,6 @@
 """Inputs about assets: what may be set, and how lists of assets are queried."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, field_validator
 
@@ -18,7 +18,7 @@ FIELDS = (
 VIEWS = Literal["Audit Log", "Context", "Graphs", "Properties", "Status"]
 
 
-def within(name: str, degrees: float) -> Any:
+def within(name: str, degrees: float) -> AfterValidator:
     def check(value: float) -> float:
         if value > degrees:
             raise problem(f"{name} {value} exceeds the maximum {name.lower()} of {degrees:g} degrees.")

@@ -17,6 +17,7 @@ from flexcore.audit.service import Actor, changes_between, describe_changes, rec
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Owner, ResourceType, may
+from flexcore.permissions.resources import ResourceRow
 
 TREES_LOCK = 7_204_311
 """Held while an asset moves in its tree, so that two moves cannot close a circle."""
@@ -43,7 +44,7 @@ async def create(con: Connection, actor: Actor | None, values: Mapping[str, Any]
     return asset_id
 
 
-async def find_parent(con: Connection, values: Mapping[str, Any]) -> Any:
+async def find_parent(con: Connection, values: Mapping[str, Any]) -> ResourceRow | None:
     """Return the parent of a new asset with its owner, or None."""
     parent_id = values.get("parent_asset_id")
     return None if parent_id is None else await resources.find(con, ResourceType.ASSET, parent_id)

@@ -63,6 +63,6 @@ def describe_changes(changes: Mapping[str, Mapping[str, Any]]) -> str:
     return f"Updated fields: {'; '.join(parts)}"
 
 
-def shorten(value: Any) -> str:
+def shorten(value: object) -> str:
     text = str(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"

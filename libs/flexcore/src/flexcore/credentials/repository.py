@@ -12,7 +12,7 @@ USABLE = """
 t.kind in ('login', 'key', 'session') and t.revoked_at is null and (t.expires_at is null or t.expires_at > now())
 and (t.idle is null or coalesce(t.last_used_at, t.created_at) > now() - t.idle)
 """
-"""Whether a token still opens anything."""
+"""SQL: the token can still be used."""
 IDENTIFY = f"""
 select u.id as caller_id, u.account_id as caller_account, u.username as caller_name, u.email as caller_email,
        t.id as token_id, t.kind as token_kind, t.scopes, t.account_id as only_account,

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from flexmodel.errors import Conflict, Forbidden, Invalid
 from flexstore.store import Connection
@@ -59,7 +58,7 @@ async def create(
     return key, await tokens.get(con, key_id)
 
 
-def to_audit_value(value: Any) -> Any:
+def to_audit_value(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else value
 
 

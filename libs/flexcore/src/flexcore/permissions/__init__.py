@@ -1,1 +1,1 @@
-"""Who may do what: identities, the permission policy, and the owners of resources."""
+"""Permissions: identities, the permission policy, and the owners of resources."""

@@ -29,7 +29,7 @@ class TokenKind(StrEnum):
 
 LOGGED_IN = (TokenKind.LOGIN, TokenKind.SESSION)
 BY_PASSWORD = (*LOGGED_IN, TokenKind.RESET)
-"""What a new password puts an end to. API keys have nothing to do with it."""
+"""The tokens that a new password revokes. API keys do not depend on the password."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class ResourceType(StrEnum):
 
 
 class Action(StrEnum):
-    """What is done to a resource."""
+    """An action on a resource."""
 
     READ = "read"
     AUDIT = "audit"
@@ -50,14 +50,14 @@ class Action(StrEnum):
 
 
 class Scope(StrEnum):
-    """What an API key may be used for."""
+    """A use that an API key may be limited to."""
 
     READ = "read"
     WRITE = "write"
     SCHEDULE = "schedule"
     ADMIN = "admin"
     LOGIN = "login"
-    """What only people who logged in may do: no key has this."""
+    """Reserved for users who logged in: no key has this scope."""
 
 
 class Party(StrEnum):

@@ -33,7 +33,7 @@ FORCE = "force-new-job-creation"
 EQUAL_JOB_WITHIN = timedelta(hours=1)
 """For how long an equal trigger is answered with the job that exists already."""
 LOOK_BACK = timedelta(days=1)
-"""How far before the window data may still matter: prices are held for a day."""
+"""The time before the window in which data may still matter: prices are held for a day."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ async def check_exist(con: Connection, source: int | None, account: int | None) 
         raise NotFound(f"Account {account} not found")
 
 
-async def check_filters(con: Connection, config: Any) -> None:
+async def check_filters(con: Connection, config: object) -> None:
     """Refuse a trigger or a stored configuration that names a source or an account that does not exist."""
     named = list(source_filters(config))
     if not named:

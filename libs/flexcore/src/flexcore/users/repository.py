@@ -137,7 +137,7 @@ async def preferences(con: Connection, user_id: int) -> str:
     return text
 
 
-async def set_preference(con: Connection, user_id: int, name: str, value: Any) -> Any:
+async def set_preference(con: Connection, user_id: int, name: str, value: object) -> object:
     """Set one preference, or with None remove it. Return its former value."""
     before = await con.fetchval("select preferences from users where id = $1 for no key update", user_id)
     after = {**before, name: value} if value is not None else {key: before[key] for key in before if key != name}

@@ -14,6 +14,7 @@ from flexcore.credentials import repository as tokens
 from flexcore.permissions.identity import BY_PASSWORD, Identity, Role, TokenKind
 from flexcore.permissions.policy import Action, Owner, ResourceType, may
 from flexcore.users import repository
+from flexcore.users.repository import UserRow
 
 AUDITED = (*repository.CHANGEABLE, "role_names")
 SAY_PASSWORD = "Say your password: your own email address is not changed without."  # noqa: S105 - a sentence
@@ -59,30 +60,28 @@ async def update(con: Connection, caller: Identity, user_id: int, changes: Mappi
         )
     await repository.update(con, user_id, changes)
     after = await repository.get(con, user_id)
-    if not after["active"]:
+    if not after.active:
         await tokens.revoke(con, user_id, tuple(TokenKind))
-    if after["email"].lower() != before["email"].lower():
+    if after.email.lower() != before.email.lower():
         await announce_new_email(con, caller, before, after)
     details = changes_between(before, after, AUDITED)
     if details:
-        event = f"Updated user {after['username']}. {describe_changes(details)}"
-        await record_change(
-            con, caller, event, account_id=after["account_id"], affected_user_id=user_id, details=details
-        )
+        event = f"Updated user {after.username}. {describe_changes(details)}"
+        await record_change(con, caller, event, account_id=after.account_id, affected_user_id=user_id, details=details)
 
 
-async def announce_new_email(con: Connection, caller: Identity, before: Any, after: Any) -> None:
+async def announce_new_email(con: Connection, caller: Identity, before: UserRow, after: UserRow) -> None:
     """Revoke links that were mailed to the old address, and tell it of the change."""
-    await tokens.revoke(con, after["id"], (TokenKind.RESET,))
+    await tokens.revoke(con, after.id, (TokenKind.RESET,))
     text = (
-        f"The email address of user {after['username']} was changed from {before['email']} to {after['email']}, "
+        f"The email address of user {after.username} was changed from {before.email} to {after.email}, "
         f"by user {caller.username}.\n\nIf that was not you or in your name, tell who administers your account.\n"
     )
-    mail = MailMessage(to=before["email"], subject="Your email address was changed", text=text)
+    mail = MailMessage(to=before.email, subject="Your email address was changed", text=text)
     await outbox.put(con, Topic.MAIL, mail.to_payload())
 
 
-async def set_preference(con: Connection, caller: Identity, name: str, value: Any) -> None:
+async def set_preference(con: Connection, caller: Identity, name: str, value: object) -> None:
     """Store a preference of the caller; None removes it."""
     before = await repository.set_preference(con, caller.user_id, name, value)
     details = changes_between({name: before}, {name: value})
@@ -93,7 +92,7 @@ async def set_preference(con: Connection, caller: Identity, name: str, value: An
         )
 
 
-async def resolve_roles(con: Connection, caller: Identity, user: Any, wanted: Sequence[int | str]) -> list[int]:
+async def resolve_roles(con: Connection, caller: Identity, user: UserRow, wanted: Sequence[int | str]) -> list[int]:
     """Return the ids of roles given by id or name. Refuse roles that the caller may not give or take."""
     known = await repository.load_roles(con)
     by_name = {name: role for role, name in known.items()}
@@ -103,7 +102,7 @@ async def resolve_roles(con: Connection, caller: Identity, user: Any, wanted: Se
         if number not in known:
             raise Invalid({"flexmeasures_roles": [f"No role found with ID or name {role}."]})
         chosen.append(number)
-    moved = {known[role] for role in set(chosen) ^ set(user["role_ids"])}
+    moved = {known[role] for role in set(chosen) ^ set(user.role_ids)}
     if moved & PLATFORM_ROLES and not may(caller, Action.ENTRUST, ResourceType.PLATFORM, Owner(None)):
         raise Forbidden("Only administrators may give and take the roles admin and admin-reader.")
     return chosen
