@@ -12,7 +12,7 @@ WORKSPACE = Path(__file__).parents[3]
 
 def test_the_page_is_up_to_date() -> None:
     written = (WORKSPACE / PAGE).read_text()
-    assert written == page(classes_in(WORKSPACE)), "run `python -m flexserve.reference` at the top of the repository"
+    assert written == page(classes_in(WORKSPACE)), "Run: make docs"
 
 
 def test_every_setting_is_described() -> None:

@@ -20,7 +20,7 @@ _INTRODUCTION = """\
 Flexmesh is set up with environment variables. An empty variable counts as not set. A wrong value stops the start with
 exit code 2 and a sentence that names the variable.
 
-This page is generated from the settings classes: `python -m flexserve.reference` writes it.
+This page is generated from the settings classes: `make docs` writes it.
 """
 _TYPE_NAMES: dict[Any, str] = {
     str: "text",
