@@ -1,1 +1,1 @@
-"""Formulates, solves and explains schedules."""
+"""The scheduler: resolves triggers, formulates, solves and explains schedules."""

@@ -1,4 +1,4 @@
-"""Quantities, times and lists as a reader expects them in a sentence."""
+"""Formatting of quantities, times and lists for sentences."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,17 +8,17 @@ from flexmodel.problem import Index, Window
 
 
 def format_energy(megawatt_hours: float) -> str:
-    """`260 kWh`, `4.5 MWh`."""
+    """Format energy: `260 kWh`, `4.5 MWh`."""
     return _scaled(megawatt_hours, ("mWh", "Wh", "kWh", "MWh", "GWh"))
 
 
 def format_power(megawatts: float) -> str:
-    """`10 kW`, `2 MW`."""
+    """Format power: `10 kW`, `2 MW`."""
     return _scaled(megawatts, ("mW", "W", "kW", "MW", "GW"))
 
 
 def _scaled(value: float, units: Sequence[str]) -> str:
-    """In the unit that leaves one to three digits before the point; zero in kilo."""
+    """Choose the unit that leaves one to three digits before the point; kilo for zero."""
     sizes = (1e-9, 1e-6, 1e-3, 1.0, 1e3)
     magnitude = float(f"{abs(value):.4g}")
     place = next((place for place in (4, 3, 2, 1) if magnitude >= sizes[place]), 0) if magnitude >= 1e-12 else 2
@@ -26,36 +26,36 @@ def _scaled(value: float, units: Sequence[str]) -> str:
 
 
 def format_number(value: float) -> str:
-    """Four significant digits, without a trailing point or exponent."""
+    """Format four significant digits, without a trailing point or exponent."""
     rounded = float(f"{value:.4g}") + 0.0
     return f"{rounded:.10f}".rstrip("0").rstrip(".")
 
 
 def format_money(amount: float, currency: str) -> str:
-    """`12.34 EUR`; small amounts keep four significant digits."""
+    """Format money: `12.34 EUR`. Small amounts keep four significant digits."""
     return f"{amount:.2f} {currency}" if abs(amount) >= 1 else f"{format_number(amount)} {currency}"
 
 
 def format_time(time: datetime) -> str:
-    """`2026-01-13 08:00 UTC`."""
+    """Format a time: `2026-01-13 08:00 UTC`."""
     return f"{time:%Y-%m-%d %H:%M} UTC"
 
 
 def format_periods(steps: Index, window: Window) -> list[str]:
-    """Steps as spells of time: `from … to …`."""
+    """Return consecutive steps as periods: `from … to …`."""
     if not len(steps):
         return []
-    found = []
+    periods = []
     for run in np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1):
         start = window.start + int(run[0]) * window.resolution
         end = window.start + (int(run[-1]) + 1) * window.resolution
-        found.append(f"from {format_time(start)} to {format_time(end)}")
-    return found
+        periods.append(f"from {format_time(start)} to {format_time(end)}")
+    return periods
 
 
 def format_list(items: Sequence[str], most: int = 3) -> str:
-    """`a, b and c`; what is beyond `most` is counted."""
-    shown = list(items[:most])
+    """Join items: `a, b and c`. Items beyond `most` are counted."""
+    listed = list(items[:most])
     if len(items) > most:
-        shown.append(f"{len(items) - most} more")
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+        listed.append(f"{len(items) - most} more")
+    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"

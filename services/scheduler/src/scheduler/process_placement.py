@@ -1,4 +1,4 @@
-"""When a process runs if nothing but the price matters; ties go to the earliest."""
+"""Placement of processes by price alone; ties go to the earliest."""
 
 import math
 from datetime import timedelta
@@ -10,19 +10,22 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 
 class NoRoomError(FlexmeshError):
-    """The restrictions leave no time for the process."""
+    """The time restrictions leave no room for the process."""
 
 
 def process_steps(duration: timedelta, resolution: timedelta, steps: int) -> int:
-    """How many steps a process takes: rounded up, and never more than the window has."""
+    """Return the number of steps of a process: rounded up, and never more than the window has."""
     return min(math.ceil(duration / resolution), steps)
 
 
 def place_process(prices: Array, steps: int, kind: ProcessType, allowed: Mask, dearest: bool = False) -> Mask:
-    """The steps in which the process runs, for `steps` steps in all, only where `allowed`.
+    """Return the steps in which a process runs, `steps` in all, only where `allowed`.
 
     INFLEXIBLE: as soon as it can run through. SHIFTABLE: the cheapest unbroken run. BREAKABLE: the cheapest steps. With
     `dearest` the other way round (for processes that produce).
+
+    Raises:
+        NoRoomError: There are not enough allowed steps.
     """
     value = -prices if dearest else prices
     runs = np.zeros(len(prices), dtype=bool)
@@ -42,14 +45,14 @@ def place_process(prices: Array, steps: int, kind: ProcessType, allowed: Mask, d
 
 
 def possible_starts(allowed: Mask, steps: int) -> Mask:
-    """The steps at which a run of so many steps can start."""
+    """Return the steps at which a run of this many steps can start."""
     starts = np.zeros(len(allowed), dtype=bool)
     starts[: len(allowed) - steps + 1] = sliding_window_view(allowed, steps).all(axis=1)
     return starts
 
 
 def _cheapest(totals: Array, offered: Mask) -> int:
-    """The earliest of the cheapest; sums that differ by rounding only are equal."""
+    """Return the earliest of the cheapest; sums that differ by rounding only are equal."""
     candidates = np.where(offered[: len(totals)], totals, np.inf)
     best = candidates.min()
     return int(np.argmax(candidates <= best + 1e-9 * max(1.0, abs(best))))

@@ -1,4 +1,4 @@
-"""Stores what came of a job: whole schedules, beliefs, and the marks that sensors and assets get."""
+"""SQL of the scheduler: schedules, explanations, beliefs, and attributes of sensors and assets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,41 +32,49 @@ UPDATE_SENSOR_SOC, UPDATE_ASSET_SOC = (UPDATE_SOC.format(table=table) for table 
 
 @dataclass(frozen=True, slots=True)
 class SocAttributes:
-    """The state of charge at the start of a schedule for one sensor."""
+    """The state of charge at the start of a schedule for one sensor, as attributes keep it."""
 
     sensor_id: int
     asset_id: int
     at: datetime
     energy: float
-    """MWh"""
+    """[MWh]"""
 
 
 async def save_plan(
-    con: Connection, job_id: UUID, made: Plan, source: int, believed_at: datetime, state: SocAttributes | None
+    con: Connection, job_id: UUID, plan: Plan, source: int, believed_at: datetime, state: SocAttributes | None
 ) -> None:
-    """Everything, in the transaction of the caller."""
+    """Store a plan, in the transaction of the caller."""
     rows: list[tuple[Any, ...]] = [
-        (job_id, one.sensor, one.start, one.resolution, one.unit, one.consumption_positive, one.values.tolist())
-        for one in made.outputs
+        (
+            job_id,
+            output.sensor,
+            output.start,
+            output.resolution,
+            output.unit,
+            output.consumption_positive,
+            output.values.tolist(),
+        )
+        for output in plan.outputs
     ]
     await con.executemany(INSERT_SCHEDULE, rows)
-    await con.execute(INSERT_EXPLANATION, job_id, made.explanation)
-    if made.outputs:
-        await write_beliefs(con, to_beliefs(made.outputs, source, believed_at))
-    for one in made.outputs:
-        if one.sets_sign:
-            await con.execute(MARK_SIGN, one.sensor, one.consumption_positive)
+    await con.execute(INSERT_EXPLANATION, job_id, plan.explanation)
+    if plan.outputs:
+        await write_beliefs(con, to_beliefs(plan.outputs, source, believed_at))
+    for output in plan.outputs:
+        if output.sets_sign:
+            await con.execute(MARK_SIGN, output.sensor, output.consumption_positive)
     if state is not None:
         await con.execute(UPDATE_SENSOR_SOC, state.sensor_id, state.at.isoformat(), state.energy)
         await con.execute(UPDATE_ASSET_SOC, state.asset_id, state.at.isoformat(), state.energy)
 
 
 def to_beliefs(values: Sequence[OutputSeries], source: int, believed_at: datetime) -> BeliefBatch:
-    """All values as what the scheduler believes, to be written at once."""
+    """Return all values as beliefs of the scheduler, to be written at once."""
     return BeliefBatch(
-        sensor=np.repeat([one.sensor for one in values], [len(one.values) for one in values]),
-        event_start=np.concatenate([steps(one.start, one.resolution, len(one.values)) for one in values]),
+        sensor=np.repeat([output.sensor for output in values], [len(output.values) for output in values]),
+        event_start=np.concatenate([steps(output.start, output.resolution, len(output.values)) for output in values]),
         belief_time=instant(believed_at),
-        values=np.concatenate([one.values for one in values]),
+        values=np.concatenate([output.values for output in values]),
         source=source,
     )

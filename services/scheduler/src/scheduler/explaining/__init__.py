@@ -1,1 +1,1 @@
-"""Saying in words and numbers why a schedule is what it is, or why there is none."""
+"""Explaining: why a schedule is what it is, in words and numbers."""

@@ -1,8 +1,8 @@
-"""What would have happened without a plan: doing nothing, and charging everything at once.
+"""Baselines without a plan: doing nothing, and charging everything at once.
 
-In both, panels and other producers without a storage give all they can, consumers without a storage stay off, and a
-process runs as early as it can. Doing nothing leaves storages alone; charging at once fills each at full power, from
-the start, up to the highest wish for it, or to the brim if there is none.
+In both, panels and other producers without a stock give all they can, consumers without a stock stay off, and a process
+runs as early as it can. Doing nothing leaves stocks alone; charging at once fills each at full power, from the start,
+up to its highest requirement, or to the brim if there is none.
 """
 
 from dataclasses import dataclass
@@ -25,27 +25,29 @@ class Baseline:
 
     name: str
     cost: float
-    """All of it."""
+    """The total cost."""
     breaches: float
-    """The part that is for broken soft limits."""
+    """The part of the cost that is for broken soft limits."""
     keeps_limits: bool
-    """Whether all hard limits are kept; if not, it could not be done and its cost is no yardstick."""
+    """True if all hard limits are kept; otherwise it was not possible and its cost is no yardstick."""
 
 
 def unplanned_baselines(problem: Problem, ledger: Ledger) -> list[Baseline]:
-    """Both ways, for a problem that gives every device finite limits."""
+    """Return both baselines of a problem with finite limits on every device."""
     idle = _idle_power(problem)
-    found = []
+    baselines = []
     for name, power in (("doing nothing", idle), ("charging at once", _charging_power(problem, idle))):
         stock = _stock_levels(problem, power)
         costs = ledger.costs(power, stock)
         breaches = sum(cost for label, cost in costs.items() if label in ledger.breaches)
-        found.append(Baseline(name, sum(costs.values()), breaches, _keeps_hard_limits(problem, ledger, power, stock)))
-    return found
+        baselines.append(
+            Baseline(name, sum(costs.values()), breaches, _keeps_hard_limits(problem, ledger, power, stock))
+        )
+    return baselines
 
 
 def _idle_power(problem: Problem) -> Array:
-    """Power of all devices while storages are left alone."""
+    """Return the power of all devices while stocks are left alone."""
     devices = problem.devices
     producer = (devices.stock < 0) & (devices.power_max <= 0).all(axis=1)
     power = np.where(producer[:, None], devices.power_min, np.clip(0.0, devices.power_min, devices.power_max))
@@ -60,7 +62,7 @@ def _idle_power(problem: Problem) -> Array:
 
 
 def _charging_power(problem: Problem, idle: Array) -> Array:
-    """Power of all devices while storages are filled at full power. One step after the other: each needs the last."""
+    """Return the power of all devices while stocks are filled at full power, step after step: each needs the last."""
     devices, stocks, hours = problem.devices, problem.stocks, problem.window.hours
     kept, share = decay_factors(stocks.storage_efficiency)
     level, soc = _target_level(stocks), stocks.initial.copy()
@@ -80,7 +82,7 @@ def _charging_power(problem: Problem, idle: Array) -> Array:
 
 
 def _rounds(problem: Problem) -> list[Array]:
-    """Devices with a storage, so that no two in one turn share it: those who share fill it one after the other."""
+    """Return rounds of devices in which no two share a stock: those who share fill it one after the other."""
     stocked = np.flatnonzero(problem.devices.stock >= 0)
     order = stocked[np.argsort(problem.devices.stock[stocked], kind="stable")]
     stock = problem.devices.stock[order]
@@ -89,16 +91,16 @@ def _rounds(problem: Problem) -> list[Array]:
 
 
 def _target_level(stocks: Stocks) -> Array:
-    """The highest state of charge that is asked for, else what fits in, else what there is."""
-    wishes = np.stack([stocks.minima, stocks.targets, stocks.hard_minima, stocks.hard_targets])
-    highest = np.max(np.where(np.isnan(wishes), -np.inf, wishes), axis=(0, 2), initial=-np.inf)
+    """Return the highest required state of charge, else the capacity, else the initial state."""
+    requirements = np.stack([stocks.minima, stocks.targets, stocks.hard_minima, stocks.hard_targets])
+    highest = np.max(np.where(np.isnan(requirements), -np.inf, requirements), axis=(0, 2), initial=-np.inf)
     ceiling = np.where(np.isnan(stocks.soc_max), np.fmax(highest, stocks.initial), stocks.soc_max)
     level: Array = np.where(np.isfinite(highest), np.minimum(highest, ceiling), ceiling)
     return level
 
 
 def _stock_inflow(problem: Problem, devices: Array, power: Array, step: int) -> Array:
-    """MW into the stock for MW drawn."""
+    """Return MW into the stock for MW drawn."""
     charge = problem.devices.charging_efficiency[devices, step]
     discharge = 1 / np.maximum(problem.devices.discharging_efficiency[devices, step], 1e-9)
     into: Array = power * np.where(power > 0, charge, discharge)
@@ -106,22 +108,21 @@ def _stock_inflow(problem: Problem, devices: Array, power: Array, step: int) -> 
 
 
 def _stock_levels(problem: Problem, power: Array) -> Array:
-    """The state of charge at the end of every step."""
+    """Return the state of charge at the end of every step."""
     devices, stocks = problem.devices, problem.stocks
     kept, share = decay_factors(stocks.storage_efficiency)
     stocked = np.flatnonzero(devices.stock >= 0)
     inflow = stocks.gain.copy()
     factor = np.where(power > 0, devices.charging_efficiency, 1 / np.maximum(devices.discharging_efficiency, 1e-9))
     np.add.at(inflow, devices.stock[stocked], (power * factor)[stocked])
-    found, soc = np.zeros(inflow.shape), stocks.initial
+    levels, soc = np.zeros(inflow.shape), stocks.initial
     for step in range(problem.window.steps):
         soc = kept[:, step] * soc + share[:, step] * problem.window.hours * inflow[:, step]
-        found[:, step] = soc
-    return found
+        levels[:, step] = soc
+    return levels
 
 
 def _keeps_hard_limits(problem: Problem, ledger: Ledger, power: Array, stock: Array) -> bool:
-    """Whether the hard limits are kept."""
     low, high = hard_soc_limits(problem.stocks)
     net = ledger.aggregates.sums(power)
     within = (
@@ -135,8 +136,8 @@ def _keeps_hard_limits(problem: Problem, ledger: Ledger, power: Array, stock: Ar
         np.abs(power[c.devices] / c.coefficients[:, None] - power[c.devices[0]] / c.coefficients[0]).max() <= LEEWAY
         for c in problem.couplings
     )
-    moded = all(
+    in_modes = all(
         ((power[b.device] >= b.bands[:, :1] - LEEWAY) & (power[b.device] <= b.bands[:, 1:] + LEEWAY)).any(axis=0).all()
         for b in problem.bands
     )
-    return bool(within and balanced and coupled and moded)
+    return bool(within and balanced and coupled and in_modes)

@@ -1,4 +1,4 @@
-"""Which limits bind, when, and what they cost."""
+"""Limits that bind: when, and what they cost."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ WORTH = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class BindingPeriod:
-    """A limit that binds through some steps in a row."""
+    """A limit that binds through consecutive steps."""
 
     limit: str
     owner: str
@@ -25,11 +25,11 @@ class BindingPeriod:
     most: float
     unit: str
     worth: float
-    """Currency per MWh, on average: what one unit more at every one of these steps would save."""
+    """Average saving in currency per MWh if the limit were one unit wider at every one of these steps."""
 
 
 def binding_limits(problem: Problem, schedule: Schedule) -> Iterator[BindingPeriod]:
-    """All limits that stand in the way of a cheaper schedule."""
+    """Yield all limits that prevent a cheaper schedule."""
     devices, stocks, prices = problem.devices, problem.stocks, schedule.marginal
     for labels, field, gain, bound in (
         (devices.labels, "consumption-capacity", prices.device_up, devices.power_max),

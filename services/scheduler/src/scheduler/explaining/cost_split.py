@@ -1,8 +1,8 @@
-"""Who causes which cost.
+"""Split of costs by the device that causes them.
 
-Energy is split exactly: at every step a device pays, or earns, the price that applies to the site's net power. What
-has one device or one stock behind it belongs to that device. Peaks, breaches of the site and commitments on a sum are
-shared.
+Energy is split exactly: at every step a device pays, or earns, the price that applies to the site's net power. Costs
+with one device or one stock behind them belong to that device. Peaks, breaches of the site and commitments on a sum
+are shared.
 """
 
 from dataclasses import dataclass
@@ -24,26 +24,26 @@ class CostSplit:
 
 def split_costs(problem: Problem, ledger: Ledger, power: Array, stock: Array) -> CostSplit:
     """Split the costs of device powers (devices, steps) and stocks at the end of each step (stocks, steps)."""
-    found = CostSplit(tuple({} for _ in problem.devices.labels), {})
+    split = CostSplit(tuple({} for _ in problem.devices.labels), {})
     net = ledger.aggregates.sums(power)
     energies = {f"{site.commodity} net energy" for site in problem.sites}
     for term in ledger.terms:
         if isinstance(term, StepTerm) and term.names[0] in energies and not term.baseline.any():
-            _split_energy(found, ledger, term, power, net)
+            _split_energy(split, ledger, term, power, net)
             continue
         costs = term.costs(net if term.subject == "power" else stock)
         for name, row, cost in zip(term.names, term.rows.tolist(), costs.tolist(), strict=True):
             device = _owner(problem, ledger, term.subject, row)
-            _add(found.shared if device is None else found.devices[device], name, cost)
-    return found
+            _add(split.shared if device is None else split.devices[device], name, cost)
+    return split
 
 
-def _split_energy(found: CostSplit, ledger: Ledger, term: StepTerm, power: Array, net: Array) -> None:
+def _split_energy(split: CostSplit, ledger: Ledger, term: StepTerm, power: Array, net: Array) -> None:
     (row,) = term.rows.tolist()
     price = np.where(net[row] > 0, term.up[0], term.down[0])
     members = ledger.aggregates.members[row]
     for device, cost in zip(members.tolist(), (power[members] @ price).tolist(), strict=True):
-        _add(found.devices[device], term.names[0], cost)
+        _add(split.devices[device], term.names[0], cost)
 
 
 def _owner(problem: Problem, ledger: Ledger, subject: str, row: int) -> int | None:

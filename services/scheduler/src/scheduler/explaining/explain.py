@@ -1,9 +1,10 @@
-"""Explains a schedule: what it costs and why, what limits it, what was given up, and what it saves.
+"""Explanation of a schedule: costs and their causes, binding limits, breaches and savings.
 
 Everything comes from the schedule and its dual prices; nothing is solved again.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from scheduler.formulation import ledger
 
 FORMAT = "explanation/1"
 SENTENCES = 5
-"""How many limits, and how many broken wishes, are told in words; the numbers have all of them."""
+"""Number of limits, and of breaches, that get a sentence; the numbers have all of them."""
 
 
 def explain(problem: Problem, schedule: Schedule) -> dict[str, Any]:
-    """The explanation as JSON: numbers for machines, sentences for people."""
+    """Return the explanation as JSON: numbers for machines, sentences for people."""
     book = ledger.build_ledger(problem)
     parts = split_costs(problem, book, schedule.power, schedule.soc[:, 1:])
     unplanned = unplanned_baselines(problem, book)
@@ -104,7 +105,7 @@ def _binding_json(schedule: Schedule, spell: BindingPeriod) -> dict[str, Any]:
 
 
 def _breach_json(problem: Problem, schedule: Schedule, check: Check) -> dict[str, Any]:
-    """A soft limit that was broken: where, by how much, at what price."""
+    """A broken soft limit: time, size and price."""
     over = check.excess > 0
     at = check.steps[over] + (1 if check.owner == "stock" else 0)
     return {
@@ -120,7 +121,7 @@ def _breach_json(problem: Problem, schedule: Schedule, check: Check) -> dict[str
 
 
 def _breach_price(problem: Problem, check: Check) -> Array:
-    """Currency per MW or MWh (and per hour again) at the steps of a check."""
+    """Return currency per MW or MWh (and per hour again) at the steps of a check."""
     stocks, devices, row = problem.stocks, problem.devices, check.index
     consumption = "consumption" in check.limit
     if check.owner == "stock":
@@ -129,12 +130,12 @@ def _breach_price(problem: Problem, check: Check) -> Array:
         price = (devices.consumption_breach_price if consumption else devices.production_breach_price)[row]
     elif check.owner == "site":
         site = problem.sites[row]
-        asked = site.consumption_breach_price if consumption else site.production_breach_price
-        price = np.zeros(problem.window.steps) if asked is None else asked
+        soft_price = site.consumption_breach_price if consumption else site.production_breach_price
+        price = np.zeros(problem.window.steps) if soft_price is None else soft_price
     else:
         price = np.full(problem.window.steps, problem.groups[row].breach_price)
-    there: Array = price[check.steps]
-    return there
+    at_steps: Array = price[check.steps]
+    return at_steps
 
 
 def _baseline_json(schedule: Schedule, baseline: Baseline, breaches: float) -> dict[str, Any]:
@@ -151,8 +152,8 @@ def _cost_sentences(schedule: Schedule, breaches: float) -> Iterator[str]:
     largest = sorted(schedule.costs.items(), key=lambda item: -abs(item[1]))
     parts = [f"{name}: {format_money(cost, schedule.currency)}" for name, cost in largest if abs(cost) >= 0.005]
     verb = "earns" if schedule.cost < 0 else "costs"
-    told = f"The schedule {verb} {format_money(abs(schedule.cost), schedule.currency)}"
-    yield f"{told} ({'; '.join(parts[:4])})." if parts else f"{told}."
+    sentence = f"The schedule {verb} {format_money(abs(schedule.cost), schedule.currency)}"
+    yield f"{sentence} ({'; '.join(parts[:4])})." if parts else f"{sentence}."
     if breaches > 0:
         yield f"Of this, {format_money(breaches, schedule.currency)} is the price put on limits that could not be kept."
     if schedule.status != "optimal":
@@ -206,7 +207,7 @@ def _label(problem: Problem, check: Check) -> str:
     return problem.sites[check.index].commodity if check.owner == "site" else problem.groups[check.index].name
 
 
-def _time(schedule: Schedule, step: int) -> Any:
+def _time(schedule: Schedule, step: int) -> datetime:
     return schedule.window.start + step * schedule.window.resolution
 
 

@@ -1,2 +1,1 @@
-"""From a problem to sparse matrices: one module for each family of constraints, each over all devices and steps at
-once."""
+"""Formulation: from a problem to sparse matrices, with whole arrays over all devices and steps."""

@@ -1,4 +1,4 @@
-"""Soft limits: breaking one costs, once for the height of the breach and per hour for its duration.
+"""Soft limits: a breach costs, once for its height and per hour for its duration.
 
     any:  Σ_g max_{j∈g} price · (X_j − limit_j)⁺          g: runs of steps with equal limit and price
     all:  Σ_j Δ · price_j · (X_j − limit_j)⁺              and the mirror images for lower limits
@@ -22,15 +22,15 @@ class SoftLimit:
     """One family of soft limits; arrays are (rows, steps)."""
 
     field: str
-    """As the user knows it."""
+    """The name of the field, as users know it."""
     owner: Owner
     owners: Index
-    """Which stocks, devices, sites or groups of the problem, one for each row."""
+    """Indices of the stocks, devices, sites or groups of the problem, one for each row."""
     names: tuple[tuple[str, ...], tuple[str, ...]]
-    """The names of the costs of height and of duration, one for each row."""
+    """Names of the costs of height and of duration, one for each row."""
     subject: Subject
     rows: Index
-    """Which aggregates or stocks of the ledger."""
+    """Indices of the aggregates or stocks of the ledger."""
     bound: Array
     above: Array | None
     """Price of being above the bound; None where that is no breach."""
@@ -38,13 +38,13 @@ class SoftLimit:
 
 
 def breach_terms(problem: Problem, aggregates: Aggregates) -> Iterator[StepTerm | LargestTerm]:
-    """The terms of all soft limits."""
+    """Yield the priced terms of all soft limits."""
     for limit in soft_limits(problem, aggregates):
         yield from _terms(limit, problem.window.hours)
 
 
 def soft_limits(problem: Problem, aggregates: Aggregates) -> Iterator[SoftLimit]:
-    """All soft limits."""
+    """Yield all soft limits of a problem."""
     yield from _site_limits(problem, aggregates)
     yield from _group_limits(problem, aggregates)
     yield from _device_limits(problem, aggregates)
@@ -63,7 +63,7 @@ def _terms(limit: SoftLimit, hours: float) -> Iterator[StepTerm | LargestTerm]:
 
 
 def _site_limits(problem: Problem, aggregates: Aggregates) -> Iterator[SoftLimit]:
-    """`K any consumption breach` and its kin. They are listed even when the site has no such capacity."""
+    """Limits of sites: `K any consumption breach` and so on, reported even if the site has no such capacity."""
     for number, site in enumerate(problem.sites):
         row = aggregates.sites[[number]]
         for direction, cap, price in (
@@ -78,7 +78,7 @@ def _site_limits(problem: Problem, aggregates: Aggregates) -> Iterator[SoftLimit
 
 
 def _group_limits(problem: Problem, aggregates: Aggregates) -> Iterator[SoftLimit]:
-    """Soft caps of groups inside a site, at a price that users cannot choose."""
+    """Soft limits of groups inside a site, at a price that users cannot choose."""
     for number, group in enumerate(problem.groups):
         row = aggregates.groups[[number]]
         for direction, cap in (("consumption", group.consumption_cap), ("production", group.production_cap)):
@@ -94,7 +94,7 @@ def _group_limits(problem: Problem, aggregates: Aggregates) -> Iterator[SoftLimi
 
 
 def _device_limits(problem: Problem, aggregates: Aggregates) -> Iterator[SoftLimit]:
-    """Softened consumption and production capacities of single devices."""
+    """Soft consumption and production capacities of single devices."""
     devices = problem.devices
     for direction, cap, price in (
         ("consumption", devices.consumption_cap, devices.consumption_breach_price),
@@ -127,7 +127,7 @@ def _power_limit(
 
 
 def _stock_limits(stocks: Stocks) -> Iterator[SoftLimit]:
-    """Softened state-of-charge minima, maxima and targets; all stocks are reported under one name."""
+    """Soft state-of-charge minima, maxima and targets. All stocks are reported under one name."""
     low, high = stocks.minima_breach_price, stocks.maxima_breach_price
     families: tuple[tuple[str, Array, Array | None, Array | None], ...] = (
         ("minima", stocks.minima, None, low),

@@ -1,6 +1,6 @@
-"""Collects columns, rows and coefficients as whole arrays and assembles the sparse matrices that the solver reads.
+"""Builder of sparse matrices: collects columns, rows and coefficients as whole arrays.
 
-An index array has the shape of the thing it stands for (devices × steps, say) and holds column or row numbers, with -1
+An index array has the shape of what it stands for (devices × steps, say) and holds column or row numbers, with -1
 where there is none, so that absent entries cost nothing and code needs no special cases.
 """
 
@@ -15,8 +15,7 @@ from scipy.sparse import csr_matrix
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Minimise `cost · x + offset` with `lower ≤ x ≤ upper`, `row_lower ≤ matrix · x ≤ row_upper`, some x whole
-    numbers."""
+    """Minimise `cost · x + offset` with `lower ≤ x ≤ upper`, `row_lower ≤ matrix · x ≤ row_upper`, some x integer."""
 
     columns: Mapping[str, Index]
     rows: Mapping[str, Index]
@@ -31,7 +30,7 @@ class Program:
 
 
 class Builder:
-    """Grows a program block by block."""
+    """Builds a program block by block."""
 
     def __init__(self) -> None:
         self.column_blocks: dict[str, Index] = {}
@@ -51,7 +50,7 @@ class Builder:
     def add_columns(
         self, name: str, where: Mask, lower: ArrayLike, upper: ArrayLike, cost: ArrayLike = 0.0, integer: bool = False
     ) -> Index:
-        """One column for every true element of `where`."""
+        """Add one column for every true element of `where`."""
         index, self.width = _number(where, self.width)
         count = int(where.sum())
         self._lower.append(_pick(lower, where))
@@ -62,7 +61,7 @@ class Builder:
         return index
 
     def add_rows(self, name: str, where: Mask, lower: ArrayLike, upper: ArrayLike) -> Index:
-        """One row for every true element of `where`."""
+        """Add one row for every true element of `where`."""
         index, self.height = _number(where, self.height)
         self._row_lower.append(_pick(lower, where))
         self._row_upper.append(_pick(upper, where))
@@ -70,7 +69,7 @@ class Builder:
         return index
 
     def add_coefficients(self, rows: Index, columns: Index, values: ArrayLike) -> None:
-        """Add coefficients; the three broadcast, and elements without row or column are left out."""
+        """Add coefficients. The three arrays broadcast; elements without row or column are left out."""
         if not rows.size or not columns.size or columns.max() < 0:
             return
         row, column, value = np.broadcast_arrays(rows, columns, np.asarray(values, dtype=np.float64))
@@ -84,7 +83,7 @@ class Builder:
         self._prices.append((column[kept], value[kept]))
 
     def build(self) -> Program:
-        """Put the blocks together."""
+        """Assemble the blocks."""
         cost = _join(self._cost)
         for column, value in self._prices:
             np.add.at(cost, column, value)
@@ -110,7 +109,7 @@ class Builder:
 
 
 def _number(where: Mask, first: int) -> tuple[Index, int]:
-    """Consecutive numbers for the true elements, -1 for the others."""
+    """Return consecutive numbers for the true elements and -1 for the others, and the next number."""
     count = int(where.sum())
     index = np.full(where.shape, -1, dtype=np.int64)
     index[where] = np.arange(first, first + count)

@@ -5,7 +5,7 @@ costs nothing until a linear solution breaks it; then it becomes a binary variab
 
     off_lower + (on_lower − off_lower) · z ≤ x ≤ off_upper + (on_upper − off_upper) · z
 
-There are two kinds. *Direction*: the devices of one commodity on one stock charge (on) or discharge (off), never
+There are two types. *Direction*: the devices of one commodity on one stock charge (on) or discharge (off), never
 against each other. *Kink*: a net power lies above (on) or below (off) a baseline where its price falls, so that its
 pieces are filled in order.
 """
@@ -23,13 +23,13 @@ from scheduler.formulation.power import PowerColumns
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """`column`, `choice` and the bounds have one element for each column of each choice."""
+    """Choices. `column`, `choice` and the bounds have one element for each column of each choice."""
 
     count: int
     step: Index
-    """The step each choice belongs to."""
+    """The step of each choice."""
     expected_broken: Mask
-    """Choices that a linear solution will break almost surely."""
+    """Choices that a linear solution will almost surely break."""
     column: Index
     choice: Index
     on_lower: Array
@@ -38,7 +38,7 @@ class Choices:
     off_upper: Array
 
     def distances(self, x: Array) -> tuple[Array, Array]:
-        """How far a solution is from the `on` and from the `off` bounds of each choice."""
+        """Return the distances of a solution from the `on` and from the `off` bounds of each choice."""
         values = x[self.column]
         distances = []
         for lower, upper in ((self.on_lower, self.on_upper), (self.off_lower, self.off_upper)):
@@ -47,23 +47,24 @@ class Choices:
         return distances[0], distances[1]
 
     def broken(self, x: Array) -> Mask:
-        """The choices a solution does not make."""
+        """Return the choices that a solution breaks."""
         on, off = self.distances(x)
         return np.minimum(on, off) > TOLERANCE
 
     def prefers_on(self, x: Array) -> Mask:
-        """For each choice, whether `on` is nearer to the solution."""
+        """Return for each choice whether `on` is nearer to the solution."""
         on, off = self.distances(x)
         return on < off
 
 
 TOLERANCE = 1e-9
+"""Distance from the nearer bounds up to which a choice counts as kept."""
 
 
-def fix_choices(program: Program, choices: Choices, made: Mask, on: Mask) -> Program:
-    """The program with some choices made, as bounds."""
+def fix_choices(program: Program, choices: Choices, decided: Mask, on: Mask) -> Program:
+    """Return the program with some choices fixed, as bounds."""
     lower, upper = program.lower.copy(), program.upper.copy()
-    entry = made[choices.choice]
+    entry = decided[choices.choice]
     column, side = choices.column[entry], on[choices.choice][entry]
     np.maximum.at(lower, column, np.where(side, choices.on_lower[entry], choices.off_lower[entry]))
     np.minimum.at(upper, column, np.where(side, choices.on_upper[entry], choices.off_upper[entry]))
@@ -71,7 +72,7 @@ def fix_choices(program: Program, choices: Choices, made: Mask, on: Mask) -> Pro
 
 
 def add_binaries(program: Program, choices: Choices, chosen: Mask) -> Program:
-    """The program with a binary column for each chosen choice, after all its own columns."""
+    """Return the program with a binary column for each selected choice, after all its own columns."""
     number = np.cumsum(chosen) - 1
     entry = np.flatnonzero(chosen[choices.choice])
     column, binary = choices.column[entry], len(program.cost) + number[choices.choice[entry]]
@@ -109,7 +110,7 @@ def add_binaries(program: Program, choices: Choices, chosen: Mask) -> Program:
 
 
 def concatenate_choices(parts: list[Choices]) -> Choices:
-    """All choices, renumbered."""
+    """Concatenate choices, renumbered."""
     first = np.cumsum([0, *(part.count for part in parts)])
     return Choices(
         count=int(first[-1]),
@@ -125,7 +126,7 @@ def concatenate_choices(parts: list[Choices]) -> Choices:
 
 
 def direction_choices(program: Program, devices: Devices, power: PowerColumns) -> Choices:
-    """Charging against discharging, for every stock, commodity and step where both are open."""
+    """Return a choice between charging and discharging for every stock, commodity and step where both are possible."""
     stocked = np.flatnonzero(devices.stock >= 0)
     kinds = {name: number for number, name in enumerate(dict.fromkeys(devices.commodity))}
     commodity = np.array([kinds[name] for name in devices.commodity], dtype=np.int64)
@@ -160,14 +161,14 @@ def direction_choices(program: Program, devices: Devices, power: PowerColumns) -
 
 
 def kink_choices(program: Program, pieces: Pieces) -> Choices:
-    """Pieces of net power that must be filled in order, at every baseline where the price falls."""
+    """Return a choice for every baseline where the price of net power falls, so that the pieces are filled in order."""
     concave = pieces.cost.concave & (pieces.columns >= 0)
     place = np.argwhere(concave)  # (piece above the kink, row, step)
     column, choice, empty, full = [], [], [], []
     for piece, columns in enumerate(pieces.columns):
-        here = columns[place[:, 1], place[:, 2]]
-        kept = np.flatnonzero(here >= 0)
-        own = here[kept]
+        numbers = columns[place[:, 1], place[:, 2]]
+        kept = np.flatnonzero(numbers >= 0)
+        own = numbers[kept]
         counts_up = pieces.sign[piece][place[kept, 1], place[kept, 2]] > 0
         low = np.where(counts_up, program.lower[own], program.upper[own])
         high = np.where(counts_up, program.upper[own], program.lower[own])

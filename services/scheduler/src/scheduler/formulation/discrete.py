@@ -1,4 +1,17 @@
-"""Discrete."""
+"""Integer columns of devices: operation modes and processes.
+
+Operation modes: at every step a device runs in exactly one of its power bands. Bands are cut to what the device's
+limits allow at the step; a band that they exclude has no column.
+
+    Σ_b y_{b,j} = 1,     Σ_b y_{b,j} · low_{b,j} ≤ P_{d,j} ≤ Σ_b y_{b,j} · high_{b,j},     y ∈ {0, 1}
+
+Processes that are planned together with other devices:
+
+    SHIFTABLE:  Σ_s z_s = 1,    P_j = power · Σ_{j−n < s ≤ j} z_s        z_s ∈ {0, 1}: starts at step s
+    BREAKABLE:  Σ_j z_j = n,    P_j = power · z_j                          z_j ∈ {0, 1}: runs in step j
+
+An INFLEXIBLE process starts at the first step from which it can run through; it has a column z for that step only.
+"""
 
 import numpy as np
 from flexmodel.problem import Array, Bands, Index, Problem, Process, ProcessType
@@ -9,12 +22,12 @@ from scheduler.process_placement import place_process, possible_starts
 
 
 def add_modes(builder: Builder, problem: Problem, power: PowerColumns) -> tuple[Index, ...]:
-    """Columns (bands, steps) and three rows for each step of every device with bands; gives the columns."""
+    """Add columns (bands, steps) and three rows for each step of every device with bands. Returns the columns."""
     return tuple(_add_modes(builder, f"bands.{number}", bands, power) for number, bands in enumerate(problem.bands))
 
 
 def likely_modes(modes: Index, x: Array) -> Array:
-    """The band that a solution without whole numbers leans to at every step, as values of the columns."""
+    """Return the band that a fractional solution leans to at every step, as values of the columns."""
     leaning = np.where(modes >= 0, x[modes], -np.inf)
     return np.where(np.arange(len(modes))[:, None] == np.argmax(leaning, axis=0), 1.0, 0.0)
 
@@ -37,14 +50,14 @@ def _add_modes(builder: Builder, name: str, bands: Bands, power: PowerColumns) -
 
 
 def add_processes(builder: Builder, problem: Problem, power: PowerColumns) -> tuple[Index, ...]:
-    """Columns (steps) and a row for each step of every process; gives the columns."""
+    """Add columns (steps) and a row for each step of every process. Returns the columns."""
     return tuple(
         _add_process(builder, f"process.{number}", process, power) for number, process in enumerate(problem.processes)
     )
 
 
 def cheapest_starts(process: Process, problem: Problem) -> Array:
-    """The best start if nothing but the price mattered, as values of the columns; the earliest of equals."""
+    """Return the best start judged by price alone, as values of the columns; the earliest of equals."""
     prices = {site.commodity: site.consumption_price for site in problem.sites}
     price = prices.get(problem.devices.commodity[process.device], np.zeros(problem.window.steps))
     runs = place_process(price, process.steps, process.type, process.allowed, dearest=process.power < 0)
@@ -70,7 +83,7 @@ def _add_process(builder: Builder, name: str, process: Process, power: PowerColu
 
 
 def _while_running(rows: Index, run: int) -> Index:
-    """(run, steps): the rows of the steps that a start at each step covers."""
+    """Return the rows (run, steps) of the steps that a start at each step covers."""
     padded = np.concatenate([rows, np.full(run, -1)])
     covered: Index = padded[np.arange(len(rows)) + np.arange(run)[:, None]]
     return covered

@@ -1,4 +1,25 @@
-"""Ledger."""
+"""The ledger of a problem: every priced term, and the cost of a schedule by name.
+
+Energy: a site pays for its net energy. Consumption is netted against production within the step, over flexible and
+inflexible devices alike.
+
+    Σ_j  Δ · (consumption_price_j · X_j⁺ − production_price_j · X_j⁻),    X_j = Σ_{d∈site} P_{d,j} = X_j⁺ − X_j⁻
+
+Peaks: the largest excess over the sunk peak is charged once per window. A tariff whose price or sunk peak changes
+within the window still charges once: for the dearest excess.
+
+    max_j  price_j · (X_j − sunk_j)⁺        and the mirror image for production
+
+Commitments: the user's own prices on deviating from a baseline, at every step. They are already per MW and step: a
+price per energy was multiplied by the step, a price per power was not.
+
+    Σ_j  up_j · (X_j − baseline_j)⁺ − down_j · (baseline_j − X_j)⁺
+
+Tie-break: of two equally cheap schedules, prefer the one whose stock is full sooner. The weights are small against the
+prices (a ten-thousandth of their spread over the whole window), part of the objective and reported.
+
+    Σ_j  π_j · (soc_max − SoC_j)⁺          π_j in currency per MWh
+"""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -17,12 +38,12 @@ class Ledger:
     terms: tuple[StepTerm | LargestTerm, ...]
     aggregates: Aggregates
     breaches: frozenset[str]
-    """The names of the costs of broken limits."""
+    """Names of the costs of broken limits."""
 
     def costs(self, power: Array, stock: Array) -> dict[str, float]:
-        """The cost by name of device powers (devices, steps) and stocks at the end of each step (stocks, steps).
+        """Return the cost by name of device powers (devices, steps) and stocks at the end of each step (stocks, steps).
 
-        Computed from the terms' definitions alone, so it checks what the solver minimised.
+        Computed from the definitions of the terms alone, so it checks what the solver minimised.
         """
         net = self.aggregates.sums(power)
         total: dict[str, float] = {}
@@ -34,7 +55,7 @@ class Ledger:
 
 
 def build_ledger(problem: Problem) -> Ledger:
-    """All terms of a problem."""
+    """Collect all terms of a problem."""
     aggregates = Aggregates.of_problem(problem)
     soft = tuple(breach_terms(problem, aggregates))
     terms = (*_energy_terms(problem, aggregates), *_peak_terms(problem, aggregates), *soft, *_tie_break_terms(problem))
@@ -83,7 +104,7 @@ def _peak_term(name: str, rows: Index, sunk: Array | None, price: Array, side: i
 
 
 def _commitment_terms(problem: Problem, aggregates: Aggregates, taken: Collection[str]) -> Iterator[StepTerm]:
-    """A term for each commitment. A name that is already taken by one of ours is marked."""
+    """A term for each commitment. A name that one of our own terms has already is marked."""
     for number, commitment in enumerate(problem.commitments):
         name = commitment.name
         yield StepTerm(

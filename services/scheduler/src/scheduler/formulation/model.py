@@ -1,4 +1,4 @@
-"""The whole formulation of a problem."""
+"""The complete formulation of a problem."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from scheduler.formulation.stocks import StockColumns, add_stocks
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The matrices and what their columns and rows mean."""
+    """The matrices, and the meaning of their columns and rows."""
 
     problem: Problem
     ledger: Ledger
@@ -28,7 +28,7 @@ class Model:
     """Columns of the processes."""
 
     def guess_integers(self, x: Array) -> Array:
-        """A solution without whole numbers, with a plausible choice in place of the fractions."""
+        """Return a solution of the relaxation with plausible integers in place of the fractions."""
         guessed = x.copy()
         for modes in self.modes:
             guessed[modes[modes >= 0]] = discrete.likely_modes(modes, x)[modes >= 0]
@@ -38,7 +38,7 @@ class Model:
 
 
 def formulate(problem: Problem) -> Model:
-    """Every constraint and price of the problem."""
+    """Formulate every constraint and price of a problem."""
     book = ledger.build_ledger(problem)
     builder = Builder()
     power = add_power(builder, problem.devices)

@@ -2,8 +2,8 @@
 
     Σ_{d∈a} P_{d,j} = X_{a,j},      lower_{a,j} ≤ X_{a,j} ≤ upper_{a,j}
 
-Where the cost of X is a straight line, no cap can bind and no largest deviation looks at it, the price goes on the
-devices' own columns and there is neither row nor column.
+Where the cost of X is a straight line, no hard limit can bind and no largest deviation refers to it, the price goes on
+the devices' own columns and there is neither row nor column.
 """
 
 from collections.abc import Sequence
@@ -32,13 +32,13 @@ class NetColumns:
     pieces: Pieces
     rows: Index
     slope: Array
-    """Where there is no row: the price of the net power, per MW and step."""
+    """Price of the net power per MW and step where there is no row."""
 
 
 def add_net(
     builder: Builder, aggregates: Aggregates, power: PowerColumns, terms: Sequence[StepTerm | LargestTerm]
 ) -> NetColumns:
-    """Columns, rows and prices of all aggregates."""
+    """Add columns, rows and prices of all aggregates."""
     least, most, fixed = (aggregates.sums(values) for values in (power.lowest, power.highest, power.fixed))
     number, device = aggregates.memberships()
     lower, upper = aggregates.lower, aggregates.upper

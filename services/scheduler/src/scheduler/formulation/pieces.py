@@ -1,4 +1,23 @@
-"""Pieces."""
+"""Quantities with a piecewise linear cost: one column for each piece between two baselines, and no rows.
+
+    X = constant + Σ_k sign_k · x_k,      cost(X) = base + Σ_k slope_k · sign_k · x_k
+
+The piece with the gentlest slope is home: its column keeps the quantity's own values. Pieces above it count up from
+its end, pieces below it count down from its start. Where the cost has a sharp lowest point instead (a target, say),
+all pieces count from there. So a penalty is paid on the breach itself and is never the difference of two large
+numbers. Where the slopes rise the cheapest filling is the right one. Where a slope falls (production earns more than
+consumption costs, say) the program alone would fill the pieces out of order: those kinks are `concave` and need a
+binary choice.
+
+Terms of the ledger become prices by step where that is exact, else largest deviations. The largest deviation of a
+group of steps is a variable with a row for each step:
+
+    m_g ≥ (price_j / price_g) · (±(X_j − q_j))  for all j ∈ g,    m_g ≥ 0,    cost price_g · m_g
+
+with price_g the highest price in the group, so that m is in the quantity's own unit. Steps at which the quantity cannot
+leave the baseline are left out; when a single step remains the largest deviation is that step's, and no variable is
+needed.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +30,12 @@ from scheduler.formulation.builder import Builder
 from scheduler.formulation.terms import LargestTerm, StepTerm, Subject
 
 CROSSED = 1e-9
-"""By how much the ends of a range may cross and still be a point."""
+"""Overlap up to which the crossed ends of a range still are a point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kink:
-    """A price that changes at a baseline: `up` per unit above it, `down` per unit below it. Arrays are (rows,
-    steps)."""
+    """A price that changes at a baseline: `up` per unit above, `down` per unit below it. Arrays are (rows, steps)."""
 
     baseline: Array
     up: Array
@@ -50,7 +68,7 @@ class PiecewiseCost:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """The columns of a quantity. X = constant + Σ_k sign_k · column_k."""
+    """The columns of a quantity: X = constant + Σ_k sign_k · column_k."""
 
     cost: PiecewiseCost
     columns: Index
@@ -65,12 +83,12 @@ class Pieces:
         which: Index | slice = slice(None),
         steps: slice = slice(None),
     ) -> None:
-        """Add `factor · X` to rows (rows, steps); the constant is the caller's to move to the other side."""
+        """Add `factor · X` to rows (rows, steps), without the constant, which the caller moves to the other side."""
         for columns, sign in zip(self.columns, self.sign, strict=True):
             builder.add_coefficients(rows, columns[which, steps], sign[which, steps] * factor)
 
     def values(self, x: Array) -> Array:
-        """The quantity (rows, steps) of a solution."""
+        """Return the quantity (rows, steps) of a solution."""
         padded = np.append(x, 0.0)
         total: Array = self.constant + (self.sign * padded[self.columns]).sum(axis=0)
         return total
@@ -100,27 +118,27 @@ def piecewise_cost(lowest: Array, highest: Array, kinks: Sequence[Kink]) -> Piec
     sharp = lowest_point.any(axis=0)
     gentlest = np.argmin(np.where(exists, np.abs(slopes), np.inf), axis=0)
     home = np.where(sharp, np.argmax(lowest_point, axis=0), gentlest)
-    there = np.where(sharp, take_piece(left, home), np.clip(0.0, take_piece(left, home), take_piece(right, home)))
-    counted = np.where(sharp | ~exists.any(axis=0), 0.0, take_piece(slopes, home) * there)
-    base = sum((_cost_of(there, kink) for kink in kinks), np.zeros(lowest.shape)) - counted
+    origin = np.where(sharp, take_piece(left, home), np.clip(0.0, take_piece(left, home), take_piece(right, home)))
+    counted = np.where(sharp | ~exists.any(axis=0), 0.0, take_piece(slopes, home) * origin)
+    base = sum((_cost_of(origin, kink) for kink in kinks), np.zeros(lowest.shape)) - counted
     return PiecewiseCost(left, right, slopes, exists, home, sharp, base)
 
 
 def take_piece(values: Array, piece: Index) -> Array:
-    """The values (rows, steps) of one piece at each place."""
+    """Return the values (rows, steps) of one piece at each place."""
     picked: Array = values[0] if len(values) == 1 else np.take_along_axis(values, piece[None], axis=0)[0]
     return picked
 
 
 def _cost_of(values: Array, kink: Kink) -> Array:
-    """The cost of values; zero where nothing is priced, so that an absent baseline may be anything."""
+    """Return the cost of values, zero where nothing is priced, so that an absent baseline may be anything."""
     priced = (kink.up != 0) | (kink.down != 0)
     gap = values - np.where(priced, kink.baseline, values)
     return np.where(gap > 0, kink.up, kink.down) * gap
 
 
 def _ordered(cuts: list[Array], bends: list[Array], shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Cuts in rising order with their bends; equal cuts become one, and cuts without a bend move out of the way."""
+    """Return cuts in rising order with their bends. Equal cuts become one; cuts without a bend move out of the way."""
     if not cuts:
         return np.zeros((0, *shape)), np.zeros((0, *shape))
     cut, bend = np.array(cuts), np.array(bends)
@@ -135,7 +153,7 @@ def _ordered(cuts: list[Array], bends: list[Array], shape: tuple[int, ...]) -> t
 
 
 def add_pieces(builder: Builder, name: str, where: Mask, cost: PiecewiseCost) -> Pieces:
-    """The columns for a quantity at the (rows, steps) where it is needed."""
+    """Add the columns of a quantity at the (rows, steps) where it is needed."""
     exists = cost.exists & where
     number = np.arange(len(exists))[:, None, None]
     sign = np.where(number < cost.home, -1.0, 1.0)
@@ -171,7 +189,7 @@ class LargestDeviation:
 def sort_terms(
     terms: Iterable[StepTerm | LargestTerm], subject: Subject, lowest: Array, highest: Array
 ) -> tuple[list[Kink], list[LargestDeviation]]:
-    """Prices by step, spread over all rows of the quantity, and the largest deviations that remain."""
+    """Return prices by step, spread over all rows of the quantity, and the largest deviations that remain."""
     layers: list[Kink] = []
     crests: list[LargestDeviation] = []
     for term in terms:
@@ -207,13 +225,13 @@ def _add_to_layers(layers: list[Kink], term: StepTerm, shape: tuple[int, ...]) -
 
 
 def _reachable(term: LargestTerm, lowest: Array, highest: Array) -> Mask:
-    """Where the quantity can leave the baseline, at a price."""
+    """Return where the quantity can leave the baseline, at a price."""
     beyond = highest[term.rows] - term.baseline if term.side > 0 else term.baseline - lowest[term.rows]
     return (beyond > NEGLIGIBLE) & (term.price > 0)
 
 
 def _split_term(term: LargestTerm, reach: Mask) -> tuple[StepTerm, Index]:
-    """The groups with one reachable step as a price by step, and the other groups."""
+    """Return the groups with one reachable step as a price by step, and the other groups."""
     group = np.where(reach, term.groups, -1)
     size = np.bincount(group[group >= 0], minlength=1)
     alone = (group >= 0) & (size[np.maximum(group, 0)] == 1)
@@ -224,10 +242,11 @@ def _split_term(term: LargestTerm, reach: Mask) -> tuple[StepTerm, Index]:
 
 
 NEGLIGIBLE = 1e-12
+"""MW or MWh beyond a baseline that do not count as leaving it."""
 
 
 def add_largest_deviations(builder: Builder, name: str, crests: Sequence[LargestDeviation], quantity: Pieces) -> None:
-    """Columns and rows of all groups."""
+    """Add columns and rows of all groups."""
     for number, (term, group) in enumerate((crest.term, crest.group) for crest in crests):
         active = group >= 0
         top = np.zeros(int(group.max()) + 1)

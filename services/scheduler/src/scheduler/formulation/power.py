@@ -1,4 +1,17 @@
-"""Power of devices."""
+"""The power of devices: one column for each direction that is possible at a step, nodes and couplings.
+
+    P_{d,j} = up_{d,j} − down_{d,j} + fixed_{d,j},      power_min ≤ P ≤ power_max
+
+A device needs two columns only while it can go both ways and its stock tells the directions apart (it loses energy,
+or shares the stock with another device, so that they must not work against each other). Otherwise one column carries
+both signs.
+
+Nodes are commodities without grid connection: at every step their production is consumed. The ports of a coupling keep
+a fixed proportion.
+
+    Σ_{d∈node} P_{d,j} = 0
+    P_{d,j} · γ_0 = P_{0,j} · γ_d      for every port d other than the first, γ > 0 consuming, γ < 0 producing
+"""
 
 from dataclasses import dataclass
 
@@ -12,7 +25,7 @@ from scheduler.formulation.builder import Builder
 
 @dataclass(frozen=True, slots=True)
 class PowerColumns:
-    """Columns (devices, steps) and what is fixed."""
+    """Columns (devices, steps), and the power where it is fixed."""
 
     up: Index
     down: Index
@@ -30,14 +43,14 @@ class PowerColumns:
         builder.add_coefficients(rows, self.down[devices], np.negative(factor))
 
     def values(self, x: Array) -> Array:
-        """Net power (devices, steps) of a solution."""
+        """Return the net power (devices, steps) of a solution."""
         padded = np.append(x, 0.0)
         net: Array = padded[self.up] - padded[self.down] + self.fixed
         return net
 
 
 def add_power(builder: Builder, devices: Devices) -> PowerColumns:
-    """The columns of all devices."""
+    """Add the columns of all devices."""
     lowest, highest = devices.power_min, devices.power_max
     _require_limits(devices)
     charge, discharge = devices.charging_efficiency, 1 / np.maximum(devices.discharging_efficiency, 1e-9)
@@ -51,7 +64,7 @@ def add_power(builder: Builder, devices: Devices) -> PowerColumns:
 
 
 def _directions_differ(devices: Devices) -> Mask:
-    """Where charging and discharging move the stock differently or must exclude each other (devices, steps)."""
+    """Return where charging and discharging move the stock differently or must exclude each other (devices, steps)."""
     stocked = devices.stock >= 0
     sharers = np.bincount(devices.stock[stocked], minlength=1)
     shared = stocked & (sharers[np.maximum(devices.stock, 0)] > 1)
@@ -69,7 +82,7 @@ def _require_limits(devices: Devices) -> None:
 
 
 def add_couplings(builder: Builder, problem: Problem, power: PowerColumns) -> None:
-    """Rows (ports but the first, steps) for each converter."""
+    """Add rows (ports but the first, steps) for each coupling."""
     for coupling in problem.couplings:
         first, others = coupling.devices[:1], coupling.devices[1:]
         own, share = coupling.coefficients[0], coupling.coefficients[1:, None]
@@ -80,7 +93,7 @@ def add_couplings(builder: Builder, problem: Problem, power: PowerColumns) -> No
 
 
 def add_nodes(builder: Builder, problem: Problem, power: PowerColumns) -> None:
-    """A row (nodes, steps) for each node and step."""
+    """Add a row for each node and step."""
     for node in problem.nodes:
         known = -power.fixed[node.devices].sum(axis=0)
         rows = builder.add_rows(f"node.{node.commodity}", np.ones(known.shape, dtype=bool), known, known)

@@ -34,7 +34,7 @@ class StockColumns:
 def add_stocks(
     builder: Builder, problem: Problem, power: PowerColumns, terms: Sequence[StepTerm | LargestTerm]
 ) -> StockColumns:
-    """Columns and balance rows of all stocks."""
+    """Add columns and balance rows of all stocks."""
     stocks, devices = problem.stocks, problem.devices
     lowest, highest = hard_soc_limits(stocks)
     kept, share = decay_factors(stocks.storage_efficiency)
@@ -59,7 +59,7 @@ def add_stocks(
 
 
 def _fixed_inflow(problem: Problem, power: PowerColumns) -> Array:
-    """What devices with fixed power bring into their stocks, in MW (stocks, steps)."""
+    """Return the power that devices with fixed power bring into their stocks, in MW (stocks, steps)."""
     total = np.zeros(problem.stocks.gain.shape)
     for device in np.flatnonzero((problem.devices.stock >= 0) & (power.fixed != 0).any(axis=1)):
         fixed = power.fixed[device]
@@ -70,7 +70,7 @@ def _fixed_inflow(problem: Problem, power: PowerColumns) -> Array:
 
 
 def hard_soc_limits(stocks: Stocks) -> tuple[Array, Array]:
-    """Hard lower and upper bounds of the stocks (stocks, steps), infinite where there are none."""
+    """Return hard lower and upper bounds of the stocks (stocks, steps), infinite where there are none."""
     floor = np.where(np.isnan(stocks.soc_min), -np.inf, stocks.soc_min)[:, None]
     ceiling = np.where(np.isnan(stocks.soc_max), np.inf, stocks.soc_max)[:, None]
     low = np.clip(np.where(np.isnan(stocks.hard_minima), floor, stocks.hard_minima), floor, ceiling)
@@ -83,7 +83,7 @@ def hard_soc_limits(stocks: Stocks) -> tuple[Array, Array]:
 
 
 def decay_factors(storage_efficiency: Array) -> tuple[Array, Array]:
-    """(a, b) of the balance."""
+    """Return (a, b) of the balance."""
     kept = np.clip(storage_efficiency, 0.0, 1.0)
     rate = np.log(np.maximum(kept, 1e-300))
     lossless = kept == 1

@@ -1,4 +1,11 @@
-"""Terms."""
+"""Priced terms: prices on deviations of a net power or of a stock, each under the name it is reported by.
+
+    StepTerm:     Σ_j  up_j · (X_j − q_j)⁺ − down_j · (q_j − X_j)⁺
+    LargestTerm:  Σ_g  max_{j∈g}  price_j · (±(X_j − q_j))⁺
+
+X is the net power of an aggregate of devices (MW) or the energy in a stock (MWh), q the baseline. A penalty on being
+low is a negative `down`; a positive one is a revenue. Rows of the arrays are aggregates or stocks, columns are steps.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,20 +18,20 @@ Subject = Literal["power", "stock"]
 
 @dataclass(frozen=True, slots=True)
 class StepTerm:
-    """Deviations priced at every step. A NaN baseline means: not at this step."""
+    """A price on deviations at every step. No step with a NaN baseline is priced."""
 
     names: tuple[str, ...]
     """One for each row."""
     subject: Subject
     rows: Index
-    """Which aggregates or stocks."""
+    """Indices of aggregates or stocks."""
     baseline: Array
     up: Array
-    """Currency per MW (and step) or per MWh (and step)."""
+    """Currency per MW and step, or per MWh and step."""
     down: Array
 
     def costs(self, values: Array) -> Array:
-        """The cost of each row for the values (rows, steps) of all aggregates or stocks."""
+        """Return the cost of each row for the values (rows, steps) of all aggregates or stocks."""
         deviation = without_rounding_dust(values[self.rows] - self.baseline, self.baseline)
         price = np.where(deviation > 0, self.up, self.down)
         total: Array = np.where(np.isnan(deviation), 0.0, price * deviation).sum(axis=1)
@@ -33,7 +40,7 @@ class StepTerm:
 
 @dataclass(frozen=True, slots=True)
 class LargestTerm:
-    """Only the dearest deviation within a group of steps is paid."""
+    """A price on the dearest deviation only, within a group of steps."""
 
     names: tuple[str, ...]
     subject: Subject
@@ -41,28 +48,28 @@ class LargestTerm:
     baseline: Array
     price: Array
     side: int
-    """+1: what lies above the baseline; -1: what lies below."""
+    """+1: deviations above the baseline; -1: below."""
     grouped_by: tuple[Array, ...]
-    """Steps with equal values of all of these (rows, steps) form a group; with none of them, all steps do."""
+    """Steps with equal values of all these arrays (rows, steps) form a group; without any, all steps do."""
 
     @property
     def groups(self) -> Index:
-        """(rows, steps) numbers of groups, -1 where inactive. No number occurs in two rows."""
+        """Numbers of groups (rows, steps), -1 where inactive. No number occurs in two rows."""
         active = ~np.isnan(self.baseline)
         if self.grouped_by:
             return number_groups(active, *self.grouped_by)
         return np.where(active, np.arange(len(active))[:, None], -1)
 
     def costs(self, values: Array) -> Array:
-        """The cost of each row for the values (rows, steps) of all aggregates or stocks."""
+        """Return the cost of each row for the values (rows, steps) of all aggregates or stocks."""
         deviation = self.side * without_rounding_dust(values[self.rows] - self.baseline, self.baseline)
         charge = np.where(deviation > 0, self.price * deviation, 0.0)
         row, step = np.nonzero(charge)
         total = np.zeros(len(self.rows))
         if len(row):
             group = self.groups[row, step]
-            found, place = np.unique(group, return_inverse=True)
-            dearest, owner = np.zeros(len(found)), np.zeros(len(found), dtype=np.int64)
+            distinct, place = np.unique(group, return_inverse=True)
+            dearest, owner = np.zeros(len(distinct)), np.zeros(len(distinct), dtype=np.int64)
             np.maximum.at(dearest, place, charge[row, step])
             owner[place] = row
             np.add.at(total, owner, dearest)
@@ -70,11 +77,12 @@ class LargestTerm:
 
 
 def without_rounding_dust(deviation: Array, baseline: Array) -> Array:
-    """Deviations without rounding dust: a price of 1e7 would turn 1e-12 MW into money."""
+    """Return deviations without rounding dust: a price of 1e7 would turn 1e-12 MW into money."""
     return np.where(np.abs(deviation) <= DUST * np.maximum(1.0, np.abs(baseline)), 0.0, deviation)
 
 
 DUST = 1e-10
+"""Relative size of a deviation that counts as rounding."""
 
 
 def number_groups(active: Mask, *values: Array) -> Index:

@@ -1,1 +1,1 @@
-"""Problems that bring everything along: answered at once, without any asset, sensor or stored value."""
+"""Optimisation of self-contained problems: solved at once, without any stored asset, sensor or value."""

@@ -1,4 +1,4 @@
-"""The entries of the flex-model as assets and sensors that exist for one question only."""
+"""Entries of the flex-model, as assets and sensors that exist for one request only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,42 +15,42 @@ from scheduler.resolve.series import SensorSeries
 Config = Mapping[str, Any]
 
 PLACES = ("sensor", "asset", "consumption", "production")
-"""Where a trigger's entry is, or goes."""
+"""Fields that place a trigger's entry on an asset or sensor."""
 INFLEXIBLE = ("inflexible-consumption", "inflexible-production")
 STOCK = ("state-of-charge",)
 OF_DEVICES = (
     *("power-capacity", "consumption-capacity", "production-capacity", "operation-modes", "commodity", "coupling"),
     *("coupling-coefficient", "charging-efficiency", "discharging-efficiency", "roundtrip-efficiency"),
 )
-"""Fields by which an entry is known to be a device, even if others share its stock."""
+"""Fields that make an entry a device, even if others share its stock."""
 MAX_ENTRIES = 10_000
-"""Entries in one problem, however few steps it has: to read them takes time, too."""
+"""Largest number of entries in one problem, however few steps it has, as parsing them takes time."""
 NOWHERE = 0
-"""The asset of a series: none, so that the series is known by its name alone."""
+"""The asset of a series: none, so that its name alone identifies the series."""
 
 
-def parse_entries(given: Any) -> dict[str, Config]:
-    """The entries by name; those without one are called after their place in the list."""
-    if not isinstance(given, list):
-        raise FieldError("Not a valid list.")
-    if len(given) > MAX_ENTRIES:
-        raise FieldError(f"{len(given)} entries are too many: {MAX_ENTRIES} at most.")
-    found: dict[str, Config] = {}
-    problems: dict[str, Any] = {}
-    for index, entry in enumerate(given):
+def parse_entries(value: object) -> dict[str, Config]:
+    """Return the entries by name; an entry without one is named after its place in the list."""
+    if not isinstance(value, list):
+        raise Refused("Not a valid list.")
+    if len(value) > MAX_ENTRIES:
+        raise Refused(f"{len(value)} entries are too many: {MAX_ENTRIES} at most.")
+    parsed: dict[str, Config] = {}
+    errors: dict[str, Any] = {}
+    for index, entry in enumerate(value):
         try:
             name = _name(index, entry)
-            if name in found:
-                raise FieldError({"name": [f"There is more than one entry named '{name}'."]})
-            found[name] = {key: value for key, value in entry.items() if key != "name"}
-        except FieldError as error:
-            problems[str(index)] = error.errors
-    if problems:
-        raise FieldError(problems)
-    return found
+            if name in parsed:
+                raise Refused({"name": [f"There is more than one entry named '{name}'."]})
+            parsed[name] = {key: item for key, item in entry.items() if key != "name"}
+        except Refused as refused:
+            errors[str(index)] = refused.problem
+    if errors:
+        raise Refused(errors)
+    return parsed
 
 
-def _name(index: int, entry: Any) -> str:
+def _name(index: int, entry: object) -> str:
     if not isinstance(entry, Mapping):
         raise FieldError("Not a valid mapping type.")
     placed = [key for key in PLACES if key in entry]
@@ -65,12 +65,12 @@ def _name(index: int, entry: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class EntryTree:
-    """What a trigger is about: an asset with everything on it, and the flex-model in its terms."""
+    """An asset tree with all entries and series on it, and the flex-model with its ids."""
 
     tree: AssetTree
     flex_model: list[dict[str, Any]]
     stocks: Mapping[int, str]
-    """Entries that only describe a stock, by its series."""
+    """Names of entries that only describe a stock, by the id of its series."""
 
 
 def build_entry_tree(
@@ -80,13 +80,13 @@ def build_entry_tree(
     resolution: timedelta,
     timezone: str,
 ) -> EntryTree:
-    """Puts every entry on an asset of its own, with a sensor for the power that is to be planned."""
+    """Place every entry on an asset of its own, with a sensor for the power that is to be planned."""
     root = names.new_id("site")
     assets = {root: TreeAsset(root, "site", None, None, "")}
     sensors: dict[int, TreeSensor] = {}
-    for name, events in series.items():
+    for name, values in series.items():
         number = names.series[name] = names.new_id(name)
-        sensors[number] = TreeSensor(number, name, NOWHERE, None, events.unit, events.resolution, timezone)
+        sensors[number] = TreeSensor(number, name, NOWHERE, None, values.unit, values.resolution, timezone)
     planned = _planned_entries(entries)
     for name, entry in entries.items():
         number = names.assets[name] = names.new_id(name)
@@ -94,8 +94,8 @@ def build_entry_tree(
         if name in planned:
             power = names.powers[name] = names.new_id(name)
             sensors[power] = TreeSensor(power, "power", number, None, "MW", resolution, timezone)
-        elif (read := _series_of(entry, INFLEXIBLE)) and read in names.series:
-            names.powers[name] = names.series[read]
+        elif (measured := _series_of(entry, INFLEXIBLE)) and measured in names.series:
+            names.powers[name] = names.series[measured]
     stocks = {
         names.series[level]: name
         for name, entry in entries.items()
@@ -105,21 +105,21 @@ def build_entry_tree(
 
 
 def _flex_model_with_ids(entries: Mapping[str, Config], names: IdRegistry, planned: set[str]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    problems: dict[str, Any] = {}
+    flex_model: list[dict[str, Any]] = []
+    errors: dict[str, Any] = {}
     for index, (name, entry) in enumerate(entries.items()):
-        place = {"asset": names.assets[name]} | ({"sensor": names.powers[name]} if name in planned else {})
+        location = {"asset": names.assets[name]} | ({"sensor": names.powers[name]} if name in planned else {})
         try:
-            found.append({**names.to_ids(entry), **place})
-        except FieldError as error:
-            problems[str(index)] = error.errors
-    if problems:
-        raise FieldError(problems)
-    return found
+            flex_model.append({**names.mapping_to_ids(entry), **location})
+        except Refused as refused:
+            errors[str(index)] = refused.problem
+    if errors:
+        raise Refused(errors)
+    return flex_model
 
 
 def _planned_entries(entries: Mapping[str, Config]) -> set[str]:
-    """The devices that get a schedule: not read from a series, not a group, not merely a stock that others fill."""
+    """Return the devices that get a schedule: not those with a series of power, groups, and stocks that others fill."""
     members = (entry.get("group") for entry in entries.values())
     groups = {str(group.get("asset")) for group in members if isinstance(group, Mapping)}
     devices = {name for name, entry in entries.items() if is_process(entry) or any(key in entry for key in OF_DEVICES)}
@@ -134,6 +134,6 @@ def _planned_entries(entries: Mapping[str, Config]) -> set[str]:
 
 
 def _series_of(entry: Config, keys: Sequence[str]) -> str | None:
-    """The name of the series that one of these fields refers to."""
+    """Return the name of the series that one of these fields refers to."""
     named = (entry[key].get("sensor") for key in keys if isinstance(entry.get(key), Mapping))
     return next((name for name in named if isinstance(name, str)), None)

@@ -1,4 +1,4 @@
-"""Where a refusal belongs: under the context, or under the entry of the flex-model that it is about."""
+"""Locations of errors: under the context, or under the entry of the flex-model that caused them."""
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -15,56 +15,59 @@ from flexmodel.tree import AssetTree
 ENVELOPE = ("start", "duration", "resolution", "flex-model", "flex-context")
 OF_ENTRIES = {kebab(name) for model in (FlexModelEntry, ProcessEntry) for name in model.model_fields}
 BETWEEN = ("group", "coupling", "_schema")
-"""What can be wrong between entries, so that a part alone may be refused for a reason of its own."""
+"""Fields whose errors concern several entries, so that a part alone may have an error of its own."""
 MAX_ENTRIES_NAMED = 20
-"""How many entries are named."""
+"""Largest number of entries that are named."""
 OF_CONTEXT = {kebab(name) for name in FlexContext.model_fields} - OF_ENTRIES
 
 
 def locate_errors(invalid: Invalid, message: Mapping[str, Any], tree: AssetTree) -> dict[str, Any]:
-    """The problems by place. A trigger's reader names only fields, so where several places have such a field each is
-    read by itself, to see which of them is refused."""
-    problems = dict(invalid.fields)
-    if invalid.where == "message" and set(problems) <= set(ENVELOPE):
-        return problems
-    of_context = {key: problem for key, problem in problems.items() if key in OF_CONTEXT}
-    rest = {key: problem for key, problem in problems.items() if key not in OF_CONTEXT}
+    """Return the errors by location.
+
+    Parsing a trigger names only fields. So where several places have such a field each is parsed by itself, to see
+    which of them is refused.
+    """
+    errors = dict(invalid.fields)
+    if invalid.where == "message" and set(errors) <= set(ENVELOPE):
+        return errors
+    of_context = {key: error for key, error in errors.items() if key in OF_CONTEXT}
+    rest = {key: error for key, error in errors.items() if key not in OF_CONTEXT}
     of_context |= _errors_of_part(rest, {**message, "flex-model": []}, tree)
-    rest = {key: problem for key, problem in rest.items() if key not in of_context}
+    rest = {key: error for key, error in rest.items() if key not in of_context}
     of_entries = (
         dict(islice(_of_entries(rest, message, tree, range(len(message["flex-model"]))), MAX_ENTRIES_NAMED))
         if rest
         else {}
     )
-    told = {key for found in of_entries.values() for key in found}
+    located = {key for errors_of_entry in of_entries.values() for key in errors_of_entry}
     places = {"flex-context": of_context, "flex-model": of_entries}
-    unplaced = {key: problem for key, problem in rest.items() if key not in told}
-    return {key: problem for key, problem in places.items() if problem} | unplaced
+    unplaced = {key: error for key, error in rest.items() if key not in located}
+    return {key: error for key, error in places.items() if error} | unplaced
 
 
 def _of_entries(
-    problems: Mapping[str, Any], message: Mapping[str, Any], tree: AssetTree, among: range
+    errors: Mapping[str, Any], message: Mapping[str, Any], tree: AssetTree, among: range
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The entries at fault by index, found by reading halves, and halves of those that are refused."""
-    found = _errors_of_part(problems, {**message, "flex-model": message["flex-model"][among.start : among.stop]}, tree)
-    if found and len(among) == 1:
-        yield str(among.start), found
-    elif found:
+    """Yield the faulty entries by index, own by parsing halves, and halves of those that are refused."""
+    own = _errors_of_part(errors, {**message, "flex-model": message["flex-model"][among.start : among.stop]}, tree)
+    if own and len(among) == 1:
+        yield str(among.start), own
+    elif own:
         middle = len(among) // 2
-        yield from _of_entries(problems, message, tree, among[:middle])
-        yield from _of_entries(problems, message, tree, among[middle:])
+        yield from _of_entries(errors, message, tree, among[:middle])
+        yield from _of_entries(errors, message, tree, among[middle:])
 
 
-def _errors_of_part(problems: Mapping[str, Any], part: Mapping[str, Any], tree: AssetTree) -> dict[str, Any]:
-    """What is wrong with a part of the message, of the kind that is wrong with the whole."""
-    if not problems:
+def _errors_of_part(errors: Mapping[str, Any], part: Mapping[str, Any], tree: AssetTree) -> dict[str, Any]:
+    """Return the errors of a part of the message that also are errors of the whole."""
+    if not errors:
         return {}
     try:
         parse_trigger(part, tree)
     except Invalid as invalid:
         return {
-            key: problem
-            for key, problem in invalid.fields.items()
-            if key in problems and (key not in BETWEEN or problem == problems[key])
+            key: error
+            for key, error in invalid.fields.items()
+            if key in errors and (key not in BETWEEN or error == errors[key])
         }
     return {}

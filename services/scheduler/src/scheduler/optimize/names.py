@@ -1,32 +1,32 @@
-"""Names in the place of ids: of series and of the flex-model's entries, on their way in and on their way out."""
+"""Names in place of ids: of series and of the flex-model's entries, on the way in and on the way out."""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from flexmodel.fields import SENSOR_KEYS
 from flexmodel.parsing import FieldError, parse_list
 from flexmodel.references import LISTS_OF_IDS, SINGLE_IDS
 
 FIRST = 2_000_000_000
-"""Ids begin here, so that no other number in a sentence is taken for one."""
+"""The first id, so high that no other number in a sentence is taken for one."""
 IDS = re.compile(r"(?P<kind>(?:asset|sensor):)?\b(?P<id>2\d{9})\b")
 AGGREGATES = ("aggregate-power", "aggregate-consumption", "aggregate-production")
 FILTERS = tuple(key for key in SENSOR_KEYS if key not in ("sensor", "default"))
 DEPTH = 20
-"""How deep a configuration may be nested."""
+"""Largest depth of a configuration."""
 
 
 @dataclass(slots=True)
 class IdRegistry:
-    """Gives out ids, and remembers what they stand for."""
+    """Assigns ids, and maps them back to names."""
 
     series: dict[str, int] = field(default_factory=dict)
     assets: dict[str, int] = field(default_factory=dict)
-    """Of the entries of the flex-model."""
+    """Ids of the flex-model's entries."""
     powers: dict[str, int] = field(default_factory=dict)
-    """Of the entries' power: made up, or the series of one that is not planned."""
+    """Ids of the entries' power: a new one, or the series of an entry that is not planned."""
     _known: dict[str, str] = field(default_factory=dict)
 
     def new_id(self, name: str) -> int:
@@ -34,26 +34,32 @@ class IdRegistry:
         self._known[str(number)] = name
         return number
 
-    def to_ids(self, node: Any, depth: int = 0) -> Any:
-        """A configuration with ids for names, however deep. Raises `FieldError` with every name that nothing has."""
+    def to_ids(self, node: object, depth: int = 0) -> object:
+        """Return a configuration with ids for names, however deep.
+
+        Raises:
+            Refused: Nothing has one of the names; all of them are listed.
+        """
         if depth > DEPTH:
             raise FieldError("Too deeply nested.")
         if isinstance(node, list):
-            return list(parse_list(node, lambda item: self.to_ids(item, depth + 1)))
-        if not isinstance(node, Mapping):
-            return node
-        found: dict[str, Any] = {}
-        problems: dict[str, Any] = {}
+            return list(each(node, lambda item: self.to_ids(item, depth + 1)))
+        return self.mapping_to_ids(node, depth) if isinstance(node, Mapping) else node
+
+    def mapping_to_ids(self, node: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+        """Return a mapping with ids for names, as `to_ids` does."""
+        result: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
         for key, value in node.items():
             try:
-                found[key] = self._value(key, value, depth)
-            except FieldError as error:
-                problems[key] = error.errors
-        if problems:
-            raise FieldError(problems)
-        return found
+                result[key] = self._value(key, value, depth)
+            except Refused as refused:
+                errors[key] = refused.problem
+        if errors:
+            raise Refused(errors)
+        return result
 
-    def _value(self, key: str, value: Any, depth: int) -> Any:
+    def _value(self, key: str, value: object, depth: int) -> object:
         if key in FILTERS:
             raise FieldError("A series that comes with the problem has no sources to choose from.")
         if key in AGGREGATES:
@@ -65,34 +71,37 @@ class IdRegistry:
         if key in LISTS_OF_IDS and isinstance(value, list):
             # A commitment's `sensors` are devices; everything else is a series.
             known = self.powers if key == "sensors" else self.series
-            what = "entry of the flex-model" if key == "sensors" else "series"
-            return list(parse_list(value, lambda item: _id(item, known, what)))
+            kind = "entry of the flex-model" if key == "sensors" else "series"
+            return list(each(value, lambda item: _id(item, known, kind)))
         return self.to_ids(value, depth + 1)
 
-    def to_names(self, node: Any) -> Any:
-        """Sentences, or whatever contains some, with names for ids."""
+    def to_names[T](self, node: T) -> T:
+        """Return sentences, or anything that contains some, with names for ids."""
+        return cast(T, self._to_names(node))
+
+    def _to_names(self, node: object) -> object:
         if isinstance(node, str):
             return IDS.sub(self._name, node) if "2" in node else node
         if isinstance(node, Mapping):
-            return {self.to_names(key): self.to_names(value) for key, value in node.items()}
-        return [self.to_names(item) for item in node] if isinstance(node, list | tuple) else node
+            return {self._to_names(key): self._to_names(value) for key, value in node.items()}
+        return [self._to_names(item) for item in node] if isinstance(node, list | tuple) else node
 
-    def _name(self, found: re.Match[str]) -> str:
-        name = self._known.get(found["id"])
+    def _name(self, match: re.Match[str]) -> str:
+        name = self._known.get(match["id"])
         if name is None:
-            return found[0]
-        return name if found["kind"] else f"'{name}'"
+            return match[0]
+        return name if match["kind"] else f"'{name}'"
 
 
-def _id(name: Any, known: Mapping[str, int], what: str) -> int:
+def _id(name: object, known: Mapping[str, int], kind: str) -> int:
     if not isinstance(name, str):
-        raise FieldError(f"Give the name of a{'n' if what.startswith('e') else ''} {what}.")
+        raise Refused(f"Give the name of a{'n' if kind.startswith('e') else ''} {kind}.")
     if name not in known:
-        there = f"There are: {_name_list(known)}." if known else "There is none."
-        raise FieldError(f"There is no {what} named '{name}'. {there}")
+        available = f"There are: {_name_list(known)}." if known else "There is none."
+        raise Refused(f"There is no {kind} named '{name}'. {available}")
     return known[name]
 
 
 def _name_list(names: Iterable[str], most: int = 10) -> str:
-    shown = [f"'{name}'" for name in names]
-    return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
+    quoted = [f"'{name}'" for name in names]
+    return ", ".join(quoted[:most]) + (f" and {len(quoted) - most} more" if len(quoted) > most else "")

@@ -1,4 +1,4 @@
-"""A self-contained problem as it was sent becomes a trigger on an asset tree of its own, and the series it reads."""
+"""Parsing of a self-contained problem into a trigger on an asset tree of its own, and its series."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,72 +26,81 @@ LONGEST = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class OptimizeRequest:
-    """What is asked, in the terms of the scheduler, and what its ids stand for."""
+    """A problem in the terms of the scheduler, and the names of its ids."""
 
     trigger: Trigger
     tree: AssetTree
     series: LoadedSeries
     names: IdRegistry
     timezone: tzinfo
-    """In which time zone to answer."""
+    """The time zone of the response."""
 
 
-def parse_request(message: Any, largest: int) -> OptimizeRequest:
-    """The problem, of at most `largest` steps over all devices. Raises `Invalid`, in the sender's own names."""
+def parse_request(message: object, largest: int) -> OptimizeRequest:
+    """Parse a problem of at most `largest` steps over all devices.
+
+    Raises:
+        Invalid: The problem has errors, which are described with the sender's own names.
+    """
     if not isinstance(message, Mapping):
         raise Invalid({WHOLE: ["Not a valid mapping type."]})
     fields = _FieldParser(message)
     series: dict[str, SensorSeries] = fields.parse("series", parse_series, {})
     entries: dict[str, Config] = fields.parse("flex-model", parse_entries, {})
-    place = fields.parse("timezone", _parse_zone, _offset_of(message.get("start")))
+    zone_of_response = fields.parse("timezone", _parse_zone, _offset_of(message.get("start")))
     timezone = message.get("timezone", "UTC")
-    resolution = fields.parse("resolution", _parse_resolution, DEFAULT_RESOLUTION)
-    length = fields.parse_length(place)
+    resolution = fields.parse("resolution", _parse_resolution, WITHOUT_SENSORS)
+    length = fields.parse_length(zone_of_response)
     fields.check()
     _check_size(len(entries), length // resolution, largest)
     names = IdRegistry()
-    built = fields.within("flex-model", lambda: build_entry_tree(entries, series, names, resolution, timezone))
-    context: Any = fields.parse("flex-context", names.to_ids, {})
+    placed = fields.within("flex-model", lambda: build_entry_tree(entries, series, names, resolution, timezone))
+    nothing: object = {}
+    context = fields.parse("flex-context", names.to_ids, nothing)
     fields.check()
-    assert built is not None
+    assert placed is not None
     numbered = {key: message[key] for key in ("start", "resolution") if key in message}
-    numbered |= {"duration": format_duration(length), "flex-model": built.flex_model, "flex-context": context}
-    trigger = _trigger(numbered, built, names, message)
+    numbered |= {"duration": format_duration(length), "flex-model": placed.flex_model, "flex-context": context}
+    trigger = _parse_trigger(numbered, placed, names, message)
     _check_size(len(entries), trigger.window.steps, largest)
-    by_id = {names.series[name]: events for name, events in series.items()}
-    return OptimizeRequest(trigger, built.tree, _series_of_trigger(trigger, built.tree, by_id), names, place)
+    by_id = {names.series[name]: values for name, values in series.items()}
+    return OptimizeRequest(
+        trigger, placed.tree, _series_of_trigger(trigger, placed.tree, by_id), names, zone_of_response
+    )
 
 
-def _trigger(numbered: dict[str, Any], built: EntryTree, names: IdRegistry, message: Mapping[str, Any]) -> Trigger:
-    """The trigger, with shared stocks called after the entries that describe them."""
+def _parse_trigger(
+    numbered: dict[str, Any], placed: EntryTree, names: IdRegistry, message: Mapping[str, Any]
+) -> Trigger:
+    """Parse the trigger, and name shared stocks after the entries that describe them."""
     try:
-        trigger = parse_trigger(numbered, built.tree)
+        trigger = parse_trigger(numbered, placed.tree)
     except Invalid as invalid:
-        problems = dict(names.to_names(locate_errors(invalid, numbered, built.tree)))
-        if "end" in message and "duration" in problems:
-            problems["end"] = problems.pop("duration")
-        raise Invalid(problems) from None
+        errors = dict(names.to_names(locate_errors(invalid, numbered, placed.tree)))
+        if "end" in message and "duration" in errors:
+            errors["end"] = errors.pop("duration")
+        raise Invalid(errors) from None
     stocks = tuple(
-        stock if stock.sensor is None else replace(stock, label=built.stocks.get(stock.sensor, stock.label))
+        stock if stock.sensor is None else replace(stock, label=placed.stocks.get(stock.sensor, stock.label))
         for stock in trigger.stocks
     )
     return replace(trigger, stocks=stocks)
 
 
 def _series_of_trigger(trigger: Trigger, tree: AssetTree, series: Mapping[int, SensorSeries]) -> LoadedSeries:
-    """What a store would find of each series for this trigger."""
-    wanted = series_references(trigger)
-    asked = series_queries(trigger, wanted, tree, datetime.max.replace(tzinfo=UTC))
+    """Return the part of each series that a database would return for this trigger."""
+    references = series_references(trigger)
+    queries = series_queries(trigger, references, tree, datetime.max.replace(tzinfo=UTC))
     return LoadedSeries(
-        {key: _overlapping(series[query.sensor_id], query) for key, query in zip(wanted, asked, strict=True)}
+        {key: _overlapping(series[query.sensor_id], query) for key, query in zip(references, queries, strict=True)}
     )
 
 
-def _overlapping(events: SensorSeries, query: SeriesQuery) -> SensorSeries:
+def _overlapping(series: SensorSeries, query: SeriesQuery) -> SensorSeries:
     after = instant(query.start - (query.resolution or timedelta(microseconds=1)))
-    first = int(np.searchsorted(events.starts, after, "right"))
-    last = int(np.searchsorted(events.starts, instant(query.end), "left"))
-    return replace(events, starts=events.starts[first:last], values=events.values[first:last])
+    first = int(np.searchsorted(series.starts, after, "right"))
+    last = int(np.searchsorted(series.starts, instant(query.end), "left"))
+    return replace(series, starts=series.starts[first:last], values=series.values[first:last])
 
 
 def _check_size(devices: int, steps: int, largest: int) -> None:
@@ -104,35 +113,35 @@ def _check_size(devices: int, steps: int, largest: int) -> None:
 
 
 class _FieldParser:
-    """The fields of the problem, and what is wrong with them."""
+    """Parses the fields of the problem and collects their errors."""
 
     def __init__(self, message: Mapping[str, Any]) -> None:
         self.message = message
-        self.problems: dict[str, Any] = {str(key): [UNKNOWN] for key in message if key not in KEYS}
+        self.errors: dict[str, Any] = {str(key): [UNKNOWN] for key in message if key not in KEYS}
         if "flex-model" not in message:
-            self.problems["flex-model"] = [REQUIRED]
+            self.errors["flex-model"] = [REQUIRED]
 
-    def parse[T](self, key: str, reader: Callable[[Any], T], default: T) -> T:
-        """What the field says, or the default if it is not there or not as it should be."""
+    def parse[T](self, key: str, parser: Callable[[Any], T], default: T) -> T:
+        """Return the parsed value of a field, or the default if it is absent or has an error."""
         if key not in self.message:
             return default
-        found = self.within(key, lambda: reader(self.message[key]))
-        return default if found is None else found
+        value = self.within(key, lambda: parser(self.message[key]))
+        return default if value is None else value
 
-    def within[T](self, key: str, reader: Callable[[], T]) -> T | None:
-        """What is read; what is refused counts as a problem of the field."""
+    def within[T](self, key: str, parser: Callable[[], T]) -> T | None:
+        """Return a parsed value; a refusal counts as an error of the field."""
         try:
-            return reader()
-        except FieldError as error:
-            self.problems[key] = error.errors
+            return parser()
+        except Refused as refused:
+            self.errors[key] = refused.problem
             return None
 
     def parse_length(self, place: tzinfo | None) -> timedelta:
-        """How long the window is."""
+        """Return the length of the window."""
         start = self.within("start", lambda: _parse_start(self.message))
         given = [key for key in ("duration", "end") if key in self.message]
         if len(given) != 1:
-            self.problems["duration"] = ["Give either a `duration` or an `end`."]
+            self.errors["duration"] = ["Give either a `duration` or an `end`."]
             return timedelta(0)
         if start is None:
             return timedelta(0)
@@ -141,8 +150,8 @@ class _FieldParser:
         return self.parse("duration", lambda value: _check_length(_parse_length(value, start, place)), timedelta(0))
 
     def check(self) -> None:
-        if self.problems:
-            raise Invalid(self.problems)
+        if self.errors:
+            raise Invalid(self.errors)
 
 
 def _parse_start(message: Mapping[str, Any]) -> datetime:
@@ -151,8 +160,8 @@ def _parse_start(message: Mapping[str, Any]) -> datetime:
     return parse_datetime(message["start"])
 
 
-def _parse_length(value: Any, start: datetime, place: tzinfo | None) -> timedelta:
-    """Days, months and years count by the clock of the time zone, else by that of the start's offset from UTC."""
+def _parse_length(value: object, start: datetime, place: tzinfo | None) -> timedelta:
+    """Count days, months and years by the clock of the time zone, else by that of the start's offset from UTC."""
     try:
         return parse_duration(value).after(start, place) - start
     except TimeError as error:
@@ -169,7 +178,7 @@ def _check_length(length: timedelta) -> timedelta:
     return length
 
 
-def _parse_resolution(value: Any) -> timedelta:
+def _parse_resolution(value: object) -> timedelta:
     try:
         resolution = parse_fixed_duration(value)
     except TimeError as error:
@@ -179,15 +188,17 @@ def _parse_resolution(value: Any) -> timedelta:
     return resolution
 
 
-def _parse_zone(value: Any) -> tzinfo:
+def _parse_zone(value: object) -> tzinfo:
+    if not isinstance(value, str):
+        raise Refused("Not a valid string.")
     try:
         return zone(value)
-    except (TimeError, TypeError) as error:
-        raise FieldError(str(error) if isinstance(error, TimeError) else "Not a valid string.") from None
+    except TimeError as error:
+        raise Refused(str(error)) from None
 
 
-def _offset_of(start: Any) -> tzinfo:
-    """The offset from UTC in which the start is written."""
+def _offset_of(start: object) -> tzinfo:
+    """Return the offset from UTC in which the start is written."""
     try:
         return parse_datetime(start).tzinfo or UTC
     except FieldError:

@@ -1,4 +1,4 @@
-"""Solves a question, and tells what came of it in the sender's names."""
+"""Solution of a request, as a response in the sender's names."""
 
 from typing import Any
 
@@ -16,34 +16,38 @@ from scheduler.solving.search import SolverOptions
 from scheduler.solving.solve import OutOfTimeError, solve
 
 DIGITS = 9
-"""Decimals of MW and MWh: finer than any meter, coarser than the dust of arithmetic."""
+"""Decimals of MW and MWh: finer than any meter, coarser than rounding errors."""
 
 
-def solve_request(question: OptimizeRequest, options: SolverOptions) -> dict[str, Any]:
-    """The answer as JSON. Raises `OutOfTimeError`, or `Invalid` when there is no schedule."""
+def solve_request(request: OptimizeRequest, options: SolverOptions) -> dict[str, Any]:
+    """Solve a request and return the response as JSON.
+
+    Raises:
+        OutOfTimeError: No schedule was found in time.
+        Invalid: There is no schedule.
+    """
     try:
-        resolved = assemble(question.trigger, question.tree, question.series)
+        resolved = assemble(request.trigger, request.tree, request.series)
         schedule = solve(resolved.problem, options)
     except OutOfTimeError:
         raise
     except Invalid as invalid:
-        raise Invalid(question.names.to_names(invalid.fields)) from invalid
+        raise Invalid(request.names.to_names(invalid.fields)) from invalid
     except FlexmeshError as error:
         sentences = error.reasons if isinstance(error, Infeasible) else [error.message]
-        told = question.names.to_names({"_schema": sentences})
-        raise Invalid(told, question.names.to_names(error.message)) from error
-    document: dict[str, Any] = question.names.to_names(_to_json(question, resolved, schedule))
-    return document
+        errors = request.names.to_names({"_schema": sentences})
+        raise Invalid(errors, request.names.to_names(error.message)) from error
+    return request.names.to_names(_to_json(request, resolved, schedule))
 
 
-def _to_json(question: OptimizeRequest, resolved: ResolvedTrigger, schedule: Schedule) -> dict[str, Any]:
+def _to_json(request: OptimizeRequest, resolved: ResolvedTrigger, schedule: Schedule) -> dict[str, Any]:
     window, problem = schedule.window, resolved.problem
-    flexible = question.trigger.devices
+    flexible = request.trigger.devices
     return {
         "status": str(schedule.status),
         "window": {
-            "start": window.start.astimezone(question.timezone).isoformat(),
-            "end": window.end.astimezone(question.timezone).isoformat(),
+            "start": window.start.astimezone(request.timezone).isoformat(),
+            "end": window.end.astimezone(request.timezone).isoformat(),
             "resolution": format_duration(window.resolution),
             "steps": window.steps,
         },
@@ -65,6 +69,6 @@ def _to_json(question: OptimizeRequest, resolved: ResolvedTrigger, schedule: Sch
 
 
 def _rounded_list(values: Array) -> list[float]:
-    """Without dust, and without a minus before zero."""
-    found: list[float] = (np.round(values, DIGITS) + 0.0).tolist()
-    return found
+    """Round, without minus zero."""
+    rounded: list[float] = (np.round(values, DIGITS) + 0.0).tolist()
+    return rounded

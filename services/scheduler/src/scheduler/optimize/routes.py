@@ -1,6 +1,4 @@
-"""`POST /optimize`, for the gateway: 200 with the answer, or 202 if it takes long and should become a job."""
-
-from typing import Any
+"""`POST /optimize`, for the gateway: 200 with the result, or 202 if it takes long and should become a job."""
 
 import orjson
 from fastapi import APIRouter, Request
@@ -17,12 +15,13 @@ router = APIRouter()
 @router.post(OPTIMIZE_PATH)
 async def optimize(request: Request) -> Response:
     optimizer: Optimizer = request.app.state.optimizer
-    found = await optimizer.optimize(_json(await request.body()))
-    return Response(status_code=202) if found is None else OrjsonResponse(found)
+    response = await optimizer.optimize(_parse_json(await request.body()))
+    return Response(status_code=202) if response is None else OrjsonResponse(response)
 
 
-def _json(body: bytes) -> Any:
+def _parse_json(body: bytes) -> object:
     try:
-        return orjson.loads(body)
+        parsed: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise HTTPException(400, f"The body is not valid JSON: {error.msg}.") from error
+    return parsed

@@ -1,4 +1,4 @@
-"""The series that come with a problem: name → unit, resolution, start and values."""
+"""Series that come with a problem: unit, resolution, start and values by name."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -16,28 +16,28 @@ KEYS = ("unit", "resolution", "start", "values")
 LONGEST = timedelta(days=366)
 
 
-def parse_series(given: Any) -> dict[str, SensorSeries]:
-    """All series by name, in their own units. Values that are null are not known."""
-    if not isinstance(given, Mapping):
-        raise FieldError("Not a valid mapping type.")
-    found: dict[str, SensorSeries] = {}
-    problems: dict[str, Any] = {}
-    for name, value in given.items():
+def parse_series(value: object) -> dict[str, SensorSeries]:
+    """Parse all series by name, in their own units. Null values are unknown."""
+    if not isinstance(value, Mapping):
+        raise Refused("Not a valid mapping type.")
+    series: dict[str, SensorSeries] = {}
+    errors: dict[str, Any] = {}
+    for name, item in value.items():
         try:
-            found[name] = _one(value)
-        except FieldError as error:
-            problems[name] = error.errors
-    if problems:
-        raise FieldError(problems)
-    return found
+            series[name] = _parse_one(item)
+        except Refused as refused:
+            errors[name] = refused.problem
+    if errors:
+        raise Refused(errors)
+    return series
 
 
-def _one(given: Any) -> SensorSeries:
-    item = parse_mapping(given, KEYS, KEYS)
-    unit = parse_at("unit", lambda: _unit(item["unit"]))
-    resolution = parse_at("resolution", lambda: _resolution(item["resolution"]))
-    start = parse_at("start", lambda: parse_datetime(item["start"]))
-    values = parse_at("values", lambda: _values(item["values"]))
+def _parse_one(value: object) -> SensorSeries:
+    item = mapping(value, KEYS, KEYS)
+    unit = at("unit", lambda: _parse_unit(item["unit"]))
+    resolution = at("resolution", lambda: _parse_resolution(item["resolution"]))
+    start = at("start", lambda: moment(item["start"]))
+    values = at("values", lambda: _parse_values(item["values"]))
     if not resolution and len(values) > 1:
         raise FieldError({"resolution": ["Several values need a resolution, like 'PT15M'."]})
     try:
@@ -48,7 +48,7 @@ def _one(given: Any) -> SensorSeries:
     return SensorSeries(unit, resolution, steps(start, resolution, len(values))[known], values[known])
 
 
-def _unit(value: Any) -> str:
+def _parse_unit(value: object) -> str:
     if not isinstance(value, str):
         raise FieldError("Not a valid string.")
     try:
@@ -57,7 +57,7 @@ def _unit(value: Any) -> str:
         raise FieldError(str(error)) from None
 
 
-def _resolution(value: Any) -> timedelta:
+def _parse_resolution(value: object) -> timedelta:
     try:
         resolution = parse_fixed_duration(value)
     except TimeError as error:
@@ -67,10 +67,10 @@ def _resolution(value: Any) -> timedelta:
     return resolution
 
 
-def _values(given: Any) -> Array:
-    if not isinstance(given, list):
-        raise FieldError("Not a valid list.")
-    wrong = next((index for index, value in enumerate(given) if type(value) not in (int, float, type(None))), None)
+def _parse_values(value: object) -> Array:
+    if not isinstance(value, list):
+        raise Refused("Not a valid list.")
+    wrong = next((index for index, value in enumerate(value) if type(value) not in (int, float, type(None))), None)
     if wrong is not None:
-        raise FieldError({str(wrong): ["Not a valid number."]})
-    return np.array(given, dtype=np.float64)
+        raise Refused({str(wrong): ["Not a valid number."]})
+    return np.array(value, dtype=np.float64)

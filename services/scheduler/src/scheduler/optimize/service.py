@@ -1,4 +1,4 @@
-"""Answers a problem at once if it can be solved at once."""
+"""Solution of problems within the request, if that is quick enough."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -20,17 +20,17 @@ class Optimizer:
         self.largest = settings.optimize_largest
         self._threads = ThreadPoolExecutor(settings.worker_concurrency, thread_name_prefix="optimize")
 
-    async def optimize(self, message: Any) -> dict[str, Any] | None:
-        """The answer, proven to be the best one; None if that takes longer than a client should be kept waiting."""
-        question = await asyncio.to_thread(parse_request, message, self.largest)
+    async def optimize(self, message: object) -> dict[str, Any] | None:
+        """Return the proven optimum, or None if that takes longer than a client should wait."""
+        request = await asyncio.to_thread(parse_request, message, self.largest)
         if not self.seconds:
             return None
         loop = asyncio.get_running_loop()
         solving = loop.run_in_executor(
-            self._threads, partial(solve_request, question, SolverOptions(seconds=self.seconds))
+            self._threads, partial(solve_request, request, SolverOptions(seconds=self.seconds))
         )
         try:
-            found = await asyncio.wait_for(solving, self.seconds)
+            response = await asyncio.wait_for(solving, self.seconds)
         except (OutOfTimeError, TimeoutError):
             return None
-        return found if found["status"] == "optimal" else None
+        return response if response["status"] == "optimal" else None

@@ -1,1 +1,1 @@
-"""From names to numbers: a trigger and the series it refers to become a `Problem`."""
+"""Resolving: a trigger and the series it refers to become a `Problem`."""

@@ -1,7 +1,4 @@
-"""From names to numbers: a trigger and the series it refers to become a `Problem`.
-
-Only `reading` talks to the store; everything else is arithmetic on arrays.
-"""
+"""Assembly of a `Problem` from a trigger and the series it refers to. Pure arithmetic on arrays."""
 
 from dataclasses import dataclass
 
@@ -22,25 +19,30 @@ __all__ = ["ResolvedTrigger", "assemble"]
 
 @dataclass(frozen=True, slots=True)
 class ResolvedTrigger:
-    """What to solve, and what to do with the solution."""
+    """A problem, and where its solution goes."""
 
     problem: Problem
     outputs: tuple[Output, ...]
     stocks: tuple[Stock, ...]
     requirements: tuple[SocRequirements, ...]
-    """What is asked of each stock, whether soft or hard."""
+    """Requirements on each stock, soft or hard."""
 
 
-def assemble(trigger: Trigger, tree: AssetTree, readings: LoadedSeries) -> ResolvedTrigger:
-    """Put a problem together from what was read."""
-    profiles = Profiles(trigger.window, readings)
+def assemble(trigger: Trigger, tree: AssetTree, series: LoadedSeries) -> ResolvedTrigger:
+    """Resolve a trigger into a problem.
+
+    Raises:
+        FlexmeshError: Prices or states of charge are unknown, or a process has no room.
+        Invalid: A unit does not fit, or a limit has no value.
+    """
+    profiles = Profiles(trigger.window, series)
     all_sites = resolve_sites(trigger, profiles)
     all_nodes, all_couplings = resolve_nodes(trigger), resolve_couplings(trigger)
     all_bands = resolve_bands(trigger)
     tasks = place_processes(trigger, all_sites)
     all_devices = resolve_devices(trigger, profiles, tasks)
     weight = tie_break_weight(leading_price(all_sites), trigger.window.steps)
-    all_stocks, wishes = resolve_stocks(trigger, profiles, readings, all_devices, weight)
+    all_stocks, requirements = resolve_stocks(trigger, profiles, series, all_devices, weight)
     targets, dropped = resolve_outputs(trigger, tree)
     problem = Problem(
         window=trigger.window,
@@ -56,4 +58,4 @@ def assemble(trigger: Trigger, tree: AssetTree, readings: LoadedSeries) -> Resol
         processes=tuple(task.process for task in tasks if task.runs is None),
         warnings=tuple(dict.fromkeys([*trigger.warnings, *profiles.warnings, *dropped])),
     )
-    return ResolvedTrigger(problem, targets, trigger.stocks, wishes)
+    return ResolvedTrigger(problem, targets, trigger.stocks, requirements)

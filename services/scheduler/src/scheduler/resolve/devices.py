@@ -1,4 +1,14 @@
-"""Devices: power limits, efficiencies, fixed power of inflexible devices, and processes."""
+"""Devices: power limits, efficiencies, inflexible power, operation modes and processes.
+
+Rules for the power limits of a device with capacities for both directions and for each of them:
+
+* Without a power capacity the larger directional one stands in, step by step; where there is none, or where the only
+  one given is zero, a fallback does (the site's capacity, for example).
+* A directional capacity is never more than the power capacity, which also stands in where it has no value.
+* One directional capacity alone, if not zero, closes the other direction; a zero leaves the other at the power
+  capacity.
+* A capacity with a breach price is soft, unless it is zero over the whole window.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +27,7 @@ from scheduler.resolve.sites import capped_by
 
 @dataclass(frozen=True, slots=True)
 class DirectionLimits:
-    """What limits power in one direction, as non-negative numbers."""
+    """Limits on power in one direction, as non-negative numbers."""
 
     hard: Array
     soft: Array
@@ -27,7 +37,7 @@ class DirectionLimits:
 
 
 def device_limits(device: Device, currency: str, profiles: Profiles) -> tuple[DirectionLimits, DirectionLimits]:
-    """Limits on consumption and on production."""
+    """Return the limits on consumption and on production."""
 
     def capacity(quantity: VariableQuantity | None, field: str) -> Array | None:
         return None if quantity is None else profiles.limit(quantity, f"{field} of {device.label}")
@@ -47,11 +57,11 @@ def device_limits(device: Device, currency: str, profiles: Profiles) -> tuple[Di
 
 
 def _power_limit(device: Device, consumption: Array | None, production: Array | None, profiles: Profiles) -> Array:
-    """The limit that holds in both directions."""
+    """Return the limit that holds in both directions."""
     power = profiles.limit(device.power_capacity, f"power-capacity of {device.label}")
-    given = [capacity for capacity in (consumption, production) if capacity is not None]
-    if device.power_capacity is None and given and not (len(given) == 1 and _is_zero(given[0])):
-        power = np.fmax.reduce(given)
+    capacities = [capacity for capacity in (consumption, production) if capacity is not None]
+    if device.power_capacity is None and capacities and not (len(capacities) == 1 and _is_zero(capacities[0])):
+        power = np.fmax.reduce(capacities)
     unknown = np.isnan(power)
     if device.fallback_capacity is None or not unknown.any():
         return power
@@ -70,26 +80,26 @@ def _direction_limit(
 
 
 def hard_limit(cap: Array) -> DirectionLimits:
-    """A limit that nothing can exceed."""
+    """Return a limit that nothing can exceed."""
     return DirectionLimits(cap, np.full(len(cap), np.nan), np.zeros(len(cap)))
 
 
 def _is_zero(capacity: Array) -> bool:
-    """Whether it is zero wherever it is known, and known somewhere."""
+    """Return whether a capacity is zero wherever it is known, and known somewhere."""
     known = capacity[~np.isnan(capacity)]
     return len(known) > 0 and not known.any()
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedProcess:
-    """A task, and when it runs if that is found already."""
+    """A process, and the steps in which it runs if these are found already."""
 
     process: Process
     runs: Mask | None
 
 
 def place_processes(trigger: Trigger, sites: Sequence[Site]) -> list[PlacedProcess]:
-    """All tasks. Which time is cheapest depends on everything else; the dearest is found here, on the price alone."""
+    """Return all processes. The solver finds the cheapest time; the dearest is found here, by price alone."""
     prices = {site.commodity: site.consumption_price for site in sites}
     nothing = np.zeros(trigger.window.steps)
     return [
@@ -100,22 +110,22 @@ def place_processes(trigger: Trigger, sites: Sequence[Site]) -> list[PlacedProce
 
 
 def _place(index: int, device: Device, prices: Array, window: Window) -> PlacedProcess:
-    """Raises if there is no room for the task."""
-    task = device.process
-    assert task is not None
+    """Raise `NoRoomError` if there is no room for the process."""
+    given = device.process
+    assert given is not None
     process = Process(
         device=index,
-        type=task.type,
-        power=task.power,
-        steps=process_steps(task.duration, window.resolution, window.steps),
-        allowed=_allowed(task.restrictions, window),
+        type=given.type,
+        power=given.power,
+        steps=process_steps(given.duration, window.resolution, window.steps),
+        allowed=_allowed(given.restrictions, window),
     )
-    runs = place_process(prices, process.steps, process.type, process.allowed, dearest=task.maximise)
-    return PlacedProcess(process, runs if task.maximise else None)
+    runs = place_process(prices, process.steps, process.type, process.allowed, dearest=given.maximise)
+    return PlacedProcess(process, runs if given.maximise else None)
 
 
 def _allowed(restrictions: Sequence[tuple[datetime, datetime]], window: Window) -> Mask:
-    """The steps that no restriction touches."""
+    """Return the steps that no restriction touches."""
     begins = steps(window.start, window.resolution, window.steps)
     ends = steps(window.start + window.resolution, window.resolution, window.steps)
     allowed = np.ones(window.steps, dtype=np.bool_)
@@ -135,10 +145,12 @@ class _Row:
 
 
 def resolve_devices(trigger: Trigger, profiles: Profiles, placements: Sequence[PlacedProcess] = ()) -> Devices:
-    """All devices, flexible ones first."""
-    tasks = {placement.process.device: placement for placement in placements}
+    """Return all devices, flexible ones first."""
+    processes = {placement.process.device: placement for placement in placements}
     rows = [
-        _process_row(tasks[index], profiles) if index in tasks else _flexible_row(device, trigger.currency, profiles)
+        _process_row(processes[index], profiles)
+        if index in processes
+        else _flexible_row(device, trigger.currency, profiles)
         for index, device in enumerate(trigger.devices)
     ]
     rows += [_inflexible_row(device, profiles) for device in trigger.inflexible]
@@ -149,10 +161,10 @@ def resolve_devices(trigger: Trigger, profiles: Profiles, placements: Sequence[P
     def table(of: Callable[[_Row], Array]) -> Array:
         return np.array([of(row) for row in rows], dtype=np.float64).reshape(len(rows), trigger.window.steps)
 
-    everyone: list[Device | Inflexible] = [*trigger.devices, *trigger.inflexible]
+    all_devices: list[Device | Inflexible] = [*trigger.devices, *trigger.inflexible]
     return Devices(
-        labels=tuple(device.label for device in everyone),
-        commodity=tuple(device.commodity for device in everyone),
+        labels=tuple(device.label for device in all_devices),
+        commodity=tuple(device.commodity for device in all_devices),
         power_min=table(lambda row: -row.production.hard),
         power_max=table(lambda row: row.consumption.hard),
         flexible=np.arange(len(rows)) < len(trigger.devices),
@@ -175,7 +187,7 @@ def _flexible_row(device: Device, currency: str, profiles: Profiles) -> _Row:
 
 
 def _process_row(placement: PlacedProcess, profiles: Profiles) -> _Row:
-    """A process runs at its power or not at all; one whose time is found already is fixed."""
+    """A process runs at its power or not at all; one with a known time is fixed."""
     power = np.full(profiles.window.steps, placement.process.power)
     ones = np.ones(profiles.window.steps)
     if placement.runs is not None:
@@ -185,14 +197,14 @@ def _process_row(placement: PlacedProcess, profiles: Profiles) -> _Row:
 
 
 def _inflexible_row(device: Inflexible, profiles: Profiles) -> _Row:
-    """The power that was read; nothing where nothing is known."""
+    """The power of an inflexible device, zero where it is unknown."""
     power = profiles.steps_or_default(device.reference, "MW", 0.0, f"The power of {device.label}") * device.sign
     ones = np.ones(profiles.window.steps)
     return _Row(hard_limit(power), hard_limit(-power), ones, ones)
 
 
 def resolve_bands(trigger: Trigger) -> tuple[Bands, ...]:
-    """The operation modes of the devices that have any."""
+    """Return the operation modes of the devices that have any."""
     return tuple(
         Bands(index, np.array(device.operation_modes, dtype=np.float64))
         for index, device in enumerate(trigger.devices)

@@ -1,4 +1,4 @@
-"""Quantities as arrays over the planning window: fixed ones, segments and sensors, in the unit asked for."""
+"""Quantities as arrays over the planning window: fixed ones, segments and sensors, converted to a unit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ class UnknownPricesError(FlexmeshError):
 
 
 GAPS_NAMED = 3
-"""Gaps of one price that are told one by one."""
+"""Number of gaps in one price that get a warning each."""
 
 
 @dataclass(frozen=True, slots=True)
 class SensorUse:
-    """One way in which a sensor's values are needed."""
+    """A unit and grid in which a sensor's values are needed."""
 
     reference: SensorReference
     unit: str
@@ -43,7 +43,7 @@ class SensorUse:
 
 
 class Profiles:
-    """Turns quantities into arrays over one window. Unknown values are NaN; `warnings` tells what was filled in."""
+    """Converts quantities to arrays over one window. Unknown values are NaN; `warnings` says what was filled in."""
 
     def __init__(self, window: Window, series: LoadedSeries) -> None:
         self.window = window
@@ -52,7 +52,7 @@ class Profiles:
         self._computed: dict[SensorUse, Array] = {}
 
     def steps(self, quantity: VariableQuantity | None, unit: str, overlap: Overlap = "first") -> Array:
-        """One value per step."""
+        """Return one value per step."""
         match quantity:
             case Segments():
                 return segments_to_steps(quantity, self.window, overlap)
@@ -65,7 +65,7 @@ class Profiles:
     def instants(
         self, quantity: VariableQuantity | None, overlap: Overlap = "first", percent_of: float | None = None
     ) -> Array:
-        """One value per end of step, in MWh. A sensor in % is converted with what 100 % is."""
+        """Return one value per end of step, in MWh. Values in % are converted with the energy at 100 %."""
         match quantity:
             case Segments():
                 return segments_to_instants(quantity, self.window, overlap)
@@ -77,19 +77,19 @@ class Profiles:
         return self._constant(quantity)
 
     def steps_or_default(self, quantity: VariableQuantity | None, unit: str, otherwise: float, what: str) -> Array:
-        """One value per step, with a value for the steps where none is known."""
+        """Return one value per step, with a default for the steps where none is known."""
         values = self.steps(quantity, unit)
         self._warn_missing(quantity, values, what, f"{otherwise:g} was used there")
         return np.where(np.isnan(values), otherwise, values)
 
     def limit(self, quantity: VariableQuantity | None, what: str) -> Array:
-        """A capacity in MW: the strictest where several apply, never negative, NaN where there is none."""
+        """Return a capacity in MW, never negative: the strictest of several, NaN where there is none."""
         values = np.maximum(self.steps(quantity, "MW", "min"), 0.0)
         self._warn_missing(quantity, values, what, "it sets no limit of its own there")
         return values
 
     def penalty(self, price: VariableQuantity | None, unit: str, what: str) -> Array | None:
-        """What it costs to break a limit, per step; None where that is not for sale. It is never a reward.
+        """Return the price of breaking a limit per step, never negative; None if the limit is hard.
 
         The first and the last price of a list hold to the ends of the window.
         """
@@ -100,7 +100,7 @@ class Profiles:
         return np.maximum(self.steps_or_default(price, unit, 0.0, what), 0.0)
 
     def penalty_at_ends(self, price: VariableQuantity | None, unit: str, what: str) -> Array | None:
-        """The same for a state of charge: what holds from the moment at which a step ends, else what held before."""
+        """Return the same for a state of charge: the price from the end of a step on, else the one before."""
         own = self.penalty(price, unit, what)
         if own is None or isinstance(price, Fixed):
             return own
@@ -110,7 +110,7 @@ class Profiles:
         return np.where(np.isnan(then), own, np.maximum(then, 0.0))
 
     def price(self, quantity: VariableQuantity, unit: str, field: str) -> Array:
-        """One price per step. A gap holds the last known price for at most a day; a longer one is an error."""
+        """Return one price per step. A gap holds the last known price for at most a day; a longer one is an error."""
         match quantity:
             case Segments():
                 return self._price_segments(quantity, field)
@@ -127,11 +127,11 @@ class Profiles:
 
     @property
     def _lead(self) -> int:
-        """How many steps before the window tell the price that was known last."""
+        """Number of steps before the window from which the last known price may come."""
         return LONGEST_HOLD // self.window.resolution
 
     def _with_lead(self, reference: SensorReference, unit: str) -> Array:
-        """One value per step of the window and of the day before it."""
+        """Return one value per step of the window and of the day before it."""
         lead, window = self._lead, self.window
         longer = Window(window.start - lead * window.resolution, window.resolution, window.steps + lead)
         return self._sensor(
@@ -139,7 +139,7 @@ class Profiles:
         )
 
     def _price_segments(self, segments: Segments, field: str) -> Array:
-        """Segments are all that is known: before the first one its price holds, too."""
+        """Fill the steps before the first segment with its price: no other source is known."""
         values = segments_to_steps(segments, self.window)
         known = np.flatnonzero(~np.isnan(values))
         first = int(known[0]) if len(known) else 0
@@ -174,14 +174,14 @@ class Profiles:
         )
 
     def _warn_missing(self, quantity: VariableQuantity | None, values: Array, what: str, instead: str) -> None:
-        """A sensor is expected to have values; segments and absent quantities are meant to leave some steps open."""
+        """Warn about a sensor without values; segments and absent quantities leave some steps open on purpose."""
         missing = int(np.isnan(values).sum()) if isinstance(quantity, SensorReference) else 0
         if isinstance(quantity, SensorReference) and missing:
             steps = "any step" if missing == len(values) else f"{missing} of {len(values)} steps"
             self.warnings.append(f"{what} (sensor {quantity.sensor}) has no value for {steps}: {instead}.")
 
     def _sensor(self, use: "SensorUse", onto: Callable[[SensorSeries, Array], Array]) -> Array:
-        """A sensor's values as a use needs them, computed once."""
+        """Return a sensor's values for a use, computed once."""
         if use not in self._computed:
             events = self._series.of(use.reference)
             try:
@@ -198,7 +198,7 @@ class Profiles:
 
 
 def _to_edges(values: Array) -> Array:
-    """The first known value before itself, the last one after."""
+    """Extend the first known value to the start, and the last one to the end."""
     known = np.flatnonzero(~np.isnan(values))
     if len(known):
         values[: known[0]], values[known[-1] :] = values[known[0]], values[known[-1]]

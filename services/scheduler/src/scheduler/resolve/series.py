@@ -1,4 +1,4 @@
-"""Series of stored values: load all that a trigger refers to in one query."""
+"""Series of stored values that a trigger refers to, loaded in one query, before conversion and resampling."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from flexstore.store import Connection
 
 @dataclass(frozen=True, slots=True)
 class SensorSeries:
-    """A sensor's events over some period, sorted by start, in the sensor's unit. Resolution zero: instantaneous."""
+    """A sensor's values over some period, sorted by start, in the sensor's unit. Resolution zero: instantaneous."""
 
     unit: str
     resolution: timedelta
@@ -27,11 +27,11 @@ class SensorSeries:
 
 @dataclass(frozen=True, slots=True)
 class InitialState:
-    """A state of charge, and when it was that."""
+    """A state of charge, and the moment of it."""
 
     at: datetime
     energy: float
-    """MWh"""
+    """[MWh]"""
 
 
 class UnknownStateError(FlexmeshError):
@@ -40,7 +40,7 @@ class UnknownStateError(FlexmeshError):
 
 @dataclass(frozen=True, slots=True)
 class LoadedSeries:
-    """Everything that was read for one schedule."""
+    """All series of one schedule."""
 
     by_reference: Mapping[Reference, SensorSeries]
 
@@ -49,45 +49,45 @@ class LoadedSeries:
 
 
 def series_key(reference: Reference) -> Reference:
-    """What has to be read for a reference: its default plays no role in that."""
+    """Return a reference without its default, which plays no role in loading."""
     return replace(reference, default=None) if isinstance(reference, SensorReference) else reference
 
 
 async def load_referenced_series(con: Connection, trigger: Trigger, tree: AssetTree, now: datetime) -> LoadedSeries:
-    """Everything as it was known at the trigger's `prior`, or now."""
-    wanted = series_references(trigger)
-    series = await load_series(con, series_queries(trigger, wanted, tree, trigger.prior or now))
+    """Load all series as they were known at the trigger's `prior`, or now."""
+    references = series_references(trigger)
+    series = await load_series(con, series_queries(trigger, references, tree, trigger.prior or now))
     return LoadedSeries(
         {
-            reference: sensor_series(reference, tree, found.event_start, found.values)
-            for reference, found in zip(wanted, series, strict=True)
+            reference: sensor_series(reference, tree, values.event_start, values.values)
+            for reference, values in zip(references, series, strict=True)
         }
     )
 
 
 def sensor_series(reference: Reference, tree: AssetTree, starts: Instants, values: Array) -> SensorSeries:
-    """A sensor's values, with the unit and resolution that the tree knows of."""
+    """Return a sensor's values with its unit and resolution."""
     sensor = tree.sensors[reference.sensor]
     return SensorSeries(sensor.unit, sensor.resolution, starts, values)
 
 
 def series_references(trigger: Trigger) -> list[Reference]:
-    """What has to be read, each once."""
+    """Return the references whose values must be loaded, each once."""
     return list(dict.fromkeys(series_key(reference) for reference in trigger.references()))
 
 
 def series_queries(
-    trigger: Trigger, wanted: Sequence[Reference], tree: AssetTree, known_at: datetime
+    trigger: Trigger, references: Sequence[Reference], tree: AssetTree, known_at: datetime
 ) -> list[SeriesQuery]:
-    """One query per reference. The end is included, for states of charge; prices may also hold from the day before."""
-    holding = price_references(trigger)
-    return [_query(reference, trigger.window, reference in holding, tree, known_at) for reference in wanted]
+    """Return one query per reference. It includes the end, for states of charge, and the day before, for prices."""
+    held = price_references(trigger)
+    return [_query(reference, trigger.window, reference in held, tree, known_at) for reference in references]
 
 
 def price_references(trigger: Trigger) -> set[Reference]:
-    """The sensors whose values hold over a gap."""
-    given = (price for context in trigger.sites for price in (context.consumption_price, context.production_price))
-    return {series_key(price) for price in given if isinstance(price, SensorReference)}
+    """Return the sensors whose values hold over a gap."""
+    prices = (price for site in trigger.sites for price in (site.consumption_price, site.production_price))
+    return {series_key(price) for price in prices if isinstance(price, SensorReference)}
 
 
 def _query(reference: Reference, window: Window, holds: bool, tree: AssetTree, known_at: datetime) -> SeriesQuery:

@@ -32,7 +32,7 @@ RequirementKind = Literal["minima", "maxima", "targets"]
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How fast a stock can be filled and drained, in MW per step, and the limits that no wish may pass."""
+    """Power in MW per step with which a stock can be filled and drained, and limits that no requirement may pass."""
 
     charge: Array
     discharge: Array
@@ -42,7 +42,7 @@ class Reach:
 
 @dataclass(slots=True)
 class Projection:
-    """The bounds that off-tick wishes put on the ends of steps; NaN where there is none."""
+    """Bounds from off-tick requirements at the ends of steps; NaN where there is none."""
 
     minima: Array
     maxima: Array
@@ -53,7 +53,7 @@ class Projection:
         return cls(*(np.full(steps, np.nan) for _ in range(3)))
 
     def raise_minimum(self, step: int, value: float, reach: Reach) -> None:
-        """Of two bounds at one step the stricter counts; none passes the limits of the stock."""
+        """Add a lower bound. The stricter of two at one step counts; none passes the limits of the stock."""
         if 0 <= step < len(self.minima):
             self.minima[step] = np.fmax(self.minima[step], np.fmax(value, reach.lowest))
 
@@ -172,7 +172,7 @@ def _around(moment: datetime, window: Window) -> tuple[int, float, float]:
 
 
 class SocReport(NamedTuple):
-    """Requirements that a schedule keeps and misses, by asset, as the job's result has them."""
+    """Requirements that a schedule keeps and misses, by asset, as in the job's result."""
 
     resolved: list[dict[str, Any]]
     unresolved: list[dict[str, Any]]

@@ -1,4 +1,4 @@
-"""Stocks."""
+"""Stocks: the state at the start, limits, storage efficiency, gains and usage, and the tie-break."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from scheduler.resolve.series import InitialState, LoadedSeries, SensorSeries, U
 from scheduler.resolve.soc_requirements import SocRequirements, resolve_requirements
 
 
-def initial_state(stock: Stock, window: Window, readings: LoadedSeries) -> InitialState:
-    """The state of charge to start from, and the moment when it was that."""
+def initial_state(stock: Stock, window: Window, series: LoadedSeries) -> InitialState:
+    """Return the state of charge to start from, given or the nearest one measured, and the moment of it."""
     if isinstance(stock.initial, Fixed):
         return InitialState(window.start, stock.initial.value)
-    events = readings.of(stock.initial)
+    events = series.of(stock.initial)
     nearest = stock.initial.nearest(events.starts, events.values, window.start)
     if nearest is None:
         raise _unknown_state(stock, stock.initial, window)
@@ -28,7 +28,7 @@ def initial_state(stock: Stock, window: Window, readings: LoadedSeries) -> Initi
 
 
 def _to_energy(events: SensorSeries, stock: Stock) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """A state-of-charge series in MWh; one in % needs to know what 100 % is."""
+    """Return a state-of-charge series in MWh; values in % need the energy at 100 %."""
     if not is_ratio(events.unit):
         return convert(events.values, events.unit, "MWh")
     if stock.percent_of is None:
@@ -38,10 +38,10 @@ def _to_energy(events: SensorSeries, stock: Stock) -> np.ndarray[tuple[int, ...]
     return convert(events.values, events.unit, "") * stock.percent_of
 
 
-def _unknown_state(stock: Stock, reading: StateReference, window: Window) -> UnknownStateError:
+def _unknown_state(stock: Stock, reference: StateReference, window: Window) -> UnknownStateError:
     return UnknownStateError(
-        f"No recent state-of-charge value of {stock.label}: sensor {reading.sensor} has none within "
-        f"{format_duration(reading.within)} of {window.start.isoformat()}. Post one, or give soc-at-start."
+        f"No recent state-of-charge value of {stock.label}: sensor {reference.sensor} has none within "
+        f"{format_duration(reference.within)} of {window.start.isoformat()}. Post one, or give soc-at-start."
     )
 
 
@@ -54,7 +54,7 @@ class _Row:
     soc_max: float
     varying_min: Array
     varying_max: Array
-    wishes: SocRequirements
+    requirements: SocRequirements
     minima_price: Array | None
     maxima_price: Array | None
     targets_soft: bool
@@ -64,12 +64,12 @@ class _Row:
 
 
 def resolve_stocks(
-    trigger: Trigger, profiles: Profiles, readings: LoadedSeries, devices: Devices, tie_break_weight: float
+    trigger: Trigger, profiles: Profiles, series: LoadedSeries, devices: Devices, tie_break_weight: float
 ) -> tuple[Stocks, tuple[SocRequirements, ...]]:
-    """All stocks, and what is asked of each. `tie_break_weight` is the tie-break's weight at the first step."""
+    """Return all stocks, and the requirements on each. `tie_break_weight` is the weight at the first step."""
     steps = trigger.window.steps
-    nowhere = np.full(steps, np.nan)
-    rows = [_row(stock, trigger, profiles, readings, devices, tie_break_weight) for stock in trigger.stocks]
+    none = np.full(steps, np.nan)
+    rows = [_row(stock, trigger, profiles, series, devices, tie_break_weight) for stock in trigger.stocks]
 
     def table(of: Callable[[_Row], Array]) -> Array:
         return np.array([of(row) for row in rows], dtype=np.float64).reshape(len(rows), steps)
@@ -84,43 +84,47 @@ def resolve_stocks(
         soc_min=column(lambda row: row.soc_min),
         soc_max=column(lambda row: row.soc_max),
         hard_minima=table(
-            lambda row: np.fmax(row.wishes.minima, row.varying_min) if row.minima_price is None else row.varying_min
+            lambda row: (
+                np.fmax(row.requirements.minima, row.varying_min) if row.minima_price is None else row.varying_min
+            )
         ),
         hard_maxima=table(
-            lambda row: np.fmin(row.wishes.maxima, row.varying_max) if row.maxima_price is None else row.varying_max
+            lambda row: (
+                np.fmin(row.requirements.maxima, row.varying_max) if row.maxima_price is None else row.varying_max
+            )
         ),
-        hard_targets=table(lambda row: nowhere if row.targets_soft else row.wishes.targets),
-        minima=table(lambda row: nowhere if row.minima_price is None else row.wishes.minima),
-        maxima=table(lambda row: nowhere if row.maxima_price is None else row.wishes.maxima),
-        targets=table(lambda row: row.wishes.targets if row.targets_soft else nowhere),
+        hard_targets=table(lambda row: none if row.targets_soft else row.requirements.targets),
+        minima=table(lambda row: none if row.minima_price is None else row.requirements.minima),
+        maxima=table(lambda row: none if row.maxima_price is None else row.requirements.maxima),
+        targets=table(lambda row: row.requirements.targets if row.targets_soft else none),
         minima_breach_price=table(lambda row: np.zeros(steps) if row.minima_price is None else row.minima_price),
         maxima_breach_price=table(lambda row: np.zeros(steps) if row.maxima_price is None else row.maxima_price),
         storage_efficiency=table(lambda row: row.storage_efficiency),
         gain=table(lambda row: row.gain),
         tie_break_price=table(lambda row: row.tie_break_price),
     )
-    return resolved, tuple(row.wishes for row in rows)
+    return resolved, tuple(row.requirements for row in rows)
 
 
 def _row(
     stock: Stock,
     trigger: Trigger,
     profiles: Profiles,
-    readings: LoadedSeries,
+    series: LoadedSeries,
     devices: Devices,
     tie_break_weight: float,
 ) -> _Row:
     per_energy = f"{trigger.currency}/MWh"
     soc_min, varying_min = _bound(stock, "soc-min", stock.soc_min, profiles, np.min)
     soc_max, varying_max = _bound(stock, "soc-max", stock.soc_max, profiles, np.max)
-    state = initial_state(stock, trigger.window, readings)
+    state = initial_state(stock, trigger.window, series)
     return _Row(
         initial=state.energy,
         soc_min=soc_min,
         soc_max=soc_max,
         varying_min=varying_min,
         varying_max=varying_max,
-        wishes=resolve_requirements(stock, state, profiles, devices, soc_min, soc_max),
+        requirements=resolve_requirements(stock, state, profiles, devices, soc_min, soc_max),
         minima_price=profiles.penalty_at_ends(stock.minima_breach_price, per_energy, "soc-minima-breach-price"),
         maxima_price=profiles.penalty_at_ends(stock.maxima_breach_price, per_energy, "soc-maxima-breach-price"),
         targets_soft=stock.targets_soft,
@@ -134,7 +138,7 @@ def _row(
 def _bound(
     stock: Stock, field: str, quantity: VariableQuantity | None, profiles: Profiles, widest: Callable[[Array], float]
 ) -> tuple[float, Array]:
-    """A hard limit of the stock: its constant value, and its course where it varies."""
+    """Return a hard limit: its constant value, and its course where it varies."""
     if quantity is None or isinstance(quantity, Fixed):
         return np.nan if quantity is None else quantity.value, np.full(profiles.window.steps, np.nan)
     course = profiles.instants(quantity, "first", stock.percent_of)
@@ -149,7 +153,7 @@ def _bound(
 
 
 def _storage_efficiency(stock: Stock, profiles: Profiles) -> Array:
-    """The fraction kept over one step: what is kept over the efficiency's own period, to the power of the ratio."""
+    """Return the fraction kept over one step: that of the efficiency's own period, to the power of the ratio."""
     if stock.storage_efficiency is None:
         return np.ones(profiles.window.steps)
     kept = np.clip(
@@ -161,7 +165,7 @@ def _storage_efficiency(stock: Stock, profiles: Profiles) -> Array:
 
 
 def _total(components: Sequence[VariableQuantity], what: str, profiles: Profiles) -> Array:
-    """The sum of all components in MW."""
+    """Return the sum of all components in MW."""
     return sum(
         (profiles.steps_or_default(component, "MW", 0.0, what) for component in components),
         np.zeros(profiles.window.steps),
@@ -169,7 +173,7 @@ def _total(components: Sequence[VariableQuantity], what: str, profiles: Profiles
 
 
 def _tie_break_price(stock: Stock, soc_max: float, profiles: Profiles, tie_break_weight: float) -> Array:
-    """The tie-break per MWh missing to full: falling to zero when curtailing later is preferred, else constant."""
+    """Return the price per MWh missing to full: falling to zero if curtailing later is preferred, else constant."""
     steps = profiles.window.steps
     if not stock.prefer_charging_sooner or np.isnan(soc_max):
         return np.zeros(steps)

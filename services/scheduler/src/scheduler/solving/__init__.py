@@ -1,1 +1,1 @@
-"""Running the solver and making sure of its answer."""
+"""Solving: running the solver, checking its solution, and diagnosing infeasible problems."""

@@ -1,4 +1,4 @@
-"""Limits that contradict one another by themselves, found without solving anything."""
+"""Limits that contradict one another, found without solving."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ LEEWAY = 1e-6
 
 
 def find_contradictions(problem: Problem) -> Iterator[str]:
-    """A sentence for each contradiction."""
+    """Yield a sentence for each contradiction."""
     yield from _of_devices(problem)
     yield from _of_stocks(problem)
     yield from _of_modes(problem)
@@ -43,13 +43,13 @@ def _of_stocks(problem: Problem) -> Iterator[str]:
         ("soc-targets", stocks.hard_targets, "above its soc-maxima", stocks.hard_maxima, +1),
         ("soc-targets", stocks.hard_targets, "below its soc-minima", stocks.hard_minima, -1),
     )
-    for field, wish, relation, limit, sign in pairs:
-        bound = np.broadcast_to(limit, wish.shape)
-        crossed: Mask = sign * (wish - bound) > LEEWAY
+    for field, requirement, relation, limit, sign in pairs:
+        bound = np.broadcast_to(limit, requirement.shape)
+        crossed: Mask = sign * (requirement - bound) > LEEWAY
         for stock in np.flatnonzero(crossed.any(axis=1)).tolist():
             step = int(np.argmax(crossed[stock]))
             yield (
-                f"{stocks.labels[stock]}: {field} asks for {format_energy(wish[stock, step])} "
+                f"{stocks.labels[stock]}: {field} asks for {format_energy(requirement[stock, step])} "
                 f"at {_end(problem, step)}, which is {relation} of {format_energy(bound[stock, step])}."
             )
 

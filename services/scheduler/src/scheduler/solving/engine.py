@@ -1,4 +1,4 @@
-"""Hands a program to OR-Tools in bulk and reads the answer back as arrays.
+"""Interface to OR-Tools: hands over a program in bulk and reads the solution back as arrays.
 
 Only the bare extension module of OR-Tools is imported: the friendlier module around it would load pandas. All solvers
 release the interpreter's lock while they work.
@@ -32,26 +32,26 @@ SCIP = "limits/absgap = {gap}\nlimits/gap = 0\nnumerics/feastol = 1e-9\nnumerics
 
 
 class SolverStatus(Enum):
-    """What the solver found out."""
+    """Result of a solver run."""
 
     OPTIMAL = "optimal"
     FEASIBLE = "feasible"
     INFEASIBLE = "infeasible"
-    """No solution, or no best one: small programs are not told apart, the diagnosis does that."""
+    """No solution, or none that is best (unbounded). Small programs do not tell them apart; the diagnosis does."""
     NOTHING = "nothing"
     """Stopped by the deadline without a solution, or failed numerically."""
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Arrays are empty unless there is a solution; duals are for linear programs only."""
+    """A solution. Arrays are empty unless there is one; duals exist for linear programs only."""
 
     status: SolverStatus
     x: Array
     objective: float
     bound: float
     duals: Array
-    """Of the rows: what one more unit on the right-hand side adds to the cost."""
+    """Duals of the rows: the cost of one more unit on the right-hand side."""
     solver: str
 
 
@@ -59,7 +59,7 @@ NO_SOLUTION = Solution(SolverStatus.NOTHING, np.zeros(0), np.inf, -np.inf, np.ze
 
 
 def solve_linear(program: Program, seconds: float) -> Solution:
-    """Solve with integrality left aside. What one solver finds too hard, or impossible, goes to the next."""
+    """Solve the linear relaxation. Where one solver fails or finds no solution, the next one tries."""
     deadline = time.monotonic() + seconds
     ladder = ("glop", "highs_lp", "glop_loose") if len(program.cost) <= LARGE else ("highs_lp", "glop", "glop_loose")
     verdict = NO_SOLUTION
@@ -77,7 +77,7 @@ def solve_linear(program: Program, seconds: float) -> Solution:
 
 
 def solve_with(solver: str, program: Program, seconds: float = np.inf) -> Solution:
-    """Solve with integrality left aside by `glop`, `glop_loose` (with its own tolerances) or `highs_lp`."""
+    """Solve the linear relaxation by `glop`, `glop_loose` (with its own tolerances) or `highs_lp`."""
     solution = solve_without_duals(solver, program, seconds)
     return (
         add_duals(program, solution) if solution.status is SolverStatus.OPTIMAL and solver == "highs_lp" else solution
@@ -85,7 +85,7 @@ def solve_with(solver: str, program: Program, seconds: float = np.inf) -> Soluti
 
 
 def solve_without_duals(solver: str, program: Program, seconds: float = np.inf) -> Solution:
-    """The same, without dual prices from `highs_lp`."""
+    """Solve the same, without dual prices from `highs_lp`."""
     if solver == "highs_lp":
         with _silence_stdout():
             return _run(program, solver, "", seconds)
@@ -93,16 +93,16 @@ def solve_without_duals(solver: str, program: Program, seconds: float = np.inf) 
 
 
 def _glop(program: Program, dual: str, tight: bool = True) -> str:
-    """Parameters. Prices cannot be told apart below the sixteenth digit of the largest."""
+    """Return parameters of GLOP. Prices differ by no less than the sixteenth digit of the largest."""
     largest = np.abs(program.cost).max(initial=0.0)
     return GLOP.format(dual=dual) + (TIGHT.format(prices=float(max(1e-10, 1e-16 * largest))) if tight else "")
 
 
 def add_duals(program: Program, solution: Solution) -> Solution:
-    """The solution with dual prices, which OR-Tools does not pass on from HiGHS.
+    """Return the solution with dual prices, which OR-Tools does not pass on from HiGHS.
 
-    They are those of the directions in which the solution could move: columns and rows away from their bounds are free,
-    the others may only leave them, and nothing is to be gained. That program's first basis is nearly its last.
+    They are the duals of the directions in which the solution could move: columns and rows away from their bounds are
+    free, the others may only leave them, and nothing can be gained. The first basis of that program is nearly its last.
     """
     x, activity = solution.x, program.matrix @ solution.x
     low, high = x <= program.lower + AT_BOUND, x >= program.upper - AT_BOUND
@@ -116,21 +116,22 @@ def add_duals(program: Program, solution: Solution) -> Solution:
         row_upper=np.where(row_high, 0.0, np.inf)[tight],
         matrix=program.matrix[tight],
     )
-    found = _run(directions, "glop", _glop(program, "false"), np.inf)
-    if found.status is not SolverStatus.OPTIMAL:
-        found = _run(directions, "glop", _glop(program, "false", tight=False), np.inf)
-    if found.status is not SolverStatus.OPTIMAL:
+    dual = _run(directions, "glop", _glop(program, "false"), np.inf)
+    if dual.status is not SolverStatus.OPTIMAL:
+        dual = _run(directions, "glop", _glop(program, "false", tight=False), np.inf)
+    if dual.status is not SolverStatus.OPTIMAL:
         return NO_SOLUTION
     duals = np.zeros(len(activity))
-    duals[tight] = found.duals
+    duals[tight] = dual.duals
     return replace(solution, duals=duals)
 
 
 AT_BOUND = 1e-8
+"""Distance within which a column or row counts as at its bound."""
 
 
 def solve_integer(program: Program, seconds: float, gap: float) -> Solution:
-    """Solve with whole numbers where the program asks for them, up to an absolute gap."""
+    """Solve with integers where the program has them, up to an absolute gap."""
     with _silence_stdout():
         return _run(program, "scip", SCIP.format(gap=repr(gap)), seconds, whole=True)
 
@@ -177,10 +178,10 @@ _saved_stdout: int | None = None
 
 @contextmanager
 def _silence_stdout() -> Iterator[None]:
-    """Keep HiGHS' banner and SCIP's remarks off the terminal.
+    """Keep the banner of HiGHS and the remarks of SCIP off the terminal.
 
-    They are printed through the C library, whose idea of standard output is pointed at nothing meanwhile. Python writes
-    to the file descriptor itself, so other threads' output is not lost.
+    They are printed through the C library, whose standard output points to the null device meanwhile. Python writes to
+    the file descriptor itself, so output of other threads is not lost.
     """
     _redirect(+1)
     try:

@@ -1,4 +1,8 @@
-"""Infeasible."""
+"""Diagnosis of infeasible problems: the smallest violation of the hard limits, in words and numbers.
+
+The hard limits are made soft, one kind after another. The first kind that helps is the one to blame; the limits that
+stand in the way of keeping it come from the dual prices.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,13 +20,13 @@ from scheduler.solving.readout import check_soft_limits, marginal_prices, round_
 from scheduler.solving.search import NoSolutionError, NoTimeError, SolverOptions, find_optimum
 
 SENTENCES = 5
-"""How many violations are told."""
+"""Number of violations in the error's message."""
 DUST = 1e-7
-"""MW or MWh that nobody would call a violation."""
+"""MW or MWh too small to be called a violation."""
 
 
 class Infeasible(FlexmeshError):  # noqa: N818  reads like its kin: Invalid, Forbidden, Unavailable
-    """The hard limits conflict. `reasons` has a sentence for each violation that cannot be avoided."""
+    """Hard limits conflict. `reasons` has a sentence for each violation that cannot be avoided."""
 
     def __init__(self, reasons: list[str]) -> None:
         super().__init__("No schedule keeps all limits. " + " ".join(reasons[:SENTENCES]))
@@ -31,7 +35,7 @@ class Infeasible(FlexmeshError):  # noqa: N818  reads like its kin: Invalid, For
 
 @dataclass(frozen=True, slots=True)
 class SmallestViolation:
-    """The cheapest way to break limits, and what stood in the way of breaking fewer."""
+    """The cheapest way to break limits, and the dual prices of the limits that prevent a cheaper one."""
 
     power: Array
     checks: list[Check]
@@ -39,7 +43,7 @@ class SmallestViolation:
 
 
 def diagnose(problem: Problem, options: SolverOptions) -> Infeasible:
-    """The error that says why."""
+    """Return the error that explains why the problem has no schedule."""
     for stage in SofteningStage:
         softened = soften_limits(problem, stage)
         relief = _smallest_violation(softened, options)
@@ -99,7 +103,7 @@ def _of_stock(problem: Problem, check: Check, step: int, bound: float, missing: 
 
 
 def _causes_sentence(problem: Problem, check: Check, step: int, prices: Marginal) -> str:
-    """The limits that would have to give, with the largest effect first."""
+    """Name the limits that would have to give, with the largest effect first."""
     causes: list[tuple[float, str]] = []
     devices, window = problem.devices, problem.window
     for gain, limit, field in (
@@ -139,13 +143,17 @@ def _storage_causes(problem: Problem, check: Check, prices: Marginal) -> Iterato
 
 
 def _values(limits: Array) -> str:
-    """The values that a limit takes."""
-    found = np.unique(np.round(limits + 0.0, 9))
-    return format_power(found[0]) if len(found) == 1 else f"{format_power(found[0])} to {format_power(found[-1])}"
+    """Return the values of a limit, or their range."""
+    distinct = np.unique(np.round(limits + 0.0, 9))
+    return (
+        format_power(distinct[0])
+        if len(distinct) == 1
+        else f"{format_power(distinct[0])} to {format_power(distinct[-1])}"
+    )
 
 
 def _imbalances(problem: Problem, plan: Array) -> list[str]:
-    """What commodities without a grid lack or have left over."""
+    """Sentences on the shortage or surplus of commodities without a grid."""
     sentences = []
     for node, rest in zip(problem.nodes, imbalances(problem, plan), strict=True):
         step = int(np.argmax(np.abs(rest)))
@@ -163,7 +171,7 @@ def _imbalances(problem: Problem, plan: Array) -> list[str]:
 
 
 def _blame_structure(problem: Problem, options: SolverOptions) -> list[str]:
-    """When no limit helps: the structural demands without which there would be a schedule."""
+    """Find the structural demands without which there would be a schedule, when softening no limit helps."""
     softened = soften_limits(problem, SofteningStage.CAPS)
     labels = problem.devices.labels
     trials = [
@@ -194,18 +202,18 @@ def _without[T](items: tuple[T, ...], item: T) -> tuple[T, ...]:
 
 
 class SofteningStage(IntEnum):
-    """Which limits are made soft; each stage adds to the one before."""
+    """The limits that are made soft; each stage adds to the one before."""
 
     REQUIREMENTS = 0
-    """What users ask of states of charge at given times."""
+    """Requirements on states of charge at given times."""
     STOCKS = 1
-    """The constant limits of storages."""
+    """The constant limits of stocks."""
     CAPS = 2
-    """The caps of sites and groups, and the balance of commodities without a grid."""
+    """The limits of sites and groups, and the balance of commodities without a grid."""
 
 
 def soften_limits(problem: Problem, stage: SofteningStage) -> Problem:
-    """The problem in which only violations of the stage's limits cost: one per MW or MWh, and one per hour."""
+    """Return the problem in which only violations of the stage's limits cost: one per MW or MWh, and one per hour."""
     none = np.full(problem.devices.power_min.shape, np.nan)
     sites, groups, nodes = [_unpriced(site) for site in problem.sites], list(problem.groups), problem.nodes
     if stage >= SofteningStage.CAPS:
@@ -272,11 +280,11 @@ def _soft_group(group: Group) -> Group:
 
 
 def _as_site(node: Node, steps: int) -> Site:
-    """A grid that takes and gives what does not balance, at a price in both directions."""
+    """A grid that takes and gives any imbalance, at a price in both directions."""
     one, none = np.ones(steps), np.full(steps, np.nan)
     return Site(node.commodity, node.devices, one, -one, none, none)
 
 
 def imbalances(problem: Problem, power: Array) -> list[Array]:
-    """What is left over at each node of the original problem, in MW."""
+    """Return the imbalance of each node of the original problem, in MW."""
     return [power[node.devices].sum(axis=0) for node in problem.nodes]

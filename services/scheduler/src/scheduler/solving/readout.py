@@ -1,4 +1,14 @@
-"""Readout."""
+"""Readout of a solution: the schedule, how soft limits were kept, and marginal prices.
+
+Marginal prices are the dual prices of the solution, per MWh:
+
+    net power:  λ = −dual of the net row / Δ         one more MWh drawn in a step costs that much
+    stock:      −dual of the balance row             one more MWh in the stock saves that much
+    limits:     −reduced cost of a column at its bound (/ Δ for power)
+
+The addition of a connection's limits to the price of energy is the distance of λ from the price of energy and
+commitments there: the interval between their slopes to the left and to the right of the net power.
+"""
 
 from collections.abc import Iterator
 
@@ -13,11 +23,11 @@ from scheduler.formulation.terms import Aggregates, StepTerm, without_rounding_d
 from scheduler.solving.search import Outcome
 
 DIGITS = 12
-"""Digits kept: a watt beside a hundred megawatts keeps its own."""
+"""Significant digits kept: a watt beside a hundred megawatts keeps its own."""
 
 
 def build_schedule(model: Model, outcome: Outcome) -> Schedule:
-    """The schedule of a solution, with its costs computed from the definitions of what is priced."""
+    """Return the schedule of a solution, with its costs computed from the definitions of the priced terms."""
     problem = model.problem
     power = round_rows(np.clip(model.power.values(outcome.solution.x), model.power.lowest, model.power.highest))
     stock = round_rows(model.stocks.soc.values(outcome.solution.x))
@@ -44,7 +54,7 @@ def build_schedule(model: Model, outcome: Outcome) -> Schedule:
 
 
 def round_rows(values: Array) -> Array:
-    """Without dust, and without minus zero: each row keeps the same number of digits below its own largest value."""
+    """Round so that each row keeps the same number of digits below its largest value, without minus zero."""
     largest = np.abs(values).max(axis=1, initial=0.0)
     digits = DIGITS - np.ceil(np.log10(np.where(largest > 0, largest, 1.0))).astype(int)
     rounded = np.zeros(values.shape)
@@ -54,7 +64,7 @@ def round_rows(values: Array) -> Array:
 
 
 def check_soft_limits(problem: Problem, power: Array, stock: Array) -> Iterator[Check]:
-    """How every soft limit was kept."""
+    """Yield how every soft limit was kept."""
     aggregates = Aggregates.of_problem(problem)
     net = aggregates.sums(power)
     for limit in soft_limits(problem, aggregates):
@@ -75,7 +85,7 @@ AT_KINK = 1e-9
 
 
 def marginal_prices(model: Model, outcome: Outcome) -> Marginal:
-    """The prices behind the solution."""
+    """Return the marginal prices of a solution."""
     hours = model.problem.window.hours
     program, own = outcome.program, outcome.solution.duals
     duals, reduced = np.append(own, 0.0), np.append(program.cost - program.matrix.T @ own, 0.0)
@@ -100,7 +110,7 @@ def marginal_prices(model: Model, outcome: Outcome) -> Marginal:
 
 
 def _of_limits(model: Model, x: Array, net: Array) -> Array:
-    """What limits add to (or take from) the price of each aggregate's net power, per MW and step."""
+    """Return what limits add to (or take from) the price of each aggregate's net power, per MW and step."""
     power = model.ledger.aggregates.sums(model.power.values(x))
     left, right = np.zeros(net.shape), np.zeros(net.shape)
     for term in model.ledger.terms:
@@ -113,14 +123,14 @@ def _of_limits(model: Model, x: Array, net: Array) -> Array:
 
 
 def _ends(pieces: Pieces, reduced: Array) -> tuple[Array, Array]:
-    """What moving the lower and the upper end of the whole range outwards saves."""
+    """Return the savings from moving the lower and the upper end of the whole range outwards."""
     cost, shape = pieces.cost, pieces.constant.shape
     low, high = np.zeros(shape), np.zeros(shape)
     for k in range(len(pieces.columns)):
         outward = -pieces.sign[k] * reduced[pieces.columns[k]]
-        there = pieces.columns[k] >= 0
-        high += np.where(there & (cost.right[k] == cost.right[-1]), np.maximum(outward, 0), 0.0)
-        low += np.where(there & (cost.left[k] == cost.left[0]), np.maximum(-outward, 0), 0.0)
+        exists = pieces.columns[k] >= 0
+        high += np.where(exists & (cost.right[k] == cost.right[-1]), np.maximum(outward, 0), 0.0)
+        low += np.where(exists & (cost.left[k] == cost.left[0]), np.maximum(-outward, 0), 0.0)
     return low, high
 
 

@@ -1,8 +1,8 @@
-"""Finds the cheapest schedule of a model: linear first, whole numbers only where the linear answer needs them.
+"""Search for the cheapest solution of a model: linear first, integers only where the linear solution needs them.
 
-1. Solve without any choice. If the solution makes every choice by itself, it is optimal.
-2. Make the broken choices the way the solution leans (processes: as if only the price mattered) and solve again. If
-   that costs the same, it is optimal. Otherwise it is a schedule to fall back on.
+1. Solve without any choice. If the solution keeps every choice by itself, it is optimal.
+2. Fix the broken choices the way the solution leans (processes: by price alone) and solve again. If that costs the
+   same, it is optimal. Otherwise it is a schedule to fall back on.
 3. Let SCIP make the choices that can matter, check the others, and repeat with those that were broken.
 4. Solve once more with the choices as bounds, for exact numbers and dual prices.
 
@@ -32,20 +32,20 @@ from scheduler.solving.fleet.solve import solve_fleet
 
 @dataclass(frozen=True, slots=True)
 class SolverOptions:
-    """How hard to try."""
+    """Limits of the search."""
 
     seconds: float = 60.0
     gap: float = 1e-7
-    """Gap, relative to the cost without breaches, at which a solution with whole numbers counts as optimal."""
+    """Gap, relative to the cost without breaches, at which an integer solution counts as optimal."""
     fleet: int = 100_000
-    """Columns from which the structure of fleets is made use of."""
+    """Number of columns from which the structure of fleets is used."""
     every_binary: bool = False
     """Give the solver every choice as a binary at once (slow; to check the short cut)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The best solution found, with the linear program (choices as bounds) that it is an optimum of."""
+    """The best solution found, with the linear program (choices as bounds) of which it is an optimum."""
 
     program: Program
     solution: Solution
@@ -55,7 +55,7 @@ class Outcome:
 
 
 SEARCHING = 0.8
-"""Share of the time left that a search for whole numbers may take; the rest is for settling its answer."""
+"""Share of the remaining time that a search for integers may take; the rest is for fixing its choices."""
 
 
 class NoSolutionError(Exception):
@@ -63,11 +63,16 @@ class NoSolutionError(Exception):
 
 
 class NoTimeError(Exception):
-    """The deadline came before any solution."""
+    """The deadline came before any solution was found."""
 
 
 def find_optimum(model: Model, options: SolverOptions) -> Outcome:
-    """The cheapest solution that makes every choice."""
+    """Return the cheapest solution that keeps every choice.
+
+    Raises:
+        NoSolutionError: The constraints contradict one another.
+        NoTimeError: The deadline came before any solution was found.
+    """
     return _Search(model, options).run()
 
 
@@ -84,7 +89,7 @@ class _Search:
                 kink_choices(model.program, model.net.pieces),
             ]
         )
-        self.tempted = self.choices.expected_broken | negative_price_steps(model.net.pieces)[self.choices.step]
+        self.can_matter: Mask = self.choices.expected_broken | negative_price_steps(model.net.pieces)[self.choices.step]
 
     def run(self) -> Outcome:
         relaxed = self._linear(self.program)
@@ -97,84 +102,89 @@ class _Search:
         if not whole and not broken.any() and not self.options.every_binary:
             return Outcome(self.program, relaxed, relaxed.bound, relaxed.status is SolverStatus.OPTIMAL, relaxed.solver)
         program = _rounded(self.program, self.model.guess_integers(relaxed.x)) if whole else self.program
-        leaning = self._settle(program, broken, self.choices.prefers_on(relaxed.x))
-        self.tolerance = self.options.gap * max(self._worth(relaxed.x), 1e-3)
-        if leaning is not None and not self.options.every_binary and self._close(leaning, relaxed.bound):
+        leaning = self._fix_and_solve(program, broken, self.choices.prefers_on(relaxed.x))
+        self.tolerance = self.options.gap * max(self._cost_without_breaches(relaxed.x), 1e-3)
+        if leaning is not None and not self.options.every_binary and self._is_within_tolerance(leaning, relaxed.bound):
             return replace(leaning, bound=relaxed.bound, proven=True)
         return self._search(relaxed, broken, leaning)
 
     def _search(self, relaxed: Solution, broken: Mask, best: Outcome | None) -> Outcome:
-        chosen = np.ones(len(broken), dtype=bool) if self.options.every_binary else broken | self.tempted
+        chosen = np.ones(len(broken), dtype=bool) if self.options.every_binary else broken | self.can_matter
         bound = relaxed.bound
         while True:
-            if self._left() <= 0:
-                return self._late(best, bound)
+            if self._seconds_left() <= 0:
+                return self._stop_at_deadline(best, bound)
             binary = add_binaries(self.program, self.choices, chosen)
-            answer = solve_integer(binary, self._left() * SEARCHING, self.tolerance / 2)
+            answer = solve_integer(binary, self._seconds_left() * SEARCHING, self.tolerance / 2)
             if answer.status is SolverStatus.INFEASIBLE:
                 raise NoSolutionError
             bound = max(bound, answer.bound)
             if answer.status is SolverStatus.NOTHING:
-                return self._late(best, bound)
+                return self._stop_at_deadline(best, bound)
             x = answer.x[: len(self.program.cost)]
             newly = self.choices.broken(x) & ~chosen
-            best = self._better(best, self._settle(_rounded(self.program, x), chosen, self.choices.prefers_on(x)))
-            if not newly.any() and (best is None or not self._close(best, answer.objective)):
+            best = self._better(
+                best, self._fix_and_solve(_rounded(self.program, x), chosen, self.choices.prefers_on(x))
+            )
+            if not newly.any() and (best is None or not self._is_within_tolerance(best, answer.objective)):
                 every = np.ones(len(chosen), dtype=bool)
-                best = self._better(best, self._settle(_rounded(self.program, x), every, self.choices.prefers_on(x)))
-            if best is not None and (self._close(best, bound) or not newly.any() or self._left() <= 0):
+                best = self._better(
+                    best, self._fix_and_solve(_rounded(self.program, x), every, self.choices.prefers_on(x))
+                )
+            if best is not None and (
+                self._is_within_tolerance(best, bound) or not newly.any() or self._seconds_left() <= 0
+            ):
                 return self._finished(best, bound)
             chosen = chosen | newly
             if not newly.any():
-                return self._late(best, bound)
+                return self._stop_at_deadline(best, bound)
 
     def _better(self, one: Outcome | None, other: Outcome | None) -> Outcome | None:
         if one is None or other is None:
             return one or other
         return min(one, other, key=lambda outcome: outcome.solution.objective)
 
-    def _settle(self, program: Program, made: Mask, on: Mask) -> Outcome | None:
-        """Make choices as bounds, and those that break in turn, until none is broken."""
-        made, on = made.copy(), on.copy()
+    def _fix_and_solve(self, program: Program, decided: Mask, on: Mask) -> Outcome | None:
+        """Fix choices as bounds, and those that break in turn, until none is broken."""
+        decided, on = decided.copy(), on.copy()
         while True:
-            tight = fix_choices(program, self.choices, made, on)
+            tight = fix_choices(program, self.choices, decided, on)
             solution = self._linear(tight)
             if solution.status is not SolverStatus.OPTIMAL:
                 return None
             broken = self.choices.broken(solution.x)
             if not broken.any():
                 return Outcome(tight, solution, -np.inf, False, solution.solver)
-            on = np.where(broken & ~made, self.choices.prefers_on(solution.x), on)
-            made |= broken
+            on = np.where(broken & ~decided, self.choices.prefers_on(solution.x), on)
+            decided |= broken
 
-    def _close(self, outcome: Outcome, bound: float) -> bool:
+    def _is_within_tolerance(self, outcome: Outcome, bound: float) -> bool:
         return outcome.solution.objective - bound <= self.tolerance
 
-    def _worth(self, x: Array) -> float:
-        """What a solution costs apart from broken limits, whose prices would drown everything else in a relative
-        gap."""
+    def _cost_without_breaches(self, x: Array) -> float:
+        """Return the cost of a solution without breaches, whose prices would drown all else in a relative gap."""
         ledger, model = self.model.ledger, self.model
         costs = ledger.costs(model.power.values(x), model.stocks.soc.values(x))
         return abs(sum(cost for name, cost in costs.items() if name not in ledger.breaches))
 
     def _finished(self, best: Outcome, bound: float) -> Outcome:
-        return replace(best, bound=bound, proven=self._close(best, bound), solver=f"scip+{best.solver}")
+        return replace(best, bound=bound, proven=self._is_within_tolerance(best, bound), solver=f"scip+{best.solver}")
 
-    def _late(self, best: Outcome | None, bound: float) -> Outcome:
+    def _stop_at_deadline(self, best: Outcome | None, bound: float) -> Outcome:
         if best is None:
             raise NoTimeError
         return self._finished(best, bound)
 
     def _linear(self, program: Program) -> Solution:
         fleet = solve_fleet(program, self.model.stocks.rows) if len(program.cost) >= self.options.fleet else None
-        return fleet if fleet is not None else solve_linear(program, self._left())
+        return fleet if fleet is not None else solve_linear(program, self._seconds_left())
 
-    def _left(self) -> float:
+    def _seconds_left(self) -> float:
         return self.deadline - time.monotonic()
 
 
 def _rounded(program: Program, x: Array) -> Program:
-    """The program with its own whole numbers as bounds."""
+    """Return the program with its integers fixed, as bounds."""
     value = np.round(x)
     lower = np.where(program.integer, value, program.lower)
     upper = np.where(program.integer, value, program.upper)

@@ -1,4 +1,4 @@
-"""Solves a problem: formulate, optimise, read out; and says why when there is no schedule."""
+"""Solving of a problem: formulate, optimise, read out, and diagnose when there is no schedule."""
 
 from flexmodel.errors import FlexmeshError
 from flexmodel.problem import Problem
@@ -16,7 +16,12 @@ class OutOfTimeError(FlexmeshError):
 
 
 def solve(problem: Problem, options: SolverOptions = SolverOptions()) -> Schedule:  # noqa: B008  it cannot be changed
-    """The cheapest schedule, or an error with a sentence; never a schedule that is not one."""
+    """Return the cheapest schedule.
+
+    Raises:
+        Infeasible: The hard limits conflict; the error says which and by how much.
+        OutOfTimeError: The deadline came before any schedule was found.
+    """
     reasons = list(find_contradictions(problem))
     if reasons:
         raise Infeasible(reasons)

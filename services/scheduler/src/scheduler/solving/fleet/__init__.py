@@ -1,1 +1,1 @@
-"""Fleets: many storages that meet in few rows, solved by following that structure."""
+"""Fleets: many stocks that meet in few rows, solved by following that structure."""

@@ -1,4 +1,4 @@
-"""The arrow in a fleet's matrix: a chain of balance rows for each storage, and a border of few rows that they share.
+"""The arrowhead shape of a fleet's matrix: a chain of balance rows for each stock, and a border of few shared rows.
 
         [ chain of stock 1                    | c₁ ]
         [            chain of stock 2         | c₂ ]        a chain couples each step with the next only;
@@ -6,7 +6,7 @@
         [ c₁ᵀ        c₂ᵀ           …          | K  ]
 
 Normal equations `A Θ Aᵀ y = r` with this shape are solved in a time proportional to stocks × steps, plus a small
-dense system for the border: chains are factorised side by side, and what they contribute to the border is added up
+dense system for the border: chains are factorised side by side, and their contributions to the border are added up
 one distance between steps at a time.
 """
 
@@ -26,15 +26,15 @@ class NotArrowheadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Arrowhead:
-    """Where the parts of a matrix (rows × columns) are. Chains are arrays (steps, stocks)."""
+    """The parts of a matrix (rows × columns) of this shape. Chains are arrays (steps, stocks)."""
 
     chain: Index
     """Row numbers."""
     border: Index
     meets: Index
-    """(steps, stocks): which border row a stock meets at a step, -1 where none."""
+    """The border row that a stock meets at a step (steps, stocks), -1 where none."""
     groups: tuple[tuple[Index, Index], ...]
-    """Border rows (steps) and the stocks that meet exactly these."""
+    """Border rows (steps), and the stocks that meet exactly these."""
     diagonal: csr_matrix
     """Operators that give the parts of A Θ Aᵀ for a Θ."""
     neighbour: csr_matrix
@@ -43,7 +43,7 @@ class Arrowhead:
 
 
 def find_arrowhead(matrix: csr_matrix, chain: Index) -> Arrowhead:
-    """The arrow of a matrix whose chains have these rows (steps, stocks)."""
+    """Return the parts of a matrix whose chains have these rows (steps, stocks)."""
     rows = np.zeros(matrix.shape[0], dtype=bool)
     rows[chain] = True
     border = np.flatnonzero(~rows)
@@ -76,24 +76,24 @@ def find_arrowhead(matrix: csr_matrix, chain: Index) -> Arrowhead:
 
 
 def _pairs(own: coo_matrix) -> int:
-    """How many pairs of rows the columns couple; more than the chains explain means another shape."""
+    """Count the pairs of rows that the columns couple; more than the chains explain means another shape."""
     return int((np.bincount(own.col).astype(np.int64) ** 2).sum())
 
 
 def _corner(shared: csr_matrix) -> csr_matrix:
-    """The operator that gives the border's own part, flattened (border², columns)."""
+    """Return the operator that gives the border's own part, flattened (border², columns)."""
     columns = shared.tocsc()
     count = np.diff(columns.indptr)
     size, width = shared.shape
-    found = []
+    result = []
     for entries in np.unique(count[count > 0]).tolist():
         which = np.flatnonzero(count == entries)
         at = columns.indptr[which][:, None] + np.arange(entries)
         row, value = columns.indices[at].astype(np.int64), columns.data[at]
         pair = (row[:, :, None] * size + row[:, None, :]).ravel()
         product = (value[:, :, None] * value[:, None, :]).ravel()
-        found.append((product, pair, np.repeat(which, entries * entries)))
-    parts = [np.concatenate(part) for part in zip(*found, strict=True)] if found else [np.zeros(0)] * 3
+        result.append((product, pair, np.repeat(which, entries * entries)))
+    parts = [np.concatenate(part) for part in zip(*result, strict=True)] if result else [np.zeros(0)] * 3
     return csr_matrix((parts[0], (parts[1].astype(np.int64), parts[2].astype(np.int64))), shape=(size * size, width))
 
 
@@ -114,7 +114,7 @@ class Factor:
         self.corner: Array | None = self._corner(theta) if len(arrow.border) else None
 
     def solve(self, right: Array) -> Array:
-        """y with A Θ Aᵀ y = right."""
+        """Return y with A Θ Aᵀ y = right."""
         arrow, y = self.arrow, np.empty(len(right))
         inner = right[arrow.chain]
         if self.corner is not None:
@@ -131,16 +131,16 @@ class Factor:
 
     def _along(self, right: Array) -> Array:
         """Solve the chains alone."""
-        found = right.copy()
-        for step in range(1, len(found)):
-            found[step] -= self.ratio[step] * found[step - 1]
-        found /= self.pivot
-        for step in range(len(found) - 2, -1, -1):
-            found[step] -= self.ratio[step + 1] * found[step + 1]
-        return found
+        result = right.copy()
+        for step in range(1, len(result)):
+            result[step] -= self.ratio[step] * result[step - 1]
+        result /= self.pivot
+        for step in range(len(result) - 2, -1, -1):
+            result[step] -= self.ratio[step + 1] * result[step + 1]
+        return result
 
     def _corner(self, theta: Array) -> Array:
-        """The border's system after the chains are eliminated, factorised."""
+        """Return the border's system after the chains are eliminated, factorised."""
         arrow, size = self.arrow, len(self.arrow.border)
         dense: Array = np.asarray(arrow.corner @ theta).reshape(size, size)
         for meets, stocks in arrow.groups:
@@ -149,14 +149,14 @@ class Factor:
         return _factor_dense(dense)
 
     def _through(self, stocks: Index) -> Array:
-        """(steps, steps): what stocks pass on between the border rows that they meet."""
+        """Return what stocks pass on between the border rows that they meet (steps, steps)."""
         cross, decay = self.cross[:, stocks], -self.ratio[:, stocks]
         steps = len(cross)
         inverse = 1 / self.pivot[:, stocks]
         for step in range(steps - 2, -1, -1):
             inverse[step] += decay[step + 1] ** 2 * inverse[step + 1]
         inverse *= cross
-        found = np.zeros((steps, steps))
+        result = np.zeros((steps, steps))
         reach = cross.copy()
         for distance in range(steps):
             if distance:
@@ -166,12 +166,12 @@ class Factor:
                     break
             values = np.einsum("ts,ts->t", reach, inverse[distance:])
             at = np.arange(steps - distance)
-            found[at, at + distance] = found[at + distance, at] = values
-        return found
+            result[at, at + distance] = result[at + distance, at] = values
+        return result
 
 
 def _factor_dense(matrix: Array) -> Array:
-    """Cholesky's lower factor. A library's would start threads for it, which on a busy machine wait for one another."""
+    """Return the lower Cholesky factor, without a library's threads, which wait for one another on a busy machine."""
     factor = np.tril(matrix)
     for column in range(len(factor)):
         pivot = factor[column, column]
@@ -184,12 +184,12 @@ def _factor_dense(matrix: Array) -> Array:
 
 
 def _solve_dense(factor: Array, right: Array) -> Array:
-    """x with L Lᵀ x = right."""
-    found = right.copy()
+    """Return x with L Lᵀ x = right."""
+    result = right.copy()
     for row in range(len(factor)):
-        found[row] /= factor[row, row]
-        found[row + 1 :] -= factor[row + 1 :, row] * found[row]
+        result[row] /= factor[row, row]
+        result[row + 1 :] -= factor[row + 1 :, row] * result[row]
     for row in range(len(factor) - 1, -1, -1):
-        found[row] /= factor[row, row]
-        found[:row] -= factor[row, :row] * found[row]
-    return found
+        result[row] /= factor[row, row]
+        result[:row] -= factor[row, :row] * result[row]
+    return result

@@ -1,9 +1,9 @@
-"""An interior-point method (Mehrotra's predictor and corrector) for fleets.
+"""An interior-point method (Mehrotra's predictor-corrector) for fleets.
 
     minimise cost · x   with   matrix · x = right,   0 ≤ x ≤ width      all widths finite and positive
 
-x and width − x stay positive while their products with the reduced costs are driven to zero together. What is left of
-the gap is proven afterwards from the dual prices alone, so nothing depends on how well this converged.
+x and width − x stay positive while their products with the reduced costs are driven to zero together. The remaining
+gap is proven afterwards from the dual prices alone, so nothing depends on how well this converged.
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from scheduler.solving.fleet.arrowhead import Arrowhead, Factor
 ROUNDS = 80
 GAP = 1e-7
 PULL = 1e3
-"""How much stronger the pull to the centre is than prices, at the start."""
+"""Strength of the pull to the centre at the start, relative to prices."""
 ROUGH = 1e-12
-"""Error in the rows, relative to the step, from which it is refined."""
+"""Error in the rows, relative to the step, from which the step is refined."""
 STEP = 0.995
-"""How far towards the nearest bound a step goes."""
+"""Share of the way to the nearest bound that a step goes."""
 
 
 class NotConvergedError(Exception):
@@ -39,14 +39,14 @@ class Point:
     prices: Array
 
     def gap(self) -> float:
-        """What the products add up to."""
+        """Return the sum of the products."""
         return _dot(self.x, self.below) + _dot(self.room, self.above)
 
 
 def find_interior_point(
     matrix: csr_matrix, right: Array, cost: Array, width: Array, arrow: Arrowhead, usual: float
 ) -> Point:
-    """An optimal point, to a relative gap of a ten-millionth; `usual` is a typical price."""
+    """Return an optimal point, to a relative gap of a ten-millionth; `usual` is a typical price."""
     transposed = csr_matrix(matrix.T)
     point = _start(cost, width, PULL * usual * float(np.median(width)), matrix.shape[0])
     size = 1 + np.abs(right).max(initial=0.0)
@@ -70,7 +70,7 @@ def find_interior_point(
 
 
 def _start(cost: Array, width: Array, pull: float, rows: int) -> Point:
-    """The centre of the box, as the costs bend it: dual feasible with prices of zero."""
+    """Return the centre of the box, bent by the costs: dual feasible with prices of zero."""
     bent = cost * width
     flat = np.abs(bent) <= 1e-6 * pull
     safe = np.where(flat, 1.0, cost)
@@ -90,7 +90,7 @@ class _Newton:
         self.factor = Factor(arrow, self.theta)
 
     def direction(self, towards_zero: Array, towards_width: Array) -> Point:
-        """The step that changes the products by these amounts and mends the rows and the prices."""
+        """Return the step that changes the products by these amounts and corrects the rows and the prices."""
         point = self.point
         force = self.wrong - towards_zero / point.x + towards_width / point.room
         prices = self.factor.solve(self.short + self.matrix @ (self.theta * force))
@@ -110,7 +110,7 @@ class _Newton:
 
 
 def _lengths(point: Point, step: Point) -> tuple[float, float]:
-    """How far primal and dual can go before something reaches zero."""
+    """Return how far primal and dual can go before something reaches zero."""
     return (
         min(_length(point.x, step.x), _length(point.room, step.room)),
         min(_length(point.below, step.below), _length(point.above, step.above)),
@@ -122,14 +122,14 @@ def _length(values: Array, change: Array) -> float:
 
 
 def _after(point: Point, step: Point) -> float:
-    """The gap after a full step."""
+    """Return the gap after a full step."""
     primal, dual = (min(1.0, length) for length in _lengths(point, step))
     below, above = point.below + dual * step.below, point.above + dual * step.above
     return _dot(point.x + primal * step.x, below) + _dot(point.room + primal * step.room, above)
 
 
 def _dot(left: Array, right: Array) -> float:
-    """Their inner product, without the threads that a library would start for it."""
+    """Return the inner product, without the threads that a library would start for it."""
     return float(np.einsum("i,i->", left, right))
 
 

@@ -1,4 +1,4 @@
-"""Solves the linear program of a fleet by its structure, with a proof of how good the answer is.
+"""Solution of a fleet's linear program by its structure, with a proven bound.
 
 1. Limits whose breach would cost a thousand times the usual prices are kept; the last step shows whether that was
    right.
@@ -6,7 +6,7 @@
 3. Columns next to a bound are put there, and the others make up for it.
 4. The prices prove a bound for the whole program, so that the gap is known whatever was left out on the way.
 
-Where several schedules are equally cheap the answer is one from their middle: equal devices share what there is to do.
+Of several equally cheap schedules the solution is one from their middle: equal devices get equal shares.
 """
 
 from dataclasses import dataclass, replace
@@ -22,21 +22,20 @@ from scheduler.solving.fleet.interior_point import NotConvergedError, Point
 from scheduler.solving.fleet.interior_point import find_interior_point as solve_interior
 
 DEAR = 1e3
-"""Times the usual price from which a column is taken for the breach of a limit."""
+"""Multiple of the usual price from which a column is taken for the breach of a limit."""
 NEAR = 1e-6
 """Share of its width within which a column is put at its bound."""
 BATCH = 500
-"""Storages that are solved side by side."""
+"""Number of stocks that are solved side by side."""
 EXACT = 1e-9
-"""How exactly rows and bounds must be kept."""
+"""Tolerance of rows and bounds."""
 GOOD = 1e-6
-"""Relative gap up to which the answer is taken."""
+"""Relative gap up to which the solution is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Standard:
-    """Part of a program as `matrix · x = right, 0 ≤ x ≤ width`: x is the columns less their lower bounds, then
-    slacks."""
+    """Part of a program as `matrix · x = right, 0 ≤ x ≤ width`: columns less their lower bounds, then slacks."""
 
     rows: Index
     columns: Index
@@ -47,9 +46,9 @@ class _Standard:
 
 
 def solve_fleet(program: Program, chain: Index) -> Solution | None:
-    """An answer with dual prices and a proven bound; None if this is not the kind of program, or did not work out.
+    """Return a solution with dual prices and a proven bound, or None if the shape differs or it did not converge.
 
-    `chain` (stocks, steps) are the balance rows of the storages.
+    `chain` (stocks, steps) are the balance rows of the stocks.
     """
     if program.integer.any() or not chain.size:
         return None
@@ -60,10 +59,10 @@ def solve_fleet(program: Program, chain: Index) -> Solution | None:
     place[standard.rows] = np.arange(len(standard.rows))
     x, prices = program.lower.copy(), np.zeros(len(program.row_lower))
     try:
-        found, prices[standard.rows] = _solve(standard, place[chain], usual)
+        solution, prices[standard.rows] = _solve(standard, place[chain], usual)
     except (NotArrowheadError, NotConvergedError, np.linalg.LinAlgError):
         return None
-    x[standard.columns] += found[: len(standard.columns)]
+    x[standard.columns] += solution[: len(standard.columns)]
     objective, bound = float(program.cost @ x), dual_bound(roomy, prices)
     if objective - bound > GOOD * max(1e-6, abs(objective + program.offset)):
         return None
@@ -71,7 +70,7 @@ def solve_fleet(program: Program, chain: Index) -> Solution | None:
 
 
 def _solve(standard: _Standard, chain: Index, usual: float) -> tuple[Array, Array]:
-    """x and prices. Storages that share no row are solved in batches that fit into a processor's memory."""
+    """Return x and prices. Stocks that share no row are solved in batches that fit into a processor's memory."""
     if chain.size < len(standard.rows):
         return _solve_together(standard, chain, usual)
     x, prices = np.where(standard.cost < 0, standard.width, 0.0), np.zeros(len(standard.rows))
@@ -99,7 +98,7 @@ def _solve_together(standard: _Standard, chain: Index, usual: float) -> tuple[Ar
 
 
 def _at_bounds(standard: _Standard, arrow: Arrowhead, point: Point) -> Array:
-    """The point with all that is near a bound at it; the other columns move a little to keep the rows."""
+    """Return the point with columns near a bound at it; the other columns move a little to keep the rows."""
     share = point.x / standard.width
     low, high = share < NEAR, share > 1 - NEAR
     x = np.where(low, 0.0, np.where(high, standard.width, point.x))
@@ -115,14 +114,14 @@ def _at_bounds(standard: _Standard, arrow: Arrowhead, point: Point) -> Array:
 
 
 def _usual(program: Program) -> float:
-    """A typical price of energy."""
+    """Return a typical price of energy."""
     blocks = [index[index >= 0] for name, index in program.columns.items() if name.startswith(("net", "power"))]
     prices = np.abs(program.cost[np.concatenate([np.zeros(0, dtype=np.int64), *blocks])])
     return float(np.quantile(prices[prices > 0], 0.25)) if (prices > 0).any() else 1.0
 
 
 def _bounded(program: Program) -> Program:
-    """The program with finite bounds: no best solution has a column beyond what all the others together can come to."""
+    """Return the program with finite bounds: no best solution has a column beyond the reach of all others together."""
     finite = np.isfinite(program.lower) & np.isfinite(program.upper)
     size = np.where(finite, np.maximum(np.abs(program.lower), np.abs(program.upper)), 0.0)
     ends = np.concatenate([program.row_lower, program.row_upper, np.ones(1)])
@@ -135,7 +134,7 @@ def _bounded(program: Program) -> Program:
 
 
 def _standard(program: Program, columns: Index) -> _Standard:
-    """With the other columns at their lower bounds, and without the rows that can then never bind."""
+    """Return the standard form: other columns at their lower bounds, without rows that can then never bind."""
     at_rest = program.matrix @ program.lower
     own, width = csr_matrix(program.matrix[:, columns]), (program.upper - program.lower)[columns]
     least, most = at_rest + own.minimum(0) @ width, at_rest + own.maximum(0) @ width
@@ -156,7 +155,7 @@ def _standard(program: Program, columns: Index) -> _Standard:
 
 
 def dual_bound(program: Program, prices: Array) -> float:
-    """What prices prove that no solution of a program with finite bounds can go below."""
+    """Return the cost that no solution of a program with finite bounds can go below, as the prices prove."""
     reduced = program.cost - program.matrix.T @ prices
     columns = np.where(reduced > 0, program.lower, program.upper)
     ends = np.where(prices > 0, program.row_lower, program.row_upper)
