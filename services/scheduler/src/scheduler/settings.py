@@ -4,7 +4,7 @@ from flexwork.settings import WorkerSettings
 from pydantic import Field
 
 
-class SchedulerSettings(ServiceSettings):
+class SchedulerSettings(WorkerSettings):
     """Settings of the scheduler, in addition to the shared ones."""
 
     port: int = Field(5002, ge=0, le=65535, description="The port to listen on; 0 takes any free one.")

@@ -32,21 +32,21 @@ NOWHERE = 0
 def parse_entries(value: object) -> dict[str, Config]:
     """Return the entries by name; an entry without one is named after its place in the list."""
     if not isinstance(value, list):
-        raise Refused("Not a valid list.")
+        raise FieldError("Not a valid list.")
     if len(value) > MAX_ENTRIES:
-        raise Refused(f"{len(value)} entries are too many: {MAX_ENTRIES} at most.")
+        raise FieldError(f"{len(value)} entries are too many: {MAX_ENTRIES} at most.")
     parsed: dict[str, Config] = {}
     errors: dict[str, Any] = {}
     for index, entry in enumerate(value):
         try:
             name = _name(index, entry)
             if name in parsed:
-                raise Refused({"name": [f"There is more than one entry named '{name}'."]})
+                raise FieldError({"name": [f"There is more than one entry named '{name}'."]})
             parsed[name] = {key: item for key, item in entry.items() if key != "name"}
-        except Refused as refused:
-            errors[str(index)] = refused.problem
+        except FieldError as error:
+            errors[str(index)] = error.errors
     if errors:
-        raise Refused(errors)
+        raise FieldError(errors)
     return parsed
 
 
@@ -111,10 +111,10 @@ def _flex_model_with_ids(entries: Mapping[str, Config], names: IdRegistry, plann
         location = {"asset": names.assets[name]} | ({"sensor": names.powers[name]} if name in planned else {})
         try:
             flex_model.append({**names.mapping_to_ids(entry), **location})
-        except Refused as refused:
-            errors[str(index)] = refused.problem
+        except FieldError as error:
+            errors[str(index)] = error.errors
     if errors:
-        raise Refused(errors)
+        raise FieldError(errors)
     return flex_model
 
 

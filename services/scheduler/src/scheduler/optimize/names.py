@@ -38,12 +38,12 @@ class IdRegistry:
         """Return a configuration with ids for names, however deep.
 
         Raises:
-            Refused: Nothing has one of the names; all of them are listed.
+            FieldError: Nothing has one of the names; all of them are listed.
         """
         if depth > DEPTH:
             raise FieldError("Too deeply nested.")
         if isinstance(node, list):
-            return list(each(node, lambda item: self.to_ids(item, depth + 1)))
+            return list(parse_list(node, lambda item: self.to_ids(item, depth + 1)))
         return self.mapping_to_ids(node, depth) if isinstance(node, Mapping) else node
 
     def mapping_to_ids(self, node: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
@@ -53,10 +53,10 @@ class IdRegistry:
         for key, value in node.items():
             try:
                 result[key] = self._value(key, value, depth)
-            except Refused as refused:
-                errors[key] = refused.problem
+            except FieldError as error:
+                errors[key] = error.errors
         if errors:
-            raise Refused(errors)
+            raise FieldError(errors)
         return result
 
     def _value(self, key: str, value: object, depth: int) -> object:
@@ -72,7 +72,7 @@ class IdRegistry:
             # A commitment's `sensors` are devices; everything else is a series.
             known = self.powers if key == "sensors" else self.series
             kind = "entry of the flex-model" if key == "sensors" else "series"
-            return list(each(value, lambda item: _id(item, known, kind)))
+            return list(parse_list(value, lambda item: _id(item, known, kind)))
         return self.to_ids(value, depth + 1)
 
     def to_names[T](self, node: T) -> T:
@@ -95,10 +95,10 @@ class IdRegistry:
 
 def _id(name: object, known: Mapping[str, int], kind: str) -> int:
     if not isinstance(name, str):
-        raise Refused(f"Give the name of a{'n' if kind.startswith('e') else ''} {kind}.")
+        raise FieldError(f"Give the name of a{'n' if kind.startswith('e') else ''} {kind}.")
     if name not in known:
         available = f"There are: {_name_list(known)}." if known else "There is none."
-        raise Refused(f"There is no {kind} named '{name}'. {available}")
+        raise FieldError(f"There is no {kind} named '{name}'. {available}")
     return known[name]
 
 

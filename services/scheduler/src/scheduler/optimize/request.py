@@ -49,7 +49,7 @@ def parse_request(message: object, largest: int) -> OptimizeRequest:
     entries: dict[str, Config] = fields.parse("flex-model", parse_entries, {})
     zone_of_response = fields.parse("timezone", _parse_zone, _offset_of(message.get("start")))
     timezone = message.get("timezone", "UTC")
-    resolution = fields.parse("resolution", _parse_resolution, WITHOUT_SENSORS)
+    resolution = fields.parse("resolution", _parse_resolution, DEFAULT_RESOLUTION)
     length = fields.parse_length(zone_of_response)
     fields.check()
     _check_size(len(entries), length // resolution, largest)
@@ -132,8 +132,8 @@ class _FieldParser:
         """Return a parsed value; a refusal counts as an error of the field."""
         try:
             return parser()
-        except Refused as refused:
-            self.errors[key] = refused.problem
+        except FieldError as error:
+            self.errors[key] = error.errors
             return None
 
     def parse_length(self, place: tzinfo | None) -> timedelta:
@@ -190,11 +190,11 @@ def _parse_resolution(value: object) -> timedelta:
 
 def _parse_zone(value: object) -> tzinfo:
     if not isinstance(value, str):
-        raise Refused("Not a valid string.")
+        raise FieldError("Not a valid string.")
     try:
         return zone(value)
     except TimeError as error:
-        raise Refused(str(error)) from None
+        raise FieldError(str(error)) from None
 
 
 def _offset_of(start: object) -> tzinfo:

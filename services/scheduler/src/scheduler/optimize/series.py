@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from flexmodel.parsing import FieldError, parse_at, parse_datetime, parse_mapping
+from flexmodel.parsing import FieldError, parse_datetime
 from flexmodel.problem import Array
 from flexmodel.quantities import QuantityError, check_unit
 from flexmodel.time import TimeError, parse_fixed_duration, steps
@@ -19,25 +19,25 @@ LONGEST = timedelta(days=366)
 def parse_series(value: object) -> dict[str, SensorSeries]:
     """Parse all series by name, in their own units. Null values are unknown."""
     if not isinstance(value, Mapping):
-        raise Refused("Not a valid mapping type.")
+        raise FieldError("Not a valid mapping type.")
     series: dict[str, SensorSeries] = {}
     errors: dict[str, Any] = {}
     for name, item in value.items():
         try:
             series[name] = _parse_one(item)
-        except Refused as refused:
-            errors[name] = refused.problem
+        except FieldError as error:
+            errors[name] = error.errors
     if errors:
-        raise Refused(errors)
+        raise FieldError(errors)
     return series
 
 
 def _parse_one(value: object) -> SensorSeries:
-    item = mapping(value, KEYS, KEYS)
-    unit = at("unit", lambda: _parse_unit(item["unit"]))
-    resolution = at("resolution", lambda: _parse_resolution(item["resolution"]))
-    start = at("start", lambda: moment(item["start"]))
-    values = at("values", lambda: _parse_values(item["values"]))
+    item = parse_mapping(value, KEYS, KEYS)
+    unit = parse_at("unit", lambda: _parse_unit(item["unit"]))
+    resolution = parse_at("resolution", lambda: _parse_resolution(item["resolution"]))
+    start = parse_at("start", lambda: parse_datetime(item["start"]))
+    values = parse_at("values", lambda: _parse_values(item["values"]))
     if not resolution and len(values) > 1:
         raise FieldError({"resolution": ["Several values need a resolution, like 'PT15M'."]})
     try:
@@ -69,8 +69,8 @@ def _parse_resolution(value: object) -> timedelta:
 
 def _parse_values(value: object) -> Array:
     if not isinstance(value, list):
-        raise Refused("Not a valid list.")
+        raise FieldError("Not a valid list.")
     wrong = next((index for index, value in enumerate(value) if type(value) not in (int, float, type(None))), None)
     if wrong is not None:
-        raise Refused({str(wrong): ["Not a valid number."]})
+        raise FieldError({str(wrong): ["Not a valid number."]})
     return np.array(value, dtype=np.float64)
