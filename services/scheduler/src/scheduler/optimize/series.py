@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from flexmodel.parsing import FieldError, parse_datetime
+from flexmodel.parsing import FieldError, parse_at, parse_datetime, parse_mapping
 from flexmodel.problem import Array
 from flexmodel.quantities import QuantityError, check_unit
 from flexmodel.time import TimeError, parse_fixed_duration, steps
