@@ -52,9 +52,10 @@ lint: install ## style, types and the rules of dependency
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 
-docs: install ## the reference pages of the command and of the settings, from the code
+docs: install ## the reference pages of the command and of the settings, and the index of decisions
 	@$(BIN)/typer flexmesh.cli utils docs --name flexmesh --title "The flexmesh command" --output docs/reference/cli.md
 	@$(BIN)/python -m flexserve.reference
+	@$(BIN)/python scripts/index_decisions.py
 
 bench: install ## how long formulating, solving, the store and the API take
 	$(BIN)/python bench/solver.py

@@ -106,12 +106,10 @@ def test_named_modules_and_files_exist(page: Path) -> None:
 
 def test_every_decision_has_a_number_a_date_and_a_line_in_the_index() -> None:
     folder = ROOT / "docs" / "decisions"
-    lines = [
-        re.fullmatch(r"\| (\d+) \| \[(.+)\]\((.+\.md)\) \| (\S+) \| (.+) \|", line)
-        for line in (folder / "README.md").read_text().splitlines()
-        if line.startswith(("| 1", "| 2", "| 3", "| 4", "| 5", "| 6", "| 7", "| 8", "| 9"))
-    ]
-    index = {line[3]: (line[2], f"*Decision {line[1]}, {line[4]}, {line[5]}*") for line in lines if line}
+    rows = re.findall(
+        r"^\| (\d+) \| \[(.+)\]\((.+\.md)\) \| (\S+) \| (.+) \|$", (folder / "README.md").read_text(), re.MULTILINE
+    )
+    index = {name: (title, f"*Decision {number}, {date}, {status}*") for number, title, name, date, status in rows}
     pages = {page.name: page.read_text().split("\n", 3) for page in folder.glob("*.md") if page.name != "README.md"}
-    assert {name: (lines[0].removeprefix("# "), lines[2]) for name, lines in pages.items()} == index
+    assert {name: (lines[0].removeprefix("# "), lines[2]) for name, lines in pages.items()} == index, "Run: make docs"
     assert len({head for _, head in index.values()}) == len(index)
