@@ -12,7 +12,7 @@ from api_gateway.settings import GatewaySettings
 from flexmesh.cli import app
 from flexserve import metrics
 from flexserve.settings import variable
-from ingest.connectors import gauges
+from ingest.connectors import connector_metrics
 from prometheus_client import REGISTRY
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def expressions() -> list[str]:
 @pytest.mark.parametrize("expression", expressions())
 def test_alerts_and_panels_ask_for_metrics_and_labels_that_are_there(expression: str) -> None:
     assert metrics.REQUESTS is not None
-    assert gauges.AGE is not None
+    assert connector_metrics.AGE is not None
     known = {metric.name for metric in REGISTRY.collect()} | {"up", "process_resident_memory_bytes"}
     for name, labels in re.findall(r"\b(flexmesh_[a-z_]+?)(?:_count|_bucket|_sum)?(?:\{([^}]*)\}|\[|\))", expression):
         assert name in known, name

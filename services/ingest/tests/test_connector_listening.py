@@ -8,23 +8,24 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from flexmodel.time import steps
-from ingest.connectors import listening, registry, repository
+from ingest.belief_writer import BeliefWriter
+from ingest.connectors import listener_supervisor, registry, repository
 from ingest.connectors import service as connectors
-from ingest.connectors.fetched import Fetched, NotFetched, Origin, Passing
-from ingest.connectors.kinds import Listener, Listening, Offer, Settings
-from ingest.connectors.listening import Ears
-from ingest.connectors.service import Changes
-from ingest.storing import Storage
+from ingest.connectors.connector_kind import ConnectorSettings, ListenerContext, ListeningKind, OfferedSeries
+from ingest.connectors.fetched_series import FetchedSeries, FetchError, SeriesSource, TemporaryFetchError
+from ingest.connectors.listener_supervisor import ListenerSupervisor
+from ingest.connectors.service import ConnectorChanges
+from ingest_service import Service
 from waiting import until
 
 START = datetime(2026, 2, 3, tzinfo=UTC)
 
 
-class WhisperSettings(Settings):
+class WhisperSettings(ConnectorSettings):
     says: float
 
 
-class Whisper(Listener[WhisperSettings]):
+class Whisper(ListeningKind[WhisperSettings]):
     """Hears one value when it begins, and then nothing; breaks off if the value is negative."""
 
     name: ClassVar[str] = "whisper"
@@ -35,20 +36,20 @@ class Whisper(Listener[WhisperSettings]):
         self.began = 0
         self.now = 0
 
-    def series(self, settings: WhisperSettings) -> Sequence[Offer]:
-        return [Offer("word", "A word.", "kW")]
+    def series(self, settings: WhisperSettings) -> Sequence[OfferedSeries]:
+        return [OfferedSeries("word", "A word.", "kW")]
 
-    def origin(self, settings: WhisperSettings, connector: str, number: int) -> Origin:
-        return Origin("Whisper", "gateway")
+    def source(self, settings: WhisperSettings, connector: str, number: int) -> SeriesSource:
+        return SeriesSource("Whisper", "gateway")
 
-    async def listen(self, settings: WhisperSettings, listening: Listening) -> None:
+    async def listen(self, settings: WhisperSettings, context: ListenerContext) -> None:
         self.began += 1
         self.now += 1
         try:
             starts = steps(START + self.began * timedelta(hours=1), timedelta(hours=1), 1)
-            await listening.deliver([Fetched("word", starts, np.array([settings.says]), "kW", datetime.now(UTC))])
+            await context.deliver([FetchedSeries("word", starts, np.array([settings.says]), "kW", datetime.now(UTC))])
             if settings.says < 0:
-                raise NotFetched("It fell silent.")
+                raise FetchError("It fell silent.")
             await asyncio.Event().wait()
         finally:
             self.now -= 1
@@ -57,8 +58,8 @@ class Whisper(Listener[WhisperSettings]):
 @pytest.fixture
 def whisper(monkeypatch: pytest.MonkeyPatch) -> Whisper:
     kind = Whisper()
-    monkeypatch.setattr(listening, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(listening, "LISTENING", [kind.name])
+    monkeypatch.setattr(listener_supervisor, "SYNCHRONIZE_SECONDS", 0.05)
+    monkeypatch.setattr(listener_supervisor, "LISTENING_KINDS", [kind.name])
     monkeypatch.setattr(registry, "KINDS", {kind.name: kind})
     return kind
 
@@ -67,13 +68,18 @@ def whisper(monkeypatch: pytest.MonkeyPatch) -> Whisper:
 async def number(service: Any, whisper: Whisper) -> int:
     sensor = await service.add_sensor("kW", 60)
     async with service.store.transaction() as con:
-        return await connectors.add(con, "whisper", "w", Changes(given={"says": 5}, sensors={"word": sensor}))
+        return await connectors.add(
+            con, "whisper", "w", ConnectorChanges(settings={"says": 5}, sensors={"word": sensor})
+        )
 
 
 @pytest.fixture
-async def ears(service: Any) -> AsyncIterator[list["asyncio.Task[None]"]]:
+async def supervisors(service: Any) -> AsyncIterator[list["asyncio.Task[None]"]]:
     """Two processes, as it were, that keep connectors listening."""
-    tasks = [asyncio.create_task(Ears(service.store, Storage(), private_addresses=True).run()) for _ in range(2)]
+    tasks = [
+        asyncio.create_task(ListenerSupervisor(service.store, BeliefWriter(), private_addresses=True).run())
+        for _ in range(2)
+    ]
     yield tasks
     for task in tasks:
         task.cancel()
@@ -85,7 +91,9 @@ async def row(service: Any, number: int) -> Any:
         return await con.fetchrow("select * from connector where id = $1", number)
 
 
-async def test_one_process_listens_and_what_it_hears_is_stored(service, whisper, number, ears):
+async def test_one_process_listens_and_what_it_hears_is_stored(
+    service: Service, whisper: Whisper, number: int, supervisors
+) -> None:
     async def heard() -> bool:
         return (await row(service, number))["last_success_at"] is not None
 
@@ -97,7 +105,9 @@ async def test_one_process_listens_and_what_it_hears_is_stored(service, whisper,
     assert found["claimed_until"] > datetime.now(UTC)
 
 
-async def test_when_that_process_ends_another_goes_on(service, whisper, number, ears):
+async def test_when_that_process_ends_another_goes_on(
+    service: Service, whisper: Whisper, number: int, supervisors
+) -> None:
     async def listening_again() -> bool:
         return whisper.began == 2 and whisper.now == 1
 
@@ -105,16 +115,20 @@ async def test_when_that_process_ends_another_goes_on(service, whisper, number, 
         return whisper.now == 1
 
     await until(listens)
-    ears[0].cancel()
-    await asyncio.gather(ears[0], return_exceptions=True)
+    supervisors[0].cancel()
+    await asyncio.gather(supervisors[0], return_exceptions=True)
     if whisper.began == 1 and whisper.now == 1:  # it was the other one
-        ears[1].cancel()
-        await asyncio.gather(ears[1], return_exceptions=True)
-        ears.append(asyncio.create_task(Ears(service.store, Storage(), private_addresses=True).run()))
+        supervisors[1].cancel()
+        await asyncio.gather(supervisors[1], return_exceptions=True)
+        supervisors.append(
+            asyncio.create_task(ListenerSupervisor(service.store, BeliefWriter(), private_addresses=True).run())
+        )
     await until(listening_again)
 
 
-async def test_it_begins_anew_when_it_is_edited_and_ends_when_it_is_paused_or_deleted(service, whisper, number, ears):
+async def test_it_begins_anew_when_it_is_edited_and_ends_when_it_is_paused_or_deleted(
+    service: Service, whisper: Whisper, number: int, supervisors
+) -> None:
     async def began(times: int, now: int) -> None:
         async def look() -> bool:
             return (whisper.began, whisper.now) == (times, now)
@@ -123,25 +137,27 @@ async def test_it_begins_anew_when_it_is_edited_and_ends_when_it_is_paused_or_de
 
     await began(1, 1)
     async with service.store.transaction() as con:
-        await connectors.edit(con, number, Changes(given={"says": 6}))
+        await connectors.edit(con, number, ConnectorChanges(settings={"says": 6}))
     await began(2, 1)
     async with service.store.transaction() as con:
-        await connectors.switch(con, number, on=False)
+        await connectors.set_enabled(con, number, on=False)
     await began(2, 0)
     async with service.store.transaction() as con:
-        await connectors.switch(con, number, on=True)
+        await connectors.set_enabled(con, number, on=True)
     await began(3, 1)
     async with service.store.transaction() as con:
         await connectors.delete(con, number)
     await began(3, 0)
 
 
-async def test_it_is_tried_again_later_when_it_breaks_off(service, whisper, number, ears):
+async def test_it_is_tried_again_later_when_it_breaks_off(
+    service: Service, whisper: Whisper, number: int, supervisors
+) -> None:
     async def failed() -> bool:
         return (await row(service, number))["last_error"] == "It fell silent."
 
     async with service.store.transaction() as con:
-        await connectors.edit(con, number, Changes(given={"says": -1}))
+        await connectors.edit(con, number, ConnectorChanges(settings={"says": -1}))
     await until(failed)
     found = await row(service, number)
     assert found["claim"] is None
@@ -156,10 +172,12 @@ async def test_it_is_tried_again_later_when_it_breaks_off(service, whisper, numb
     await until(tried)
 
 
-@pytest.mark.parametrize(("error", "minutes"), [(Passing("It is away."), 1), (NotFetched("It does not want us."), 5)])
-async def test_who_is_only_away_is_looked_for_every_minute(service, number, error, minutes):
+@pytest.mark.parametrize(
+    ("error", "minutes"), [(TemporaryFetchError("It is away."), 1), (FetchError("It does not want us."), 5)]
+)
+async def test_who_is_only_away_is_looked_for_every_minute(service: Service, number: int, error, minutes) -> None:
     async with service.store.connection() as con:
         await con.execute("update connector set failures = 9, every = '5 minutes' where id = $1", number)
-        connector = await repository.find(con, number)
-    rest = listening.rest_after(connector, error)
+        connector = await repository.load(con, number)
+    rest = listener_supervisor.restart_delay(connector, error)
     assert timedelta(minutes=minutes) <= rest <= timedelta(minutes=1.1 * minutes)

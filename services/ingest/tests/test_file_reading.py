@@ -7,29 +7,29 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ingest.files.columns import of_one_sensor
-from ingest.files.formats import Limits, as_csv
-from ingest.files.problems import FileError, Problems
-from ingest.files.reading import tables
+from ingest.files.column_layout import layout_for_one_sensor
+from ingest.files.csv_reader import read_tables
+from ingest.files.errors import FileError, RowErrors
+from ingest.files.file_formats import FileLimits, open_as_csv
 
-LIMITS = Limits(rows=10_000, text_bytes=2**22, workbook_bytes=1_000_000, columns=50)
+LIMITS = FileLimits(rows=10_000, text_bytes=2**22, workbook_bytes=1_000_000, columns=50)
 
 
 @dataclass
-class Rows:
+class BeliefRows:
     frame: pl.DataFrame
-    problems: list[str]
+    errors: list[str]
 
 
-def rows_of(content: bytes | str, zone: str = "Europe/Amsterdam", value_name: str = "load") -> Rows:
+def build_rows(content: bytes | str, zone: str = "Europe/Amsterdam", value_name: str = "load") -> BeliefRows:
     file = BytesIO(content.encode() if isinstance(content, str) else content)
-    problems = Problems()
-    lay_out = lambda names, table: of_one_sensor(names, table, value_name)  # noqa: E731 - shorter than its type
-    parts = [reader.rows(table, zone, problems) for reader, table in tables(file, LIMITS, lay_out, problems)]
-    return Rows(pl.concat(parts), problems.sentences())
+    errors = RowErrors()
+    detect_layout = lambda names, table: layout_for_one_sensor(names, table, value_name)  # noqa: E731 - shorter than its type
+    parts = [parser.parse(table, zone, errors) for parser, table in read_tables(file, LIMITS, detect_layout, errors)]
+    return BeliefRows(pl.concat(parts), errors.to_sentences())
 
 
-def starts(rows: Rows) -> list[datetime]:
+def starts(rows: BeliefRows) -> list[datetime]:
     return rows.frame["start"].to_list()
 
 
@@ -51,14 +51,14 @@ def utc(*parts: int) -> datetime:
         "24.11.2026 00:15:00",
     ],
 )
-def test_ways_to_write_a_time(written):
-    rows = rows_of(f"event_start,event_value\n{written},1\n")
-    assert rows.problems == []
+def test_ways_to_write_a_time(written) -> None:
+    rows = build_rows(f"event_start,event_value\n{written},1\n")
+    assert rows.errors == []
     assert starts(rows) == [utc(2026, 11, 23, 23, 15)]
 
 
-def test_a_date_is_midnight_in_the_sensors_zone():
-    assert starts(rows_of("date,value\n2026-07-01,1\n")) == [utc(2026, 6, 30, 22)]
+def test_a_date_is_midnight_in_the_sensors_zone() -> None:
+    assert starts(build_rows("date,value\n2026-07-01,1\n")) == [utc(2026, 6, 30, 22)]
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,15 @@ def test_a_date_is_midnight_in_the_sensors_zone():
         "",
     ],
 )
-def test_columns_by_name_or_by_order(head):
-    rows = rows_of(f"{head}2026-11-24T00:00Z,1.5\n2026-11-24T01:00Z,-2e3\n")
+def test_columns_by_name_or_by_order(head) -> None:
+    rows = build_rows(f"{head}2026-11-24T00:00Z,1.5\n2026-11-24T01:00Z,-2e3\n")
     assert starts(rows) == [utc(2026, 11, 24), utc(2026, 11, 24, 1)]
     assert rows.frame["value"].to_list() == [1.5, -2000.0]
-    assert rows.problems == []
+    assert rows.errors == []
 
 
-def test_named_columns_may_come_in_any_order_with_others_between():
-    rows = rows_of("source,remark,value,belief_time,start\nmeter,ok,7,2026-11-25T00:00Z,2026-11-24T00:00Z\n")
+def test_named_columns_may_come_in_any_order_with_others_between() -> None:
+    rows = build_rows("source,remark,value,belief_time,start\nmeter,ok,7,2026-11-25T00:00Z,2026-11-24T00:00Z\n")
     assert rows.frame.row(0, named=True) == {
         "row": 2,
         "sensor": None,
@@ -94,79 +94,81 @@ def test_named_columns_may_come_in_any_order_with_others_between():
     }
 
 
-def test_three_columns_without_names_are_start_belief_time_and_value():
-    rows = rows_of("2026-11-24T00:00Z,2026-11-23T12:00Z,7\n")
+def test_three_columns_without_names_are_start_belief_time_and_value() -> None:
+    rows = build_rows("2026-11-24T00:00Z,2026-11-23T12:00Z,7\n")
     assert rows.frame["belief"].to_list() == [utc(2026, 11, 23, 12)]
     assert rows.frame["value"].to_list() == [7.0]
 
 
-def test_columns_that_cannot_be_told_apart_are_refused():
+def test_columns_that_cannot_be_told_apart_are_refused() -> None:
     with pytest.raises(FileError, match=r"cannot be told apart \(a, b, c\)"):
-        rows_of("a,b,c\n2026-11-24T00:00Z,1,2\n")
+        build_rows("a,b,c\n2026-11-24T00:00Z,1,2\n")
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_decimal_commas(separator):
+def test_decimal_commas(separator) -> None:
     text = f"event_start{separator}event_value\n2026-11-24T00:00Z{separator}1,5\n2026-11-24T01:00Z{separator}2\n"
-    assert rows_of(text).frame["value"].to_list() == [1.5, 2.0]
+    assert build_rows(text).frame["value"].to_list() == [1.5, 2.0]
 
 
-def test_points_among_decimal_commas_are_unclear():
-    rows = rows_of("start;value\n2026-11-24T00:00Z;1,5\n2026-11-24T01:00Z;1.234\n2026-11-24T02:00Z;1.234,5\n")
-    assert [problem.split(":")[0] for problem in rows.problems] == ["row 3", "row 4"]
-    assert "decimal commas" in rows.problems[0]
+def test_points_among_decimal_commas_are_unclear() -> None:
+    rows = build_rows("start;value\n2026-11-24T00:00Z;1,5\n2026-11-24T01:00Z;1.234\n2026-11-24T02:00Z;1.234,5\n")
+    assert [problem.split(":")[0] for problem in rows.errors] == ["row 3", "row 4"]
+    assert "decimal commas" in rows.errors[0]
 
 
-def test_empty_cells_and_blank_rows_hold_no_value():
-    rows = rows_of("\n\nstart,value\n2026-11-24T00:00Z,\n\n2026-11-24T01:00Z,3\n,\n")
-    assert rows.problems == []
+def test_empty_cells_and_blank_rows_hold_no_value() -> None:
+    rows = build_rows("\n\nstart,value\n2026-11-24T00:00Z,\n\n2026-11-24T01:00Z,3\n,\n")
+    assert rows.errors == []
     assert rows.frame["row"].to_list() == [6]
 
 
-def test_every_bad_row_is_named_with_its_reason():
-    rows = rows_of(
+def test_every_bad_row_is_named_with_its_reason() -> None:
+    rows = build_rows(
         "start,value\n2026-11-24T00:00Z,abc\nnoon,1\n,5\n03/04/2026,1\n2026-11-24T03:00Z,NaN\n2026-11-24,=1+1\n"
     )
-    assert [problem.split(":")[0] for problem in rows.problems] == [f"row {n}" for n in range(2, 8)]
-    assert "'abc' is not a number" in rows.problems[0]
-    assert "'noon' is not a time" in rows.problems[1]
-    assert "no time" in rows.problems[2]
+    assert [problem.split(":")[0] for problem in rows.errors] == [f"row {n}" for n in range(2, 8)]
+    assert "'abc' is not a number" in rows.errors[0]
+    assert "'noon' is not a time" in rows.errors[1]
+    assert "no time" in rows.errors[2]
 
 
-def test_many_bad_rows_are_counted():
-    rows = rows_of("start,value\n" + "2026-11-24T00:00Z,x\n" * 100)
-    assert len(rows.problems) == 21
-    assert rows.problems[-1] == "… and 80 more that cannot be taken."
+def test_many_bad_rows_are_counted() -> None:
+    rows = build_rows("start,value\n" + "2026-11-24T00:00Z,x\n" * 100)
+    assert len(rows.errors) == 21
+    assert rows.errors[-1] == "… and 80 more that cannot be taken."
 
 
-def test_numbers_beyond_any_measure_are_refused():
-    assert len(rows_of("start,value\n2026-11-24T00:00Z,1e999\n2026-11-24T01:00Z,inf\n").problems) == 2
+def test_numbers_beyond_any_measure_are_refused() -> None:
+    assert len(build_rows("start,value\n2026-11-24T00:00Z,1e999\n2026-11-24T01:00Z,inf\n").errors) == 2
 
 
-def test_in_the_night_the_clock_goes_back_an_hour_means_two_moments():
-    rows = rows_of("start,value\n2026-10-25 01:30,1\n2026-10-25 02:00,2\n2026-10-25 02:00+02,3\n2026-10-25 03:00,4\n")
+def test_in_the_night_the_clock_goes_back_an_hour_means_two_moments() -> None:
+    rows = build_rows(
+        "start,value\n2026-10-25 01:30,1\n2026-10-25 02:00,2\n2026-10-25 02:00+02,3\n2026-10-25 03:00,4\n"
+    )
     assert starts(rows) == [utc(2026, 10, 24, 23, 30), *[utc(2026, 10, 25)] * 2, utc(2026, 10, 25, 2)]
     assert rows.frame["second"].to_list() == [None, utc(2026, 10, 25, 1), None, None]
 
 
-def test_a_belief_time_that_could_be_either_is_refused():
-    rows = rows_of("start,belief_time,value\n2026-10-26T00:00Z,2026-10-25 02:30,1\n")
-    assert rows.problems == ["row 2: the clock shows '2026-10-25 02:30' twice that night: write its distance to UTC."]
+def test_a_belief_time_that_could_be_either_is_refused() -> None:
+    rows = build_rows("start,belief_time,value\n2026-10-26T00:00Z,2026-10-25 02:30,1\n")
+    assert rows.errors == ["row 2: the clock shows '2026-10-25 02:30' twice that night: write its distance to UTC."]
 
 
-def test_the_hour_that_the_clock_skips_does_not_exist():
-    rows = rows_of("start,value\n2026-03-29 01:30,1\n2026-03-29 02:30,2\n2026-03-29 03:30,3\n")
-    assert rows.problems == [
+def test_the_hour_that_the_clock_skips_does_not_exist() -> None:
+    rows = build_rows("start,value\n2026-03-29 01:30,1\n2026-03-29 02:30,2\n2026-03-29 03:30,3\n")
+    assert rows.errors == [
         "row 3: '2026-03-29 02:30' is not a time in Europe/Amsterdam, such as 2026-03-29T00:15:00+01:00."
     ]
 
 
-def test_encodings():
+def test_encodings() -> None:
     text = "start;größe\n2026-11-24T00:00Z;1\n"
-    assert rows_of(text.encode("utf-8-sig")).frame.height == 1
-    assert rows_of(text.encode("utf-16")).frame.height == 1
+    assert build_rows(text.encode("utf-8-sig")).frame.height == 1
+    assert build_rows(text.encode("utf-16")).frame.height == 1
     with pytest.raises(FileError, match="row 1: this is not UTF-8 text"):
-        rows_of(text.encode("latin-1"))
+        build_rows(text.encode("latin-1"))
 
 
 @pytest.mark.parametrize(
@@ -183,9 +185,9 @@ def test_encodings():
         (b"\xd0\xcf\x11\xe0 old", "old Excel"),
     ],
 )
-def test_files_that_cannot_be_read_say_why(content, said):
+def test_files_that_cannot_be_read_say_why(content, said) -> None:
     with pytest.raises(FileError, match=said):
-        rows_of(content)
+        build_rows(content)
 
 
 @pytest.mark.parametrize(
@@ -196,22 +198,22 @@ def test_files_that_cannot_be_read_say_why(content, said):
         ('2026-11-24T00:00Z,"1', "row 4: a quotation mark is opened and not closed"),
     ],
 )
-def test_misquoted_rows_are_named(row, said):
+def test_misquoted_rows_are_named(row, said) -> None:
     with pytest.raises(FileError, match=said):
-        rows_of(f'start,value\n"2026-11-23T00:00Z","1"\n\n{row}\n2026-11-25T00:00Z,1\n')
+        build_rows(f'start,value\n"2026-11-23T00:00Z","1"\n\n{row}\n2026-11-25T00:00Z,1\n')
 
 
-def test_lines_are_counted_whatever_ends_them_and_also_within_quotes():
-    rows = rows_of(
+def test_lines_are_counted_whatever_ends_them_and_also_within_quotes() -> None:
+    rows = build_rows(
         'start,remark,value\r\n2026-11-24T00:00Z,"a\r\nb\n",1\r2026-11-24T01:00Z,,2\n2026-11-24T02:00Z,c,x\r\n'
     )
     assert rows.frame["row"].to_list() == [2, 5]
-    assert rows.problems == ["row 6: 'x' is not a number, such as 12.5."]
+    assert rows.errors == ["row 6: 'x' is not a number, such as 12.5."]
 
 
-def test_rows_with_too_many_fields_are_named():
-    rows = rows_of("start,value\n2026-11-24T00:00Z,1,2\n2026-11-24T01:00Z,2\n\n2026-11-24T02:00Z,3,,\n")
-    assert rows.problems == [
+def test_rows_with_too_many_fields_are_named() -> None:
+    rows = build_rows("start,value\n2026-11-24T00:00Z,1,2\n2026-11-24T01:00Z,2\n\n2026-11-24T02:00Z,3,,\n")
+    assert rows.errors == [
         "row 2: 3 fields, where the first row has 2.",
         "row 5: 4 fields, where the first row has 2.",
     ]
@@ -227,34 +229,34 @@ def test_rows_with_too_many_fields_are_named():
         "2026-11-24 00:00:00,000;1,5\n2026-11-24 00:15:00,000;2,5\n",
     ],
 )
-def test_decimal_commas_are_not_taken_for_what_separates_columns(text):
-    rows = rows_of(text)
-    assert rows.problems == []
+def test_decimal_commas_are_not_taken_for_what_separates_columns(text) -> None:
+    rows = build_rows(text)
+    assert rows.errors == []
     assert rows.frame["value"].to_list() == [1.5, 2.5][: rows.frame.height]
 
 
 @pytest.mark.parametrize("time", ["2026-11-24T00:00+99:99", "2026-11-24T00:00+14:30", "0001-01-01", "9999-12-31T23:45"])
-def test_times_that_no_clock_shows_are_refused(time):
-    [problem] = rows_of(f"start,value\n{time},1\n").problems
+def test_times_that_no_clock_shows_are_refused(time) -> None:
+    [problem] = build_rows(f"start,value\n{time},1\n").errors
     assert problem.startswith(f"row 2: '{time}' is not a time")
 
 
-def test_thousands_are_told_apart_from_points():
-    assert rows_of("start;value\n2026-11-24T00:00Z;1,5\n2026-11-24T01:00Z;1 234,5\n").problems == [
+def test_thousands_are_told_apart_from_points() -> None:
+    assert build_rows("start;value\n2026-11-24T00:00Z;1,5\n2026-11-24T01:00Z;1 234,5\n").errors == [
         "row 3: '1 234,5' is not a number, such as 12,5."
     ]
 
 
-def test_too_many_rows_are_refused():
+def test_too_many_rows_are_refused() -> None:
     with pytest.raises(FileError, match="more than 10000 rows"):
-        rows_of("start,value\n" + "2026-11-24T00:00Z,1\n" * 10_001)
+        build_rows("start,value\n" + "2026-11-24T00:00Z,1\n" * 10_001)
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
-def test_no_bytes_break_it(content):
+def test_no_bytes_break_it(content) -> None:
     try:
-        rows_of(content)
+        build_rows(content)
     except FileError as problem:
         assert str(problem)
 
@@ -296,9 +298,9 @@ def workbook(rows: list[tuple[object, object]], sheet: str | None = None) -> byt
     return packed.getvalue()
 
 
-def test_excel_dates_text_and_formulas():
+def test_excel_dates_text_and_formulas() -> None:
     midnight = 46350  # 24 November 2026, as Excel counts days
-    rows = rows_of(
+    rows = build_rows(
         workbook(
             [
                 ("event_start", "event_value"),
@@ -308,24 +310,24 @@ def test_excel_dates_text_and_formulas():
             ]
         )
     )
-    assert rows.problems == []
+    assert rows.errors == []
     assert starts(rows) == [utc(2026, 11, 23, 23, minute) for minute in (0, 15, 30)]
     assert rows.frame["value"].to_list() == [1.5, 0.1, 3.0]
     assert rows.frame["row"].to_list() == [2, 3, 4]
 
 
-def test_numbers_of_a_workbook_are_those_in_it():
+def test_numbers_of_a_workbook_are_those_in_it() -> None:
     """What reads workbooks would write nine decimals of them."""
     numbers = [1 / 7, 1.5e-10, -123456.123456789, 0.30000000000000004, 0, 7, 0.1]
-    rows = rows_of(workbook([("start", "value"), *((46350 + n, x) for n, x in enumerate(numbers))]))
-    assert rows.problems == []
+    rows = build_rows(workbook([("start", "value"), *((46350 + n, x) for n, x in enumerate(numbers))]))
+    assert rows.errors == []
     assert rows.frame["value"].to_list() == numbers
     named = workbook([("sensor", "value"), ("1.10", 1.25), ("007", 1.1)])
-    with as_csv(BytesIO(named), LIMITS) as csv:
+    with open_as_csv(BytesIO(named), LIMITS) as csv:
         assert csv.file.read() == b"sensor,value\n1.10,1.25\n007,1.1\n"
 
 
-def test_formulas_without_a_saved_value_and_errors_are_named():
+def test_formulas_without_a_saved_value_and_errors_are_named() -> None:
     cells = (
         f'<row r="2">{cell("A2", "start")}{cell("B2", "value")}</row>'
         '<row r="4"><c r="A4" s="1"><v>46350</v></c><c r="B4"><f>1+1</f><v>2</v></c></row>'
@@ -335,20 +337,20 @@ def test_formulas_without_a_saved_value_and_errors_are_named():
         '<row r="8"><c r="A8" s="1"><v>46354</v></c><c r="B8" t="str"><f>""</f><v></v></c></row>'
     )
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    rows = rows_of(workbook([], sheet=f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>'))
+    rows = build_rows(workbook([], sheet=f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>'))
     assert rows.frame["row"].to_list() == [4]
-    assert rows.problems == [
+    assert rows.errors == [
         "row 5: 'a formula whose value was not saved' is not a number, such as 12.5.",
         "row 6: '#DIV/0!' is not a number, such as 12.5.",
         "row 7: 'a formula whose value was not saved' is not a number, such as 12.5.",
     ]
 
 
-def test_a_workbook_that_unpacks_to_too_much_is_refused():
+def test_a_workbook_that_unpacks_to_too_much_is_refused() -> None:
     bomb = workbook([("event_start", "x" * (3 * 2**20))])
     assert len(bomb) < 2**14
     with pytest.raises(FileError, match="unpacks to more than 1 MB"):
-        rows_of(bomb)
+        build_rows(bomb)
 
 
 @pytest.mark.parametrize(
@@ -360,23 +362,23 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused():
         "<row><c r='A1'><v>1</v></c></row><row><c r = 'A99999'><v>1</v></c></row>",
     ],
 )
-def test_a_sheet_with_two_distant_cells_takes_no_memory_for_those_between(cells):
+def test_a_sheet_with_two_distant_cells_takes_no_memory_for_those_between(cells) -> None:
     with pytest.raises(FileError, match="The sheet spans"):
-        rows_of(workbook([], sheet=f"<worksheet><sheetData>{cells}</sheetData></worksheet>"))
+        build_rows(workbook([], sheet=f"<worksheet><sheetData>{cells}</sheetData></worksheet>"))
 
 
-def test_another_zip_file_is_no_workbook():
+def test_another_zip_file_is_no_workbook() -> None:
     packed = BytesIO()
     with ZipFile(packed, "w") as archive:
         archive.writestr("readme.txt", "hello")
     with pytest.raises(FileError, match="not an Excel workbook"):
-        rows_of(packed.getvalue())
+        build_rows(packed.getvalue())
 
 
 # --- Parquet
 
 
-def test_parquet_with_zones_and_numbers():
+def test_parquet_with_zones_and_numbers() -> None:
     frame = pl.DataFrame(
         {
             "event_start": pl.Series(["2026-11-24 00:00", "2026-11-24 01:00"]).str.to_datetime(
@@ -388,29 +390,29 @@ def test_parquet_with_zones_and_numbers():
     )
     packed = BytesIO()
     frame.write_parquet(packed)
-    rows = rows_of(packed.getvalue(), zone="Asia/Seoul")
+    rows = build_rows(packed.getvalue(), zone="Asia/Seoul")
     assert starts(rows) == [utc(2026, 11, 23, 23)]
     assert rows.frame["value"].to_list() == [0.1]
 
 
-def test_parquet_whose_times_have_a_distance_to_utc_as_zone(monkeypatch):
+def test_parquet_whose_times_have_a_distance_to_utc_as_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
     packed = BytesIO()
     start = pl.Series([datetime(2026, 11, 24, tzinfo=UTC)]).cast(pl.Datetime("ms", "+05:30"))
     pl.DataFrame({"event_start": start, "event_value": [1]}).write_parquet(packed)
-    assert starts(rows_of(packed.getvalue())) == [utc(2026, 11, 24)]
+    assert starts(build_rows(packed.getvalue())) == [utc(2026, 11, 24)]
 
 
-def test_what_cannot_be_a_value_in_parquet_is_named():
+def test_what_cannot_be_a_value_in_parquet_is_named() -> None:
     frame = pl.DataFrame({"event_start": ["2026-11-24", "2026-11-25"], "event_value": [[1.5], None]})
     packed = BytesIO()
     frame.write_parquet(packed)
-    assert rows_of(packed.getvalue()).problems == ["row 1: 'a List' is not a number, such as 12.5."]
+    assert build_rows(packed.getvalue()).errors == ["row 1: 'a List' is not a number, such as 12.5."]
 
 
-def test_parquet_with_too_many_rows_is_refused_before_they_are_read():
+def test_parquet_with_too_many_rows_is_refused_before_they_are_read() -> None:
     packed = BytesIO()
     pl.DataFrame({"start": ["2026-11-24"] * 200_000, "value": [1] * 200_000}).write_parquet(packed)
     assert len(packed.getvalue()) < 50_000
     with pytest.raises(FileError, match="more than 10000 rows"):
-        rows_of(packed.getvalue())
+        build_rows(packed.getvalue())

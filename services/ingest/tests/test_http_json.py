@@ -8,11 +8,11 @@ import httpx
 import numpy as np
 import pytest
 from flexmodel.errors import Invalid
-from ingest.connectors import configuration
-from ingest.connectors.fetched import NotFetched
+from ingest.connectors.connector_kind import FetchRequest
+from ingest.connectors.fetched_series import FetchError
+from ingest.connectors.http_client import HttpClient, ResponseLimits
 from ingest.connectors.http_json import HttpJson, HttpJsonSettings
-from ingest.connectors.kinds import Ask
-from ingest.connectors.web import Limits, Web
+from ingest.connectors.loaded_connector import parse_settings, split_secrets
 from ingest.data.repository import Sensor
 
 NOW = datetime(2026, 2, 3, 12, tzinfo=UTC)
@@ -30,7 +30,7 @@ EVEN = {"url": "https://example.org/", "start": "from", "resolution": "PT15M", "
 
 
 def settings(base: dict[str, Any], **more: Any) -> HttpJsonSettings:
-    read = configuration.read(KIND, {**base, **more})
+    read = parse_settings(KIND, {**base, **more})
     assert isinstance(read, HttpJsonSettings)
     return read
 
@@ -41,9 +41,9 @@ async def fetch(read: HttpJsonSettings, body: bytes | object, asked: list[httpx.
             asked.append(request)
         return httpx.Response(200, content=body if isinstance(body, bytes) else json.dumps(body).encode())
 
-    web = Web(httpx.MockTransport(answer), Limits(seconds=1, largest=100_000))
+    http = HttpClient(httpx.MockTransport(answer), ResponseLimits(seconds=1, max_bytes=100_000))
     window = (datetime(2026, 2, 2, 23, tzinfo=UTC), datetime(2026, 2, 4, 23, tzinfo=UTC))
-    return await KIND.fetch(read, Ask(dict.fromkeys(read.series, SENSOR), *window, NOW, web))
+    return await KIND.fetch(read, FetchRequest(dict.fromkeys(read.series, SENSOR), *window, NOW, http))
 
 
 async def values(read: HttpJsonSettings, body: bytes | object) -> dict[str, float]:
@@ -53,7 +53,7 @@ async def values(read: HttpJsonSettings, body: bytes | object) -> dict[str, floa
     return {time: value for time, value in zip(times, fetched.values.tolist(), strict=True) if value == value}
 
 
-async def test_a_list_of_items():
+async def test_a_list_of_items() -> None:
     body = {
         "data": [
             {"t": "2026-02-03T00:00Z", "p": 1},
@@ -64,30 +64,30 @@ async def test_a_list_of_items():
     assert await values(settings(ITEMS), body) == {"2026-02-03T00:00": 1.0, "2026-02-03T01:00": 2.5}
 
 
-async def test_lists_beside_one_another():
+async def test_lists_beside_one_another() -> None:
     body = {"times": ["2026-02-03T00:00Z", "2026-02-03T01:00Z"], "values": [1, None]}
     assert await values(settings(LISTS), body) == {"2026-02-03T00:00": 1.0}
 
 
-async def test_evenly_spaced_values():
+async def test_evenly_spaced_values() -> None:
     body = {"from": "2026-02-03T00:00Z", "values": [1, None, 3]}
     assert await values(settings(EVEN), body) == {"2026-02-03T00:00": 1.0, "2026-02-03T00:30": 3.0}
 
 
-async def test_times_as_numbers():
+async def test_times_as_numbers() -> None:
     body = {"times": [1770076800, 1770080400.0], "values": [1, 2]}
     assert await values(settings(LISTS), body) == {"2026-02-03T00:00": 1.0, "2026-02-03T01:00": 2.0}
     body = {"times": [1770076800000], "values": [1]}
     assert await values(settings(LISTS, epoch="ms"), body) == {"2026-02-03T00:00": 1.0}
 
 
-async def test_local_times_on_the_day_that_has_an_hour_twice():
+async def test_local_times_on_the_day_that_has_an_hour_twice() -> None:
     clock = [f"2026-10-25T{hour:02}:30" for hour in (1, 2, 2, 3)]
     found = await values(settings(LISTS, timezone="Europe/Amsterdam"), {"times": clock, "values": [1, 2, 3, 4]})
     assert list(found) == ["2026-10-24T23:30", "2026-10-25T00:30", "2026-10-25T01:30", "2026-10-25T02:30"]
 
 
-async def test_the_same_with_the_latest_first():
+async def test_the_same_with_the_latest_first() -> None:
     clock = [f"2026-10-25T{hour:02}:30" for hour in (3, 2, 2, 1)]
     found = await values(settings(LISTS, timezone="Europe/Amsterdam"), {"times": clock, "values": [4, 3, 2, 1]})
     assert {time: found[time] for time in sorted(found)} == {
@@ -98,24 +98,24 @@ async def test_the_same_with_the_latest_first():
     }
 
 
-async def test_when_they_were_known():
+async def test_when_they_were_known() -> None:
     body = {"data": [{"t": "2026-02-03T00:00Z", "p": 1}], "meta": {"made": "2026-02-03T06:00Z"}}
     [fetched] = await fetch(settings(ITEMS, believed="meta.made"), body)
-    assert fetched.believed == datetime(2026, 2, 3, 6, tzinfo=UTC)
+    assert fetched.belief_time == datetime(2026, 2, 3, 6, tzinfo=UTC)
     [fetched] = await fetch(settings(ITEMS), body)
-    assert fetched.believed == NOW
+    assert fetched.belief_time == NOW
     body["meta"]["made"] = "2027-01-01T00:00Z"  # nobody knows tomorrow what we know today
     [fetched] = await fetch(settings(ITEMS, believed="meta.made"), body)
-    assert fetched.believed == NOW
+    assert fetched.belief_time == NOW
 
 
-async def test_several_series_of_one_answer():
+async def test_several_series_of_one_answer() -> None:
     several = {name: {"values": name, "unit": "EUR/MWh"} for name in ("buy", "sell")}
     found = await fetch(settings(ITEMS, series=several), {"data": [{"t": "2026-02-03T00:00Z", "buy": 2, "sell": 1}]})
     assert {each.series: each.values.tolist() for each in found} == {"buy": [2.0], "sell": [1.0]}
 
 
-async def test_what_is_put_into_the_request():
+async def test_what_is_put_into_the_request() -> None:
     asked: list[httpx.Request] = []
     read = settings(
         ITEMS,
@@ -163,28 +163,28 @@ async def test_what_is_put_into_the_request():
         (b'{"data": [{"t": 1, "p": 1' + b"0" * 400 + b"}]}", "too large|not a number"),
     ],
 )
-async def test_answers_that_make_no_sense(body, sentence):
-    with pytest.raises(NotFetched, match=sentence):
+async def test_answers_that_make_no_sense(body, sentence) -> None:
+    with pytest.raises(FetchError, match=sentence):
         await fetch(settings(ITEMS, timezone="Europe/Amsterdam"), body)
 
 
-async def test_not_a_number_is_a_gap():
+async def test_not_a_number_is_a_gap() -> None:
     assert await values(settings(ITEMS), b'{"data": [{"t": 1, "p": NaN}, {"t": 3601, "p": 2}]}') == {
         "1970-01-01T01:00": 2.0
     }
 
 
-async def test_a_byte_order_mark_does_no_harm():
+async def test_a_byte_order_mark_does_no_harm() -> None:
     assert await values(settings(LISTS), b'\xef\xbb\xbf{"times": [0], "values": [2]}') == {"1970-01-01T00:00": 2.0}
 
 
-async def test_lists_that_do_not_match_are_not_put_together():
-    with pytest.raises(NotFetched, match=r"2 times and 1 values.*`items`"):
+async def test_lists_that_do_not_match_are_not_put_together() -> None:
+    with pytest.raises(FetchError, match=r"2 times and 1 values.*`items`"):
         await fetch(settings(LISTS), {"times": ["2026-02-03T00:00Z", "2026-02-03T01:00Z"], "values": [1]})
 
 
-async def test_an_endless_row_of_even_values_is_refused():
-    with pytest.raises(NotFetched, match="too far into the future"):
+async def test_an_endless_row_of_even_values_is_refused() -> None:
+    with pytest.raises(FetchError, match="too far into the future"):
         await fetch(settings(EVEN, resolution="P300D"), {"from": "2026-02-03T00:00Z", "values": [1] * 1000})
 
 
@@ -214,13 +214,13 @@ async def test_an_endless_row_of_even_values_is_refused():
         ({"zone": "NL"}, "zone", "no such setting"),
     ],
 )
-def test_settings_that_make_no_sense(wrong, field, sentence):
+def test_settings_that_make_no_sense(wrong, field, sentence) -> None:
     with pytest.raises(Invalid) as caught:
         settings(ITEMS, **wrong)
     assert sentence in caught.value.fields[field][0]
 
 
-def test_the_window_of_a_run():
+def test_the_window_of_a_run() -> None:
     read = settings(ITEMS, timezone="Europe/Amsterdam")
     start, end = KIND.window(read, NOW, None)
     assert (start, end) == (datetime(2026, 2, 1, 23, tzinfo=UTC), datetime(2026, 2, 4, 23, tzinfo=UTC))
@@ -228,10 +228,10 @@ def test_the_window_of_a_run():
     assert KIND.window(read, NOW, NOW - timedelta(days=300))[0] == NOW - timedelta(days=7)
 
 
-def test_secrets_are_kept_apart():
+def test_secrets_are_kept_apart() -> None:
     read = settings(ITEMS, headers={"X-Api-Key": "{token}"}, token="hush")
-    seen, hidden = configuration.split(KIND, read)
+    seen, hidden = split_secrets(KIND, read)
     assert hidden == {"token": "hush"}
     assert "hush" not in str(seen) + repr(read)
-    assert configuration.read(KIND, {**seen, **hidden}) == read
+    assert parse_settings(KIND, {**seen, **hidden}) == read
     assert np.all([name != "token" for name in seen])

@@ -4,10 +4,12 @@ import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from flexcore.webhooks import subscriptions
 from flexstore.series import write_beliefs
 from flexwork import activity_log
-from ingest import storing
+from ingest import belief_writer
+from ingest_service import Service
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -19,7 +21,7 @@ def value_of(sensor: int, writer: int, post: int) -> float:
     return sensor * 1_000_000 + writer * 1000 + post
 
 
-async def test_overlapping_windows_from_sixteen_writers(service):
+async def test_overlapping_windows_from_sixteen_writers(service: Service) -> None:
     sensors = [await service.add_sensor("kW", 60) for _ in range(SENSORS)]
     acknowledged: set[tuple[int, datetime, datetime, float]] = set()
     counted = {"new": 0, "changed": 0, "unchanged": 0}
@@ -55,7 +57,7 @@ async def test_overlapping_windows_from_sixteen_writers(service):
     assert counted == {"new": len(acknowledged), "changed": 0, "unchanged": 0}
 
 
-async def test_the_same_values_from_sixteen_writers_are_stored_once(service):
+async def test_the_same_values_from_sixteen_writers_are_stored_once(service: Service) -> None:
     sensor = await service.add_sensor("kW", 60)
     message = {"start": START.isoformat(), "duration": "PT200H", "unit": "kW", "prior": START.isoformat()}
     answers = await asyncio.gather(
@@ -65,7 +67,7 @@ async def test_the_same_values_from_sixteen_writers_are_stored_once(service):
     assert [row["event_value"] for row in await service.rows(sensor)] == [float(i) for i in range(200)]
 
 
-async def test_webhooks_hear_of_stored_data(service):
+async def test_webhooks_hear_of_stored_data(service: Service) -> None:
     sensor = await service.add_sensor("kW", 60)
     async with service.store.connection() as con:
         hook = await subscriptions.add(con, service.account, "https://example.com/hook", ["data.stored"])
@@ -88,8 +90,10 @@ async def test_webhooks_hear_of_stored_data(service):
     }
 
 
-async def test_stored_data_make_events_only_while_somebody_follows(service, monkeypatch):
-    monkeypatch.setattr(storing, "NOTICED_WITHIN", timedelta(seconds=0.1))
+async def test_stored_data_make_events_only_while_somebody_follows(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(belief_writer, "AUDIENCE_CACHE_TIME", timedelta(seconds=0.1))
     sensor = await service.add_sensor("kW", 60)
     message = {"start": START.isoformat(), "duration": "PT1H", "unit": "kW"}
 
@@ -112,8 +116,8 @@ async def test_stored_data_make_events_only_while_somebody_follows(service, monk
         assert await activity_log.assign_positions(con) == 0
 
 
-async def test_who_comes_while_data_are_being_stored_is_told(service, monkeypatch):
-    monkeypatch.setattr(storing, "NOTICED_WITHIN", timedelta(seconds=0))
+async def test_who_comes_while_data_are_being_stored_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(belief_writer, "AUDIENCE_CACHE_TIME", timedelta(seconds=0))
     sensor = await service.add_sensor("kW", 60)
 
     async def slowly(con, beliefs):
@@ -121,7 +125,7 @@ async def test_who_comes_while_data_are_being_stored_is_told(service, monkeypatc
         await activity_log.follow(con, [service.account])
         return written
 
-    monkeypatch.setattr(storing, "write", slowly)
+    monkeypatch.setattr(belief_writer, "write_beliefs", slowly)
     answer = await service.post(sensor, start=START.isoformat(), duration="PT1H", unit="kW", values=[1])
     assert answer.status_code == 200
     async with service.store.connection() as con:

@@ -13,16 +13,17 @@ from uuid import uuid4
 
 import pytest
 from flexmodel.errors import Unavailable
-from ingest.connectors.fetched import Fetched, NotFetched
-from ingest.connectors.kinds import Listening
-from ingest.connectors.listening import Ears
+from ingest.belief_writer import BeliefWriter
+from ingest.connectors.connector_kind import ListenerContext
+from ingest.connectors.fetched_series import FetchedSeries, FetchError
+from ingest.connectors.listener_supervisor import ListenerSupervisor
 from ingest.connectors.mqtt import listener as listener_module
 from ingest.connectors.mqtt import subscription as subscription_module
 from ingest.connectors.mqtt.listener import Mqtt
 from ingest.connectors.mqtt.settings import MqttSettings
-from ingest.connectors.mqtt.subscription import Lost, Subscription, secured, subscribed
+from ingest.connectors.mqtt.subscription import ConnectionLostError, Subscription, build_tls_context, open_subscription
 from ingest.data.repository import Sensor
-from ingest.storing import Storage
+from ingest_service import Service
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client import REGISTRY
@@ -80,7 +81,7 @@ class Delivered:
         self.asked = asyncio.Event()
         self.came = asyncio.Event()
 
-    async def __call__(self, fetched: Sequence[Fetched]) -> None:
+    async def __call__(self, fetched: Sequence[FetchedSeries]) -> None:
         if not fetched:  # a sign of life
             return
         self.asked.set()
@@ -101,11 +102,11 @@ class Delivered:
 
 
 @asynccontextmanager
-async def listening(settings: MqttSettings, delivered: Delivered) -> AsyncIterator["asyncio.Task[None]"]:
+async def context(settings: MqttSettings, delivered: Delivered) -> AsyncIterator["asyncio.Task[None]"]:
     sensors = {"power": Sensor(1, "power", "W", timedelta(0), "UTC", 1)}
     no_store: Any = Storeless()
     task = asyncio.create_task(
-        Mqtt().listen(settings, Listening(1, sensors, delivered, no_store, private_addresses=True))
+        Mqtt().listen(settings, ListenerContext(1, sensors, delivered, no_store, private_addresses=True))
     )
     try:
         yield task
@@ -123,25 +124,25 @@ class Storeless:
 
 async def open_session(settings: MqttSettings) -> None:
     """Make the broker keep what is published from now on."""
-    async with subscribed(settings, private_addresses=True):
+    async with open_subscription(settings, private_addresses=True):
         pass
 
 
 async def unacknowledged(settings: MqttSettings, seconds: float = 0.3) -> list[bytes | None]:
     """What the broker still keeps for us, if it tells it in time."""
-    async with subscribed(settings, private_addresses=True) as subscription:
+    async with open_subscription(settings, private_addresses=True) as subscription:
         try:
             async with asyncio.timeout(seconds):
-                return [message.payload for message in await subscription.take()]
+                return [message.payload for message in await subscription.receive()]
         except TimeoutError:
             return []
 
 
-async def test_messages_are_stored_and_then_acknowledged(settings, device):
+async def test_messages_are_stored_and_then_acknowledged(settings, device) -> None:
     await open_session(settings)
     await asyncio.to_thread(device.publish, topic(settings), "1", "2", "3")
     delivered = Delivered()
-    async with listening(settings, delivered):
+    async with context(settings, delivered):
         await delivered.until(lambda values: len(values) == 3)
         await asyncio.to_thread(device.publish, topic(settings), "4")
         await delivered.until(lambda values: len(values) == 4)
@@ -149,51 +150,51 @@ async def test_messages_are_stored_and_then_acknowledged(settings, device):
     assert await unacknowledged(settings) == []
 
 
-async def test_what_was_received_and_not_stored_comes_again(settings, device):
+async def test_what_was_received_and_not_stored_comes_again(settings, device) -> None:
     delivered = Delivered()
     delivered.blocked.clear()
     await open_session(settings)
     await asyncio.to_thread(device.publish, topic(settings), "1", "2")
-    async with listening(settings, delivered):
+    async with context(settings, delivered):
         await asyncio.wait_for(delivered.asked.wait(), 10)  # received, and about to be stored when it ends
     assert delivered.values == []
     again = Delivered()
-    async with listening(settings, again):
+    async with context(settings, again):
         await again.until(lambda values: sorted(values) == [1, 2])
 
 
-async def test_while_the_database_is_away_nothing_is_acknowledged(settings, device):
+async def test_while_the_database_is_away_nothing_is_acknowledged(settings, device) -> None:
     delivered = Delivered()
     delivered.trouble = 2
     await open_session(settings)
-    async with listening(settings, delivered):
+    async with context(settings, delivered):
         await asyncio.to_thread(device.publish, topic(settings), "1")
         await delivered.until(lambda values: values == [1])
     assert delivered.parts == 1
     delivered.trouble = 1000
     await asyncio.to_thread(device.publish, topic(settings), "2")
-    async with listening(settings, delivered):
+    async with context(settings, delivered):
         delivered.asked.clear()
         await asyncio.wait_for(delivered.asked.wait(), 10)
     assert await unacknowledged(settings, 30) == [b"2"]
 
 
-async def test_bad_messages_do_not_stop_the_stream(settings, device):
+async def test_bad_messages_do_not_stop_the_stream(settings, device) -> None:
     delivered = Delivered()
     await open_session(settings)
     bad = [b"x" * 10_000_000, b"[" * 500_000, b"NaN", b"", b"\xff\xfe\x00", b'{"a": 1}']
-    async with listening(settings, delivered):
+    async with context(settings, delivered):
         await asyncio.to_thread(device.publish, topic(settings), *bad, "7")
         await delivered.until(lambda values: values == [7])
     assert await unacknowledged(settings) == []
 
 
-async def test_a_flood_is_stored_in_few_parts(settings, device):
+async def test_a_flood_is_stored_in_few_parts(settings, device) -> None:
     delivered = Delivered()
     await open_session(settings)
     count = 1_500
     await asyncio.to_thread(device.publish, topic(settings), *(str(i) for i in range(count)))
-    async with listening(settings, delivered):
+    async with context(settings, delivered):
         await delivered.until(lambda values: len(set(values)) == count)
     assert delivered.parts < count / 2
 
@@ -202,64 +203,71 @@ def left_alone() -> float:
     return REGISTRY.get_sample_value("flexmesh_mqtt_messages_total", {"outcome": "retained"}) or 0.0
 
 
-async def test_retained_messages_without_a_time_are_left_alone(settings, device):
+async def test_retained_messages_without_a_time_are_left_alone(settings, device) -> None:
     # RabbitMQ repeats retained messages to subscriptions without wildcards only.
     exact = settings.series["power"].model_copy(update={"topic": topic(settings)})
     settings = settings.model_copy(update={"series": {"power": exact}})
     await asyncio.to_thread(device.publish, topic(settings), "5", retain=True)
     delivered, before = Delivered(), left_alone()
-    async with listening(settings, delivered):
+    async with context(settings, delivered):
         await until(lambda: left_alone() > before)
         await asyncio.to_thread(device.publish, topic(settings), "6")
         await delivered.until(lambda values: values == [6])
 
 
-async def test_a_broker_that_does_not_want_us_says_why(settings):
-    with pytest.raises(NotFetched, match="does not let us in") as refused:
+async def test_a_broker_that_does_not_want_us_says_why(settings) -> None:
+    with pytest.raises(FetchError, match="does not let us in") as refused:
         await open_session(settings.model_copy(update={"password": SecretStr("a secret")}))
-    assert not isinstance(refused.value, Lost)
+    assert not isinstance(refused.value, ConnectionLostError)
     assert "a secret" not in refused.value.message
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-async def test_a_connection_that_breaks_within_this_process_is_noticed(settings, device, monkeypatch):
+async def test_a_connection_that_breaks_within_this_process_is_noticed(
+    settings, device, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(subscription_module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(subscription_module, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(Subscription, "_on_message", broken)
-    async with subscribed(settings, private_addresses=True) as subscription:
+    async with open_subscription(settings, private_addresses=True) as subscription:
         await asyncio.to_thread(device.publish, topic(settings), "1")
-        with pytest.raises(Lost, match="broke"):
-            await asyncio.wait_for(subscription.take(), 10)
+        with pytest.raises(ConnectionLostError, match="broke"):
+            await asyncio.wait_for(subscription.receive(), 10)
 
 
-async def test_private_addresses_are_out_of_reach_unless_allowed(settings):
-    with pytest.raises(NotFetched, match="private address"):
-        async with subscribed(settings, private_addresses=False):
+async def test_private_addresses_are_out_of_reach_unless_allowed(settings) -> None:
+    with pytest.raises(FetchError, match="private address"):
+        async with open_subscription(settings, private_addresses=False):
             pass
 
 
-async def test_a_broker_that_stays_away_is_a_failure(settings, monkeypatch):
+async def test_a_broker_that_stays_away_is_a_failure(settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener_module, "GIVE_UP_SECONDS", 0.2)
     nobody = settings.model_copy(update={"port": 1})
-    async with listening(nobody, Delivered()) as task:
-        with pytest.raises(Lost, match=r"127\.0\.0\.1 cannot be reached on port 1"):
+    async with context(nobody, Delivered()) as task:
+        with pytest.raises(ConnectionLostError, match=r"127\.0\.0\.1 cannot be reached on port 1"):
             await asyncio.wait_for(task, 10)
 
 
-async def test_two_that_share_a_name_take_it_from_one_another(settings):
+async def test_two_that_share_a_name_take_it_from_one_another(settings) -> None:
     """The broker lets one in at a time; the other notices."""
-    async with subscribed(settings, private_addresses=True) as first, subscribed(settings, private_addresses=True):
-        with pytest.raises(Lost):
-            await asyncio.wait_for(first.take(), 10)
+    async with (
+        open_subscription(settings, private_addresses=True) as first,
+        open_subscription(settings, private_addresses=True),
+    ):
+        with pytest.raises(ConnectionLostError):
+            await asyncio.wait_for(first.receive(), 10)
 
 
-async def test_a_restart_of_the_broker_loses_nothing(settings, device, mqtt_broker, monkeypatch):
-    monkeypatch.setattr(listener_module, "LONGEST_WAIT", 0.5)
+async def test_a_restart_of_the_broker_loses_nothing(
+    settings, device, mqtt_broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "MAX_WAIT", 0.5)
     delivered = Delivered()
     await open_session(settings)
-    async with listening(settings, delivered):
+    async with context(settings, delivered):
         await asyncio.to_thread(device.publish, topic(settings), *(str(i) for i in range(50)))
         await asyncio.to_thread(mqtt_broker.stop)
         await asyncio.to_thread(mqtt_broker.start)
@@ -267,7 +275,7 @@ async def test_a_restart_of_the_broker_loses_nothing(settings, device, mqtt_brok
         await delivered.until(lambda values: set(values) == set(range(100)))
 
 
-async def test_the_framework_keeps_it_listening(service, settings, device):
+async def test_the_framework_keeps_it_listening(service: Service, settings, device) -> None:
     sensor = await service.add_sensor("kW", 0)
     config = settings.model_dump(mode="json", exclude={"password"}, exclude_defaults=True)
     async with service.store.transaction() as con:
@@ -279,7 +287,7 @@ async def test_the_framework_keeps_it_listening(service, settings, device):
             {"password": "guest"},
         )
         await con.execute("insert into connector_sensor values ($1, 'power', $2)", number, sensor)
-    ears = asyncio.create_task(Ears(service.store, Storage(), private_addresses=True).run())
+    ears = asyncio.create_task(ListenerSupervisor(service.store, BeliefWriter(), private_addresses=True).run())
     try:
         async with asyncio.timeout(20):
             while not await service.values(sensor):
@@ -299,7 +307,7 @@ async def test_the_framework_keeps_it_listening(service, settings, device):
 
 
 @pytest.fixture
-def certificate(tmp_path) -> tuple[Path, Path]:
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
     """A certificate of localhost that only itself vouches for, and its key."""
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
@@ -309,7 +317,7 @@ def certificate(tmp_path) -> tuple[Path, Path]:
 
 
 @pytest.fixture(params=[ssl.CERT_NONE])
-def encrypted_broker(certificate, request):
+def encrypted_broker(certificate, request: pytest.FixtureRequest):
     """Says yes to whoever connects over TLS and subscribes; the port it listens on."""
     cert, key = certificate
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -342,12 +350,12 @@ def encrypted(port: int, host: str, ca: str | None, **more: Any) -> MqttSettings
     return MqttSettings(host=host, port=port, tls=True, ca=ca, series={"power": {"topic": "a", "unit": "W"}}, **more)
 
 
-async def test_an_encrypted_connection_to_a_broker_that_is_who_it_says(encrypted_broker, certificate):
+async def test_an_encrypted_connection_to_a_broker_that_is_who_it_says(encrypted_broker, certificate) -> None:
     await open_session(encrypted(encrypted_broker, "localhost", certificate[0].read_text()))
 
 
 @pytest.fixture
-def plain_certificate(tmp_path) -> tuple[Path, Path]:
+def plain_certificate(tmp_path: Path) -> tuple[Path, Path]:
     """One for localhost from an authority of one's own, both made as the manual of Mosquitto says; and its key."""
     key, cert, asked = tmp_path / "key.pem", tmp_path / "cert.pem", tmp_path / "asked.pem"
     authority, authority_key = tmp_path / "ca.pem", tmp_path / "ca_key.pem"
@@ -365,29 +373,31 @@ class TestACertificateWithoutExtensions:
     def certificate(self, plain_certificate) -> tuple[Path, Path]:
         return plain_certificate
 
-    async def test_it_is_as_good_as_another_for_an_authority_of_ones_own(self, encrypted_broker, certificate, tmp_path):
+    async def test_it_is_as_good_as_another_for_an_authority_of_ones_own(
+        self, encrypted_broker, certificate, tmp_path: Path
+    ) -> None:
         authority = (tmp_path / "ca.pem").read_text()
         await open_session(encrypted(encrypted_broker, "localhost", authority))
-        with pytest.raises(NotFetched, match="cannot be trusted"):
+        with pytest.raises(FetchError, match="cannot be trusted"):
             await open_session(encrypted(encrypted_broker, "127.0.0.1", authority))
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-async def test_a_broker_that_nobody_vouches_for_is_not_told_the_password(encrypted_broker, certificate, host):
+async def test_a_broker_that_nobody_vouches_for_is_not_told_the_password(encrypted_broker, certificate, host) -> None:
     ca = certificate[0].read_text() if host == "127.0.0.1" else None  # vouched for, but as another
-    with pytest.raises(NotFetched, match="cannot be trusted"):
+    with pytest.raises(FetchError, match="cannot be trusted"):
         await open_session(encrypted(encrypted_broker, host, ca))
 
 
 @pytest.mark.parametrize("encrypted_broker", [ssl.CERT_REQUIRED], indirect=True)
-async def test_a_broker_that_knows_us_by_a_certificate(encrypted_broker, certificate):
+async def test_a_broker_that_knows_us_by_a_certificate(encrypted_broker, certificate) -> None:
     cert, key = (path.read_text() for path in certificate)
     await open_session(encrypted(encrypted_broker, "localhost", cert, certificate=cert, key=key))
-    with pytest.raises(NotFetched, match="a `certificate`"):
+    with pytest.raises(FetchError, match="a `certificate`"):
         await open_session(encrypted(encrypted_broker, "localhost", cert))
 
 
-def test_keys_that_do_not_open(certificate, tmp_path):
+def test_keys_that_do_not_open(certificate, tmp_path: Path) -> None:
     cert, key = certificate
     locked, other = tmp_path / "locked.pem", tmp_path / "other.pem"
     command = ["openssl", "rsa", "-in", str(key), "-aes128", "-passout", "pass:hush", "-out", str(locked)]
@@ -395,10 +405,10 @@ def test_keys_that_do_not_open(certificate, tmp_path):
     subprocess.run(["openssl", "genrsa", "-out", str(other), "2048"], check=True, capture_output=True)
     for path in (locked, other, cert):
         settings = encrypted(1, "localhost", None, certificate=cert.read_text(), key=path.read_text())
-        with pytest.raises(NotFetched, match="are no certificate in PEM and its unlocked key"):
-            secured(settings)
+        with pytest.raises(FetchError, match="are no certificate in PEM and its unlocked key"):
+            build_tls_context(settings)
 
 
-async def test_certificates_that_are_none():
-    with pytest.raises(NotFetched, match="no certificate"):
+async def test_certificates_that_are_none() -> None:
+    with pytest.raises(FetchError, match="no certificate"):
         Subscription(encrypted(1, "localhost", "no PEM"), private_addresses=True)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ingest.connectors import configuration
-from ingest.connectors.fetched import NotFetched
-from ingest.connectors.mqtt.inbox import Message
+from ingest.connectors.fetched_series import FetchError
+from ingest.connectors.loaded_connector import parse_settings, split_secrets
+from ingest.connectors.mqtt.inbox import MqttMessage
 from ingest.connectors.mqtt.listener import Mqtt
-from ingest.connectors.mqtt.mapping import mapped
-from ingest.connectors.mqtt.payloads import read
-from ingest.connectors.mqtt.settings import MqttSettings, Series
+from ingest.connectors.mqtt.mapping import map_series
+from ingest.connectors.mqtt.payloads import parse_readings
+from ingest.connectors.mqtt.settings import MqttSeries, MqttSettings
 from ingest.data.repository import Sensor
 from pydantic import ValidationError
 
@@ -20,23 +20,23 @@ ARRIVED = datetime(2026, 3, 2, 12, 0, 7, tzinfo=UTC)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
-def message(payload: Any) -> Message:
+def message(payload: Any) -> MqttMessage:
     content = payload if isinstance(payload, bytes) or payload is None else json.dumps(payload).encode()
-    return Message("meters/1/power", content, 1, 1, False, ARRIVED)
+    return MqttMessage("meters/1/power", content, 1, 1, False, ARRIVED)
 
 
-def series(**more: Any) -> Series:
-    return Series(topic="meters/1/power", unit="W", **more)
+def series(**more: Any) -> MqttSeries:
+    return MqttSeries(topic="meters/1/power", unit="W", **more)
 
 
 def readings(payload: Any, **more: Any) -> list[tuple[datetime, float]]:
-    found = read(message(payload), series(**more))
+    found = parse_readings(message(payload), series(**more))
     times = [time.replace(tzinfo=UTC) for time in found.times.astype("datetime64[us]").tolist()]
     return list(zip(times, found.values.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("payload", [b"12.5", b" 12.5\n", b"+12.5", b'"12.5"', b"1.25e1"])
-def test_a_number_alone_was_read_when_it_arrived(payload):
+def test_a_number_alone_was_read_when_it_arrived(payload) -> None:
     assert readings(payload) == [(ARRIVED, 12.5)]
 
 
@@ -51,7 +51,7 @@ def test_a_number_alone_was_read_when_it_arrived(payload):
         (NOON.timestamp() * 1000, {"epoch": "ms"}),
     ],
 )
-def test_times(time, more):
+def test_times(time, more) -> None:
     payload = {"Time": time, "ENERGY": {"Power": 230}}
     assert readings(payload, value="ENERGY.Power", time="Time", **more) == [(NOON, 230.0)]
 
@@ -60,14 +60,14 @@ def test_times(time, more):
     ("arrived", "read_at"),
     [("2026-10-25T00:30:02Z", "2026-10-25T00:30:00Z"), ("2026-10-25T01:29:58Z", "2026-10-25T01:30:00Z")],
 )
-def test_a_time_that_the_clock_shows_twice_is_the_one_that_is_new(arrived, read_at):
+def test_a_time_that_the_clock_shows_twice_is_the_one_that_is_new(arrived, read_at) -> None:
     payload = json.dumps({"t": "2026-10-25T02:30:00", "v": 1}).encode()
-    sent = Message("meters/1/power", payload, 1, 1, False, datetime.fromisoformat(arrived))
-    found = read(sent, series(value="v", time="t", timezone="Europe/Amsterdam"))
+    sent = MqttMessage("meters/1/power", payload, 1, 1, False, datetime.fromisoformat(arrived))
+    found = parse_readings(sent, series(value="v", time="t", timezone="Europe/Amsterdam"))
     assert found.times.tolist() == [datetime.fromisoformat(read_at).replace(tzinfo=None)]
 
 
-def test_several_readings_in_one_message():
+def test_several_readings_in_one_message() -> None:
     minute = timedelta(minutes=1)
     rows = [{"t": (NOON + i * minute).isoformat(), "v": i} for i in range(3)]
     expected = [(NOON + i * minute, float(i)) for i in range(3)]
@@ -77,9 +77,9 @@ def test_several_readings_in_one_message():
     assert readings(columns, value="v", time="t") == [expected[0], expected[2]]
 
 
-def test_a_message_may_tell_its_unit():
-    assert read(message({"v": 1, "u": "kW"}), series(value="v", unit_in="u")).unit == "kW"
-    assert read(message({"v": 1}), series(value="v")).unit == "W"
+def test_a_message_may_tell_its_unit() -> None:
+    assert parse_readings(message({"v": 1, "u": "kW"}), series(value="v", unit_in="u")).unit == "kW"
+    assert parse_readings(message({"v": 1}), series(value="v")).unit == "W"
 
 
 @pytest.mark.parametrize(
@@ -111,40 +111,40 @@ def test_a_message_may_tell_its_unit():
     ],
     ids=range(23),
 )
-def test_what_is_not_understood_is_refused_with_the_reason(payload, more, reason):
-    with pytest.raises(NotFetched) as refused:
-        read(message(payload), series(**more))
+def test_what_is_not_understood_is_refused_with_the_reason(payload, more, reason) -> None:
+    with pytest.raises(FetchError) as refused:
+        parse_readings(message(payload), series(**more))
     assert reason in refused.value.message
     assert len(refused.value.message) < 200
 
 
 @pytest.mark.parametrize("topic", ["a", "a/+/b", "+/+", "a/#", "#", "/a/", "$SYS/x"])
-def test_topics(topic):
-    assert Series(topic=topic, unit="W").topic == topic
+def test_topics(topic) -> None:
+    assert MqttSeries(topic=topic, unit="W").topic == topic
 
 
 @pytest.mark.parametrize("topic", ["", "a/#/b", "a+", "a/b#", "x" * 501, "a\0b"])
-def test_topics_that_are_none(topic):
+def test_topics_that_are_none(topic) -> None:
     with pytest.raises(ValidationError):
-        Series(topic=topic, unit="W")
+        MqttSeries(topic=topic, unit="W")
 
 
 def settings(**more: Any) -> MqttSettings:
     return MqttSettings(**{"host": "broker", "series": {"power": {"topic": "a", "unit": "W"}}, **more})
 
 
-def test_settings_that_do_not_go_together():
+def test_settings_that_do_not_go_together() -> None:
     of_ours = {"certificate": "...", "key": "..."}
     for wrong in ({"ca": "..."}, {"password": "x"}, {"client_id": ""}, {"qos": 2}, {"host": "mqtt://broker"}, of_ours):
         with pytest.raises(ValidationError):
             settings(**wrong)
 
 
-def test_every_connector_has_a_name_of_its_own_at_the_broker():
+def test_every_connector_has_a_name_of_its_own_at_the_broker() -> None:
     assert settings().client_id != settings().client_id
     assert len(settings().client_id) <= 23  # more, some brokers refuse
-    kept = configuration.split(Mqtt(), settings())[0]
-    assert configuration.read(Mqtt(), kept) == configuration.read(Mqtt(), kept)  # it is stored, not thought up again
+    kept = split_secrets(Mqtt(), settings())[0]
+    assert parse_settings(Mqtt(), kept) == parse_settings(Mqtt(), kept)  # it is stored, not thought up again
     assert settings().address == ("broker", 1883)
     assert settings(tls=True).address == ("broker", 8883)
 
@@ -153,7 +153,7 @@ def one(unit: str, meaning: str, sensor_unit: str, minutes: float) -> str:
     """The unit in which readings are kept."""
     sensor = Sensor(1, "x", sensor_unit, timedelta(minutes=minutes), "UTC", None)
     given = MqttSettings(host="b", series={"x": {"topic": "a", "unit": unit, "meaning": meaning}})
-    return mapped(given, {"x": sensor})["x"].unit
+    return map_series(given, {"x": sensor})["x"].unit
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def one(unit: str, meaning: str, sensor_unit: str, minutes: float) -> str:
         ("Wh", "counter", "kWh", 0, "kWh"),
     ],
 )
-def test_readings_are_kept_in_a_unit_that_follows_from_the_sensor(unit, meaning, sensor, minutes, kept):
+def test_readings_are_kept_in_a_unit_that_follows_from_the_sensor(unit, meaning, sensor, minutes, kept) -> None:
     assert one(unit, meaning, sensor, minutes) == kept
 
 
@@ -186,10 +186,10 @@ def test_readings_are_kept_in_a_unit_that_follows_from_the_sensor(unit, meaning,
         ("W", "level", "kW", 60 * 24 * 7),
     ],
 )
-def test_readings_that_cannot_become_values_are_refused_at_once(unit, meaning, sensor, minutes):
-    with pytest.raises(NotFetched, match="cannot become"):
+def test_readings_that_cannot_become_values_are_refused_at_once(unit, meaning, sensor, minutes) -> None:
+    with pytest.raises(FetchError, match="cannot become"):
         one(unit, meaning, sensor, minutes)
 
 
-def test_readings_hold_no_holes():
-    assert not np.isnan(read(message({"v": [1, None]}), series(value="v")).values).any()
+def test_readings_hold_no_holes() -> None:
+    assert not np.isnan(parse_readings(message({"v": [1, None]}), series(value="v")).values).any()

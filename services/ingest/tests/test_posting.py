@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
+from ingest_service import Service
 
 DAY = "2026-03-02T00:00:00+01:00"
 MIDNIGHT = datetime(2026, 3, 1, 23, tzinfo=UTC)
@@ -21,7 +22,7 @@ def refused(answer, status: int = 422) -> dict:
     return answer.json().get("fields", {})
 
 
-async def test_a_day_of_prices_is_stored_when_it_is_acknowledged(service):
+async def test_a_day_of_prices_is_stored_when_it_is_acknowledged(service: Service) -> None:
     sensor = await service.add_sensor("EUR/MWh", 60)
     values = [50 + 7 * (i % 6) for i in range(24)]
     day = {"start": DAY, "duration": "PT24H", "values": values, "unit": "EUR/MWh"}
@@ -30,7 +31,7 @@ async def test_a_day_of_prices_is_stored_when_it_is_acknowledged(service):
     assert stored(await service.post(sensor, **day)) == (0, 0, 24)
 
 
-async def test_the_source_is_the_user_and_belongs_to_the_account(service):
+async def test_the_source_is_the_user_and_belongs_to_the_account(service: Service) -> None:
     sensor = await service.add_sensor()
     await service.post(sensor, start=DAY, duration="PT15M", values=[1], unit="kW")
     [row] = await service.rows(sensor)
@@ -62,7 +63,7 @@ async def test_the_source_is_the_user_and_belongs_to_the_account(service):
         ("kW", 15, "kW", "PT15M", [-0.0], [0.0]),
     ],
 )
-async def test_units(service, unit, minutes, posted, duration, values, expected):
+async def test_units(service: Service, unit, minutes, posted, duration, values, expected) -> None:
     sensor = await service.add_sensor(unit, minutes)
     assert stored(await service.post(sensor, start=DAY, duration=duration, values=values, unit=posted))[0] == len(
         expected
@@ -87,7 +88,7 @@ async def test_units(service, unit, minutes, posted, duration, values, expected)
         ("kW", "dBm"),
     ],
 )
-async def test_units_of_another_kind_are_refused(service, unit, posted):
+async def test_units_of_another_kind_are_refused(service: Service, unit, posted) -> None:
     sensor = await service.add_sensor(unit, 15)
     fields = refused(await service.post(sensor, start=DAY, duration="PT15M", values=[1], unit=posted))
     assert fields == {"_schema": [f"Required unit for this sensor is {unit}, got incompatible unit: {posted}"]}
@@ -106,7 +107,7 @@ async def test_units_of_another_kind_are_refused(service, unit, posted):
         (15, "PT15M", 5, [5]),
     ],
 )
-async def test_resolutions(service, minutes, duration, values, expected):
+async def test_resolutions(service: Service, minutes, duration, values, expected) -> None:
     sensor = await service.add_sensor("kW", minutes)
     known = {
         MIDNIGHT + i * timedelta(minutes=minutes): float(value) for i, value in enumerate(expected) if value is not None
@@ -117,7 +118,7 @@ async def test_resolutions(service, minutes, duration, values, expected):
 
 
 @pytest.mark.parametrize("unit", ["kWh", "EUR"])
-async def test_amounts_are_added_and_divided(service, unit):
+async def test_amounts_are_added_and_divided(service: Service, unit) -> None:
     hourly = await service.add_sensor(unit, 60)
     await service.post(hourly, start=DAY, duration="PT1H", values=[1, 2, 3, 4], unit=unit)
     assert await service.values(hourly) == {MIDNIGHT: 10.0}
@@ -159,7 +160,7 @@ async def test_amounts_are_added_and_divided(service, unit):
         ({"sensor": 1}, "sensor", "Unknown field."),
     ],
 )
-async def test_what_is_wrong_is_named_and_nothing_is_stored(service, message, field, said):
+async def test_what_is_wrong_is_named_and_nothing_is_stored(service: Service, message, field, said) -> None:
     sensor = await service.add_sensor("kW", 15)
     good = {"start": DAY, "duration": "PT15M", "values": [1], "unit": "kW"}
     fields = refused(await service.post(sensor, **(good | message)))
@@ -168,7 +169,7 @@ async def test_what_is_wrong_is_named_and_nothing_is_stored(service, message, fi
 
 
 @pytest.mark.parametrize("name", ["start", "duration", "values", "unit"])
-async def test_missing_fields_are_named(service, name):
+async def test_missing_fields_are_named(service: Service, name) -> None:
     sensor = await service.add_sensor()
     message = {"start": DAY, "duration": "PT15M", "values": [1], "unit": "kW"}
     del message[name]
@@ -187,7 +188,7 @@ async def test_missing_fields_are_named(service, name):
         ([1, "NaN"], {"1": ["Special numeric values (nan or infinity) are not permitted."]}),
     ],
 )
-async def test_wrong_values_are_named_by_position(service, values, wrong):
+async def test_wrong_values_are_named_by_position(service: Service, values, wrong) -> None:
     sensor = await service.add_sensor()
     assert refused(await service.post(sensor, start=DAY, duration="PT1H", values=values, unit="kW")) == {
         "values": wrong
@@ -195,7 +196,7 @@ async def test_wrong_values_are_named_by_position(service, values, wrong):
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999"])
-async def test_numbers_that_are_none_are_refused(service, literal):
+async def test_numbers_that_are_none_are_refused(service: Service, literal) -> None:
     sensor = await service.add_sensor()
     body = f'{{"start": "{DAY}", "duration": "PT30M", "values": [null, {literal}], "unit": "kW"}}'
     fields = refused(await service.client.post(f"/internal/sensors/{sensor}/data", content=body))
@@ -203,7 +204,7 @@ async def test_numbers_that_are_none_are_refused(service, literal):
 
 
 @pytest.mark.parametrize("value", [10**400, 1e99])
-async def test_numbers_too_large_for_the_sensors_unit_are_refused(service, value):
+async def test_numbers_too_large_for_the_sensors_unit_are_refused(service: Service, value) -> None:
     sensor = await service.add_sensor("W", 15)
     fields = refused(await service.post(sensor, start=DAY, duration="PT15M", values=[value], unit="MW"))
     assert "values" in fields
@@ -219,21 +220,21 @@ async def test_numbers_too_large_for_the_sensors_unit_are_refused(service, value
         (b"[1]", "JSON object"),
     ],
 )
-async def test_what_is_no_message_is_refused(service, body, said):
+async def test_what_is_no_message_is_refused(service: Service, body, said) -> None:
     sensor = await service.add_sensor()
     fields = refused(await service.client.post(f"/internal/sensors/{sensor}/data", content=body))
     assert said in fields["_schema"][0]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/jsonx", "application/json, text/html"])
-async def test_other_content_types_are_refused(service, kind):
+async def test_other_content_types_are_refused(service: Service, kind) -> None:
     sensor = await service.add_sensor()
     headers = {"Content-Type": kind}
     answer = await service.client.post(f"/internal/sensors/{sensor}/data", content=b"{}", headers=headers)
     assert f"got {kind}" in refused(answer)["_schema"][0]
 
 
-async def test_a_huge_message_is_refused_unread(service):
+async def test_a_huge_message_is_refused_unread(service: Service) -> None:
     sensor = await service.add_sensor()
     body = b'{"values": [' + b"1," * 3_000_000 + b"1]}"
     answer = await service.client.post(f"/internal/sensors/{sensor}/data", content=body)
@@ -241,13 +242,13 @@ async def test_a_huge_message_is_refused_unread(service):
     assert "at most 5 MB" in answer.json()["detail"]
 
 
-async def test_an_unknown_sensor_is_not_found(service):
+async def test_an_unknown_sensor_is_not_found(service: Service) -> None:
     answer = await service.post(99_999, start=DAY, duration="PT15M", values=[1], unit="kW")
     assert answer.status_code == 404
     assert answer.json()["detail"] == "Sensor 99999 not found"
 
 
-async def test_only_services_are_let_in(service):
+async def test_only_services_are_let_in(service: Service) -> None:
     sensor = await service.add_sensor()
     for token in ("", "Bearer wrong"):
         answer = await service.client.post(
@@ -260,7 +261,7 @@ async def test_only_services_are_let_in(service):
 # --- moments
 
 
-async def test_instantaneous_sensors_take_values_where_they_are(service):
+async def test_instantaneous_sensors_take_values_where_they_are(service: Service) -> None:
     sensor = await service.add_sensor("kWh", 0)
     assert stored(await service.post(sensor, start=DAY, duration="PT0M", values=[20], unit="kWh")) == (1, 0, 0)
     odd = "2026-03-02T00:07:13+01:00"
@@ -278,13 +279,13 @@ async def test_instantaneous_sensors_take_values_where_they_are(service):
     }
 
 
-async def test_energy_at_a_moment_is_no_power(service):
+async def test_energy_at_a_moment_is_no_power(service: Service) -> None:
     sensor = await service.add_sensor("kW", 0)
     fields = refused(await service.post(sensor, start=DAY, duration="PT0M", values=[1], unit="kWh"))
     assert "incompatible unit: kWh" in fields["_schema"][0]
 
 
-async def test_several_values_at_one_moment_are_refused(service):
+async def test_several_values_at_one_moment_are_refused(service: Service) -> None:
     sensor = await service.add_sensor("kWh", 0)
     fields = refused(await service.post(sensor, start=DAY, duration="PT0M", values=[1, 2], unit="kWh"))
     assert "overlap" in fields["_schema"][0]
@@ -293,7 +294,7 @@ async def test_several_values_at_one_moment_are_refused(service):
 # --- beliefs
 
 
-async def test_prior_is_when_the_values_were_believed(service):
+async def test_prior_is_when_the_values_were_believed(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     prior = datetime(2026, 3, 1, 11, tzinfo=UTC)
     message = {"start": DAY, "duration": "PT1H", "values": [1, 2, 3, 4], "unit": "kW", "prior": prior.isoformat()}
@@ -303,7 +304,7 @@ async def test_prior_is_when_the_values_were_believed(service):
     assert stored(await service.post(sensor, **(message | {"horizon": "PT1H"}))) == (0, 0, 4)
 
 
-async def test_horizon_is_how_long_before_the_end_of_each_event(service):
+async def test_horizon_is_how_long_before_the_end_of_each_event(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     await service.post(sensor, start=DAY, duration="PT30M", values=[1, 2], unit="kW", horizon="PT1H")
     assert [row["belief_time"] for row in await service.rows(sensor)] == [
@@ -312,7 +313,7 @@ async def test_horizon_is_how_long_before_the_end_of_each_event(service):
     ]
 
 
-async def test_without_either_the_values_are_believed_now(service):
+async def test_without_either_the_values_are_believed_now(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     before = datetime.now(UTC)
     await service.post(sensor, start=DAY, duration="PT15M", values=[1], unit="kW")
@@ -320,7 +321,7 @@ async def test_without_either_the_values_are_believed_now(service):
     assert before <= row["belief_time"] <= datetime.now(UTC)
 
 
-async def test_a_changed_value_is_a_new_belief_and_the_old_one_is_kept(service):
+async def test_a_changed_value_is_a_new_belief_and_the_old_one_is_kept(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     for value in (1, 2):
         assert stored(await service.post(sensor, start=DAY, duration="PT15M", values=[value], unit="kW")) == (1, 0, 0)
@@ -328,7 +329,7 @@ async def test_a_changed_value_is_a_new_belief_and_the_old_one_is_kept(service):
     assert await service.values(sensor) == {MIDNIGHT: 2.0}
 
 
-async def test_another_value_under_the_same_belief_time_replaces_it_and_says_so(service):
+async def test_another_value_under_the_same_belief_time_replaces_it_and_says_so(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     message = {"start": DAY, "duration": "PT1H", "unit": "kW", "prior": "2026-03-01T12:00Z"}
     assert stored(await service.post(sensor, **message, values=[1, 2, 3, 4])) == (4, 0, 0)
@@ -337,7 +338,7 @@ async def test_another_value_under_the_same_belief_time_replaces_it_and_says_so(
     assert len(await service.rows(sensor)) == 4
 
 
-async def test_only_holes_are_nothing_new(service):
+async def test_only_holes_are_nothing_new(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     assert stored(await service.post(sensor, start=DAY, duration="PT30M", values=[None, None], unit="kW")) == (0, 0, 0)
 
@@ -349,7 +350,7 @@ async def test_only_holes_are_nothing_new(service):
         ("PostPrognosisRequest", "2020-01-01T00:00Z", "must lie in the future"),
     ],
 )
-async def test_old_message_types_say_where_the_values_lie(service, kind, start, said):
+async def test_old_message_types_say_where_the_values_lie(service: Service, kind, start, said) -> None:
     sensor = await service.add_sensor("kW", 15)
     message = {"duration": "PT15M", "values": [1], "unit": "kW", "type": kind}
     assert said in refused(await service.post(sensor, **message, start=start))["_schema"][0]
@@ -366,7 +367,7 @@ async def test_old_message_types_say_where_the_values_lie(service, kind, start, 
         ("°C", "PostPrognosisRequest", "MW"),
     ],
 )
-async def test_old_message_types_say_which_units_the_values_have(service, unit, kind, needed):
+async def test_old_message_types_say_which_units_the_values_have(service: Service, unit, kind, needed) -> None:
     sensor = await service.add_sensor(unit, 15)
     fields = refused(await service.post(sensor, start=DAY, duration="PT15M", values=[1], unit=unit, type=kind))
     sentence = f"The unit required for this message type should be convertible to {needed}, got incompatible unit: "
@@ -379,7 +380,7 @@ async def test_old_message_types_say_which_units_the_values_have(service, unit, 
 # --- changes under way
 
 
-async def test_a_new_unit_and_resolution_of_the_sensor_count_at_once(service):
+async def test_a_new_unit_and_resolution_of_the_sensor_count_at_once(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     await service.post(sensor, start=DAY, duration="PT15M", values=[1], unit="kW")
     async with service.store.connection() as con:
@@ -389,7 +390,7 @@ async def test_a_new_unit_and_resolution_of_the_sensor_count_at_once(service):
 
 
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29T00:00+01:00", 23), ("2026-10-25T00:00+02:00", 25)])
-async def test_days_on_which_the_clock_changes(service, day, hours):
+async def test_days_on_which_the_clock_changes(service: Service, day, hours) -> None:
     sensor = await service.add_sensor("EUR/MWh", 60)
     answer = await service.post(sensor, start=day, duration=f"PT{hours}H", values=list(range(hours)), unit="EUR/MWh")
     assert stored(answer) == (hours, 0, 0)

@@ -7,7 +7,7 @@ from flexmodel.errors import Invalid
 from flexmodel.time import instant, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ingest.data import rules
+from ingest.data import resampling
 
 HOUR, QUARTER, MINUTE = timedelta(hours=1), timedelta(minutes=15), timedelta(minutes=1)
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -22,31 +22,31 @@ def sentence(problem: pytest.ExceptionInfo[Invalid]) -> str:
 
 
 @given(amounts, times)
-def test_averaging_keeps_the_mean(slots, parts):
+def test_averaging_keeps_the_mean(slots, parts) -> None:
     values = np.repeat(slots, parts) + np.tile(np.arange(parts), len(slots))
-    fitted = rules.fit(values, len(slots), adds_up=False)
+    fitted = resampling.resample(values, len(slots), additive=False)
     assert len(fitted) == len(slots)
     assert fitted.mean() == pytest.approx(values.mean(), abs=1e-6)
 
 
 @given(amounts, times)
-def test_repeating_keeps_every_value_and_averages_back(values, parts):
-    repeated = rules.fit(values, len(values) * parts, adds_up=False)
+def test_repeating_keeps_every_value_and_averages_back(values, parts) -> None:
+    repeated = resampling.resample(values, len(values) * parts, additive=False)
     assert (repeated.reshape(-1, parts) == values[:, None]).all()
-    np.testing.assert_allclose(rules.fit(repeated, len(values), adds_up=False), values, rtol=1e-12)
+    np.testing.assert_allclose(resampling.resample(repeated, len(values), additive=False), values, rtol=1e-12)
 
 
 @given(amounts, times)
-def test_amounts_keep_their_sum_both_ways(values, parts):
-    divided = rules.fit(values, len(values) * parts, adds_up=True)
+def test_amounts_keep_their_sum_both_ways(values, parts) -> None:
+    divided = resampling.resample(values, len(values) * parts, additive=True)
     assert divided.sum() == pytest.approx(values.sum(), abs=1e-6)
-    np.testing.assert_allclose(rules.fit(divided, len(values), adds_up=True), values, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(resampling.resample(divided, len(values), additive=True), values, rtol=1e-9, atol=1e-9)
 
 
-def test_a_hole_is_left_out_of_a_mean_but_makes_a_sum_unknown():
+def test_a_hole_is_left_out_of_a_mean_but_makes_a_sum_unknown() -> None:
     values = np.array([1.0, np.nan, 3.0, 5.0, np.nan, np.nan])
-    np.testing.assert_array_equal(rules.fit(values, 3, adds_up=False), [1.0, 4.0, np.nan])
-    np.testing.assert_array_equal(rules.fit(values, 3, adds_up=True), [np.nan, 8.0, np.nan])
+    np.testing.assert_array_equal(resampling.resample(values, 3, additive=False), [1.0, 4.0, np.nan])
+    np.testing.assert_array_equal(resampling.resample(values, 3, additive=True), [np.nan, 8.0, np.nan])
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_hole_is_left_out_of_a_mean_but_makes_a_sum_unknown():
         (6, 6 * HOUR, QUARTER, 24),
     ],
 )
-def test_how_many_events_a_window_fills(count, duration, resolution, slots):
-    assert rules.slots_in(count, duration, resolution) == slots
+def test_how_many_events_a_window_fills(count, duration, resolution, slots) -> None:
+    assert resampling.count_slots(count, duration, resolution) == slots
 
 
 @pytest.mark.parametrize(
@@ -80,23 +80,23 @@ def test_how_many_events_a_window_fills(count, duration, resolution, slots):
         (1, 5 * MINUTE, QUARTER, "The window of 0:05:00 is not a whole number"),
     ],
 )
-def test_values_that_do_not_fit_are_refused(count, duration, resolution, said):
+def test_values_that_do_not_fit_are_refused(count, duration, resolution, said) -> None:
     with pytest.raises(Invalid) as problem:
-        rules.slots_in(count, duration, resolution)
+        resampling.count_slots(count, duration, resolution)
     assert said in sentence(problem)
 
 
 @settings(deadline=None)
 @given(st.integers(1, 500), st.integers(1, 10_000_000), st.integers(1, 10_000_000))
-def test_any_window_is_either_filled_whole_or_refused(count, duration, resolution):
+def test_any_window_is_either_filled_whole_or_refused(count, duration, resolution) -> None:
     duration, resolution = timedelta(microseconds=duration), timedelta(microseconds=resolution)
     try:
-        slots = rules.slots_in(count, duration, resolution)
+        slots = resampling.count_slots(count, duration, resolution)
     except Invalid:
         return
     assert slots * resolution == duration
     assert slots % count == 0 or count % slots == 0
-    assert len(rules.fit(np.zeros(count), slots, adds_up=False)) == slots
+    assert len(resampling.resample(np.zeros(count), slots, additive=False)) == slots
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_any_window_is_either_filled_whole_or_refused(count, duration, resolutio
         (START + timedelta(seconds=7), timedelta(0), UTC),
     ],
 )
-def test_windows_on_the_clock(start, resolution, zone):
-    rules.check_clock(start, resolution, zone)
+def test_windows_on_the_clock(start, resolution, zone) -> None:
+    resampling.check_clock(start, resolution, zone)
 
 
 @pytest.mark.parametrize(
@@ -125,51 +125,51 @@ def test_windows_on_the_clock(start, resolution, zone):
         (START + HOUR, timedelta(days=7), UTC),
     ],
 )
-def test_windows_off_the_clock_are_refused(start, resolution, zone):
+def test_windows_off_the_clock_are_refused(start, resolution, zone) -> None:
     with pytest.raises(Invalid) as problem:
-        rules.check_clock(start, resolution, zone)
+        resampling.check_clock(start, resolution, zone)
     assert start.isoformat() in sentence(problem)
     assert "start" in problem.value.fields
 
 
 @pytest.mark.parametrize(("day", "hours"), [((2026, 3, 29), 23), ((2026, 10, 25), 25), ((2026, 7, 1), 24)])
-def test_a_local_day_has_its_own_number_of_hours(day, hours):
+def test_a_local_day_has_its_own_number_of_hours(day, hours) -> None:
     start = datetime(*day, tzinfo=AMSTERDAM)
-    events = rules.spread(start, hours * HOUR, np.arange(hours, dtype=float))
-    rules.check_clock(start, HOUR, AMSTERDAM)
+    events = resampling.spread_evenly(start, hours * HOUR, np.arange(hours, dtype=float))
+    resampling.check_clock(start, HOUR, AMSTERDAM)
     assert (np.diff(events.starts) == np.timedelta64(1, "h")).all()
     assert events.starts[0] == instant(start)
     next_day = datetime(day[0], day[1], day[2] + 1, tzinfo=AMSTERDAM)
     assert events.starts[-1] + np.timedelta64(1, "h") == instant(next_day)
 
 
-def test_instantaneous_values_are_spread_over_the_window():
-    events = rules.spread(START, HOUR, np.array([1.0, 2.0, 3.0, 4.0]))
+def test_instantaneous_values_are_spread_over_the_window() -> None:
+    events = resampling.spread_evenly(START, HOUR, np.array([1.0, 2.0, 3.0, 4.0]))
     assert list(events.starts) == [instant(START + i * QUARTER) for i in range(4)]
-    assert list(rules.spread(START, timedelta(0), np.array([20.0])).starts) == [instant(START)]
+    assert list(resampling.spread_evenly(START, timedelta(0), np.array([20.0])).starts) == [instant(START)]
 
 
-def test_instantaneous_values_at_one_moment_would_overlap():
+def test_instantaneous_values_at_one_moment_would_overlap() -> None:
     with pytest.raises(Invalid, match="overlap"):
-        rules.spread(START, timedelta(0), np.array([1.0, 2.0]))
+        resampling.spread_evenly(START, timedelta(0), np.array([1.0, 2.0]))
 
 
-def test_values_that_no_clock_can_tell_apart_are_refused():
+def test_values_that_no_clock_can_tell_apart_are_refused() -> None:
     with pytest.raises(Invalid, match="cannot be spread evenly"):
-        rules.spread(START, timedelta(microseconds=10), np.ones(3))
+        resampling.spread_evenly(START, timedelta(microseconds=10), np.ones(3))
 
 
-def test_belief_times():
+def test_belief_times() -> None:
     starts = steps(START, QUARTER, 2)
     now = START + timedelta(days=1)
-    by_horizon = rules.belief_times(starts, QUARTER, prior=None, horizon=HOUR, now=now)
+    by_horizon = resampling.compute_belief_times(starts, QUARTER, prior=None, horizon=HOUR, now=now)
     assert list(by_horizon) == [instant(START + QUARTER - HOUR), instant(START + 2 * QUARTER - HOUR)]
-    by_prior = rules.belief_times(starts, QUARTER, prior=START, horizon=HOUR, now=now)
+    by_prior = resampling.compute_belief_times(starts, QUARTER, prior=START, horizon=HOUR, now=now)
     assert by_prior == instant(START)
-    assert rules.belief_times(starts, QUARTER, prior=None, horizon=None, now=now) == instant(now)
+    assert resampling.compute_belief_times(starts, QUARTER, prior=None, horizon=None, now=now) == instant(now)
 
 
-def test_only_known_events_are_kept():
-    events = rules.Events(steps(START, HOUR, 3), np.array([1.0, np.nan, 3.0])).known()
+def test_only_known_events_are_kept() -> None:
+    events = resampling.EventValues(steps(START, HOUR, 3), np.array([1.0, np.nan, 3.0])).drop_missing()
     assert events.values.tolist() == [1.0, 3.0]
     assert list(events.starts) == [instant(START), instant(START + 2 * HOUR)]

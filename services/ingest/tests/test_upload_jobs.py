@@ -15,20 +15,22 @@ import polars as pl
 import psutil
 import pytest
 from flexwork import job_runner, jobs
+from ingest.belief_writer import BeliefWriter
 from ingest.data.repository import UserSources
-from ingest.files import apart, formats, repository
-from ingest.files.apart import store_apart
-from ingest.files.service import Uploading, limits_of
-from ingest.files.tasks import forget, make_handler
+from ingest.files import file_formats, repository, subprocess_worker
+from ingest.files.repository import delete_files
+from ingest.files.subprocess_worker import store_in_subprocess
+from ingest.files.tasks import make_job_handler
+from ingest.files.upload_writer import UploadWriter, file_limits
 from ingest.settings import IngestSettings
-from ingest.storing import Storage
+from ingest_service import Service
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 ROWS = 60_000
 """More than a megabyte, which is what the service of these tests stores at once."""
 MEMORY_MB = 250
-APART = [sys.executable, "-m", apart.__name__]
+APART = [sys.executable, "-m", subprocess_worker.__name__]
 
 
 def environment(database_url: str) -> dict[str, str]:
@@ -44,16 +46,18 @@ def minutes(rows: int, *more: str) -> str:
 
 
 @pytest.fixture
-def uploading() -> Uploading:
-    return Uploading(Storage(), UserSources(), limits_of(IngestSettings()))
+def uploading() -> UploadWriter:
+    return UploadWriter(BeliefWriter(), UserSources(), file_limits(IngestSettings()))
 
 
 @pytest.fixture
-def work(service, uploading):
+def work(service: Service, uploading):
     """Do a job, as a worker does."""
 
     async def run(job: str, lease: float = 15.0) -> jobs.Job:
-        await job_runner.run(service.store, UUID(job), make_handler(uploading), on_failure=forget, lease=lease)
+        await job_runner.run(
+            service.store, UUID(job), make_job_handler(uploading), on_failure=delete_files, lease=lease
+        )
         async with service.store.connection() as con:
             return await jobs.get(con, UUID(job))
 
@@ -61,7 +65,7 @@ def work(service, uploading):
 
 
 @pytest.fixture
-def left(service):
+def left(service: Service):
     """How many parts of files are kept."""
 
     async def count() -> int:
@@ -71,13 +75,15 @@ def left(service):
     return count
 
 
-async def accepted(service, sensor: int, text: str, **fields: str) -> str:
+async def accepted(service: Service, sensor: int, text: str, **fields: str) -> str:
     answer = await service.upload(sensor, ("large.csv", text), **fields)
     assert answer.status_code == 202, answer.text
     return answer.json()["job"]
 
 
-async def test_a_large_file_is_kept_when_it_is_acknowledged_and_stored_by_a_worker(service, work, left):
+async def test_a_large_file_is_kept_when_it_is_acknowledged_and_stored_by_a_worker(
+    service: Service, work, left
+) -> None:
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(ROWS), belief_time_measured_instantly="on", unit="MW")
     assert await left() > 1
@@ -97,7 +103,7 @@ async def test_a_large_file_is_kept_when_it_is_acknowledged_and_stored_by_a_work
     assert (await work(job)).attempts == 1
 
 
-async def test_a_large_file_with_bad_rows_is_refused_with_their_numbers(service, work, left):
+async def test_a_large_file_with_bad_rows_is_refused_with_their_numbers(service: Service, work, left) -> None:
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(ROWS, "2030-01-01T00:00Z,much", "never,1"))
     failed = await work(job)
@@ -108,7 +114,9 @@ async def test_a_large_file_with_bad_rows_is_refused_with_their_numbers(service,
     assert await left() == 0
 
 
-async def test_a_full_disk_is_not_the_fault_of_a_file(service, work, left, monkeypatch):
+async def test_a_full_disk_is_not_the_fault_of_a_file(
+    service: Service, work, left, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was accepted stays so, and waits until there is room."""
     full = OSError(ENOSPC, "No space left on device")
     sensor = await service.add_sensor("kW", 1)
@@ -120,20 +128,22 @@ async def test_a_full_disk_is_not_the_fault_of_a_file(service, work, left, monke
     assert await left() > 1
     packed = BytesIO()
     pl.DataFrame({"start": [START], "value": [1]}).write_parquet(packed)
-    monkeypatch.setattr(formats, "convert", Mock(side_effect=full))
+    monkeypatch.setattr(file_formats, "convert_to_csv", Mock(side_effect=full))
     answer = await service.upload(sensor, ("up.parquet", packed.getvalue()))
     assert answer.status_code == 503
     assert "no room for files on disk" in answer.text
 
 
 @pytest.mark.parametrize(("code", "status"), [(-signal.SIGTERM, 503), (-signal.SIGKILL, 422), (4, 503)])
-async def test_why_the_reading_of_a_workbook_ended_decides_who_is_to_blame(service, monkeypatch, code, status):
+async def test_why_the_reading_of_a_workbook_ended_decides_who_is_to_blame(
+    service: Service, monkeypatch: pytest.MonkeyPatch, code, status
+) -> None:
     sensor = await service.add_sensor("kW", 1)
-    monkeypatch.setattr(formats.subprocess, "run", Mock(return_value=Mock(returncode=code)))
+    monkeypatch.setattr(file_formats.subprocess, "run", Mock(return_value=Mock(returncode=code)))
     assert (await service.upload(sensor, ("up.xlsx", b"PK\x03\x04"))).status_code == status
 
 
-async def test_or_stored_without_them(service, work):
+async def test_or_stored_without_them(service: Service, work) -> None:
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(
         service, sensor, minutes(ROWS, "2030-01-01T00:00Z,much", "2024-01-01T00:00Z,9"), partial="true"
@@ -147,7 +157,7 @@ async def test_or_stored_without_them(service, work):
     ]
 
 
-async def test_a_small_file_with_many_rows_is_a_job_too(service):
+async def test_a_small_file_with_many_rows_is_a_job_too(service: Service) -> None:
     sensor = await service.add_sensor("kW", 1)
     packed = BytesIO()
     pl.read_csv(minutes(310_000).encode()).with_columns(pl.lit(1).alias("event_value")).write_parquet(packed)
@@ -157,7 +167,7 @@ async def test_a_small_file_with_many_rows_is_a_job_too(service):
     assert await service.rows(sensor) == []
 
 
-async def test_rows_in_any_order_and_from_one_part_of_a_file_to_the_next(service, work):
+async def test_rows_in_any_order_and_from_one_part_of_a_file_to_the_next(service: Service, work) -> None:
     """Means of three rows each, which the parts in which a file is read and stored do not cut through."""
     sensor = await service.add_sensor("kW", 3)
     head, *rows = minutes(ROWS - ROWS % 3).splitlines()
@@ -168,7 +178,9 @@ async def test_rows_in_any_order_and_from_one_part_of_a_file_to_the_next(service
     assert values == {START + 3 * n * MINUTE: 3.0 * n + 1 for n in range(ROWS // 3)}
 
 
-async def test_a_worker_that_is_killed_half_way_loses_and_doubles_nothing(service, work, left, database_url):
+async def test_a_worker_that_is_killed_half_way_loses_and_doubles_nothing(
+    service: Service, work, left, database_url: str
+) -> None:
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(150_000))
     worker = subprocess.Popen([*APART, job], env=environment(database_url))  # noqa: ASYNC220 - starts at once
@@ -189,7 +201,7 @@ async def test_a_worker_that_is_killed_half_way_loses_and_doubles_nothing(servic
     assert await left() == 0
 
 
-async def stop_half_way(service, job, storing):
+async def stop_half_way(service: Service, job, storing):
     """End the storing of an upload once it has begun to read; the job has to be given back."""
     async with asyncio.timeout(30), service.store.connection() as con:
         while not await con.fetchval("select rows_read from upload"):  # noqa: ASYNC110 - others write it
@@ -201,17 +213,21 @@ async def stop_half_way(service, job, storing):
         assert (await jobs.get(con, UUID(job))).status == "QUEUED"
 
 
-async def test_a_worker_that_is_stopped_half_way_gives_the_job_back(service, work, left, uploading):
+async def test_a_worker_that_is_stopped_half_way_gives_the_job_back(service: Service, work, left, uploading) -> None:
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(150_000))
-    working = asyncio.create_task(job_runner.run(service.store, UUID(job), make_handler(uploading), on_failure=forget))
+    working = asyncio.create_task(
+        job_runner.run(service.store, UUID(job), make_job_handler(uploading), on_failure=delete_files)
+    )
     await stop_half_way(service, job, working)
     assert await service.rows(sensor) == []
     assert await left() > 1
     assert (await work(job)).result["new"] == 150_000
 
 
-async def test_a_process_for_one_upload_takes_little_memory_and_gives_it_back(service, database_url):
+async def test_a_process_for_one_upload_takes_little_memory_and_gives_it_back(
+    service: Service, database_url: str
+) -> None:
     """Which is why the platform of one process has its large uploads stored so."""
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(400_000), belief_time_measured_instantly="on")
@@ -226,12 +242,12 @@ async def test_a_process_for_one_upload_takes_little_memory_and_gives_it_back(se
         assert (await jobs.get(con, UUID(job))).result["new"] == 400_000
 
 
-async def test_a_process_for_one_upload_that_is_to_end_gives_the_job_back(service, database_url):
+async def test_a_process_for_one_upload_that_is_to_end_gives_the_job_back(service: Service, database_url: str) -> None:
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(150_000))
     settings = IngestSettings(database_url=database_url)
-    storing = asyncio.create_task(store_apart(settings, UUID(job)))
+    storing = asyncio.create_task(store_in_subprocess(settings, UUID(job)))
     await stop_half_way(service, job, storing)
-    await store_apart(settings, UUID(job))
+    await store_in_subprocess(settings, UUID(job))
     async with service.store.connection() as con:
         assert (await jobs.get(con, UUID(job))).result["new"] == 150_000

@@ -3,6 +3,7 @@ from io import BytesIO
 
 import polars as pl
 import pytest
+from ingest_service import Service
 
 QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
 MIDNIGHT = datetime(2026, 11, 23, 23, tzinfo=UTC)
@@ -28,7 +29,7 @@ def reasons(answer) -> list[str]:
     return answer.json()["fields"]["uploaded-files"]["0"]
 
 
-async def test_a_file_is_stored_when_it_is_acknowledged(service):
+async def test_a_file_is_stored_when_it_is_acknowledged(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     values = [i / 4 for i in range(96)]
     answer = await service.upload(sensor, ("up.csv", every(QUARTER, values)), belief_time_measured_instantly="True")
@@ -52,7 +53,7 @@ async def test_a_file_is_stored_when_it_is_acknowledged(service):
         ("power (MW)", "kW", "is in MW by its name, but was sent as kW"),
     ],
 )
-async def test_a_unit_in_the_name_of_the_column_counts(service, name, sent, expected):
+async def test_a_unit_in_the_name_of_the_column_counts(service: Service, name, sent, expected) -> None:
     sensor = await service.add_sensor("kW", 15)
     text = csv("2026-11-24T00:00Z,1", head=f"time,{name}")
     answer = await service.upload(sensor, ("up.csv", text), **({"unit": sent} if sent else {}))
@@ -62,7 +63,7 @@ async def test_a_unit_in_the_name_of_the_column_counts(service, name, sent, expe
         assert list((await service.values(sensor)).values()) == [expected]
 
 
-async def test_without_that_option_the_values_are_believed_now(service):
+async def test_without_that_option_the_values_are_believed_now(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     before = datetime.now(UTC)
     await service.upload(sensor, ("up.csv", every(QUARTER, [1])), belief_time_measured_instantly="False")
@@ -85,19 +86,19 @@ async def test_without_that_option_the_values_are_believed_now(service):
         ("kWh", 0, "MWh", QUARTER / 2, [10, 20], [10_000.0, 20_000.0]),
     ],
 )
-async def test_units_and_the_spacing_of_rows(service, unit, minutes, posted, step, values, expected):
+async def test_units_and_the_spacing_of_rows(service: Service, unit, minutes, posted, step, values, expected) -> None:
     sensor = await service.add_sensor(unit, minutes)
     assert taken(await service.upload(sensor, ("up.csv", every(step, values)), unit=posted))[1] == len(expected)
     assert list((await service.values(sensor)).values()) == expected
 
 
-async def test_a_gap_stays_a_gap(service):
+async def test_a_gap_stays_a_gap(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     text = csv("2026-11-24T00:00Z,1", "2026-11-24T00:15Z,2", "2026-11-24T00:30Z,3", "2026-11-24T02:00Z,4")
     assert taken(await service.upload(sensor, ("up.csv", text)))[:2] == (4, 4)
 
 
-async def test_days_on_which_the_clock_changes(service):
+async def test_days_on_which_the_clock_changes(service: Service) -> None:
     for day, hours in (("2026-03-29", 23), ("2026-10-25", 25)):
         sensor = await service.add_sensor("kW", 60)
         local = pl.datetime_range(
@@ -112,7 +113,7 @@ async def test_days_on_which_the_clock_changes(service):
         assert list((await service.values(sensor)).values()) == [float(i) for i in range(hours)]
 
 
-async def test_daily_rows_in_local_time(service):
+async def test_daily_rows_in_local_time(service: Service) -> None:
     sensor = await service.add_sensor("kWh", 24 * 60)
     text = csv("2026-11-24T00:00+01:00,1", "2026-11-25T00:00+01:00,2")
     assert taken(await service.upload(sensor, ("up.csv", text)))[1] == 2
@@ -121,7 +122,7 @@ async def test_daily_rows_in_local_time(service):
     assert list(await service.values(elsewhere)) == [MIDNIGHT, MIDNIGHT + 24 * HOUR]
 
 
-async def test_belief_times_and_sources_of_the_file(service):
+async def test_belief_times_and_sources_of_the_file(service: Service) -> None:
     sensor = await service.add_sensor("kW", 60)
     head = "event_start,belief_time,source,event_value"
     text = csv(
@@ -154,7 +155,7 @@ OF_SPREADS = [
 ]
 
 
-async def test_spreads_of_values_are_stored_whole(service):
+async def test_spreads_of_values_are_stored_whole(service: Service) -> None:
     sensor = await service.add_sensor("kW", 30)
     assert taken(await service.upload(sensor, ("up.csv", csv(*OF_SPREADS, head=SPREAD)))) == (6, 12, 0, 0)
     rows = await service.rows(sensor)
@@ -172,20 +173,20 @@ async def test_spreads_of_values_are_stored_whole(service):
         ((",0.9,9", ",0.1,9"), ["row 3: another value for the same time as in row 2."]),
     ],
 )
-async def test_wrong_spreads_are_named(service, change, said):
+async def test_wrong_spreads_are_named(service: Service, change, said) -> None:
     sensor = await service.add_sensor("kW", 60)
     answer = await service.upload(sensor, ("up.csv", csv(*OF_SPREADS, head=SPREAD).replace(*change, 1)))
     assert reasons(answer) == said
     assert await service.rows(sensor) == []
 
 
-async def test_spreads_are_not_averaged(service):
+async def test_spreads_are_not_averaged(service: Service) -> None:
     sensor = await service.add_sensor("kW", 120)
     answer = await service.upload(sensor, ("up.csv", csv(*OF_SPREADS, head=SPREAD)))
     assert "spreads cannot be averaged" in str(reasons(answer))
 
 
-async def test_several_files_are_stored_together_or_not_at_all(service):
+async def test_several_files_are_stored_together_or_not_at_all(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     good, bad = ("good.csv", every(QUARTER, [1, 2])), ("bad.csv", csv("2026-11-25T00:00Z,x"))
     answer = await service.upload(sensor, good, bad)
@@ -219,7 +220,7 @@ async def test_several_files_are_stored_together_or_not_at_all(service):
         ),
     ],
 )
-async def test_bad_rows_are_named_and_nothing_is_stored(service, rows, said):
+async def test_bad_rows_are_named_and_nothing_is_stored(service: Service, rows, said) -> None:
     sensor = await service.add_sensor("kW", 15)
     found = reasons(await service.upload(sensor, ("up.csv", csv(*rows))))
     assert len(found) == len(said)
@@ -228,13 +229,13 @@ async def test_bad_rows_are_named_and_nothing_is_stored(service, rows, said):
     assert await service.rows(sensor) == []
 
 
-async def test_an_amount_in_parts_needs_all_its_parts(service):
+async def test_an_amount_in_parts_needs_all_its_parts(service: Service) -> None:
     sensor = await service.add_sensor("kWh", 60)
     found = reasons(await service.upload(sensor, ("up.csv", every(QUARTER, [1, 2, 3, 4, 5, 6]))))
     assert found == ["row 6: only 2 of the 4 amounts that make up one event of 1:00:00."]
 
 
-async def test_the_same_row_twice_is_one(service):
+async def test_the_same_row_twice_is_one(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     text = csv("2026-11-24T00:00Z,1", "2026-11-24T00:00Z,1", "2026-11-24T00:15Z,2")
     assert taken(await service.upload(sensor, ("up.csv", text)))[1] == 2
@@ -249,12 +250,12 @@ async def test_the_same_row_twice_is_one(service):
         ("event_start,event_value\nväli,1\n".encode("latin-1"), "row 2: this is not UTF-8"),
     ],
 )
-async def test_other_files_are_refused(service, content, said):
+async def test_other_files_are_refused(service: Service, content, said) -> None:
     sensor = await service.add_sensor()
     assert said in reasons(await service.upload(sensor, ("up.csv", content)))[0]
 
 
-async def test_parquet(service):
+async def test_parquet(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     packed = BytesIO()
     pl.DataFrame({"time": [MIDNIGHT, MIDNIGHT + QUARTER], "load": [1.5, 2.5]}).write_parquet(packed)
@@ -262,7 +263,7 @@ async def test_parquet(service):
     assert await service.values(sensor) == {MIDNIGHT: 1.5, MIDNIGHT + QUARTER: 2.5}
 
 
-async def test_fields_of_the_form(service):
+async def test_fields_of_the_form(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     file = ("up.csv", every(QUARTER, [1]))
     answer = await service.upload(sensor, file, unit="m/s")
@@ -280,18 +281,18 @@ async def test_fields_of_the_form(service):
     assert await service.rows(sensor) == []
 
 
-async def test_an_upload_that_is_too_large_is_refused(service):
+async def test_an_upload_that_is_too_large_is_refused(service: Service) -> None:
     sensor = await service.add_sensor()
     answer = await service.upload(sensor, ("big.csv", b"x" * 31_000_000))
     assert answer.status_code == 413
     assert "30 MB" in answer.json()["detail"]
 
 
-async def test_an_unknown_sensor_is_not_found(service):
+async def test_an_unknown_sensor_is_not_found(service: Service) -> None:
     assert (await service.upload(99_999, ("up.csv", every(QUARTER, [1])))).status_code == 404
 
 
-async def test_what_can_be_read_of_a_file_is_stored_if_that_is_wished(service):
+async def test_what_can_be_read_of_a_file_is_stored_if_that_is_wished(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     rows = [f"2026-11-24T0{hour}:{minute:02}Z,1" for hour in range(4) for minute in (0, 15, 30, 45)]
     rows[1:1] = ["2026-11-24T00:15Z,?", "2026-11-24T00:30Z,5", "2026-11-24T00:40Z,4", "soon,6", "2026-11-24T08:00Z,7,8"]
@@ -303,7 +304,7 @@ async def test_what_can_be_read_of_a_file_is_stored_if_that_is_wished(service):
     assert list((await service.values(sensor)).values()) == [1, 1, 5, *[1] * 13]
 
 
-async def test_files_that_cannot_be_read_at_all_are_refused_even_so(service):
+async def test_files_that_cannot_be_read_at_all_are_refused_even_so(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     good = ("good.csv", every(QUARTER, [1]))
     answer = await service.upload(sensor, good, ("bad.csv", b"a,b,c\n1,2,3\n"), partial="true")
@@ -311,7 +312,7 @@ async def test_files_that_cannot_be_read_at_all_are_refused_even_so(service):
     assert await service.rows(sensor) == []
 
 
-async def test_times_of_another_zone_than_the_sensors(service):
+async def test_times_of_another_zone_than_the_sensors(service: Service) -> None:
     sensor = await service.add_sensor("kW", 0)
     text = csv("2026-07-01 00:00,1", "2026-07-01T02:00+01:00,2")
     assert taken(await service.upload(sensor, ("up.csv", text), timezone="Asia/Kolkata"))[1] == 2
@@ -320,7 +321,7 @@ async def test_times_of_another_zone_than_the_sensors(service):
     ]  # fmt: skip
 
 
-async def test_the_audit_log_tells_whose_file_went_where(service):
+async def test_the_audit_log_tells_whose_file_went_where(service: Service) -> None:
     sensor = await service.add_sensor("kW", 15)
     await service.upload(sensor, ("up.csv", every(QUARTER, [1])), ("more.csv", every(QUARTER, [2], MIDNIGHT + HOUR)))
     await service.upload(sensor, ("bad.csv", "nothing"))
@@ -331,7 +332,7 @@ async def test_the_audit_log_tells_whose_file_went_where(service):
     assert (row["account_id"], row["asset_id"]) == (service.account, service.asset)
 
 
-async def test_in_the_night_of_the_clock_change_files_may_run_backwards(service):
+async def test_in_the_night_of_the_clock_change_files_may_run_backwards(service: Service) -> None:
     sensor = await service.add_sensor("kW", 30)
     local = ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00"]
     rows = [f"2026-10-25 {time},{i}" for i, time in enumerate(local)]

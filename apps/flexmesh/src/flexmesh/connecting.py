@@ -9,13 +9,14 @@ from flexmodel.errors import Invalid, NotFound
 from flexmodel.time import format_duration
 from flexserve.settings import load, variable
 from flexstore.store import Connection, Store
-from ingest.connectors import configuration, repository, service
-from ingest.connectors.registry import KINDS, kind_of
+from ingest.belief_writer import BeliefWriter
+from ingest.connectors import repository, service
+from ingest.connectors.connector_runner import ConnectorRunner, ReportProgress, RunResult
+from ingest.connectors.loaded_connector import secret_fields
+from ingest.connectors.registry import KINDS, get_kind
 from ingest.connectors.repository import Connector
-from ingest.connectors.running import Ran, Running, Tell
-from ingest.connectors.worker import opened_web
+from ingest.connectors.worker import open_http_client
 from ingest.settings import IngestSettings
-from ingest.storing import Storage
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from flexmesh.listing import Table, facts, listed, written
@@ -30,7 +31,7 @@ def kinds() -> Table:
 
 def settings_of(name: str) -> Table:
     """What a connector of the kind is told."""
-    fields = kind_of(name).settings.model_fields
+    fields = get_kind(name).settings.model_fields
     return ("Setting", "Default", ""), [
         (field_name, default_of(field), field.description or "") for field_name, field in fields.items()
     ]
@@ -44,7 +45,7 @@ def default_of(field: Any) -> str:
 
 def series_of(name: str) -> Table | None:
     """The series that connectors of the kind can fill, if that does not depend on what they are told."""
-    kind = kind_of(name)
+    kind = get_kind(name)
     try:
         offers = kind.series(kind.settings.model_construct())
     except AttributeError:  # it asks for a setting that has no default
@@ -54,8 +55,8 @@ def series_of(name: str) -> Table | None:
 
 async def connectors(con: Connection, account: int | None) -> Table:
     rows: list[Sequence[Any]] = []
-    for one in await repository.all_of(con, account):
-        sensors = await repository.sensors_of(con, one.id)
+    for one in await repository.load_all(con, account):
+        sensors = await repository.load_sensors(con, one.id)
         fills = ", ".join(f"{series}={sensor.id}" for series, sensor in sensors.items())
         rows.append(
             (one.id, one.name, one.kind, one.account_id, fills, state(one), one.last_success_at, one.data_until)
@@ -72,7 +73,7 @@ def state(connector: Connector) -> str:
 
 
 async def connector(con: Connection, number: int) -> list[tuple[str, Table]]:
-    found = await service.get(con, number)
+    found = await service.load_existing(con, number)
     shown = ("name", "kind", "account_id", "enabled", "last_run_at", "last_success_at", "last_error", "failures")
     pairs = [
         *((name, getattr(found, name)) for name in shown),
@@ -82,7 +83,7 @@ async def connector(con: Connection, number: int) -> list[tuple[str, Table]]:
         ("config", written(dict(found.config))),
         ("secrets", ", ".join(f"{name}: set" for name in found.secrets) or None),
     ]
-    sensors = await repository.sensors_of(con, number)
+    sensors = await repository.load_sensors(con, number)
     rows = listed((series, sensor.id, sensor.name, sensor.unit) for series, sensor in sensors.items())
     return [(f"Connector {number}", facts(pairs)), ("Fills", (("Series", "ID", "Sensor", "Unit"), rows))]
 
@@ -91,7 +92,7 @@ def with_secrets(
     kind: str, given: Mapping[str, Any], named: Sequence[str], ask: Callable[[str], str]
 ) -> dict[str, Any]:
     """The settings of a new connector with its secrets, of which needed ones are asked for if they are nowhere else."""
-    known, fields = configuration.secret_fields(kind_of(kind)), kind_of(kind).settings.model_fields
+    known, fields = secret_fields(get_kind(kind)), get_kind(kind).settings.model_fields
     in_environment = {name: value for name in known if (value := from_environment(name))}
     all_given = {**in_environment, **given, **asked_secrets(kind, named, ask)}
     needed = [name for name in known if fields[name].is_required() and name not in all_given]
@@ -100,7 +101,7 @@ def with_secrets(
 
 def check_typed(kind: str, names: Iterable[str]) -> None:
     """Refuse secrets among the names: what is typed into a command stays in the history of the shell."""
-    for name in configuration.secret_fields(kind_of(kind)):
+    for name in secret_fields(get_kind(kind)):
         if name in names:
             raise Invalid({"set": [f"{name} is a secret: give it with --secret {name}, which asks for it."]})
 
@@ -111,25 +112,25 @@ def from_environment(secret: str) -> str | None:
 
 def asked_secrets(kind: str, named: Sequence[str], ask: Callable[[str], str]) -> dict[str, str]:
     """These secrets: from the environment, else what is answered when asked for them."""
-    known = configuration.secret_fields(kind_of(kind))
+    known = secret_fields(get_kind(kind))
     for name in named:
         if name not in known:
             raise NotFound(f"'{name}' is no secret of {kind}. Its secrets: {', '.join(known) or 'none'}.")
     return {name: from_environment(name) or ask(name) for name in named}
 
 
-async def run(store: Store, number: int, start: Day | None, end: Day | None, tell: Tell) -> Ran:
+async def run(store: Store, number: int, start: Day | None, end: Day | None, tell: ReportProgress) -> RunResult:
     """A run in this process; over a window of its own if `start` says so."""
     settings = load(IngestSettings)
     window = None
     if start is not None:
         async with store.connection() as con:
-            await service.get(con, number)
-            sensors = await repository.sensors_of(con, number)
+            await service.load_existing(con, number)
+            sensors = await repository.load_sensors(con, number)
         zone = next(iter(sensors.values())).zone if sensors else None
         window = (midnight(start, zone), midnight(end, zone, later=1) if end else datetime.now(zone))
-    async with opened_web(settings) as web:
-        return await Running(store, Storage(), web).run_now(number, window, tell)
+    async with open_http_client(settings) as http:
+        return await ConnectorRunner(store, BeliefWriter(), http).run_now(number, window, tell)
 
 
 def midnight(day: Day, zone: Any, later: int = 0) -> datetime:

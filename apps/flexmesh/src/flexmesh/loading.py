@@ -11,19 +11,20 @@ from flexmodel.errors import Conflict, FlexmeshError
 from flexmodel.time import Instants, instant
 from flexstore.series import BeliefBatch, WriteCounts
 from flexstore.store import Connection
-from ingest.data.repository import Sensor, find_sensor
-from ingest.files import columns, text
-from ingest.files.columns import Reader
-from ingest.files.formats import Limits, as_csv
-from ingest.files.problems import FileError, Problems
-from ingest.files.staging import Staging, beside
-from ingest.files.text import Shape
-from ingest.storing import Storage
+from ingest.belief_writer import BeliefWriter
+from ingest.data.repository import Sensor, load_sensor
+from ingest.files import csv_reader
+from ingest.files.column_layout import ColumnLayout
+from ingest.files.csv_reader import CsvDialect
+from ingest.files.errors import FileError, RowErrors
+from ingest.files.file_formats import FileLimits, open_as_csv
+from ingest.files.row_parser import RowParser
+from ingest.files.staging import Staging, iterate_in_thread
 
 from flexmesh.inventory import find_source
 
 NOTHING = "There are no rows with a value in it."
-LIMITS = Limits(rows=1_000_000_000, text_bytes=10_000_000_000, workbook_bytes=200_000_000)
+LIMITS = FileLimits(rows=1_000_000_000, text_bytes=10_000_000_000, workbook_bytes=200_000_000)
 """Of files that whoever runs the command chose."""
 
 
@@ -57,9 +58,9 @@ async def load(
     overwrite: bool = False,
 ) -> WriteCounts:
     """Stores what is in the file. Without horizon and column of belief times, all of it was believed now."""
-    sensor = await find_sensor(con, sensor_id)
+    sensor = await load_sensor(con, sensor_id)
     source_id = await find_source(con, source)
-    now, written, storage = datetime.now(UTC), WriteCounts(), Storage()
+    now, written, writer = datetime.now(UTC), WriteCounts(), BeliefWriter()
     try:
         async for events in events_in(con, file, layout, sensor, unit):
             starts = instants(events["start"])
@@ -70,7 +71,7 @@ async def load(
                 believed = instants(events["belief"])
             values = events["value"].to_numpy()
             beliefs = BeliefBatch(sensor_id, starts, believed, values, source_id, probability)
-            written += await storage.store(con, sensor, beliefs)
+            written += await writer.write(con, sensor, beliefs)
     except FileError as error:
         raise FlexmeshError(f"{file}: {error}") from None
     if written.changed and not overwrite:
@@ -85,56 +86,58 @@ async def events_in(
     con: Connection, file: Path, layout: Layout, sensor: Sensor, unit: str | None
 ) -> AsyncIterator[pl.DataFrame]:
     """The events of the sensor that the rows make. Raises `FileError` if there is any row that cannot be read."""
-    problems = Problems()
-    async with Staging.opened(con) as staging:
-        async for rows in beside(rows_in(file, layout, problems)):
+    errors = RowErrors()
+    async with Staging.open(con) as staging:
+        async for rows in iterate_in_thread(rows_in(file, layout, errors)):
             await staging.add(rows.with_columns(sensor=pl.lit(sensor.id, pl.Int32)))
-        if not problems.count:
+        if not errors.count:
             if not staging.count:
                 raise FileError(NOTHING)
-            await staging.settle()
-            async for _, events in staging.events([sensor], unit, problems):
+            await staging.resolve_ambiguous_times()
+            async for _, events in staging.build_events([sensor], unit, errors):
                 yield events
-        if problems.count:
-            raise FileError(" ".join(problems.sentences()))
+        if errors.count:
+            raise FileError(" ".join(errors.to_sentences()))
 
 
-def rows_in(file: Path, layout: Layout, problems: Problems) -> Iterator[pl.DataFrame]:
+def rows_in(file: Path, layout: Layout, errors: RowErrors) -> Iterator[pl.DataFrame]:
     """The rows that hold a value, with times and numbers read."""
-    reader: Reader | None = None
-    shape: Shape | None = None
+    parser: RowParser | None = None
+    dialect: CsvDialect | None = None
     left = layout.nrows
-    with file.open("rb") as content, as_csv(content, LIMITS) as csv:
-        skip = layout.skiprows if csv.first else 1  # a format that names its columns has no other rows at the top
-        for line, body in text.records(csv.file, csv.first, skip):
-            shape = shape or shape_of(body, layout)
-            if shape is None:
+    with file.open("rb") as content, open_as_csv(content, LIMITS) as csv_file:
+        skip = (
+            layout.skiprows if csv_file.first_line else 1
+        )  # a format that names its columns has no other rows at the top
+        for line, body in csv_reader.read_row_blocks(csv_file.file, csv_file.first_line, skip):
+            dialect = dialect or dialect_of(body, layout)
+            if dialect is None:
                 continue
-            table = text.cells(body, line, shape, problems)
+            table = csv_reader.parse_cells(body, line, dialect, errors)
             if left is not None:
                 table = table.head(left)
                 left -= table.height
-            reader = reader or reader_of(layout, shape)
-            yield reader.rows(wanted(table, layout), layout.timezone, problems)
+            parser = parser or parser_of(layout, dialect)
+            yield parser.parse(wanted(table, layout), layout.timezone, errors)
 
 
-def shape_of(body: bytes, layout: Layout) -> Shape | None:
-    found = text.shape_of(body, LIMITS.columns)
+def dialect_of(body: bytes, layout: Layout) -> CsvDialect | None:
+    found = csv_reader.detect_dialect(body, LIMITS.columns)
     if found is None or layout.delimiter is None:
         return found
     first = next(line for line in body.split(b"\n") if line.strip())
-    return Shape(layout.delimiter, 1 + first.decode().count(layout.delimiter))
+    return CsvDialect(layout.delimiter, 1 + first.decode().count(layout.delimiter))
 
 
-def reader_of(layout: Layout, shape: Shape) -> Reader:
+def parser_of(layout: Layout, dialect: CsvDialect) -> RowParser:
     numbers = {"start": layout.datecol, "value": layout.valuecol}
     if layout.beliefcol is not None:
         numbers["belief"] = layout.beliefcol
     for number in (*numbers.values(), *layout.filters):
-        if number >= shape.columns:
-            raise FileError(f"There is no column {number}: the file has the columns 0 to {shape.columns - 1}.")
-    comma = shape.decimal_comma if layout.decimal is None else layout.decimal == ","
-    return Reader(columns.Layout({role: str(number) for role, number in numbers.items()}, {}), comma)
+        if number >= dialect.columns:
+            raise FileError(f"There is no column {number}: the file has the columns 0 to {dialect.columns - 1}.")
+    comma = dialect.may_have_decimal_commas if layout.decimal is None else layout.decimal == ","
+    return RowParser(ColumnLayout({role: str(number) for role, number in numbers.items()}, {}), comma)
 
 
 def wanted(table: pl.DataFrame, layout: Layout) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from flexserve.service_client import ServiceClient
 from flexserve.settings import ServiceSettings, load
 from flexstore.store import Store
 from ingest.app import create_app as create_ingest
-from ingest.connectors import gauges
+from ingest.connectors import connector_metrics
 from ingest.connectors import worker as connectors
 from ingest.files import worker as uploads
 from ingest.settings import IngestSettings
@@ -42,7 +42,7 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, st
             stack.enter_context(schedules.running_in_threads(load(SchedulerSettings, **shared(settings))))
             stack.enter_context(uploads.running_in_threads(load(IngestSettings, **shared(settings))))
             stack.enter_context(connectors.running_in_threads(load(IngestSettings, **shared(settings))))
-            stack.enter_context(gauges.shown(store))
+            stack.enter_context(connector_metrics.publish_connector_metrics(store))
             backs = {
                 "ingest": create_ingest(load(IngestSettings, **shared(settings)), store),
                 "scheduler": create_scheduler(load(SchedulerSettings, **shared(settings))),

@@ -1,1 +1,1 @@
-"""The only writer of measured data in Flexmesh."""
+"""Ingest service: stores measured data from posts, batches, uploaded files and connectors."""

@@ -1,4 +1,4 @@
-"""The ingest service's application: what the gateway passes on, and health, metrics and errors as everywhere."""
+"""HTTP application of the ingest service: the routes that the gateway calls, with health, metrics and errors."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,17 +10,22 @@ from flexserve.health import Check
 from flexstore.store import Store
 
 from ingest.batch import routes as batch
-from ingest.connectors import gauges
+from ingest.connectors import connector_metrics
+from ingest.context import IngestContext
 from ingest.data import routes as data
 from ingest.files import routes as files
-from ingest.ingest import Ingest
 from ingest.settings import IngestSettings
 
 SERVICE = "ingest"
 
 
 def create_app(settings: IngestSettings, store: Store | None = None) -> FastAPI:
-    """The application. A caller that passes its store keeps it; else the service opens one of its own and closes it."""
+    """Create the application.
+
+    Args:
+        settings: Settings of the service.
+        store: A store that the caller owns. Without one, the application opens its own and closes it.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -33,8 +38,8 @@ def create_app(settings: IngestSettings, store: Store | None = None) -> FastAPI:
                     wait=False,
                 )
                 stack.push_async_callback(own.close)
-                app.state.ingest = Ingest(own, settings)
-            stack.enter_context(gauges.shown(app.state.ingest.store))
+                app.state.ingest = IngestContext(own, settings)
+            stack.enter_context(connector_metrics.publish_connector_metrics(app.state.ingest.store))
             yield
 
     async def ping() -> None:
@@ -54,5 +59,5 @@ def create_app(settings: IngestSettings, store: Store | None = None) -> FastAPI:
     for router in (data.router, batch.router, files.router):
         app.include_router(router, dependencies=[guard])
     if store is not None:
-        app.state.ingest = Ingest(store, settings)
+        app.state.ingest = IngestContext(store, settings)
     return app

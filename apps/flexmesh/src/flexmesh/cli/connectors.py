@@ -9,7 +9,7 @@ import typer
 from flexmesh.cli import arguments
 
 if TYPE_CHECKING:
-    from ingest.connectors.service import Changes
+    from ingest.connectors.service import ConnectorChanges
 
 app = typer.Typer(name="connectors")
 
@@ -96,7 +96,7 @@ def add(
     changes = changed(given, sensor, every)
     added = database.in_transaction(lambda con: service.add(con, kind, name, changes))
     typer.secho(f"Connector '{name}' (ID {added}) was added.", fg="green")
-    if kind in registry.PULLED:
+    if kind in registry.POLLING_KINDS:
         typer.echo(f"Run it here and now with `flexmesh connectors run --id {added}`.")
 
 
@@ -115,7 +115,7 @@ def edit(
 
     from flexmesh import connecting, database
 
-    kind = database.in_transaction(lambda con: service.get(con, id)).kind
+    kind = database.in_transaction(lambda con: service.load_existing(con, id)).kind
     given = told(kind, config, settings) | connecting.asked_secrets(kind, secret or [], ask)
     changes = changed(given, sensor, every, name)
     database.in_transaction(lambda con: service.edit(con, id, changes))
@@ -160,7 +160,7 @@ def switch(id: int, *, on: bool) -> None:
 
     from flexmesh import database
 
-    name = database.in_transaction(lambda con: service.switch(con, id, on=on))
+    name = database.in_transaction(lambda con: service.set_enabled(con, id, on=on))
     typer.secho(f"Connector '{name}' {'runs again' if on else 'rests'}.", fg="green")
 
 
@@ -190,15 +190,17 @@ def told(kind: str, config: dict[str, Any] | None, settings: list[str] | None) -
     return {**(config or {}), **typed}
 
 
-def changed(given: dict[str, Any], sensors: list[str] | None, every: Any, name: str | None = None) -> "Changes":
-    from ingest.connectors.service import Changes
+def changed(
+    given: dict[str, Any], sensors: list[str] | None, every: Any, name: str | None = None
+) -> "ConnectorChanges":
+    from ingest.connectors.service import ConnectorChanges
 
     pairs = None if sensors is None else dict(pair("--sensor", text) for text in sensors)
     for text in (pairs or {}).values():
         if not text.isdecimal():
             raise typer.BadParameter(f"'{text}' is no ID of a sensor.")
     ids = None if pairs is None else {series: int(text) for series, text in pairs.items()}
-    return Changes(name, given, ids, every)
+    return ConnectorChanges(name, given, ids, every)
 
 
 def pair(option: str, text: str) -> tuple[str, str]:

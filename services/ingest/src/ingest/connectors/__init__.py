@@ -1,1 +1,1 @@
-"""Connectors: prices, weather and measurements that are fetched from elsewhere and kept flowing."""
+"""Connectors: prices, weather and measurements that are fetched or received from outside."""

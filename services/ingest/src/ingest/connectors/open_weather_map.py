@@ -1,93 +1,107 @@
-"""Weather forecasts of OpenWeatherMap: One Call 3.0 hour by hour, or the free five days in steps of three hours."""
+"""The kind `openweathermap`: weather forecasts, hourly from One Call 3.0 or free ones of five days."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from flexmodel.time import floor, instant
 from pydantic import Field, SecretStr
 
-from ingest.connectors.asking import expect_values, gathered
-from ingest.connectors.fetched import Fetched, Origin
-from ingest.connectors.json_answers import parse, read_times, read_values
-from ingest.connectors.kinds import Ask, Offer, Place, Puller
-from ingest.connectors.weather import UTC_SECONDS, PlaceSettings, by_place, said_in, understanding
+from ingest.connectors.connector_kind import (
+    FetchRequest,
+    Location,
+    OfferedSeries,
+    PollingKind,
+    gather_series,
+    require_values,
+)
+from ingest.connectors.fetched_series import FetchedSeries, SeriesSource
+from ingest.connectors.json_series import (
+    UTC_SECONDS,
+    Json,
+    malformed_response_as_error,
+    parse_json,
+    parse_times,
+    parse_values,
+    reason_at,
+)
+from ingest.connectors.weather_location import LocationSettings, series_by_location
 
 NAME = "OpenWeatherMap"
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class OpenWeatherMapVariable:
     about: str
     unit: str
     path: tuple[str, ...]
-    """Where its value stands in what is said about one time."""
-    preceding: bool = False
-    """Whether a value is about the time that ends then."""
-    absent: float = np.nan
-    """What it is when nothing is said: of rain and snow, that there is none."""
+    """Path of its value in the item of one time."""
+    is_preceding: bool = False
+    """True if a value covers the step that ends at its time."""
+    default: float = np.nan
+    """Value of items without the variable: rain and snow are left out when there are none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
-    """One of the forecasts that OpenWeatherMap sells or gives away."""
+class ForecastProduct:
+    """A forecast product of OpenWeatherMap."""
 
     url: str
-    listed: str
-    """The field with the list of times."""
+    list_field: str
+    """Field with the list of times."""
     step: timedelta
     reach: timedelta
-    variables: Mapping[str, Variable]
+    variables: Mapping[str, OpenWeatherMapVariable]
 
 
-ONE_CALL = Product(
+ONE_CALL = ForecastProduct(
     "https://api.openweathermap.org/data/3.0/onecall",
     "hourly",
     timedelta(hours=1),
     timedelta(hours=48),
     {
-        "temp": Variable("Air temperature", "°C", ("temp",)),
-        "feels_like": Variable("Temperature as it feels", "°C", ("feels_like",)),
-        "dew_point": Variable("Dew point", "°C", ("dew_point",)),
-        "pressure": Variable("Air pressure at sea level", "hPa", ("pressure",)),
-        "humidity": Variable("Relative humidity", "%", ("humidity",)),
-        "clouds": Variable("Clouds, share of the sky", "%", ("clouds",)),
-        "uvi": Variable("UV index", "", ("uvi",)),
-        "visibility": Variable("How far one can see, 10 km at most", "m", ("visibility",)),
-        "wind_speed": Variable("Wind speed", "m/s", ("wind_speed",)),
-        "wind_gust": Variable("Gusts", "m/s", ("wind_gust",)),
-        "wind_deg": Variable("Direction the wind comes from", "°", ("wind_deg",)),
-        "pop": Variable("Probability of precipitation", "", ("pop",)),
-        "rain": Variable("Rain", "mm/h", ("rain", "1h"), absent=0.0),
-        "snow": Variable("Snow", "mm/h", ("snow", "1h"), absent=0.0),
+        "temp": OpenWeatherMapVariable("Air temperature", "°C", ("temp",)),
+        "feels_like": OpenWeatherMapVariable("Temperature as it feels", "°C", ("feels_like",)),
+        "dew_point": OpenWeatherMapVariable("Dew point", "°C", ("dew_point",)),
+        "pressure": OpenWeatherMapVariable("Air pressure at sea level", "hPa", ("pressure",)),
+        "humidity": OpenWeatherMapVariable("Relative humidity", "%", ("humidity",)),
+        "clouds": OpenWeatherMapVariable("Clouds, share of the sky", "%", ("clouds",)),
+        "uvi": OpenWeatherMapVariable("UV index", "", ("uvi",)),
+        "visibility": OpenWeatherMapVariable("How far one can see, 10 km at most", "m", ("visibility",)),
+        "wind_speed": OpenWeatherMapVariable("Wind speed", "m/s", ("wind_speed",)),
+        "wind_gust": OpenWeatherMapVariable("Gusts", "m/s", ("wind_gust",)),
+        "wind_deg": OpenWeatherMapVariable("Direction the wind comes from", "°", ("wind_deg",)),
+        "pop": OpenWeatherMapVariable("Probability of precipitation", "", ("pop",)),
+        "rain": OpenWeatherMapVariable("Rain", "mm/h", ("rain", "1h"), default=0.0),
+        "snow": OpenWeatherMapVariable("Snow", "mm/h", ("snow", "1h"), default=0.0),
     },
 )
-FIVE_DAYS = Product(
+FIVE_DAYS = ForecastProduct(
     "https://api.openweathermap.org/data/2.5/forecast",
     "list",
     timedelta(hours=3),
     timedelta(days=5),
     {
-        "temp": Variable("Air temperature", "°C", ("main", "temp")),
-        "feels_like": Variable("Temperature as it feels", "°C", ("main", "feels_like")),
-        "pressure": Variable("Air pressure at sea level", "hPa", ("main", "pressure")),
-        "humidity": Variable("Relative humidity", "%", ("main", "humidity")),
-        "clouds": Variable("Clouds, share of the sky", "%", ("clouds", "all")),
-        "visibility": Variable("How far one can see, 10 km at most", "m", ("visibility",)),
-        "wind_speed": Variable("Wind speed", "m/s", ("wind", "speed")),
-        "wind_gust": Variable("Gusts", "m/s", ("wind", "gust")),
-        "wind_deg": Variable("Direction the wind comes from", "°", ("wind", "deg")),
-        "pop": Variable("Probability of precipitation", "", ("pop",)),
-        "rain": Variable("Rain", "mm", ("rain", "3h"), preceding=True, absent=0.0),
-        "snow": Variable("Snow", "mm", ("snow", "3h"), preceding=True, absent=0.0),
+        "temp": OpenWeatherMapVariable("Air temperature", "°C", ("main", "temp")),
+        "feels_like": OpenWeatherMapVariable("Temperature as it feels", "°C", ("main", "feels_like")),
+        "pressure": OpenWeatherMapVariable("Air pressure at sea level", "hPa", ("main", "pressure")),
+        "humidity": OpenWeatherMapVariable("Relative humidity", "%", ("main", "humidity")),
+        "clouds": OpenWeatherMapVariable("Clouds, share of the sky", "%", ("clouds", "all")),
+        "visibility": OpenWeatherMapVariable("How far one can see, 10 km at most", "m", ("visibility",)),
+        "wind_speed": OpenWeatherMapVariable("Wind speed", "m/s", ("wind", "speed")),
+        "wind_gust": OpenWeatherMapVariable("Gusts", "m/s", ("wind", "gust")),
+        "wind_deg": OpenWeatherMapVariable("Direction the wind comes from", "°", ("wind", "deg")),
+        "pop": OpenWeatherMapVariable("Probability of precipitation", "", ("pop",)),
+        "rain": OpenWeatherMapVariable("Rain", "mm", ("rain", "3h"), is_preceding=True, default=0.0),
+        "snow": OpenWeatherMapVariable("Snow", "mm", ("snow", "3h"), is_preceding=True, default=0.0),
     },
 )
 PRODUCTS = {"one-call": ONE_CALL, "five-days": FIVE_DAYS}
 
 
-class OpenWeatherMapSettings(PlaceSettings):
+class OpenWeatherMapSettings(LocationSettings):
     api_key: SecretStr = Field(description="The key of your account.")
     product: Literal["one-call", "five-days"] = Field(
         "one-call",
@@ -96,66 +110,74 @@ class OpenWeatherMapSettings(PlaceSettings):
     url: str | None = Field(None, pattern=r"^https?://", description="Where the API is, if not where it usually is.")
 
     @property
-    def bought(self) -> Product:
+    def forecast(self) -> ForecastProduct:
         return PRODUCTS[self.product]
 
 
-class OpenWeatherMap(Puller[OpenWeatherMapSettings]):
+class OpenWeatherMap(PollingKind[OpenWeatherMapSettings]):
     name = "openweathermap"
     about = "Weather forecasts for any place: temperature, wind, clouds. Needs a key."
     settings = OpenWeatherMapSettings
 
-    def series(self, settings: OpenWeatherMapSettings) -> Sequence[Offer]:
-        return [Offer(name, variable.about, variable.unit) for name, variable in settings.bought.variables.items()]
+    def series(self, settings: OpenWeatherMapSettings) -> Sequence[OfferedSeries]:
+        return [
+            OfferedSeries(name, variable.about, variable.unit) for name, variable in settings.forecast.variables.items()
+        ]
 
-    def origin(self, settings: OpenWeatherMapSettings, connector: str, number: int) -> Origin:
-        return Origin(NAME, "forecaster", settings.product)
+    def source(self, settings: OpenWeatherMapSettings, connector: str, number: int) -> SeriesSource:
+        return SeriesSource(NAME, "forecaster", settings.product)
 
     def window(
         self, settings: OpenWeatherMapSettings, now: datetime, last_success: datetime | None
     ) -> tuple[datetime, datetime]:
-        start = floor(now, settings.bought.step)
-        return start, start + settings.bought.reach
+        start = floor(now, settings.forecast.step)
+        return start, start + settings.forecast.reach
 
-    async def fetch(self, settings: OpenWeatherMapSettings, ask: Ask) -> Sequence[Fetched]:
-        return await gathered(self._at(settings, *each, ask) for each in by_place(settings, ask).items())
+    async def fetch(self, settings: OpenWeatherMapSettings, request: FetchRequest) -> Sequence[FetchedSeries]:
+        return await gather_series(
+            self._fetch_location(settings, *each, request) for each in series_by_location(settings, request).items()
+        )
 
-    async def _at(
-        self, settings: OpenWeatherMapSettings, place: Place, wanted: Sequence[str], ask: Ask
-    ) -> Sequence[Fetched]:
+    async def _fetch_location(
+        self, settings: OpenWeatherMapSettings, location: Location, names: Sequence[str], request: FetchRequest
+    ) -> Sequence[FetchedSeries]:
         asked: dict[str, str | float] = {
-            "lat": place.latitude,
-            "lon": place.longitude,
+            "lat": location.latitude,
+            "lon": location.longitude,
             "units": "metric",
             "appid": settings.api_key.get_secret_value(),
         }
-        if settings.bought is ONE_CALL:
+        if settings.forecast is ONE_CALL:
             asked["exclude"] = "current,minutely,daily,alerts"
-        answer = await ask.web.ask(settings.url or settings.bought.url, params=asked, reason=said_in("message"))
-        fetched = read(parse(answer.expect_success().body), wanted, settings.bought, ask)
-        expect_values(NAME, fetched, wanted, ask)
+        response = await request.http.request(
+            settings.url or settings.forecast.url, params=asked, reason=reason_at("message")
+        )
+        fetched = parse_series(parse_json(response.expect_success().body), names, settings.forecast, request)
+        require_values(NAME, fetched, names, request)
         return fetched
 
 
-def read(message: Any, wanted: Sequence[str], product: Product, ask: Ask) -> list[Fetched]:
-    """The series in an answer."""
+def parse_series(
+    content: Json, names: Sequence[str], product: ForecastProduct, request: FetchRequest
+) -> list[FetchedSeries]:
+    """Parse the series of a response."""
     fetched = []
-    with understanding(NAME):
-        rows = message[product.listed]
-        times = read_times([row["dt"] for row in rows], UTC_SECONDS)
-        for name in wanted:
+    with malformed_response_as_error(NAME):
+        rows = content[product.list_field]
+        times = parse_times([row["dt"] for row in rows], UTC_SECONDS)
+        for name in names:
             variable = product.variables[name]
-            values = read_values([value_at(row, variable) for row in rows])
-            starts = times - np.timedelta64(product.step) if variable.preceding else times
-            asked = (starts >= instant(ask.start)) & (starts < instant(ask.end))
-            fetched.append(Fetched(name, starts[asked], values[asked], variable.unit, ask.now, product.step))
+            values = parse_values([value_at(row, variable) for row in rows])
+            starts = times - np.timedelta64(product.step) if variable.is_preceding else times
+            asked = (starts >= instant(request.start)) & (starts < instant(request.end))
+            fetched.append(FetchedSeries(name, starts[asked], values[asked], variable.unit, request.now, product.step))
     return fetched
 
 
-def value_at(row: Mapping[str, Any], variable: Variable) -> Any:
-    found: Any = row
+def value_at(row: Mapping[str, Json], variable: OpenWeatherMapVariable) -> Json:
+    value: Json = row
     for name in variable.path:
-        if name not in found:
-            return variable.absent
-        found = found[name]
-    return found
+        if name not in value:
+            return variable.default
+        value = value[name]
+    return value

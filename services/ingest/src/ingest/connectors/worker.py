@@ -1,4 +1,4 @@
-"""The worker of connectors: beat, the tasks of their queue, and the listening ones. Any number may run."""
+"""Worker of connectors: beat, the task of their queue, and the supervisor of listeners. Any number may run."""
 
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
@@ -6,35 +6,36 @@ from flexwork import worker_host
 from flexwork.worker import Worker
 from flexwork.worker_host import WorkerHost
 
-from ingest.connectors.listening import Ears
-from ingest.connectors.running import Running
+from ingest.belief_writer import BeliefWriter
+from ingest.connectors.connector_runner import ConnectorRunner
+from ingest.connectors.http_client import HttpClient, ResponseLimits, open_client
+from ingest.connectors.listener_supervisor import ListenerSupervisor
 from ingest.connectors.tasks import add_tasks
-from ingest.connectors.web import Limits, Web, opened
 from ingest.settings import IngestSettings
-from ingest.storing import Storage
 
 SERVICE = "connectors"
 
 
 def run(settings: IngestSettings) -> int:
-    """Be a worker process until SIGTERM or SIGINT. Returns the exit code."""
+    """Run as a worker process until SIGTERM or SIGINT. Returns the exit code."""
     return worker_host.run(settings, SERVICE, lambda host: set_up(host, settings))
 
 
 def running_in_threads(settings: IngestSettings) -> AbstractContextManager[Worker]:
-    """Work in threads of this process, until the block ends."""
+    """Run in threads of this process until the block ends."""
     return worker_host.running_in_threads(settings, SERVICE, lambda host: set_up(host, settings))
 
 
 async def set_up(host: WorkerHost, settings: IngestSettings) -> None:
-    """Run connectors that are due, and keep up those that listen."""
-    store, storage = await host.open_store(), Storage()
-    web = await host.stack.enter_async_context(opened_web(settings))
-    add_tasks(host, store, Running(store, storage, web))
-    host.add_background(Ears(store, storage, private_addresses=settings.connector_private_addresses).run)
+    """Add the tasks of connectors and the supervisor of listeners to a worker."""
+    store, writer = await host.open_store(), BeliefWriter()
+    http = await host.stack.enter_async_context(open_http_client(settings))
+    add_tasks(host, store, ConnectorRunner(store, writer, http))
+    supervisor = ListenerSupervisor(store, writer, private_addresses=settings.connector_private_addresses)
+    host.add_background(supervisor.run)
 
 
-def opened_web(settings: IngestSettings) -> AbstractAsyncContextManager[Web]:
-    """Return the way of connectors into the network."""
-    limits = Limits(settings.connector_timeout, settings.connector_max_bytes)
-    return opened(limits, private_addresses=settings.connector_private_addresses)
+def open_http_client(settings: IngestSettings) -> AbstractAsyncContextManager[HttpClient]:
+    """Open the HTTP client of connectors, with the limits of the settings."""
+    limits = ResponseLimits(settings.connector_timeout, settings.connector_max_bytes)
+    return open_client(limits, private_addresses=settings.connector_private_addresses)

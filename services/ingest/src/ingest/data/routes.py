@@ -1,4 +1,4 @@
-"""`POST /internal/sensors/{id}/data`: what a client posted, passed on by the gateway."""
+"""`POST /internal/sensors/{id}/data`: a posted series, forwarded by the gateway."""
 
 from typing import Annotated
 
@@ -10,33 +10,35 @@ from flexserve.service_client import acting_user
 from flexstore.series import WriteCounts
 from flexwork.contracts import SENSOR_DATA_PATH, SENSOR_HEADER
 
-from ingest.data.repository import told_sensor
-from ingest.data.rules import refuse
-from ingest.data.schemas import read_post
-from ingest.ingest import Here
+from ingest.context import Ingest
+from ingest.data.repository import sensor_from_header
+from ingest.data.resampling import schema_error
+from ingest.data.schemas import parse_post
 
 router = APIRouter()
 
 ActingUser = Annotated[int, Depends(acting_user)]
-"""The user whose values these are."""
+"""Id of the user who sends the values."""
 
 
 @router.post(SENSOR_DATA_PATH.format(id="{sensor_id}"))
 @direct
-async def post_data(sensor_id: int, user: ActingUser, here: Here, request: Request) -> OrjsonResponse:
-    kind = request.headers.get("content-type", "")
-    if kind and kind.partition(";")[0].strip().lower() != "application/json":
-        raise refuse(f"Send the values as JSON, with the header Content-Type: application/json (got {kind[:80]}).")
+async def post_data(sensor_id: int, user: ActingUser, ingest: Ingest, request: Request) -> OrjsonResponse:
+    content_type = request.headers.get("content-type", "")
+    if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
+        raise schema_error(
+            f"Send the values as JSON, with the header Content-Type: application/json (got {content_type[:80]})."
+        )
     body = await request.body()
-    if len(body) > here.settings.post_max_bytes:
-        raise body_too_large(here.settings.post_max_bytes)
-    told = request.headers.get(SENSOR_HEADER)
-    sensor = sensor_id if told is None else told_sensor(sensor_id, told)
-    return stored(await here.posting.take(sensor, user, read_post(body)))
+    if len(body) > ingest.settings.post_max_bytes:
+        raise body_too_large(ingest.settings.post_max_bytes)
+    header = request.headers.get(SENSOR_HEADER)
+    sensor = sensor_id if header is None else sensor_from_header(sensor_id, header)
+    return stored_response(await ingest.post_handler.store_post(sensor, user, parse_post(body)))
 
 
-def stored(written: WriteCounts, **more: int) -> OrjsonResponse:
-    """The answer to values that are stored for good."""
+def stored_response(written: WriteCounts, **more: object) -> OrjsonResponse:
+    """Return the response to values that have been stored."""
     return OrjsonResponse(
         {
             "message": "Sensor data has been stored.",

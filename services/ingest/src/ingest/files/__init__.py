@@ -1,1 +1,1 @@
-"""Files of values uploaded to a sensor."""
+"""Uploads of files with values of one or many sensors."""

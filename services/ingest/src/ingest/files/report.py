@@ -1,73 +1,87 @@
-"""What came of an upload: what was stored of each sensor, and which rows of each file were refused and why."""
+"""Report of an upload: the numbers of values stored per sensor, and the refused rows of each file."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from flexmodel.errors import Invalid
 from flexstore.series import WriteCounts
 
-from ingest.files.problems import MANY, Problems
+from ingest.files.errors import MAX_LISTED, RowErrors
 
-FILES = "uploaded-files"
+FILES_FIELD = "uploaded-files"
 
 
 @dataclass(slots=True)
 class FileReport:
-    """What came of one file."""
+    """Report of one file."""
 
     name: str
     rows: int = 0
-    """Values that were read from it."""
-    problems: Problems = field(default_factory=Problems)
-    late: Problems = field(default_factory=Problems)
-    """Those found wrong only beside the other rows; they count among `rows` too."""
-    stopped: bool = False
-    """Whether it was not read to its end."""
+    """Values read from it."""
+    errors: RowErrors = field(default_factory=RowErrors)
+    late_errors: RowErrors = field(default_factory=RowErrors)
+    """Errors found only in comparison with other rows. These rows count among `rows` too."""
+    stopped_early: bool = False
+    """True if the file was not read to its end."""
 
     @property
     def refused(self) -> int:
-        return self.problems.count + self.late.count
+        """Number of refused rows."""
+        return self.errors.count + self.late_errors.count
 
     @property
-    def taken(self) -> int:
-        return self.rows - self.late.count
+    def accepted_rows(self) -> int:
+        """Number of values that are stored if the upload is."""
+        return self.rows - self.late_errors.count
 
-    def sentences(self) -> list[str]:
-        first = sorted([*self.problems.first, *self.late.first])[:MANY]
-        rest = ["The rest of the file was not read."] if self.stopped else []
-        return [*Problems(self.refused, first).sentences(), *rest]
+    def to_sentences(self) -> list[str]:
+        """Return the errors as sentences."""
+        listed = sorted([*self.errors.listed, *self.late_errors.listed])[:MAX_LISTED]
+        rest = ["The rest of the file was not read."] if self.stopped_early else []
+        return [*RowErrors(self.refused, listed).to_sentences(), *rest]
 
 
 @dataclass(slots=True)
-class Report:
+class UploadReport:
+    """Report of all files of an upload."""
+
     files: list[FileReport] = field(default_factory=list)
     sensors: dict[int, WriteCounts] = field(default_factory=lambda: defaultdict(WriteCounts))
 
     @property
-    def written(self) -> WriteCounts:
+    def total(self) -> WriteCounts:
+        """Counts of all sensors together."""
         return sum(self.sensors.values(), WriteCounts())
 
-    def as_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
+        """Return the report as the API shows it."""
         return {
-            "rows": sum(file.taken for file in self.files),
-            **counts(self.written),
+            "rows": sum(file.accepted_rows for file in self.files),
+            **counts_to_json(self.total),
             "refused": sum(file.refused for file in self.files),
             "files": [
-                {"name": file.name, "rows": file.taken, "refused": file.refused, "problems": file.sentences()}
+                {
+                    "name": file.name,
+                    "rows": file.accepted_rows,
+                    "refused": file.refused,
+                    "problems": file.to_sentences(),
+                }
                 for file in self.files
             ],
-            "sensors": [{"sensor": sensor, **counts(written)} for sensor, written in sorted(self.sensors.items())],
+            "sensors": [
+                {"sensor": sensor, **counts_to_json(written)} for sensor, written in sorted(self.sensors.items())
+            ],
         }
 
 
-def counts(written: WriteCounts) -> dict[str, int]:
+def counts_to_json(written: WriteCounts) -> dict[str, int]:
+    """Return the numbers of new, changed and unchanged values."""
     return {"new": written.new, "changed": written.changed, "unchanged": written.unchanged}
 
 
-def refusal(problems: Mapping[int, Sequence[str]], names: Sequence[str]) -> Invalid:
-    """The refusal of files, by their position."""
-    told = [f"{names[position] or 'the file'}: {' '.join(sentences)}" for position, sentences in problems.items()]
-    fields = {FILES: {str(position): list(sentences) for position, sentences in problems.items()}}
-    return Invalid(fields, "Nothing was stored. " + " ".join(told))
+def refused_files(errors: Mapping[int, Sequence[str]], names: Sequence[str]) -> Invalid:
+    """Build the error of refused files, by their position."""
+    parts = [f"{names[position] or 'the file'}: {' '.join(sentences)}" for position, sentences in errors.items()]
+    fields = {FILES_FIELD: {str(position): list(sentences) for position, sentences in errors.items()}}
+    return Invalid(fields, "Nothing was stored. " + " ".join(parts))

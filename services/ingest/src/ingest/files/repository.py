@@ -1,4 +1,4 @@
-"""Files that wait for a worker: kept in the database from the moment they are acknowledged until they are stored."""
+"""Storage of uploaded files in the database, from their acknowledgement until a worker has stored their values."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,63 +13,85 @@ from flexwork import jobs
 from flexwork.contracts import Queue
 from flexwork.jobs import Job
 
-from ingest.files.sensors import Feeder
-from ingest.files.service import File, Terms
+from ingest.files.schemas import UploadedFile, UploadOptions
+from ingest.files.sensor_lookup import UploadSender
 
-CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 
-ADD = "insert into upload (job_id) values ($1)"
-ADD_CHUNK = "insert into upload_chunk (job_id, file, position, content) values ($1, $2, $3, $4)"
-CHUNKS = "select content from upload_chunk where job_id = $1 and file = $2 order by position"
-PROGRESS = "update upload set rows_total = $2, rows_read = $3, rows_stored = $4 where job_id = $1"
-FORGET = "delete from upload_chunk where job_id = $1"
+INSERT_UPLOAD = "insert into upload (job_id) values ($1)"
+INSERT_CHUNK = "insert into upload_chunk (job_id, file, position, content) values ($1, $2, $3, $4)"
+SELECT_CHUNKS = "select content from upload_chunk where job_id = $1 and file = $2 order by position"
+UPDATE_PROGRESS = "update upload set rows_total = $2, rows_read = $3, rows_stored = $4 where job_id = $1"
+DELETE_CHUNKS = "delete from upload_chunk where job_id = $1"
 
 
-async def keep(con: Connection, feeder: Feeder, terms: Terms, files: Sequence[File]) -> UUID:
-    """Make a job of an upload and keep its files, in the caller's transaction."""
-    accounts = None if feeder.accounts is None else sorted(feeder.accounts, key=lambda one: (one is not None, one))
+async def store_job(
+    con: Connection, sender: UploadSender, options: UploadOptions, files: Sequence[UploadedFile]
+) -> UUID:
+    """Create a job for an upload and store its files, in the caller's transaction. Returns the job's id."""
+    accounts = (
+        None if sender.accounts is None else sorted(sender.accounts, key=lambda account: (account is not None, account))
+    )
     request = {
-        "upload": asdict(terms) | {"accounts": accounts, "user": feeder.user},
+        "upload": options_to_json(options) | {"accounts": accounts, "user": sender.user_id},
         "files": [{"name": file.name, "size": file.size} for file in files],
     }
     job_id = await jobs.create(
         con,
         queue=Queue.UPLOAD,
         request=request,
-        account_id=await con.fetchval("select account_id from users where id = $1", feeder.user),
-        user_id=feeder.user,
-        sensor_id=terms.sensor,
+        account_id=await con.fetchval("select account_id from users where id = $1", sender.user_id),
+        user_id=sender.user_id,
+        sensor_id=options.sensor_id,
         trace_context=tracing.carrier(),
     )
-    await con.execute(ADD, job_id)
+    await con.execute(INSERT_UPLOAD, job_id)
     for number, file in enumerate(files):
         file.content.seek(0)
         position = 0
-        while content := file.content.read(CHUNK):
-            await con.execute(ADD_CHUNK, job_id, number, position, content)
+        while content := file.content.read(CHUNK_BYTES):
+            await con.execute(INSERT_CHUNK, job_id, number, position, content)
             position += 1
     return job_id
 
 
-def understood(request: Mapping[str, Any]) -> tuple[Feeder, Terms]:
-    """From whom an upload that waits is, and how it is to be read."""
-    asked = dict(request["upload"])
-    accounts, user = asked.pop("accounts"), asked.pop("user")
-    return Feeder(user, None if accounts is None else frozenset(accounts)), Terms(**asked)
+def options_to_json(options: UploadOptions) -> dict[str, object]:
+    """Return the options as a job stores them."""
+    fields = asdict(options)
+    return {"sensor": fields.pop("sensor_id")} | fields
+
+
+def parse_request(request: Mapping[str, Any]) -> tuple[UploadSender, UploadOptions]:
+    """Parse a job's request into the sender and the options of the upload."""
+    upload = dict(request["upload"])
+    accounts, user = upload.pop("accounts"), upload.pop("user")
+    return UploadSender(user, None if accounts is None else frozenset(accounts)), UploadOptions(
+        sensor_id=upload.pop("sensor"), **upload
+    )
 
 
 @asynccontextmanager
-async def kept_files(con: Connection, job: Job) -> AsyncIterator[list[File]]:
-    """The files of an upload, on disk for as long as they are needed. Needs a transaction."""
-    files: list[File] = []
+async def open_files(con: Connection, job: Job) -> AsyncIterator[list[UploadedFile]]:
+    """Copy the files of an upload to disk for the duration of the block. Needs a transaction."""
+    files: list[UploadedFile] = []
     try:
-        for number, told in enumerate(job.request["files"]):
+        for number, described in enumerate(job.request["files"]):
             content = TemporaryFile()  # noqa: SIM115 - closed below
-            files.append(File(told["name"], content, told["size"]))
-            async for chunk in con.cursor(CHUNKS, job.id, number, prefetch=4):
+            files.append(UploadedFile(described["name"], content, described["size"]))
+            async for chunk in con.cursor(SELECT_CHUNKS, job.id, number, prefetch=4):
                 content.write(chunk["content"])
             content.seek(0)
         yield files
     finally:
         for file in files:
             file.content.close()
+
+
+async def record_progress(con: Connection, job: Job, total: int | None, read: int, stored: int) -> None:
+    """Record how many rows of an upload there are, have been read and have been stored."""
+    await con.execute(UPDATE_PROGRESS, job.id, total, read, stored)
+
+
+async def delete_files(con: Connection, job: Job, _reason: str = "") -> None:
+    """Delete the files of a finished job."""
+    await con.execute(DELETE_CHUNKS, job.id)

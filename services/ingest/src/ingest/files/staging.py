@@ -1,4 +1,4 @@
-"""Rows on their way from a file to the events they make, put in order by the database: memory stays bounded."""
+"""Staging table for the rows of a file, which the database sorts so that memory stays bounded."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -11,24 +11,24 @@ import polars as pl
 from flexstore.store import Connection
 
 from ingest.data.repository import Sensor
-from ingest.files.events import Events, Spacing
-from ingest.files.problems import Problems
+from ingest.files.errors import RowErrors
+from ingest.files.event_builder import EventBuilder, RowSpacing
 
 COLUMNS = ("row", "sensor", "wall", "start", "second", "belief", "source", "probability", "value")
-MOMENTS = ("wall", "start", "second", "belief")
-AT_A_TIME = 10_000
-PATIENCE = 600.0
-"""Seconds that putting millions of rows in order may take."""
+TIME_COLUMNS = ("wall", "start", "second", "belief")
+ROWS_PER_PART = 10_000
+TIMEOUT_SECONDS = 600.0
+"""Longest time for sorting millions of rows."""
 
-CREATE = """
+CREATE_TABLE = """
 create temp table staged (
     row bigint, sensor int, wall bigint, start bigint, second bigint, belief bigint, source text,
     probability float8, value float8
 ) on commit drop
 """
-# Of two rows for one time that the clock shows twice, the later one in the file means the second; the earlier one
-# in a file that runs backwards.
-SETTLE_TWICE = """
+# Of two rows for a time that the clock shows twice, the later one in the file is the second occurrence; in a file in
+# descending order, the earlier one.
+RESOLVE_AMBIGUOUS = """
 update staged set start = second
 from (
     select ctid, row_number() over (partition by sensor, start, belief, source, probability order by {order}) as place
@@ -48,7 +48,7 @@ from (
 ) counted
 group by sensor
 """
-IN_ORDER = """
+DECLARE_CURSOR = """
 declare in_order no scroll cursor for select row, sensor, wall, start, belief, source, probability, value
 from staged order by sensor, start, belief nulls first, source nulls first, probability, row
 """
@@ -60,7 +60,7 @@ UTC = pl.Datetime("us", "UTC")
 
 
 class Staging:
-    """A table for the rows of one file, in the caller's transaction."""
+    """Temporary table for the rows of one file, in the caller's transaction."""
 
     def __init__(self, con: Connection) -> None:
         self.con = con
@@ -71,62 +71,63 @@ class Staging:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, con: Connection) -> AsyncIterator[Self]:
-        """In a transaction within the caller's, so that nothing stays of a file that fails."""
+    async def open(cls, con: Connection) -> AsyncIterator[Self]:
+        """Open a staging table in a nested transaction, so that nothing remains of a file that fails."""
         async with con.transaction():
-            await con.execute(f"set local statement_timeout = '{PATIENCE:.0f}s'")
-            await con.execute(CREATE)
+            await con.execute(f"set local statement_timeout = '{TIMEOUT_SECONDS:.0f}s'")
+            await con.execute(CREATE_TABLE)
             yield cls(con)
             await con.execute("drop table staged")
 
     async def add(self, rows: pl.DataFrame) -> None:
+        """Add rows with the columns `COLUMNS`."""
         if rows.is_empty():
             return
-        rows = rows.select(pl.col(name).cast(pl.Int64) if name in MOMENTS else name for name in COLUMNS)
+        rows = rows.select(pl.col(name).cast(pl.Int64) if name in TIME_COLUMNS else name for name in COLUMNS)
         self.count += rows.height
         self._ambiguous = self._ambiguous or rows["second"].null_count() < rows.height
         self._first = rows["wall"][0] if self._first is None else self._first
         self._last = rows["wall"][-1]
-        packed = BytesIO(rows.write_csv(include_header=False).encode())
-        await self.con.copy_to_table("staged", source=packed, columns=COLUMNS, format="csv")
+        csv = BytesIO(rows.write_csv(include_header=False).encode())
+        await self.con.copy_to_table("staged", source=csv, columns=COLUMNS, format="csv")
 
-    async def settle(self) -> None:
-        """Decide between the two moments that a time in the night of a clock change can mean."""
+    async def resolve_ambiguous_times(self) -> None:
+        """Choose between the two occurrences of times that the clock shows twice."""
         if self._ambiguous and self._first is not None:
             order = "row" if self._first <= self._last else "row desc"
-            await self.con.execute(SETTLE_TWICE.format(order=order), timeout=PATIENCE)
+            await self.con.execute(RESOLVE_AMBIGUOUS.format(order=order), timeout=TIMEOUT_SECONDS)
 
-    async def _spacings(self) -> dict[int, Spacing]:
-        """How far apart the rows of each sensor are: most of them, and the closest two. Not of those with one event."""
-        rows = await self.con.fetch(SPACINGS, timeout=PATIENCE)
+    async def _load_spacings(self) -> dict[int, RowSpacing]:
+        """Return the spacing of the rows of each sensor that has several events."""
+        rows = await self.con.fetch(SPACINGS, timeout=TIMEOUT_SECONDS)
         microsecond = timedelta(microseconds=1)
-        return {row["sensor"]: Spacing(row["common"] * microsecond, row["shortest"] * microsecond) for row in rows}
+        return {row["sensor"]: RowSpacing(row["common"] * microsecond, row["shortest"] * microsecond) for row in rows}
 
-    async def events(
-        self, sensors: Iterable[Sensor], unit: str | None, problems: Problems
+    async def build_events(
+        self, sensors: Iterable[Sensor], unit: str | None, errors: RowErrors
     ) -> AsyncIterator[tuple[Sensor, pl.DataFrame]]:
-        """The events that the rows make, sensor after sensor and in order of time, some at a time."""
+        """Yield the events built from the rows, sensor by sensor and in order of time, in parts."""
         by_id = {sensor.id: sensor for sensor in sensors}
-        spacings = await self._spacings()
-        making: Events | None = None
-        async for rows in self._in_order():
+        spacings = await self._load_spacings()
+        builder: EventBuilder | None = None
+        async for rows in self._read_in_order():
             for part in rows.partition_by("sensor", maintain_order=True):
                 sensor = by_id[part["sensor"][0]]
-                if making is None or making.sensor is not sensor:
-                    if making is not None:
-                        async for events in beside(making.add(part.clear(), last=True)):
-                            yield making.sensor, events
-                    making = Events(sensor, unit, spacings.get(sensor.id), problems)
-                async for events in beside(making.add(part, last=False)):
+                if builder is None or builder.sensor is not sensor:
+                    if builder is not None:
+                        async for events in iterate_in_thread(builder.add(part.clear(), last=True)):
+                            yield builder.sensor, events
+                    builder = EventBuilder(sensor, unit, spacings.get(sensor.id), errors)
+                async for events in iterate_in_thread(builder.add(part, last=False)):
                     yield sensor, events
-        if making is not None:
-            async for events in beside(making.add(rows.clear(), last=True)):
-                yield making.sensor, events
+        if builder is not None:
+            async for events in iterate_in_thread(builder.add(rows.clear(), last=True)):
+                yield builder.sensor, events
 
-    async def _in_order(self) -> AsyncIterator[pl.DataFrame]:
-        """The rows by sensor, time, belief time and source, some at a time."""
-        await self.con.execute(IN_ORDER)
-        while rows := await self.con.fetch(f"fetch {AT_A_TIME} from in_order", timeout=PATIENCE):
+    async def _read_in_order(self) -> AsyncIterator[pl.DataFrame]:
+        """Yield the rows ordered by sensor, time, belief time and source, in parts."""
+        await self.con.execute(DECLARE_CURSOR)
+        while rows := await self.con.fetch(f"fetch {ROWS_PER_PART} from in_order", timeout=TIMEOUT_SECONDS):
             columns = zip(SCHEMA, zip(*rows, strict=True), strict=True)
             table = pl.DataFrame({name: pl.Series(values, dtype=SCHEMA[name]) for name, values in columns})
             yield table.with_columns(
@@ -135,7 +136,7 @@ class Staging:
         await self.con.execute("close in_order")
 
 
-async def beside[T](steps: Iterator[T]) -> AsyncIterator[T]:
-    """What the steps give, each taken in a thread so that the event loop goes on meanwhile."""
-    while (found := await asyncio.to_thread(next, steps, None)) is not None:
-        yield found
+async def iterate_in_thread[T](items: Iterator[T]) -> AsyncIterator[T]:
+    """Yield the items of an iterator that is advanced in a thread, so that the event loop is not blocked."""
+    while (item := await asyncio.to_thread(next, items, None)) is not None:
+        yield item

@@ -1,10 +1,9 @@
-"""The upload jobs: store the values of an upload's files in the transaction that finishes its job."""
+"""Upload jobs: store the values of an upload, in the transaction that finishes its job."""
 
 import asyncio
 from collections.abc import Sequence
 from functools import partial
 from time import monotonic
-from typing import Any
 from uuid import UUID
 
 from flexstore.store import Connection, Store
@@ -13,58 +12,55 @@ from flexwork.activities import ActivityType
 from flexwork.job_runner import Outcome
 from flexwork.jobs import Job
 
+from ingest.belief_writer import BeliefWriter
 from ingest.data.repository import UserSources
 from ingest.files import repository
-from ingest.files.problems import room_on_disk
-from ingest.files.service import File, Progress, Uploading, limits_of
+from ingest.files.errors import disk_full_as_unavailable
+from ingest.files.schemas import UploadedFile
+from ingest.files.upload_writer import UploadProgress, UploadWriter, file_limits
 from ingest.settings import IngestSettings
-from ingest.storing import Storage
 
-TELL_SECONDS = 0.5
+PROGRESS_SECONDS = 0.5
+"""Shortest time between two records of the progress."""
 
 
 async def run_job(store: Store, settings: IngestSettings, job_id: UUID) -> None:
-    """Do a job in this process."""
-    await job_runner.run(store, job_id, upload_handler(settings), on_failure=forget)
+    """Run a job in this process."""
+    await job_runner.run(store, job_id, upload_handler(settings), on_failure=repository.delete_files)
 
 
 def upload_handler(settings: IngestSettings) -> job_runner.Handler:
     """Return the handler of upload jobs."""
-    return make_handler(Uploading(Storage(), UserSources(), limits_of(settings)))
+    return make_job_handler(UploadWriter(BeliefWriter(), UserSources(), file_limits(settings)))
 
 
-def make_handler(uploading: Uploading) -> job_runner.Handler:
-    """Return the handler that stores uploads."""
+def make_job_handler(writer: UploadWriter) -> job_runner.Handler:
+    """Return the handler that stores the uploads of claimed jobs."""
 
     async def handle(job: Job, store: Store) -> Outcome:
-        source = await uploading.source_of(store, repository.understood(job.request)[0].user)
-        return Outcome(result={}, save=partial(_save, job=job, store=store, uploading=uploading, source=source))
+        source = await writer.load_source_id(store, repository.parse_request(job.request)[0].user_id)
+        return Outcome(result={}, save=partial(_save, job=job, store=store, writer=writer, source=source))
 
     return handle
 
 
-async def _save(con: Connection, *, job: Job, store: Store, uploading: Uploading, source: int) -> dict[str, Any]:
-    feeder, terms = repository.understood(job.request)
-    with room_on_disk():
-        async with repository.kept_files(con, job) as files:
-            progress = _Told(store, job, await asyncio.to_thread(lines_in, files))
-            report = await uploading.take(
-                con, feeder, terms, files, source=source, progress=progress, sent_at=job.created_at
+async def _save(con: Connection, *, job: Job, store: Store, writer: UploadWriter, source: int) -> dict[str, object]:
+    sender, options = repository.parse_request(job.request)
+    with disk_full_as_unavailable():
+        async with repository.open_files(con, job) as files:
+            progress = _RecordedProgress(store, job, await asyncio.to_thread(count_lines, files))
+            report = await writer.write(
+                con, sender, options, files, source=source, progress=progress, sent_at=job.created_at
             )
-    await forget(con, job)
-    return report.as_json()
+    await repository.delete_files(con, job)
+    return report.to_json()
 
 
-async def forget(con: Connection, job: Job, _reason: str = "") -> None:
-    """Delete the files of a job that has ended."""
-    await con.execute(repository.FORGET, job.id)
-
-
-def lines_in(files: Sequence[File]) -> int | None:
-    """How many rows there will be to read at most; None where only reading tells."""
+def count_lines(files: Sequence[UploadedFile]) -> int | None:
+    """Return the number of lines; None for compressed files."""
     count = 0
     for file in files:
-        if file.is_packed():
+        if file.is_compressed():
             return None
         file.content.seek(0)
         while block := file.content.read(1 << 20):
@@ -72,30 +68,30 @@ def lines_in(files: Sequence[File]) -> int | None:
     return count
 
 
-class _Told(Progress):
-    """Writes how far an upload is where others can read it, outside of the transaction that stores it."""
+class _RecordedProgress(UploadProgress):
+    """Records the progress of an upload, outside of the transaction that stores it."""
 
     def __init__(self, store: Store, job: Job, total: int | None) -> None:
         self._store = store
         self._job = job
         self._total = total
         self._read = self._stored = 0
-        self._again_at = 0.0
+        self._next_record = 0.0
 
-    async def read(self, rows: int, values: int) -> None:
+    async def on_rows_read(self, rows: int, values: int) -> None:
         self._read += rows
-        await self._tell()
+        await self._record()
 
-    async def stored(self, rows: int) -> None:
+    async def on_events_stored(self, rows: int) -> None:
         self._stored += rows
-        await self._tell()
+        await self._record()
 
-    async def _tell(self) -> None:
-        if monotonic() < self._again_at:
+    async def _record(self) -> None:
+        if monotonic() < self._next_record:
             return
-        self._again_at = monotonic() + TELL_SECONDS
+        self._next_record = monotonic() + PROGRESS_SECONDS
         job, rows = self._job, {"rows-total": self._total, "rows-read": self._read, "rows-stored": self._stored}
         async with self._store.connection() as con:
-            await con.execute(repository.PROGRESS, job.id, *rows.values())
-            about = {"job": str(job.id), "queue": job.queue, "asset": job.asset_id, "sensor": job.sensor_id}
-            await activities.record(con, job.account_id, ActivityType.JOB_PROGRESS, about | rows, job.trace_context)
+            await repository.record_progress(con, job, self._total, self._read, self._stored)
+            fields = {"job": str(job.id), "queue": job.queue, "asset": job.asset_id, "sensor": job.sensor_id}
+            await activities.record(con, job.account_id, ActivityType.JOB_PROGRESS, fields | rows, job.trace_context)

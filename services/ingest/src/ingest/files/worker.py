@@ -1,4 +1,4 @@
-"""The worker of upload jobs: uploads that are too large to be stored while their sender waits."""
+"""Worker of upload jobs: uploads that are too large to be stored within a request."""
 
 from contextlib import AbstractContextManager
 
@@ -7,28 +7,29 @@ from flexwork.contracts import JobMessage, Queue
 from flexwork.worker import Worker
 from flexwork.worker_host import WorkerHost
 
-from ingest.files.apart import store_apart
-from ingest.files.tasks import forget, upload_handler
+from ingest.files import repository
+from ingest.files.subprocess_worker import store_in_subprocess
+from ingest.files.tasks import upload_handler
 from ingest.settings import IngestSettings
 
 SERVICE = "uploads"
 
 
 def run(settings: IngestSettings) -> int:
-    """Be a worker process until SIGTERM or SIGINT. Returns the exit code."""
+    """Run as a worker process until SIGTERM or SIGINT. Returns the exit code."""
 
     async def set_up(host: WorkerHost) -> None:
         await host.open_store()
-        host.add_jobs(Queue.UPLOAD, upload_handler(settings), on_failure=forget)
+        host.add_jobs(Queue.UPLOAD, upload_handler(settings), on_failure=repository.delete_files)
 
     return worker_host.run(settings, SERVICE, set_up, concurrency=settings.upload_concurrency)
 
 
 def running_in_threads(settings: IngestSettings) -> AbstractContextManager[Worker]:
-    """Work in threads of this process, until the block ends. A job's memory is that of a process of its own."""
+    """Run in threads of this process until the block ends. Each job has a subprocess, which frees its memory."""
 
     async def store(message: JobMessage) -> None:
-        await store_apart(settings, message.job)
+        await store_in_subprocess(settings, message.job)
 
     async def set_up(host: WorkerHost) -> None:
         host.add_task(Queue.UPLOAD, JobMessage, store)

@@ -1,4 +1,4 @@
-"""Bidding zones of the European electricity market, by the names people use, and their EIC codes."""
+"""Bidding zones of the European electricity market, by their usual names, with their EIC codes."""
 
 import re
 
@@ -64,7 +64,11 @@ OTHER_NAMES = {"DE": "DE_LU", "LU": "DE_LU", "IE": "IE_SEM"}
 
 
 def eic_of(zone: str) -> str:
-    """The code of a zone that is named, or given as a code itself."""
+    """Return the EIC code of a zone given by name or code.
+
+    Raises:
+        ValueError: It is neither a known name nor a valid code.
+    """
     text = zone.strip().upper()
     name = text.replace("-", "_")
     if (name := OTHER_NAMES.get(name, name)) in CODES:
@@ -77,6 +81,6 @@ def eic_of(zone: str) -> str:
 
 
 def check_sign(code: str) -> str:
-    """The last sign of an EIC code, which follows from those before it."""
+    """Return the check character of an EIC code, computed from those before it."""
     total = sum(SIGNS.index(sign) * weight for sign, weight in zip(code[:15], range(16, 1, -1), strict=True))
     return SIGNS[36 - (total - 1) % 37]

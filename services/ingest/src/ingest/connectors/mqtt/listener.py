@@ -1,4 +1,4 @@
-"""The kind `mqtt`: listens to a broker, and again when it is back; acknowledges what is stored; makes events."""
+"""The connector kind `mqtt`: listens to a broker, acknowledges what is stored, and finalizes events."""
 
 import asyncio
 import random
@@ -11,99 +11,99 @@ from flexmodel.errors import Unavailable
 from flexserve import logs
 from prometheus_client import Gauge
 
-from ingest.connectors.fetched import Origin
-from ingest.connectors.kinds import Listener, Listening, Offer
-from ingest.connectors.mqtt.inbox import Message
-from ingest.connectors.mqtt.intake import Intake
-from ingest.connectors.mqtt.mapping import mapped
+from ingest.connectors.connector_kind import ListenerContext, ListeningKind, OfferedSeries
+from ingest.connectors.fetched_series import SeriesSource
+from ingest.connectors.mqtt.event_finalizer import EventFinalizer
+from ingest.connectors.mqtt.inbox import MqttMessage
+from ingest.connectors.mqtt.mapping import map_series
+from ingest.connectors.mqtt.message_handler import MessageHandler
 from ingest.connectors.mqtt.settings import MqttSettings
-from ingest.connectors.mqtt.settling import Settling
-from ingest.connectors.mqtt.subscription import Lost, subscribed
+from ingest.connectors.mqtt.subscription import ConnectionLostError, open_subscription
 
 log = logs.get(__name__)
 
 CONNECTED = Gauge("flexmesh_mqtt_connections", "Brokers of MQTT that this process is connected to.")
 
-FIRST_WAIT, LONGEST_WAIT = 0.25, 5.0
-"""Seconds between attempts to connect, or to store."""
+FIRST_WAIT, MAX_WAIT = 0.25, 5.0
+"""Seconds between attempts to connect or to store."""
 GIVE_UP_SECONDS = 60.0
-"""A broker that is away for longer is a failure that is shown; it is tried again later."""
-SETTLE_SECONDS = 1.0
+"""A broker that is away for longer is recorded as a failure and tried again later."""
+FINALIZE_SECONDS = 1.0
 
 
-class Mqtt(Listener[MqttSettings]):
+class Mqtt(ListeningKind[MqttSettings]):
     name = "mqtt"
     about = "Readings of devices that publish to a broker of MQTT."
     settings = MqttSettings
     interval = timedelta(minutes=5)
 
-    def series(self, settings: MqttSettings) -> Sequence[Offer]:
-        return [Offer(name, series.topic, series.unit) for name, series in settings.series.items()]
+    def series(self, settings: MqttSettings) -> Sequence[OfferedSeries]:
+        return [OfferedSeries(name, series.topic, series.unit) for name, series in settings.series.items()]
 
-    def origin(self, settings: MqttSettings, connector: str, number: int) -> Origin:
-        # Names of connectors are free, so two accounts may choose the same: the model keeps their sources apart.
-        return Origin(connector, "gateway", f"connector {number}")
+    def source(self, settings: MqttSettings, connector: str, number: int) -> SeriesSource:
+        # Two accounts may choose the same name for a connector: the model keeps their sources apart.
+        return SeriesSource(connector, "gateway", f"connector {number}")
 
-    async def listen(self, settings: MqttSettings, listening: Listening) -> None:
-        those = mapped(settings, listening.sensors)
-        intake = Intake(those, settings.late, listening)
-        settling = asyncio.create_task(keep_settling(Settling(those, intake)))
+    async def listen(self, settings: MqttSettings, context: ListenerContext) -> None:
+        mappings = map_series(settings, context.sensors)
+        handler = MessageHandler(mappings, settings.late, context)
+        finalizer = asyncio.create_task(finalize_forever(EventFinalizer(mappings, handler)))
         try:
-            await keep_listening(settings, intake)
+            await receive_forever(settings, handler)
         finally:
-            settling.cancel()
-            await asyncio.gather(settling, return_exceptions=True)
+            finalizer.cancel()
+            await asyncio.gather(finalizer, return_exceptions=True)
 
 
-async def keep_settling(settling: Settling) -> None:
-    """Whatever goes wrong, it is tried again."""
+async def finalize_forever(finalizer: EventFinalizer) -> None:
+    """Finalize events until cancelled, whatever goes wrong."""
     while True:
         try:
-            await settling.settle(datetime.now(UTC))
+            await finalizer.finalize(datetime.now(UTC))
         except Unavailable as error:
             log.warning("readings wait to become events", reason=error.message)
         except Exception:
             log.exception("readings cannot become events")
-        await asyncio.sleep(SETTLE_SECONDS)
+        await asyncio.sleep(FINALIZE_SECONDS)
 
 
-async def keep_listening(settings: MqttSettings, intake: Intake) -> None:
-    """Until the broker has been away for long, or does not want us."""
+async def receive_forever(settings: MqttSettings, handler: MessageHandler) -> None:
+    """Receive and store messages until the broker has been away for long, or refuses the connection."""
     wait, away_since = FIRST_WAIT, None
     while True:
         try:
-            async with subscribed(settings, private_addresses=intake.listening.private_addresses) as subscription:
+            async with open_subscription(settings, private_addresses=handler.context.private_addresses) as subscription:
                 log.info("listening to a broker", host=settings.host)
                 wait, away_since = FIRST_WAIT, None
-                await store([], intake)  # nothing, which shows that it listens
-                with connected():
+                await store_messages([], handler)  # records that it listens
+                with connection_counted():
                     while True:
-                        messages = await subscription.take()
-                        await store(messages, intake)
+                        messages = await subscription.receive()
+                        await store_messages(messages, handler)
                         subscription.acknowledge(messages)
-        except Lost as error:
+        except ConnectionLostError as error:
             away_since = away_since or monotonic()
             if monotonic() - away_since > GIVE_UP_SECONDS:
                 raise
             log.warning("a broker is away", reason=error.message)
-        await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at once
-        wait = min(2 * wait, LONGEST_WAIT)
+        await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnections
+        wait = min(2 * wait, MAX_WAIT)
 
 
-async def store(messages: Sequence[Message], intake: Intake) -> None:
-    """However long it takes. Meanwhile the broker keeps what comes."""
-    found, wait = await asyncio.to_thread(intake.sort, messages), FIRST_WAIT
+async def store_messages(messages: Sequence[MqttMessage], handler: MessageHandler) -> None:
+    """Store messages, with retries while the database is unavailable. Meanwhile the broker keeps new ones."""
+    parsed, wait = await asyncio.to_thread(handler.parse, messages), FIRST_WAIT
     while True:
         try:
-            return await intake.store(found)
+            return await handler.store(parsed)
         except Unavailable as error:
             log.warning("messages wait to be stored", reason=error.message, count=len(messages))
         await asyncio.sleep(wait)
-        wait = min(2 * wait, LONGEST_WAIT)
+        wait = min(2 * wait, MAX_WAIT)
 
 
 @contextmanager
-def connected() -> Iterator[None]:
+def connection_counted() -> Iterator[None]:
     CONNECTED.inc()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Readings in the database: kept from when they are acknowledged until all events that need them are over."""
+"""Storage of readings in the database, from their acknowledgement until all events that need them are over."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from flexmodel.time import Instants
 from flexstore.series.binary_format import decode_float8, decode_timestamps
 from flexstore.store import Connection
 
-from ingest.data.rules import Values
+from ingest.data.resampling import Values
 
 
-class Key(NamedTuple):
-    """Whose readings: those of one sensor that mean the same."""
+class ReadingKey(NamedTuple):
+    """Key of readings: those of one sensor with the same meaning."""
 
     sensor: int
     meaning: str
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """Readings of which events are still to be made."""
+class PendingEvents:
+    """Readings whose events are still to be finalized."""
 
-    key: Key
+    key: ReadingKey
     since: datetime
 
 
@@ -32,14 +32,14 @@ insert into reading (connector_id, sensor_id, meaning, at, value)
 select $1, incoming.* from unnest($2::int[], $3::text[], $4::timestamptz[], $5::float8[]) as incoming
 on conflict (connector_id, sensor_id, meaning, at) do update set value = excluded.value
 """
-REMIND = """
+MARK_DUE = """
 insert into reading_due (connector_id, sensor_id, meaning, since)
 select $1, incoming.* from unnest($2::int[], $3::text[], $4::timestamptz[]) as incoming
 on conflict (connector_id, sensor_id, meaning) do update set since = excluded.since
 where reading_due.since > excluded.since
 """
 DUE = "select sensor_id, meaning, since from reading_due where connector_id = $1 order by since"
-BEFORE = """
+LAST_BEFORE = """
 select max(at) from reading
 where connector_id = $1 and sensor_id = $2 and meaning = $3 and at < $4 and at >= $4 - $5::interval
 """
@@ -50,48 +50,52 @@ from reading where connector_id = $1 and sensor_id = $2 and meaning = $3 and at 
 ADVANCE = """
 update reading_due set since = $5 where connector_id = $1 and sensor_id = $2 and meaning = $3 and since = $4
 """
-FORGET = "delete from reading where connector_id = $1 and sensor_id = $2 and meaning = $3 and at < $4"
-DROP = "delete from reading where connector_id = $1 and sensor_id = $2 and meaning = $3"
-DROP_DUE = "delete from reading_due where connector_id = $1 and sensor_id = $2 and meaning = $3"
+DELETE_BEFORE = "delete from reading where connector_id = $1 and sensor_id = $2 and meaning = $3 and at < $4"
+DELETE_READINGS = "delete from reading where connector_id = $1 and sensor_id = $2 and meaning = $3"
+DELETE_DUE = "delete from reading_due where connector_id = $1 and sensor_id = $2 and meaning = $3"
 
 
-async def add(con: Connection, connector: int, readings: Mapping[tuple[Key, datetime], float]) -> None:
-    """Keep readings, and remember since when there is something to do. In the caller's transaction."""
-    since: dict[Key, datetime] = {}
+async def add_readings(con: Connection, connector: int, readings: Mapping[tuple[ReadingKey, datetime], float]) -> None:
+    """Store readings and mark their events as pending, in the caller's transaction."""
+    since: dict[ReadingKey, datetime] = {}
     for key, at in readings:
         since[key] = min(at, since.get(key, at))
     rows = [(*key, at, value) for (key, at), value in readings.items()]
     await con.execute(ADD, connector, *zip(*rows, strict=True))
-    await con.execute(REMIND, connector, *zip(*[(*key, at) for key, at in since.items()], strict=True))
+    await con.execute(MARK_DUE, connector, *zip(*[(*key, at) for key, at in since.items()], strict=True))
 
 
-async def due(con: Connection, connector: int) -> Sequence[Due]:
-    return [Due(Key(sensor, meaning), since) for sensor, meaning, since in await con.fetch(DUE, connector)]
+async def load_pending(con: Connection, connector: int) -> Sequence[PendingEvents]:
+    return [
+        PendingEvents(ReadingKey(sensor, meaning), since) for sensor, meaning, since in await con.fetch(DUE, connector)
+    ]
 
 
-async def last_before(con: Connection, connector: int, key: Key, time: datetime, gap: timedelta) -> datetime | None:
-    """When the last reading before a time was, if it was not longer before than the gap."""
-    found: datetime | None = await con.fetchval(BEFORE, connector, *key, time, gap)
-    return found
+async def load_last_time_before(
+    con: Connection, connector: int, key: ReadingKey, time: datetime, gap: timedelta
+) -> datetime | None:
+    """Load the time of the last reading before a time, within the gap."""
+    last_time: datetime | None = await con.fetchval(LAST_BEFORE, connector, *key, time, gap)
+    return last_time
 
 
-async def load(con: Connection, connector: int, key: Key, start: datetime) -> tuple[Instants, Values]:
-    """The readings from a time on."""
+async def load_readings(con: Connection, connector: int, key: ReadingKey, start: datetime) -> tuple[Instants, Values]:
+    """Load the readings from a time on."""
     row = await con.fetchrow(LOAD, connector, *key, start)
     assert row is not None
     return decode_timestamps(row["times"]), decode_float8(row["readings"])
 
 
-async def advance(con: Connection, connector: int, done: Due, until: datetime) -> None:
-    """All events until then are made; an earlier reading that has come in between keeps them due."""
-    await con.execute(ADVANCE, connector, *done.key, done.since, until)
+async def advance_pending(con: Connection, connector: int, pending: PendingEvents, until: datetime) -> None:
+    """Record that all events until then are final. An earlier reading that has come meanwhile keeps them pending."""
+    await con.execute(ADVANCE, connector, *pending.key, pending.since, until)
 
 
-async def forget(con: Connection, connector: int, key: Key, before: datetime) -> None:
-    await con.execute(FORGET, connector, *key, before)
+async def delete_before(con: Connection, connector: int, key: ReadingKey, before: datetime) -> None:
+    await con.execute(DELETE_BEFORE, connector, *key, before)
 
 
-async def drop(con: Connection, connector: int, key: Key) -> None:
-    """Nothing is to be made of these any more. In the caller's transaction."""
-    await con.execute(DROP, connector, *key)
-    await con.execute(DROP_DUE, connector, *key)
+async def delete_all(con: Connection, connector: int, key: ReadingKey) -> None:
+    """Delete all readings of a key, in the caller's transaction."""
+    await con.execute(DELETE_READINGS, connector, *key)
+    await con.execute(DELETE_DUE, connector, *key)

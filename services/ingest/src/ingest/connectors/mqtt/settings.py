@@ -1,4 +1,4 @@
-"""What a connector of kind `mqtt` is told: the broker, and which topics hold which series."""
+"""Settings of the connector kind `mqtt`: the broker, and the topics of the series."""
 
 from datetime import timedelta
 from secrets import token_hex
@@ -6,38 +6,39 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from ingest.connectors.http_json import Path, known_unit, known_zone
-from ingest.connectors.json_answers import Clock
-from ingest.connectors.kinds import Settings
-from ingest.connectors.mqtt.events import Meaning
+from ingest.connectors.connector_kind import ConnectorSettings, check_time_zone, check_unit_name
+from ingest.connectors.json_series import JsonPath, TimeFormat
+from ingest.connectors.mqtt.aggregation import Meaning
 
-LONGEST_TOPIC = 500
-PLAIN, ENCRYPTED = 1883, 8883
+MAX_TOPIC_CHARACTERS = 500
+PLAIN_PORT, TLS_PORT = 1883, 8883
 
 
-def check_filter(text: str) -> str:
-    """A topic, or a filter of MQTT: `+` is any one level, `#` at the end all that follow."""
+def check_topic_filter(text: str) -> str:
+    """Check a topic or topic filter: `+` is any one level, `#` at the end all that follow."""
     levels = text.split("/")
-    if not text or len(text) > LONGEST_TOPIC or "\0" in text:
-        raise ValueError(f"is empty, or longer than {LONGEST_TOPIC} characters")
+    if not text or len(text) > MAX_TOPIC_CHARACTERS or "\0" in text:
+        raise ValueError(f"is empty, or longer than {MAX_TOPIC_CHARACTERS} characters")
     if any(("+" in level or "#" in level) and len(level) > 1 for level in levels) or "#" in levels[:-1]:
         raise ValueError("has + or # beside other characters, or # before the end: write meters/+/power or meters/#")
     return text
 
 
-class Series(BaseModel):
-    """Which messages hold readings of one sensor, and what a reading says."""
+class MqttSeries(BaseModel):
+    """Series of readings for one sensor: its topic, and the location and meaning of readings in messages."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    topic: Annotated[str, AfterValidator(check_filter)]
-    unit: Annotated[str, AfterValidator(known_unit)] = Field(description="Of readings that do not tell their own.")
+    topic: Annotated[str, AfterValidator(check_topic_filter)]
+    unit: Annotated[str, AfterValidator(check_unit_name)] = Field(description="Of readings that do not tell their own.")
     meaning: Meaning = "level"
-    value: Path | None = Field(None, description="Where in a JSON message the number is; else the message is a number.")
-    items: Path | None = Field(None, description="The list of readings, if a message holds several.")
-    time: Path | None = Field(None, description="When it was read; else when the message arrives.")
-    unit_in: Path | None = Field(None, description="Where the unit stands in the message.")
-    timezone: Annotated[str, AfterValidator(known_zone)] = Field("UTC", description="Of times without an offset.")
+    value: JsonPath | None = Field(
+        None, description="Where in a JSON message the number is; else the message is a number."
+    )
+    items: JsonPath | None = Field(None, description="The list of readings, if a message holds several.")
+    time: JsonPath | None = Field(None, description="When it was read; else when the message arrives.")
+    unit_in: JsonPath | None = Field(None, description="Where the unit stands in the message.")
+    timezone: Annotated[str, AfterValidator(check_time_zone)] = Field("UTC", description="Of times without an offset.")
     epoch: Literal["s", "ms"] = Field("s", description="What times that are numbers count since 1970.")
     time_is: Literal["start", "end"] = Field("start", description="Of the event, where a reading is a whole one.")
     longest_gap: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=7))] = Field(
@@ -46,11 +47,11 @@ class Series(BaseModel):
     retained: bool = Field(False, description="Whether to take retained messages that do not tell when they were read.")
 
     @property
-    def clock(self) -> Clock:
-        return Clock(self.timezone, self.epoch)
+    def clock(self) -> TimeFormat:
+        return TimeFormat(self.timezone, self.epoch)
 
 
-class MqttSettings(Settings):
+class MqttSettings(ConnectorSettings):
     host: str = Field(pattern=r"^[A-Za-z0-9._:-]{1,253}$", description="The broker's name or address.")
     port: int | None = Field(None, ge=1, le=65535, description="Default: 8883 with TLS, 1883 without.")
     tls: bool = Field(False, description="Whether to encrypt, and to check that the broker is who it says it is.")
@@ -68,7 +69,7 @@ class MqttSettings(Settings):
     late: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=31))] = Field(
         timedelta(days=1), description="How late readings may come. So long they are kept."
     )
-    series: dict[str, Series] = Field(min_length=1, description="By name: the topic, and what its messages say.")
+    series: dict[str, MqttSeries] = Field(min_length=1, description="By name: the topic, and what its messages say.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -84,4 +85,4 @@ class MqttSettings(Settings):
 
     @property
     def address(self) -> tuple[str, int]:
-        return self.host, self.port or (ENCRYPTED if self.tls else PLAIN)
+        return self.host, self.port or (TLS_PORT if self.tls else PLAIN_PORT)
