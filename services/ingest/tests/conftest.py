@@ -1,4 +1,4 @@
-"""Fixtures of an ingest service over a real database, of a server for connectors, and of connectors."""
+"""Fixtures: an ingest service over a real database, a server for connectors, and connectors."""
 
 from collections.abc import AsyncIterator
 

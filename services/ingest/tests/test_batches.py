@@ -1,4 +1,4 @@
-"""Series of many sensors in one message: all are stored, or none, or those that can be."""
+"""Batches: series of many sensors in one request, stored all, not at all, or without the refused items."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Answers of ENTSO-E, made by hand: good ones, empty ones, odd ones and bad ones."""
+"""Responses of ENTSO-E, made by hand: good, empty, odd and bad ones."""
 
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +73,7 @@ def sensor(minutes: int = 60, unit: str = "EUR/MWh") -> Sensor:
 
 
 def fetch(answer: Callable[[httpx.Request], httpx.Response], *wanted: str, **how: Any) -> Any:
-    """Ask for what is wanted, with an answer that is made from the request."""
+    """Fetch series from a server whose response is made from the request."""
     names = wanted or ("day-ahead-price",)
     http = HttpClient(httpx.MockTransport(answer), ResponseLimits(seconds=1, max_bytes=1_000_000))
     start = how.pop("start", datetime(2026, 2, 3, 23, tzinfo=UTC))
@@ -88,7 +88,7 @@ def saying(body: bytes, status: int = 200) -> Callable[[httpx.Request], httpx.Re
 
 
 async def prices(body: bytes, to: Sensor | None = None, **how: Any) -> dict[datetime, float]:
-    """The events that come of an answer."""
+    """Return the events of the beliefs built from a response."""
     fetched: Sequence[FetchedSeries] = await fetch(saying(body), **how)
     beliefs = build_beliefs([(each, 1) for each in fetched], to or sensor())
     starts = beliefs.event_start.astype("datetime64[s]").tolist()

@@ -317,7 +317,7 @@ def test_excel_dates_text_and_formulas() -> None:
 
 
 def test_numbers_of_a_workbook_are_those_in_it() -> None:
-    """What reads workbooks would write nine decimals of them."""
+    """The reader of workbooks writes nine decimals of numbers."""
     numbers = [1 / 7, 1.5e-10, -123456.123456789, 0.30000000000000004, 0, 7, 0.1]
     rows = build_rows(workbook([("start", "value"), *((46350 + n, x) for n, x in enumerate(numbers))]))
     assert rows.errors == []

@@ -1,4 +1,4 @@
-"""Values from any JSON service: where they are in the answer, and what can be wrong with it."""
+"""The connector kind `http-json`: location of values in responses, and errors in them."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -47,7 +47,7 @@ async def fetch(read: HttpJsonSettings, body: bytes | object, asked: list[httpx.
 
 
 async def values(read: HttpJsonSettings, body: bytes | object) -> dict[str, float]:
-    """The values by time, to the minute, as far as they are known."""
+    """Return the known values by time, to the minute."""
     [fetched] = await fetch(read, body)
     times = fetched.starts.astype("datetime64[m]").astype(str).tolist()
     return {time: value for time, value in zip(times, fetched.values.tolist(), strict=True) if value == value}

@@ -1,4 +1,4 @@
-"""Many writers with overlapping windows: what was acknowledged is there, once, and nothing else."""
+"""Many writers with overlapping windows: acknowledged values are stored, once, and nothing else is."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ WRITERS, POSTS, SENSORS = 16, 25, 3
 
 
 def value_of(sensor: int, writer: int, post: int) -> float:
-    """Tells who posted it, where to and when."""
+    """Return a value that encodes its writer, sensor and time."""
     return sensor * 1_000_000 + writer * 1000 + post
 
 

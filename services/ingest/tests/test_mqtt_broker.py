@@ -1,4 +1,4 @@
-"""Listening to a real broker: nothing acknowledged is lost when it, the database or the listener goes away."""
+"""Listening to a real broker: no acknowledged message is lost when it, the database or the listener stops."""
 
 import asyncio
 import ssl
@@ -34,7 +34,7 @@ GUEST = {"username": "guest", "password": "guest"}
 
 
 class Device:
-    """Publishes, and waits until the broker has what it published."""
+    """Publishes messages and waits until the broker has acknowledged them."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -59,7 +59,7 @@ def device(mqtt_broker) -> Device:
 
 @pytest.fixture
 def settings(mqtt_broker) -> MqttSettings:
-    """Of a connector with a topic and a session that no other test has."""
+    """Return settings with a topic and a session of their own."""
     name = uuid4().hex[:12]
     series = {"power": {"topic": f"{name}/+/power", "unit": "W"}}
     return MqttSettings(host="127.0.0.1", port=mqtt_broker.mqtt_port, client_id=name, series=series, **GUEST)
@@ -70,7 +70,7 @@ def topic(settings: MqttSettings) -> str:
 
 
 class Delivered:
-    """Takes values as the framework would, and can be told to be in trouble."""
+    """Receives series as the framework would, and can fail on demand."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
@@ -116,20 +116,20 @@ async def context(settings: MqttSettings, delivered: Delivered) -> AsyncIterator
 
 
 class Storeless:
-    """Moments are delivered at once, so no readings are kept."""
+    """An instantaneous sensor, whose readings are delivered at once and not stored."""
 
     def connection(self) -> Any:
         raise Unavailable("database")
 
 
 async def open_session(settings: MqttSettings) -> None:
-    """Make the broker keep what is published from now on."""
+    """Open the session, so that the broker keeps messages from now on."""
     async with open_subscription(settings, private_addresses=True):
         pass
 
 
 async def unacknowledged(settings: MqttSettings, seconds: float = 0.3) -> list[bytes | None]:
-    """What the broker still keeps for us, if it tells it in time."""
+    """Return the messages that the broker still keeps, as far as it sends them in time."""
     async with open_subscription(settings, private_addresses=True) as subscription:
         try:
             async with asyncio.timeout(seconds):
@@ -252,7 +252,7 @@ async def test_a_broker_that_stays_away_is_a_failure(settings, monkeypatch: pyte
 
 
 async def test_two_that_share_a_name_take_it_from_one_another(settings) -> None:
-    """The broker lets one in at a time; the other notices."""
+    """The broker accepts one connection of a client id at a time, and closes the other."""
     async with (
         open_subscription(settings, private_addresses=True) as first,
         open_subscription(settings, private_addresses=True),
@@ -308,7 +308,7 @@ async def test_the_framework_keeps_it_listening(service: Service, settings, devi
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate of localhost that only itself vouches for, and its key."""
+    """Make a self-signed certificate of localhost and its key."""
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)]
@@ -318,7 +318,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(params=[ssl.CERT_NONE])
 def encrypted_broker(certificate, request: pytest.FixtureRequest):
-    """Says yes to whoever connects over TLS and subscribes; the port it listens on."""
+    """Accept every connection and subscription over TLS. Yields the port."""
     cert, key = certificate
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
@@ -356,7 +356,7 @@ async def test_an_encrypted_connection_to_a_broker_that_is_who_it_says(encrypted
 
 @pytest.fixture
 def plain_certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """One for localhost from an authority of one's own, both made as the manual of Mosquitto says; and its key."""
+    """Make a certificate of localhost with an own authority, as Mosquitto's manual says, and its key."""
     key, cert, asked = tmp_path / "key.pem", tmp_path / "cert.pem", tmp_path / "asked.pem"
     authority, authority_key = tmp_path / "ca.pem", tmp_path / "ca_key.pem"
     for command in (

@@ -1,4 +1,4 @@
-"""What messages of devices say, and what is refused of them."""
+"""Parsing of messages of devices, and their errors."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -150,7 +150,7 @@ def test_every_connector_has_a_name_of_its_own_at_the_broker() -> None:
 
 
 def one(unit: str, meaning: str, sensor_unit: str, minutes: float) -> str:
-    """The unit in which readings are kept."""
+    """Return the unit in which readings are stored."""
     sensor = Sensor(1, "x", sensor_unit, timedelta(minutes=minutes), "UTC", None)
     given = MqttSettings(host="b", series={"x": {"topic": "a", "unit": unit, "meaning": meaning}})
     return map_series(given, {"x": sensor})["x"].unit

@@ -1,4 +1,4 @@
-"""Uploads that are too large to be stored while their sender waits."""
+"""Uploads that are too large to be stored within a request."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ from ingest_service import Service
 START = datetime(2024, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 ROWS = 60_000
-"""More than a megabyte, which is what the service of these tests stores at once."""
+"""More than a megabyte, the limit of these tests' service for storage within a request."""
 MEMORY_MB = 250
 APART = [sys.executable, "-m", subprocess_worker.__name__]
 
@@ -52,7 +52,7 @@ def uploading() -> UploadWriter:
 
 @pytest.fixture
 def work(service: Service, uploading):
-    """Do a job, as a worker does."""
+    """Run a job as a worker does."""
 
     async def run(job: str, lease: float = 15.0) -> jobs.Job:
         await job_runner.run(
@@ -66,7 +66,7 @@ def work(service: Service, uploading):
 
 @pytest.fixture
 def left(service: Service):
-    """How many parts of files are kept."""
+    """Return the number of stored parts of files."""
 
     async def count() -> int:
         async with service.store.connection() as con:
@@ -117,7 +117,7 @@ async def test_a_large_file_with_bad_rows_is_refused_with_their_numbers(service:
 async def test_a_full_disk_is_not_the_fault_of_a_file(
     service: Service, work, left, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was accepted stays so, and waits until there is room."""
+    """An accepted upload stays accepted and waits until there is room."""
     full = OSError(ENOSPC, "No space left on device")
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(ROWS))
@@ -168,7 +168,7 @@ async def test_a_small_file_with_many_rows_is_a_job_too(service: Service) -> Non
 
 
 async def test_rows_in_any_order_and_from_one_part_of_a_file_to_the_next(service: Service, work) -> None:
-    """Means of three rows each, which the parts in which a file is read and stored do not cut through."""
+    """Means of three rows each, also across the parts in which a file is read and stored."""
     sensor = await service.add_sensor("kW", 3)
     head, *rows = minutes(ROWS - ROWS % 3).splitlines()
     shuffled = pl.Series(rows).sample(fraction=1, shuffle=True, seed=1).to_list()
@@ -202,7 +202,7 @@ async def test_a_worker_that_is_killed_half_way_loses_and_doubles_nothing(
 
 
 async def stop_half_way(service: Service, job, storing):
-    """End the storing of an upload once it has begun to read; the job has to be given back."""
+    """Stop the storage of an upload once it has begun to read. The job must be released."""
     async with asyncio.timeout(30), service.store.connection() as con:
         while not await con.fetchval("select rows_read from upload"):  # noqa: ASYNC110 - others write it
             await asyncio.sleep(0.01)
@@ -228,7 +228,7 @@ async def test_a_worker_that_is_stopped_half_way_gives_the_job_back(service: Ser
 async def test_a_process_for_one_upload_takes_little_memory_and_gives_it_back(
     service: Service, database_url: str
 ) -> None:
-    """Which is why the platform of one process has its large uploads stored so."""
+    """The memory of the subprocess is freed, unlike that of the platform in one process."""
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(400_000), belief_time_measured_instantly="on")
     worker = subprocess.Popen([*APART, job], env=environment(database_url))  # noqa: ASYNC220 - starts at once

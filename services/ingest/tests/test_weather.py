@@ -1,4 +1,4 @@
-"""What weather and CO2 services answer, as beliefs; and what they say when they refuse."""
+"""Series of weather and CO2 services, and their errors."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ KEY = "a1b2c3d4e5f6"
 
 
 class Server:
-    """Answers what it is told to, and remembers what it was asked."""
+    """Server that sends given responses and records the requests."""
 
     def __init__(self, *answers: Any, status: int = 200) -> None:
         self.answers = list(answers)

@@ -150,7 +150,7 @@ def query_parameters(
     block, span = ("hourly", "hour") if settings.step == HOUR else ("minutely_15", "minutely_15")
     first, last = floor(request.start, settings.step), ceil(request.end, settings.step)
     key = None if settings.api_key is None else settings.api_key.get_secret_value()
-    asked: dict[str, str | float | None] = {
+    parameters: dict[str, str | float | None] = {
         "latitude": location.latitude,
         "longitude": location.longitude,
         block: ",".join(names),
@@ -164,7 +164,7 @@ def query_parameters(
         "azimuth": settings.azimuth,
         "apikey": key,
     }
-    return {name: value for name, value in asked.items() if value is not None}
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def parse_series(content: Json, names: Sequence[str], step: timedelta, request: FetchRequest) -> list[FetchedSeries]:
@@ -181,6 +181,8 @@ def parse_series(content: Json, names: Sequence[str], step: timedelta, request: 
             starts = times - np.timedelta64(step) if VARIABLES[name].is_preceding else times
             if values.shape != times.shape:
                 raise ValueError(f"not as many values of {name} as times")
-            asked = (starts >= instant(request.start)) & (starts < instant(request.end))
-            fetched.append(FetchedSeries(name, starts[asked], values[asked], str(units[name]), request.now, step))
+            in_window = (starts >= instant(request.start)) & (starts < instant(request.end))
+            fetched.append(
+                FetchedSeries(name, starts[in_window], values[in_window], str(units[name]), request.now, step)
+            )
     return fetched

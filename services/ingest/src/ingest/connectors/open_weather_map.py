@@ -141,16 +141,16 @@ class OpenWeatherMap(PollingKind[OpenWeatherMapSettings]):
     async def _fetch_location(
         self, settings: OpenWeatherMapSettings, location: Location, names: Sequence[str], request: FetchRequest
     ) -> Sequence[FetchedSeries]:
-        asked: dict[str, str | float] = {
+        parameters: dict[str, str | float] = {
             "lat": location.latitude,
             "lon": location.longitude,
             "units": "metric",
             "appid": settings.api_key.get_secret_value(),
         }
         if settings.forecast is ONE_CALL:
-            asked["exclude"] = "current,minutely,daily,alerts"
+            parameters["exclude"] = "current,minutely,daily,alerts"
         response = await request.http.request(
-            settings.url or settings.forecast.url, params=asked, reason=reason_at("message")
+            settings.url or settings.forecast.url, params=parameters, reason=reason_at("message")
         )
         fetched = parse_series(parse_json(response.expect_success().body), names, settings.forecast, request)
         require_values(NAME, fetched, names, request)
@@ -169,8 +169,10 @@ def parse_series(
             variable = product.variables[name]
             values = parse_values([value_at(row, variable) for row in rows])
             starts = times - np.timedelta64(product.step) if variable.is_preceding else times
-            asked = (starts >= instant(request.start)) & (starts < instant(request.end))
-            fetched.append(FetchedSeries(name, starts[asked], values[asked], variable.unit, request.now, product.step))
+            in_window = (starts >= instant(request.start)) & (starts < instant(request.end))
+            fetched.append(
+                FetchedSeries(name, starts[in_window], values[in_window], variable.unit, request.now, product.step)
+            )
     return fetched
 
 

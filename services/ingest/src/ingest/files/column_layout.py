@@ -116,8 +116,8 @@ def layout_for_many_sensors(names: tuple[str, ...], table: pl.DataFrame) -> Colu
 
 def unit_in_name(name: str) -> str | None:
     """Return the unit in the name of a column, such as `power [MW]` or `power (MW)`."""
-    found = UNIT.search(name)
-    return found[1] if found and is_convertible(found[1], found[1]) else None
+    match = UNIT.search(name)
+    return match[1] if match and is_convertible(match[1], match[1]) else None
 
 
 def find_roles(names: tuple[str, ...], columns: list[str], known_names: dict[str, tuple[str, ...]]) -> dict[str, str]:
@@ -125,9 +125,9 @@ def find_roles(names: tuple[str, ...], columns: list[str], known_names: dict[str
     normalized = [normalize_name(name) for name in names]
     roles = {}
     for role, candidates in known_names.items():
-        found = [columns[normalized.index(name)] for name in candidates if name in normalized]
-        if found:
-            roles[role] = found[0]
+        matching = [columns[normalized.index(name)] for name in candidates if name in normalized]
+        if matching:
+            roles[role] = matching[0]
     return roles
 
 

@@ -140,8 +140,8 @@ def select_periods(periods: Sequence[SeriesPeriod], name: str, sequence: int) ->
 
 def to_fetched_series(name: str, period: SeriesPeriod, now: datetime) -> FetchedSeries:
     source = None if name == PRICE else SeriesSource("ENTSO-E", "forecaster")
-    believed = compute_belief_times(period.starts, min(period.created, now))
-    return FetchedSeries(name, period.starts, period.values, period.unit, believed, period.resolution, source)
+    belief_times = compute_belief_times(period.starts, min(period.created, now))
+    return FetchedSeries(name, period.starts, period.values, period.unit, belief_times, period.resolution, source)
 
 
 def compute_belief_times(starts: Instants, created: datetime) -> Instants:

@@ -135,8 +135,8 @@ class Subscription:
     def _on_disconnect(
         self, _client: Client, _user: object, _flags: object, reason: ReasonCode, _properties: object
     ) -> None:
-        wanted = self._settings.tls and self._settings.certificate is None and not self._ready.done()
-        hint = " It may want to know us by a `certificate`." if wanted else ""
+        may_want_certificate = self._settings.tls and self._settings.certificate is None and not self._ready.done()
+        hint = " It may want to know us by a `certificate`." if may_want_certificate else ""
         self._fail(ConnectionLostError(f"The connection to {self._settings.host} was lost: {reason}.{hint}"))
 
     def _fail(self, reason: FetchError) -> None:

@@ -1,4 +1,4 @@
-"""Connectors that listen: one process each, again after they broke off, anew after they were edited."""
+"""Connectors that listen: one process each, restarted after failures and edits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -26,7 +26,7 @@ class WhisperSettings(ConnectorSettings):
 
 
 class Whisper(ListeningKind[WhisperSettings]):
-    """Hears one value when it begins, and then nothing; breaks off if the value is negative."""
+    """Receives one value at its start; fails if the value is negative."""
 
     name: ClassVar[str] = "whisper"
     about: ClassVar[str] = "Whispers."
@@ -75,7 +75,7 @@ async def number(service: Any, whisper: Whisper) -> int:
 
 @pytest.fixture
 async def supervisors(service: Any) -> AsyncIterator[list["asyncio.Task[None]"]]:
-    """Two processes, as it were, that keep connectors listening."""
+    """Tasks of two supervisors, which stand for two processes."""
     tasks = [
         asyncio.create_task(ListenerSupervisor(service.store, BeliefWriter(), private_addresses=True).run())
         for _ in range(2)

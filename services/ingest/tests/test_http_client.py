@@ -1,4 +1,4 @@
-"""Asking the outside world, when it is well, slow, broken, busy or bad."""
+"""HTTP client of connectors with servers that are well, slow, broken, busy or hostile."""
 
 import gzip
 import ipaddress

@@ -1,4 +1,4 @@
-"""From messages to beliefs, over a real database: readings wait for the end of their event, and are never mixed."""
+"""Handling of messages over a real database: readings wait for the end of their event, and are never mixed."""
 
 import threading
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ MINUTE, HOUR, LATE = timedelta(minutes=1), timedelta(hours=1), timedelta(days=3)
 
 @pytest.fixture
 def noon() -> datetime:
-    """Noon UTC yesterday or the day before: all readings of that day are past, and none comes too late."""
+    """Noon UTC of a recent day, all of whose readings are in the past and none too late."""
     return (datetime.now(UTC) - timedelta(hours=25)).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 @dataclass
 class Meter:
-    """A connector with its intake, and what was delivered."""
+    """A connector with the handler of its messages."""
 
     service: Any
     connector: int
@@ -49,11 +49,11 @@ class Meter:
         await self.handler.store(self.handler.parse(messages))
 
     async def read(self, start: datetime, readings: dict[float, float]) -> None:
-        """Readings by minute, each in a message of its own."""
+        """Handle readings by minute, each in a message of its own."""
         await self.say(*(f'{{"t": "{(start + m * MINUTE).isoformat()}", "v": {v}}}' for m, v in readings.items()))
 
     async def values(self, start: datetime) -> dict[float, float]:
-        """What counts now, by minute."""
+        """Return the stored values by minute."""
         found = await self.service.values(self.sensor)
         return {(time - start) / MINUTE: value for time, value in found.items()}
 
@@ -62,7 +62,7 @@ class Meter:
             return await con.fetchval(f"select count(*) from {table}")
 
     def restarted(self) -> "Meter":
-        """As after the process was killed."""
+        """Return the meter as after a restart of the process."""
         handler = MessageHandler(self.mappings, LATE, self.context)
         return replace(self, handler=handler, finalizer=EventFinalizer(self.mappings, handler))
 

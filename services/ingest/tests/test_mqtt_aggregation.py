@@ -1,4 +1,4 @@
-"""What readings become, on all kinds of days."""
+"""Aggregation of readings into events, also on days of clock changes."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -21,7 +21,7 @@ def at(*minutes: float) -> np.ndarray:
 
 
 def events(meaning: str, readings: dict[float, float], count: int = 2, gap: timedelta = HOUR) -> list[float | None]:
-    """Readings by minute, turned into `count` quarters of an hour."""
+    """Aggregate readings by minute into `count` quarters of an hour."""
     times, values = at(*readings), np.array(list(readings.values()), dtype=float)
     found = aggregate_readings(meaning, at(*range(0, 15 * (count + 1), 15)), times, values, gap)
     return [None if np.isnan(value) else value for value in found.tolist()]
