@@ -1,4 +1,4 @@
-"""The fields of a flex-context: prices and their currency, capacities, lists of devices, commitments."""
+"""Fields of a flex-context: prices and their currency, capacities, lists of devices, commitments."""
 
 import pytest
 from flexmodel.flex_context import FlexContext, parse_flex_context, with_currency
@@ -64,7 +64,7 @@ def test_capacities(context: ParseContext) -> None:
         ({"consumption-price": "cheap", "production-price": "5 GBP/MWh"}, "GBP", "production-price"),
     ],
 )
-def test_the_first_price_decides_on_the_currency(
+def test_the_first_price_sets_the_currency(
     context: ParseContext, config: Json, currency: str, field: str | None
 ) -> None:
     parsed = with_currency(config, context)
@@ -164,7 +164,7 @@ def test_all_prices_share_one_currency(context: ParseContext, config: Json) -> N
         ),
     ],
 )
-def test_what_is_refused(context: ParseContext, config: Json, problems: Json) -> None:
+def test_invalid_fields(context: ParseContext, config: Json, problems: Json) -> None:
     assert errors_of(context, config) == problems
 
 

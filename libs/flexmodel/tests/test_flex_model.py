@@ -1,4 +1,4 @@
-"""The fields of a flex-model entry: the forms they take, what they become, and what they refuse."""
+"""Fields of an entry of the flex-model: accepted forms, parsed values, and errors."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ SEVEN = datetime(2026, 3, 2, 6, tzinfo=UTC)
 NIGHT = {"start": "2026-03-02T07:00:00+01:00", "end": "2026-03-02T13:00:00+01:00"}
 
 
-def value(context: ParseContext, field: str, given: Any) -> Any:
+def value(context: ParseContext, field: str, given: object) -> Any:
     return getattr(FlexModelEntry.parse({field: given}, context), field.replace("-", "_"))
 
 
@@ -80,7 +80,7 @@ def test_months_are_resolved_where_the_sensor_is(context: ParseContext) -> None:
     assert segment.end == datetime(2026, 3, 31, 22, tzinfo=UTC)
 
 
-def test_components_add_up(context: ParseContext) -> None:
+def test_components(context: ParseContext) -> None:
     assert value(context, "soc-usage", ["1 kW", {"sensor": 24}, [{**NIGHT, "value": "7.5 kW"}]]) == (
         Fixed(0.001),
         SensorReference(24),
@@ -138,7 +138,7 @@ def test_operation_modes_become_signed_bands(context: ParseContext) -> None:
         ("inflexible-consumption", {"sensor": 63}, "It must have a unit of power or energy."),
     ],
 )
-def test_what_a_field_refuses(context: ParseContext, field: str, given: Any, problem: str) -> None:
+def test_invalid_values(context: ParseContext, field: str, given: object, problem: str) -> None:
     problems = errors_of(context, {field: given})
     assert list(problems) == [field]
     assert problem in problems[field][0]
@@ -164,7 +164,7 @@ def test_what_a_field_refuses(context: ParseContext, field: str, given: Any, pro
         ("1 kW", ["Not a valid mapping type."]),
     ],
 )
-def test_what_values_over_time_refuse(context: ParseContext, item: Any, problems: Any) -> None:
+def test_invalid_values_over_time(context: ParseContext, item: object, problems: object) -> None:
     good = {**NIGHT, "value": "1 kW"}
     assert errors_of(context, {"consumption-capacity": [good, item]}) == {"consumption-capacity": {"1": problems}}
 
@@ -191,11 +191,11 @@ def test_what_values_over_time_refuse(context: ParseContext, item: Any, problems
         ),
     ],
 )
-def test_what_operation_modes_refuse(context: ParseContext, mode: Json, problems: Any) -> None:
+def test_invalid_operation_modes(context: ParseContext, mode: Json, problems: object) -> None:
     assert errors_of(context, {"operation-modes": [mode]}) == {"operation-modes": {"0": problems}}
 
 
-def test_a_device_that_is_not_planned_has_few_fields(context: ParseContext) -> None:
+def test_an_inflexible_device_has_few_fields(context: ParseContext) -> None:
     entry = {"inflexible-consumption": {"sensor": 24}, "commodity": "electricity", "sensor": 30}
     assert FlexModelEntry.parse(entry, context).inflexible == (SensorReference(24), 1)
     assert errors_of(context, {**entry, "soc-max": "1 kWh"}) == {
@@ -244,12 +244,12 @@ def test_a_process_with_hyphens_or_underscores(context: ParseContext, name: str,
         ({"sensor": None}, "sensor"),
     ],
 )
-def test_what_a_process_refuses(context: ParseContext, change: Json, field: str) -> None:
+def test_invalid_process(context: ParseContext, change: Json, field: str) -> None:
     problems = errors_of(context, {"sensor": 30, "duration": "PT4H", "power": 15, **change}, ProcessEntry)
     assert list(problems) == [field]
 
 
-def test_a_number_of_power_needs_a_sensor(context: ParseContext) -> None:
+def test_a_bare_power_needs_a_sensor(context: ParseContext) -> None:
     assert list(errors_of(context, {"duration": "PT4H", "power": 15}, ProcessEntry)) == ["power"]
 
 

@@ -1,11 +1,11 @@
-"""What is stored and what is passed, put together; and which sensors a message refers to."""
+"""Stored and passed configurations, merged."""
 
 from flexmodel.references import referenced_assets, referenced_sensors
 from flexmodel.request import merge_flex_context, merge_flex_model
 from plants import Plant
 
 
-def test_the_nearest_context_counts_field_by_field(plant: Plant) -> None:
+def test_the_nearest_flex_context_overrides_each_field(plant: Plant) -> None:
     tree = plant(
         3,
         flex_context={
@@ -24,7 +24,7 @@ def test_the_nearest_context_counts_field_by_field(plant: Plant) -> None:
     }
 
 
-def test_lists_of_inflexible_devices_count_together(plant: Plant) -> None:
+def test_lists_of_inflexible_devices_are_overridden_together(plant: Plant) -> None:
     tree = plant(
         3,
         flex_context={1: {"inflexible-device-sensors": [24]}, 2: {"inflexible-consumption": [{"sensor": 24}]}},
@@ -53,7 +53,7 @@ def test_a_list_of_contexts_describes_commodities(plant: Plant) -> None:
     assert merge_flex_context(gas, tree)["site-power-capacity"] == "2 MW"
 
 
-def test_stored_entries_come_first_and_lie_below_passed_ones(plant: Plant) -> None:
+def test_passed_entries_override_stored_ones(plant: Plant) -> None:
     tree = plant(
         flex_model={
             2: {"power-capacity": "1 MW"},
@@ -90,7 +90,7 @@ def test_two_entries_of_one_asset_both_inherit(plant: Plant) -> None:
     assert [entry["soc-usage"] for entry in entries] == [["1 kW"], ["1 kW"]]
 
 
-def test_migrated_attributes_fill_what_nobody_says(plant: Plant) -> None:
+def test_attributes_fill_missing_fields(plant: Plant) -> None:
     tree = plant(
         3,
         flex_model={3: {"soc-max": "90 kWh"}},

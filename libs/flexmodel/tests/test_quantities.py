@@ -56,14 +56,14 @@ def test_text_becomes_a_number(text: str, unit: str, number: float) -> None:
         ("20 dBm", "MW", "to a valid quantity."),
     ],
 )
-def test_what_is_no_such_quantity_is_refused(text: str, unit: str, sentence: str) -> None:
+def test_text_that_is_no_quantity(text: str, unit: str, sentence: str) -> None:
     with pytest.raises(QuantityError) as error:
         parse(text, unit)
     assert sentence in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["9**9**9 kW", "9^9^9", "1e999999999 kW", "9⁹⁹⁹⁹⁹ kW", "2**(9**9)", "1 " + "k" * 300])
-def test_arithmetic_that_would_take_hours_is_refused_at_once(text: str) -> None:
+def test_costly_arithmetic_is_rejected_at_once(text: str) -> None:
     with pytest.raises(QuantityError, match="too complicated"):
         parse(text, "MW")
 
@@ -74,13 +74,13 @@ def test_small_powers_are_fine() -> None:
 
 
 @pytest.mark.parametrize("unit", ["kW", "kVA", "EUR", "EUR/MWh", "kEUR/MWh", "%", "", "°C", "W/m²", "m/s", "AUD/kWh"])
-def test_units_that_are_known(unit: str) -> None:
+def test_known_units(unit: str) -> None:
     assert quantities.is_valid_unit(unit)
     assert quantities.check_unit(unit) == unit
 
 
 @pytest.mark.parametrize("unit", ["bogusunit", "3 kW", "EURO/MWh", "m**999999999", "k" * 300, "dB", "dBm"])
-def test_units_that_are_not_known(unit: str) -> None:
+def test_unknown_units(unit: str) -> None:
     assert not quantities.is_valid_unit(unit)
     with pytest.raises(QuantityError, match="cannot be handled"):
         quantities.check_unit(unit)
@@ -126,7 +126,7 @@ def test_units_with_another_zero_have_no_factor() -> None:
     ("one", "other"),
     [("delta_degC", "degC"), ("degF", "delta_degC"), ("degC/h", "degC"), ("degC", "K*h"), ("K/h", "degC")],
 )
-def test_a_temperature_is_no_difference_of_temperatures(one: str, other: str) -> None:
+def test_temperatures_and_differences_do_not_convert(one: str, other: str) -> None:
     with pytest.raises(QuantityError, match="got incompatible unit"):
         convert([20.0], one, other, QUARTER)
 
@@ -149,7 +149,7 @@ def test_values_in_the_same_unit_stay_as_they_are() -> None:
     assert convert([value], "kVA", "kW")[0] == value
 
 
-def test_tidy_keeps_what_is_no_number() -> None:
+def test_tidy_keeps_nan_and_infinity() -> None:
     assert np.isnan(tidy([np.nan])[0])
     assert tidy([np.inf, -np.inf, 0.0]).tolist() == [np.inf, -np.inf, 0.0]
 
@@ -164,14 +164,14 @@ def test_conversions_can_be_undone(value: float, one: str, other: str) -> None:
     st.decimals(-(10**6), 10**6, places=3).map(float),
     st.sampled_from([("degF", "degC"), ("K", "degC"), ("kW", "kWh"), ("MJ", "kWh"), ("km/h", "m/s"), ("hp", "kW")]),
 )
-def test_what_was_written_comes_back_from_another_unit(value: float, units: tuple[str, str]) -> None:
+def test_conversion_to_another_unit_and_back(value: float, units: tuple[str, str]) -> None:
     one, other = units
     length = timedelta(minutes=5)
     assert convert(convert([value], one, other, length), other, one, length)[0] == value
 
 
 @given(st.decimals(-(10**6), 10**6, places=6), st.sampled_from(["W", "kW", "MW"]))
-def test_what_is_written_is_what_is_read(number: object, unit: str) -> None:
+def test_formatted_numbers_parse_to_themselves(number: object, unit: str) -> None:
     assert parse(f"{number} {unit}", unit) == float(str(number))
 
 
@@ -182,7 +182,7 @@ def test_tidy_changes_nothing_but_the_last_digits(value: float) -> None:
     assert float(tidy([tidied])[0]) == tidied
 
 
-def test_many_threads_may_be_first() -> None:
+def test_first_use_by_many_threads() -> None:
     """Every thread gets the same registry, also when all of them want to build it."""
     code = (
         "from concurrent.futures import ThreadPoolExecutor\n"

@@ -1,4 +1,4 @@
-"""What messages refer to."""
+"""References in messages and configurations."""
 
 from flexmodel.references import SourceFilter, referenced_assets, referenced_sensors, source_filters
 

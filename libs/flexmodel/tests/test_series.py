@@ -89,7 +89,7 @@ def test_segments_cover_only_whole_steps() -> None:
     same(segments_to_steps(segments((30, 65, 7)), quarters(5)), [NAN, NAN, 7, 7, NAN])
 
 
-def test_points_say_nothing_about_steps() -> None:
+def test_points_cover_no_step() -> None:
     assert np.isnan(segments_to_steps(segments((30, 30, 7)), quarters())).all()
 
 
@@ -116,7 +116,7 @@ def test_ends_of_steps() -> None:
     assert end_instants(quarters(2)).tolist() == [datetime(2026, 3, 2, 0, 15), datetime(2026, 3, 2, 0, 30)]  # noqa: DTZ001 - in UTC, as arrays hold them
 
 
-def test_the_last_value_is_held_and_named() -> None:
+def test_gaps_are_filled_with_the_last_value() -> None:
     held = hold_last(np.array([4.0, NAN, NAN, 5, NAN]), quarters(4), lead=1)
     same(held.values, [4, 4, 5, 5])
     assert [(gap.start - START, gap.end - START, gap.value) for gap in held.gaps] == [
@@ -149,7 +149,7 @@ def test_a_value_is_held_for_one_day_and_no_longer() -> None:
     assert missing.value.start == START + HOUR
 
 
-def test_known_values_long_ago_do_not_help() -> None:
+def test_values_long_ago_are_not_held() -> None:
     values = np.full(30, NAN)
     values[0] = 3.0
     with pytest.raises(MissingData):

@@ -1,4 +1,4 @@
-"""What may be stored on an asset."""
+"""Checks of configurations to be stored on an asset."""
 
 import pytest
 from flexmodel.errors import Invalid
@@ -23,7 +23,7 @@ NIGHT = {"start": "2026-03-02T07:00:00+01:00", "duration": "PT1H"}
         {"power-capacity": "5 kW", "group": {"asset": 7}},
     ],
 )
-def test_flex_models_that_may(plant: Plant, config: Json) -> None:
+def test_valid_flex_models(plant: Plant, config: Json) -> None:
     check_flex_model(config, plant(3))
 
 
@@ -42,7 +42,7 @@ def test_flex_models_that_may(plant: Plant, config: Json) -> None:
         ({"duration": "PT4H"}, "power"),
     ],
 )
-def test_flex_models_that_may_not(plant: Plant, config: Json, field: str) -> None:
+def test_invalid_flex_models(plant: Plant, config: Json, field: str) -> None:
     with pytest.raises(Invalid) as raised:
         check_flex_model(config, plant(3))
     assert list(raised.value.fields) == [field]
@@ -58,7 +58,7 @@ def test_flex_models_that_may_not(plant: Plant, config: Json, field: str) -> Non
         {"inflexible-device-sensors": [24], "aggregate-power": {"sensor": 27}},
     ],
 )
-def test_flex_contexts_that_may(plant: Plant, config: Json) -> None:
+def test_valid_flex_contexts(plant: Plant, config: Json) -> None:
     check_flex_context(config, plant())
 
 
@@ -76,7 +76,7 @@ def test_flex_contexts_that_may(plant: Plant, config: Json) -> None:
         ({"foo": 1}, "foo"),
     ],
 )
-def test_flex_contexts_that_may_not(plant: Plant, config: Json, field: str) -> None:
+def test_invalid_flex_contexts(plant: Plant, config: Json, field: str) -> None:
     with pytest.raises(Invalid) as raised:
         check_flex_context(config, plant())
     assert list(raised.value.fields) == [field]

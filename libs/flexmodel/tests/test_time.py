@@ -74,7 +74,7 @@ def test_before_goes_backwards() -> None:
 
 
 @pytest.mark.parametrize("text", ["x", "1 hour", "P", "", "15M", 5, None, {}, ["PT1H"]])
-def test_what_is_no_duration(text: object) -> None:
+def test_invalid_durations(text: object) -> None:
     with pytest.raises(TimeError, match="as ISO8601 duration"):
         parse_duration(text)
 
@@ -103,17 +103,17 @@ def test_formatting(length: timedelta, hours: str, days: str) -> None:
 
 
 @given(durations, st.booleans())
-def test_what_is_formatted_can_be_read(length: timedelta, days: bool) -> None:
+def test_formatted_durations_parse_to_themselves(length: timedelta, days: bool) -> None:
     assert parse_fixed_duration(format_duration(length, days=days)) == length
 
 
 @pytest.mark.parametrize("text", ["x", "2026-11-22", "", "2026-13-01T00:00Z", "0001-01-01T00:00+14:00"])
-def test_what_is_no_moment(text: str) -> None:
+def test_invalid_datetimes(text: str) -> None:
     with pytest.raises(TimeError, match=r"^Not a valid datetime\.$"):
         parse_moment(text)
 
 
-def test_a_moment_needs_its_offset() -> None:
+def test_a_datetime_needs_an_offset() -> None:
     with pytest.raises(TimeError, match=r"^Not a valid aware datetime\.$"):
         parse_moment("2026-11-22T00:00:00")
 

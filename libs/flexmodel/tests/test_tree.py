@@ -12,7 +12,7 @@ def test_relatives(plant: Plant) -> None:
     assert tree.descendants(9) == []
 
 
-def test_what_belongs_to_the_asset(plant: Plant) -> None:
+def test_sensors_of_the_asset(plant: Plant) -> None:
     assert plant(2).contains(30) and plant(2).contains(20)
     assert not plant(2).contains(90) and not plant(3).contains(20) and not plant(2).contains(999)
 

@@ -1,13 +1,13 @@
-"""The devices, stocks and inflexible devices that a trigger names."""
+"""Devices, stocks and inflexible devices of a trigger."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from flexmodel.errors import Invalid
 from flexmodel.problem import ProcessType
+from flexmodel.tree import AssetTree
 from flexmodel.trigger import Process, StateReference
-from flexmodel.values import Fixed, Segments, SensorReference
+from flexmodel.values import Fixed, Segments, SensorReference, VariableQuantity
 from plants import Json, Plant, TriggerParser
 
 HOUR = timedelta(hours=1)
@@ -36,7 +36,7 @@ def test_a_battery(parse: TriggerParser, battery: Json) -> None:
     assert trigger.output_sensors() == {30, 31}
 
 
-def test_on_a_sensor_the_entry_is_about_that_sensor(parse: TriggerParser, battery: Json, plant: Plant) -> None:
+def test_trigger_on_a_sensor(parse: TriggerParser, battery: Json, plant: Plant) -> None:
     del battery["sensor"]
     tree = plant(3, flex_model={3: {"soc-max": "50 kWh", "storage-efficiency": "99%"}})
     [device] = parse(battery, tree=tree, sensor_id=30).devices
@@ -45,7 +45,7 @@ def test_on_a_sensor_the_entry_is_about_that_sensor(parse: TriggerParser, batter
     assert (stock.soc_max, stock.storage_efficiency) == (Fixed(0.09), Fixed(0.99))
 
 
-def test_the_sun_without_a_stock(parse: TriggerParser) -> None:
+def test_solar_roof_has_no_stock(parse: TriggerParser) -> None:
     trigger = parse([SOLAR])
     assert trigger.stocks == ()
     assert trigger.devices[0].stock is None
@@ -60,40 +60,39 @@ def test_stored_devices_come_first(parse: TriggerParser, battery: Json, plant: P
     assert trigger.stocks[0].devices == (2,)
 
 
-def test_one_after_the_other_only_the_devices_asked_for_are_planned(
-    parse: TriggerParser, battery: Json, plant: Plant
-) -> None:
+def test_sequential_trigger_plans_only_passed_devices(parse: TriggerParser, battery: Json, plant: Plant) -> None:
     tree = plant(flex_model={5: {"power-capacity": "1 kW"}})
     trigger = parse([battery], tree=tree, sequential=True)
     assert trigger.sequential
     assert [device.sensor for device in trigger.devices] == [30]
 
 
-def test_devices_of_one_asset_are_told_apart(parse: TriggerParser) -> None:
+def test_labels_of_devices_on_one_asset(parse: TriggerParser) -> None:
     trigger = parse([{"sensor": 60, "power-capacity": "1 kW"}, {"sensor": 61, "power-capacity": "1 kW"}])
     assert [device.label for device in trigger.devices] == ["boiler: heat", "boiler: electric power"]
 
 
 class TestCapacities:
-    """Where a power capacity comes from when the entry has none."""
+    """Sources of a power capacity for an entry that has none."""
 
-    def fallback(self, parse: TriggerParser, entry: Json, **tree: Any) -> Any:
-        context = tree.pop("context", {})
-        trigger = parse(
-            [{"sensor": 30, **entry}], {"consumption-price": {"sensor": 20}, **context}, parse.plant(**tree)
-        )
+    def fallback(
+        self, parse: TriggerParser, entry: Json, context: Json | None = None, tree: AssetTree | None = None
+    ) -> VariableQuantity | None:
+        trigger = parse([{"sensor": 30, **entry}], {"consumption-price": {"sensor": 20}, **(context or {})}, tree)
         return trigger.devices[0].fallback_capacity
 
     def test_an_attribute_in_megawatts(self, parse: TriggerParser) -> None:
-        assert self.fallback(parse, {}, attributes={3: {"capacity_in_mw": 0.5}}) == Fixed(0.5)
+        assert self.fallback(parse, {}, tree=parse.plant(attributes={3: {"capacity_in_mw": 0.5}})) == Fixed(0.5)
 
     def test_the_stored_capacity_of_the_site(self, parse: TriggerParser) -> None:
         stored = {1: {"site-power-capacity": "2 MVA"}}
-        assert self.fallback(parse, {}, flex_context=stored, context={"site-power-capacity": "9 kW"}) == Fixed(2.0)
+        assert self.fallback(
+            parse, {}, tree=parse.plant(flex_context=stored), context={"site-power-capacity": "9 kW"}
+        ) == Fixed(2.0)
 
     def test_a_sensor_stays_a_sensor(self, parse: TriggerParser) -> None:
         stored = {2: {"site-power-capacity": {"sensor": 26}}}
-        assert self.fallback(parse, {}, flex_context=stored) == SensorReference(26)
+        assert self.fallback(parse, {}, tree=parse.plant(flex_context=stored)) == SensorReference(26)
 
     def test_the_capacity_that_the_message_gives_the_site(self, parse: TriggerParser) -> None:
         assert self.fallback(parse, {}, context={"site-power-capacity": "9 kW"}) == Fixed(0.009)
@@ -102,14 +101,14 @@ class TestCapacities:
         assert self.fallback(parse, {"consumption-capacity": "1 kW"}) is None
         assert self.fallback(parse, {"consumption-capacity": "0 kW", "production-capacity": "0 kW"}) is None
 
-    def test_a_single_zero_says_nothing(self, parse: TriggerParser) -> None:
+    def test_a_single_zero_defines_no_power(self, parse: TriggerParser) -> None:
         with pytest.raises(Invalid) as raised:
             self.fallback(parse, {"consumption-capacity": "0 kW"})
         assert list(raised.value.fields) == ["power-capacity"]
 
-    def test_what_is_stored_must_be_a_power(self, parse: TriggerParser) -> None:
+    def test_stored_capacity_must_be_a_power(self, parse: TriggerParser) -> None:
         with pytest.raises(Invalid) as raised:
-            self.fallback(parse, {}, attributes={3: {"site-power-capacity": "2 kWh"}})
+            self.fallback(parse, {}, tree=parse.plant(attributes={3: {"site-power-capacity": "2 kWh"}}))
         assert list(raised.value.fields) == ["site-power-capacity"]
 
     def test_attributes_close_directions(self, parse: TriggerParser) -> None:
@@ -126,17 +125,19 @@ class TestCapacities:
 
 
 class TestInitialState:
-    """Where the state of charge at the start comes from."""
+    """Sources of the state of charge at the start."""
 
-    def initial(self, parse: TriggerParser, entry: Json, **tree: Any) -> Any:
-        stocks = parse([ENTRY | entry], tree=parse.plant(**tree)).stocks
+    def initial(
+        self, parse: TriggerParser, entry: Json, tree: AssetTree | None = None
+    ) -> Fixed | StateReference | None:
+        stocks = parse([ENTRY | entry], tree=tree).stocks
         return stocks[0].initial if stocks else None
 
     def test_unknown(self, parse: TriggerParser) -> None:
         assert self.initial(parse, {}) is None
         assert self.initial(parse, {"prefer-charging-sooner": False, "soc-usage": ["1 kW"]}) is None
 
-    def test_zero_where_amounts_of_energy_are_spoken_of(self, parse: TriggerParser) -> None:
+    def test_zero_with_an_absolute_limit(self, parse: TriggerParser) -> None:
         assert self.initial(parse, {"soc-max": "5 kWh"}) == Fixed(0.0)
 
     def test_a_sensor(self, parse: TriggerParser) -> None:
@@ -152,7 +153,7 @@ class TestInitialState:
             ([("2026-03-01T22:00+01:00", "PT90M", 5), ("2026-03-02T00:45+01:00", "PT2H", 6)], 0.005),
         ],
     )
-    def test_values_over_time(self, parse: TriggerParser, items: list[Any], energy: float) -> None:
+    def test_values_over_time(self, parse: TriggerParser, items: list[tuple[str, str, float]], energy: float) -> None:
         states = [{"start": start, "duration": length, "value": value} for start, length, value in items]
         assert self.initial(parse, {"state-of-charge": states}) == Fixed(energy)
 
@@ -163,15 +164,15 @@ class TestInitialState:
         assert "No recent state-of-charge value" in raised.value.message
         assert raised.value.where == "message"
 
-    def test_attributes_about_the_very_start(self, parse: TriggerParser) -> None:
+    def test_attributes_of_the_start(self, parse: TriggerParser) -> None:
         known = {"soc_in_mwh": 0.0123, "soc_datetime": "2026-03-01T23:00:00+00:00"}
-        assert self.initial(parse, {}, attributes={3: known}) == Fixed(0.0123)
+        assert self.initial(parse, {}, tree=parse.plant(attributes={3: known})) == Fixed(0.0123)
         known["soc_datetime"] = "2026-03-01T22:00:00+00:00"
-        assert self.initial(parse, {"soc-max": "5 kWh"}, attributes={3: known}) == Fixed(0.0)
+        assert self.initial(parse, {"soc-max": "5 kWh"}, tree=parse.plant(attributes={3: known})) == Fixed(0.0)
 
 
 class TestStocks:
-    """Stocks, shared ones above all."""
+    """Stocks, above all shared ones."""
 
     def test_devices_with_one_sensor_share_a_stock(self, parse: TriggerParser, battery: Json) -> None:
         trigger = parse([battery, PUMP, BUFFER, {**HEATER, "soc-usage": ["1 kW"], "soc-min": "2 kWh"}])
@@ -188,7 +189,7 @@ class TestStocks:
         assert "`soc-max` of the stock kept by sensor 62" in raised.value.message
         assert raised.value.where == "message"
 
-    def test_entries_may_say_the_same(self, parse: TriggerParser) -> None:
+    def test_entries_may_agree(self, parse: TriggerParser) -> None:
         assert parse([PUMP, {**HEATER, "soc-max": "22 kWh"}, BUFFER]).stocks[0].soc_max == Fixed(0.022)
 
     def test_a_stock_without_devices_is_not_planned(self, parse: TriggerParser) -> None:
@@ -220,7 +221,7 @@ class TestStocks:
 
 
 class TestInflexible:
-    """Devices whose power is read."""
+    """Inflexible devices."""
 
     def test_the_order_is_flex_model_then_context_then_other_commodities(
         self, parse: TriggerParser, battery: Json
@@ -246,16 +247,16 @@ class TestInflexible:
         assert trigger.inflexible[1].label == "building: metered load"
         assert trigger.of_commodity("electricity") == (0, 1, 2, 3)
 
-    def test_the_deprecated_list_asks_the_sensors(self, parse: TriggerParser, battery: Json) -> None:
+    def test_the_deprecated_list_uses_the_attributes_of_sensors(self, parse: TriggerParser, battery: Json) -> None:
         context = {"consumption-price": {"sensor": 20}, "inflexible-device-sensors": [24, 25]}
         assert [(one.reference.sensor, one.sign) for one in parse([battery], context).inflexible] == [(24, -1), (25, 1)]
 
 
 class TestProcesses:
-    """Tasks to be placed."""
+    """Processes."""
 
-    def process(self, parse: TriggerParser, entry: Json, **tree: Any) -> Process:
-        [device] = parse([{"duration": "PT4H", **entry}], tree=parse.plant(**tree)).devices
+    def process(self, parse: TriggerParser, entry: Json, tree: AssetTree | None = None) -> Process:
+        [device] = parse([{"duration": "PT4H", **entry}], tree=tree).devices
         assert device.process is not None
         return device.process
 
@@ -281,9 +282,11 @@ class TestProcesses:
 
     def test_the_type_may_be_an_attribute(self, parse: TriggerParser) -> None:
         shiftable = {3: {"process-type": "SHIFTABLE"}}
-        assert self.process(parse, {"sensor": 30, "power": 1}, attributes=shiftable).type == "SHIFTABLE"
+        assert (
+            self.process(parse, {"sensor": 30, "power": 1}, tree=parse.plant(attributes=shiftable)).type == "SHIFTABLE"
+        )
         with pytest.raises(Invalid) as raised:
-            self.process(parse, {"sensor": 30, "power": 1}, attributes={3: {"process-type": "odd"}})
+            self.process(parse, {"sensor": 30, "power": 1}, tree=parse.plant(attributes={3: {"process-type": "odd"}}))
         assert list(raised.value.fields) == ["process-type"]
 
     def test_on_a_sensor(self, parse: TriggerParser) -> None:

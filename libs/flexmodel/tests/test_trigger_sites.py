@@ -1,10 +1,11 @@
-"""What surrounds the devices of a trigger: connections, soft and hard limits, groups, converters, commitments."""
+"""Sites, soft and hard limits, groups, couplings and commitments of a trigger."""
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from flexmodel.errors import Invalid
-from flexmodel.trigger import Commitment, Group, Node, Price, Site
+from flexmodel.tree import AssetTree
+from flexmodel.trigger import Commitment, Group, Node, Price, Site, Trigger
 from flexmodel.values import Fixed, SensorReference
 from plants import Json, TriggerParser
 
@@ -23,17 +24,21 @@ LOAD = {"inflexible-consumption": [{"sensor": 24}]}
 GROUP = {"asset": 7, "power-capacity": "2 kW"}
 
 
-@pytest.fixture
-def planned(parse: TriggerParser, battery: Json) -> Any:
-    """Reads a trigger for the battery with additions to a flex-context that has a price."""
+Planned = Callable[..., Trigger]
+PricePair = tuple[Fixed | None, Fixed | None]
 
-    def trigger(context: Json | None = None, entry: Json | None = None, **more: Any) -> Any:
-        return parse([battery | (entry or {})], PRICE | (context or {}), **more)
+
+@pytest.fixture
+def planned(parse: TriggerParser, battery: Json) -> Planned:
+    """Parse a trigger for the battery, with additions to a flex-context that has a price."""
+
+    def trigger(context: Json | None = None, entry: Json | None = None, tree: AssetTree | None = None) -> Trigger:
+        return parse([battery | (entry or {})], PRICE | (context or {}), tree)
 
     return trigger
 
 
-def test_the_connection_for_electricity(planned: Any) -> None:
+def test_the_connection_for_electricity(planned: Planned) -> None:
     [site] = planned(
         {
             "production-price": "40 EUR/MWh",
@@ -88,7 +93,7 @@ def test_the_connection_for_electricity(planned: Any) -> None:
         ({"consumption-price": {"sensor": 23}}, (None, None), (None, None), (None, None)),
     ],
 )
-def test_what_is_soft(planned: Any, context: Json, soc: Any, site: Any, device: Any) -> None:
+def test_soft_limits(planned: Planned, context: Json, soc: PricePair, site: PricePair, device: PricePair) -> None:
     trigger = planned(context, {"soc-targets": TARGET})
     [stock], [connection], [battery] = trigger.stocks, trigger.sites, trigger.devices
     assert (stock.minima_breach_price, stock.maxima_breach_price) == soc
@@ -125,7 +130,9 @@ def test_stored_relax_flags_do_not_disturb_deprecated_price_fields(parse: Trigge
     assert parse([battery], {"consumption-price-sensor": 20}, tree).sites[0].consumption_price == SensorReference(20)
 
 
-def test_wishes_between_two_steps_are_soft_unless_forbidden(planned: Any, parse: TriggerParser, battery: Json) -> None:
+def test_limits_between_two_steps_are_soft_unless_forbidden(
+    planned: Planned, parse: TriggerParser, battery: Json
+) -> None:
     hard = {"relax-constraints": False}
     assert planned(hard, {"soc-targets": OFF_TICK}).stocks[0].targets_soft
     assert not planned(hard | {"relax-soc-constraints": False}, {"soc-targets": OFF_TICK}).stocks[0].targets_soft
@@ -137,13 +144,13 @@ def test_wishes_between_two_steps_are_soft_unless_forbidden(planned: Any, parse:
     assert not planned({}, {"soc-targets": OFF_TICK}, tree=dropped).stocks[0].project_off_tick
 
 
-def gas(**fields: Any) -> Json:
+def gas(**fields: object) -> Json:
     names = {name.replace("_", "-"): value for name, value in fields.items()}
     return PRICE | {"commodities": [{"commodity": "gas", **names}]}
 
 
 class TestCommodities:
-    """Connections of other commodities, and what is taken for granted about them."""
+    """Sites and nodes of other commodities, and their defaults."""
 
     @pytest.mark.parametrize(
         ("fields", "prices", "caps", "penalties"),
@@ -185,7 +192,9 @@ class TestCommodities:
             ),
         ],
     )
-    def test_what_is_not_said(self, parse: TriggerParser, fields: Json, prices: Any, caps: Any, penalties: Any) -> None:
+    def test_defaults(
+        self, parse: TriggerParser, fields: Json, prices: PricePair, caps: PricePair, penalties: PricePair
+    ) -> None:
         trigger = parse([BOILER], gas(**fields))
         [site] = trigger.sites
         assert site.commodity == "gas"
@@ -225,7 +234,7 @@ class TestCommodities:
 class TestGroups:
     """Devices behind one connection inside the site."""
 
-    def test_a_group_is_no_device(self, parse: TriggerParser) -> None:
+    def test_a_group_is_not_a_device(self, parse: TriggerParser) -> None:
         trigger = parse([INVERTER, GROUPED_BATTERY, GROUPED_SUN, {"sensor": 60, "power-capacity": "1 kW"}])
         assert [device.sensor for device in trigger.devices] == [30, 40, 60]
         assert trigger.groups == (
@@ -277,16 +286,14 @@ class TestGroups:
             ),
         ],
     )
-    def test_groups_that_make_no_sense(
-        self, parse: TriggerParser, entries: list[Any], field: str, sentence: str
-    ) -> None:
+    def test_invalid_groups(self, parse: TriggerParser, entries: list[Json], field: str, sentence: str) -> None:
         with pytest.raises(Invalid) as raised:
             parse(entries)
         assert sentence in str(raised.value.fields[field])
 
 
 class TestConverters:
-    """Ports of one converter."""
+    """Couplings: the ports of one converter."""
 
     @staticmethod
     def port(sensor: int, coefficient: float, **capacities: str) -> Json:
@@ -323,7 +330,7 @@ class TestConverters:
 class TestCommitments:
     """Baselines, and prices for deviating from them."""
 
-    def members(self, parse: TriggerParser, battery: Json, **scope: Any) -> Any:
+    def members(self, parse: TriggerParser, battery: Json, **scope: object) -> Trigger:
         context = PRICE | LOAD | {"commitments": [CONTRACT | scope]}
         heat = {"sensor": 60, "commodity": "heat", "power-capacity": "1 kW"}
         return parse([battery, heat, SUN, GROUP], context)
@@ -350,7 +357,9 @@ class TestCommitments:
             ({"commodity": "heat"}, "heat", (1,)),
         ],
     )
-    def test_its_scope(self, parse: TriggerParser, battery: Json, scope: Json, commodity: str, members: Any) -> None:
+    def test_scope(
+        self, parse: TriggerParser, battery: Json, scope: Json, commodity: str, members: tuple[int, ...]
+    ) -> None:
         [commitment] = self.members(parse, battery, **scope).commitments
         assert (commitment.commodity, commitment.members) == (commodity, members)
 
@@ -364,7 +373,7 @@ class TestCommitments:
             self.members(parse, battery, sensors=[30, 60])
         assert list(raised.value.fields) == ["commitments"]
 
-    def test_those_of_a_commodity(self, parse: TriggerParser, battery: Json) -> None:
+    def test_commitments_of_a_commodity(self, parse: TriggerParser, battery: Json) -> None:
         heat = {"commodity": "heat", "consumption-price": "1 EUR/MWh", "commitments": [CONTRACT]}
         trigger = parse(
             [{"sensor": 60, "commodity": "heat", "power-capacity": "1 kW"}, battery], PRICE | {"commodities": [heat]}

@@ -1,7 +1,6 @@
-"""The window that a trigger plans."""
+"""The planning window of a trigger."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 from plants import Json, TriggerParser
@@ -25,7 +24,7 @@ def test_the_start_is_in_utc_and_the_steps_are_those_of_the_sensor(
     assert trigger.prior is None
 
 
-def test_the_finest_power_sensor_decides(parse: TriggerParser, battery: Json) -> None:
+def test_the_finest_power_sensor_sets_the_resolution(parse: TriggerParser, battery: Json) -> None:
     charger = {"sensor": 50, "power-capacity": "11 kW"}
     assert parse([battery, charger]).window.resolution == timedelta(minutes=5)
 
@@ -36,7 +35,7 @@ def test_without_sensors_a_step_is_a_quarter_of_an_hour(parse: TriggerParser) ->
 
 
 @pytest.mark.parametrize(("text", "steps"), [("PT1H", 24), ("PT30M", 48), ("PT5M", 288), ("PT15M", 96)])
-def test_another_resolution_may_be_asked_for(parse: TriggerParser, battery: Json, text: str, steps: int) -> None:
+def test_requested_resolution(parse: TriggerParser, battery: Json, text: str, steps: int) -> None:
     assert parse([battery], resolution=text).window.steps == steps
 
 
@@ -100,7 +99,7 @@ def test_minima_do_not_extend_the_window(parse: TriggerParser, battery: Json) ->
 
 @pytest.mark.parametrize(("limit", "length"), [(200, 200 * QUARTER), (timedelta(days=2), timedelta(days=2)), (10, DAY)])
 def test_the_window_is_extended_no_further_than_the_limit(
-    parse: TriggerParser, battery: Json, start: datetime, limit: Any, length: timedelta
+    parse: TriggerParser, battery: Json, start: datetime, limit: int | timedelta, length: timedelta
 ) -> None:
     trigger = parse([battery | target("2027-12-01T00:00:00+01:00")], max_horizon=limit)
     assert trigger.window.end == start + length

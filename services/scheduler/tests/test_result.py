@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 from flexmodel.problem import Array, Window
-from flexmodel.schedule import Marginal, Schedule, Status
+from flexmodel.schedule import Marginal, Schedule, ScheduleStatus
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 from flexmodel.trigger import Device, Group, Site, Stock, Trigger
 from flexmodel.values import Fixed
@@ -30,7 +30,7 @@ def schedule(power: list[list[float]], soc: list[list[float]] | None = None, win
         cost=0.0,
         bound=0.0,
         gap=0.0,
-        status=Status.OPTIMAL,
+        status=ScheduleStatus.OPTIMAL,
         solver="glop",
         marginal=Marginal(*([nothing] * 10)),
     )

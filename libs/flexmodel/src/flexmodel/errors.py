@@ -1,4 +1,4 @@
-"""The kinds of things that go wrong, for every package. Libraries raise them, services turn them into answers."""
+"""Errors with a sentence for the user, for every package. Libraries raise them; services turn them into responses."""
 
 # ruff: noqa: N818  (`raise Invalid(...)` and `except NotFound` read better than with "Error")
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 Envelope = Literal["json", "message", "list"]
-"""How a refusal is wrapped in answers of the v3 API: below the key `json`, bare, or as a list of sentences."""
+"""The envelope of errors in responses of the v3 API: below the key `json`, bare, or as a list of sentences."""
 
 
 class FlexmeshError(Exception):
-    """A failure with a sentence for the user."""
+    """Base of errors with a sentence for the user."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -18,9 +18,9 @@ class FlexmeshError(Exception):
 
 
 class Invalid(FlexmeshError):
-    """Input that cannot be accepted, keyed by the field as the user wrote it (nested: mappings, list items by index).
+    """Invalid input. Errors are keyed by the field as the user wrote it (nested: mappings, list items by index).
 
-    Problems of the whole have the key `_schema`.
+    Errors of the whole have the key `_schema`.
     """
 
     def __init__(self, fields: Mapping[str, Any], message: str | None = None, where: Envelope = "json") -> None:
@@ -30,19 +30,19 @@ class Invalid(FlexmeshError):
 
 
 class NotFound(FlexmeshError):
-    """There is no such thing, or none that may be seen."""
+    """A resource that does not exist, or that the user may not see."""
 
 
 class Forbidden(FlexmeshError):
-    """The thing is there; the user may not."""
+    """An action that the user may not take."""
 
 
 class Conflict(FlexmeshError):
-    """It contradicts what is already there."""
+    """A request that contradicts the present state."""
 
 
 class Unavailable(FlexmeshError):
-    """A part we depend on is away for now."""
+    """A part of the platform that cannot be reached for now."""
 
     def __init__(self, part: str, message: str | None = None, retry_after: float = 2.0) -> None:
         super().__init__(message or f"The {part} cannot be reached at the moment. Please try again shortly.")
@@ -50,10 +50,10 @@ class Unavailable(FlexmeshError):
         self.retry_after = retry_after
 
 
-def first_sentence(fields: Mapping[str, Any]) -> str:
-    """The first problem in a nested mapping of fields, as `field: problem`."""
+def first_sentence(fields: Mapping[str, object]) -> str:
+    """Return the first error in a nested mapping of fields, as `field: sentence`."""
     path: list[str] = []
-    node: Any = fields
+    node: object = fields
     while isinstance(node, Mapping) and node:
         key, node = next(iter(node.items()))
         path.append(str(key))

@@ -196,8 +196,8 @@ class FlexModelEntry(Configuration):
         accepted = self.fields_with(WITH_INFLEXIBLE)
         errors: Errors = {
             kebab(name): ["A device that is not planned has no such field."]
-            for name in self.model_fields_set
-            if name not in accepted
+            for name in type(self).model_fields
+            if name in self.model_fields_set and name not in accepted
         }
         if self.inflexible_consumption is not None and self.inflexible_production is not None:
             errors["inflexible-production"] = ["Give either `inflexible-consumption` or `inflexible-production`."]

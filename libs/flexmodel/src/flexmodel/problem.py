@@ -32,6 +32,7 @@ class Window:
 
     @property
     def end(self) -> datetime:
+        """The end of the last step."""
         return self.start + self.steps * self.resolution
 
 
@@ -70,7 +71,7 @@ class Stocks:
     """The device that names the stock in cost names and results."""
     initial: Array
     soc_min: Array
-    """Hard constant limits (S,), NaN: unbounded."""
+    """Hard constant limits (S,). NaN: unbounded."""
     soc_max: Array
     hard_minima: Array
     hard_maxima: Array
@@ -94,7 +95,7 @@ class Stocks:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The grid connection of one commodity: everything that is priced or capped on the sum of its devices."""
+    """The grid connection of one commodity: everything that is priced or limited on the sum of its devices."""
 
     commodity: str
     devices: Index
@@ -170,7 +171,7 @@ class Commitment:
 
 
 class ProcessType(StrEnum):
-    """How freely a process can be placed."""
+    """The freedom to place a process."""
 
     INFLEXIBLE = "INFLEXIBLE"
     """Starts as soon as it can run through."""
@@ -196,7 +197,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Everything the solver needs, and nothing else."""
+    """Everything that the solver needs, and nothing else."""
 
     window: Window
     currency: str
@@ -210,4 +211,4 @@ class Problem:
     commitments: tuple[Commitment, ...] = ()
     processes: tuple[Process, ...] = ()
     warnings: tuple[str, ...] = field(default=())
-    """What was filled or assumed on the way here, in sentences."""
+    """Sentences about values that were filled or assumed."""

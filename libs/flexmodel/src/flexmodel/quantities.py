@@ -1,7 +1,7 @@
-"""Quantities and units: text to numbers, conversion of arrays, and what kind of thing a unit measures.
+"""Quantities and units: parsing of text, conversion of arrays, and the kind of quantity that a unit measures.
 
 Apparent and reactive power (kVA, kvar) count as power. A unit of energy and one of power convert into each other with
-the resolution of the series (kWh per 15 minutes into kW). Everything is parsed once and remembered.
+the resolution of the series (kWh per 15 minutes into kW). Each text is parsed once and cached.
 """
 
 import math
@@ -11,29 +11,30 @@ from datetime import timedelta
 from fractions import Fraction
 from functools import lru_cache, wraps
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     import pint
+    from pint.facets.plain import PlainQuantity
 
-LONGEST = 200
-"""Characters in a quantity; what is longer is none."""
+MAX_LENGTH = 200
+"""The most characters in a quantity."""
 
 SIGNIFICANT_DIGITS = 13
-"""What people and meters write has no more; a double carries almost 16."""
+"""The most digits that people and meters write; a double carries almost 16."""
 
 DUST = 4 * float(np.finfo(np.float64).eps)
-"""How much of a number the arithmetic of a conversion may disturb."""
+"""The largest relative error that the arithmetic of a conversion leaves."""
 
 _COSTLY = re.compile(
     r"[eE][+-]?\d{3}"  # 1e999999999
     r"|(?:\*\*|\^)\s*(?!\(?\s*-?\d\s*(?:\)|$|[^\d.*^( ]))"  # every exponent but a single digit: 9**9**9
     r"|[⁰¹²³⁴-⁹]{2}"  # 9⁹⁹
 )
-"""Arithmetic that could keep a computer busy for hours. Nobody's quantity needs it."""
+"""Arithmetic that could keep a computer busy for hours, and that no real quantity needs."""
 
 CURRENCIES = """
 AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF
@@ -49,18 +50,18 @@ _ONE_AT_A_TIME = RLock()
 
 
 class QuantityError(ValueError):
-    """Text that is no quantity, or a quantity of another kind than the one needed."""
+    """A text that is no quantity, or a quantity of another kind than the one needed."""
 
 
 class PriceKind(NamedTuple):
-    """What a price is in (a currency, or kg where emissions are priced) and what it is charged for."""
+    """The currency of a price (kg where emissions are priced), and what it is charged for."""
 
     currency: str
     per: Literal["MWh", "MW"]
 
 
-def _remember[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """Remembers results, and lets one thread at a time find one: pint is not made for several."""
+def _cached[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Cache results, and compute one at a time: pint is not safe for several threads."""
 
     @lru_cache(maxsize=10_000)
     @wraps(function)
@@ -71,7 +72,7 @@ def _remember[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     return cast(Callable[P, R], find)
 
 
-@_remember
+@_cached
 def _registry() -> "pint.UnitRegistry[Fraction]":
     """Return the registry of units. Fractions keep conversions exact: 0.1 kW is 100 W, not 100.00000000000001 W."""
     import pint  # noqa: PLC0415  takes half a second with the registry, which not every process needs
@@ -84,18 +85,18 @@ def _registry() -> "pint.UnitRegistry[Fraction]":
     return registry
 
 
-@_remember
-def _quantity(text: str) -> Any:
-    """The quantity that a text says."""
-    failed = f"Cannot convert value '{text[:LONGEST]}' to a valid quantity."
-    if len(text) > LONGEST or _COSTLY.search(text):
+@_cached
+def _quantity(text: str) -> "PlainQuantity[Fraction]":
+    """Parse a text as a quantity."""
+    failed = f"Cannot convert value '{text[:MAX_LENGTH]}' to a valid quantity."
+    if len(text) > MAX_LENGTH or _COSTLY.search(text):
         raise QuantityError(f"{failed} It is too complicated.")
     if "," in text:
         raise QuantityError(f"{failed} Use a decimal point, and no commas.")
     try:
         quantity = _registry().Quantity(_registry().parse_expression(text))
         finite = math.isfinite(quantity.to_base_units().magnitude)
-    except AttributeError as error:  # pint's way of saying that a word is no unit, with a sentence
+    except AttributeError as error:  # pint raises it, with a sentence, for a word that is no unit
         raise QuantityError(f"{failed} {error}") from error
     except Exception as error:  # whatever pint's tokenizer and arithmetic raise, with a sentence for programmers
         raise QuantityError(failed) from error
@@ -106,22 +107,26 @@ def _quantity(text: str) -> Any:
     return quantity
 
 
-@_remember
-def _unit(unit: str) -> Any:
-    """One of a unit."""
+@_cached
+def _unit(unit: str) -> "PlainQuantity[Fraction]":
+    """Return one of a unit as a quantity."""
     try:
-        if len(unit) > LONGEST or _COSTLY.search(unit):
+        if len(unit) > MAX_LENGTH or _COSTLY.search(unit):
             raise ValueError("too complicated")
         one = _registry().Quantity(Fraction(1), _registry().parse_units(unit))
-        one.to_base_units()  # which decibels have none of: they can be neither added nor averaged
+        one.to_base_units()  # fails for decibels, which can be neither added nor averaged
         return one
     except Exception as error:
-        raise QuantityError(f"Unit '{unit[:LONGEST]}' cannot be handled.") from error
+        raise QuantityError(f"Unit '{unit[:MAX_LENGTH]}' cannot be handled.") from error
 
 
-@_remember
+@_cached
 def parse(text: str, to: str) -> float:
-    """How many `to` the text says: `parse("22 kVA", "MW")` is 0.022."""
+    """Return a quantity as a number of another unit: `parse("22 kVA", "MW")` is 0.022.
+
+    Raises:
+        QuantityError: If the text is no quantity, or cannot be converted.
+    """
     quantity = _quantity(text)
     try:
         return float(quantity.to(_unit(to).units).magnitude)
@@ -129,9 +134,9 @@ def parse(text: str, to: str) -> float:
         raise QuantityError(f"Cannot convert value `{text}` to '{to}'") from None
 
 
-@_remember
+@_cached
 def is_valid_unit(unit: str) -> bool:
-    """Whether we can calculate with the unit."""
+    """Return whether a unit can be calculated with."""
     try:
         return bool(_unit(unit).dimensionality is not None)
     except QuantityError:
@@ -139,47 +144,50 @@ def is_valid_unit(unit: str) -> bool:
 
 
 def check_unit(unit: str) -> str:
-    """The unit itself if we can calculate with it, else an error that says so."""
+    """Return the unit. Raises `QuantityError` if it cannot be calculated with."""
     _unit(unit)
     return unit
 
 
 def is_power(unit: str) -> bool:
+    """Return whether the unit measures power."""
     return _same_kind(unit, "MW")
 
 
 def is_energy(unit: str) -> bool:
+    """Return whether the unit measures energy."""
     return _same_kind(unit, "MWh")
 
 
 def is_ratio(unit: str) -> bool:
-    """Whether the unit is a plain number or a percentage."""
+    """Return whether the unit is a plain number or a percentage."""
     return _same_kind(unit, "")
 
 
 def is_currency(unit: str) -> bool:
+    """Return whether the unit measures money."""
     return is_valid_unit(unit) and (_cost(_unit(unit), "") or "kg") != "kg"
 
 
 def is_price(unit: str) -> bool:
-    """Whether the unit is a price, per energy or per power."""
+    """Return whether the unit is a price, per energy or per power."""
     return price_kind(unit) is not None
 
 
-@_remember
+@_cached
 def price_kind(unit: str) -> PriceKind | None:
-    """What a unit prices; None if it is no price."""
+    """Return the kind of price that a unit measures, or None if it is no price."""
     return _price_kind(_unit(unit)) if is_valid_unit(unit) else None
 
 
-@_remember
+@_cached
 def price_kind_of_text(text: str) -> PriceKind | None:
-    """What a quantity ("2 cEUR/kWh") prices; None if it is no price."""
+    """Return the kind of price of a quantity ("2 cEUR/kWh"), or None if it is no price. Raises `QuantityError`."""
     return _price_kind(_quantity(text))
 
 
 def currency_of(unit: str) -> str | None:
-    """The currency of a price or of an amount of money."""
+    """Return the currency of a price or of an amount of money, or None."""
     kind = price_kind(unit)
     if kind is not None:
         return kind.currency
@@ -187,11 +195,11 @@ def currency_of(unit: str) -> str | None:
 
 
 def is_money(currency: str) -> bool:
-    """Whether a price's `currency` is one, and not kilograms of something."""
+    """Return whether a price's `currency` is money, and not kilograms of emissions."""
     return currency != "kg"
 
 
-def _price_kind(quantity: Any) -> PriceKind | None:
+def _price_kind(quantity: "PlainQuantity[Fraction]") -> PriceKind | None:
     for per in ("MWh", "MW"):
         currency = _cost(quantity, per)
         if currency is not None:
@@ -199,8 +207,8 @@ def _price_kind(quantity: Any) -> PriceKind | None:
     return None
 
 
-def _cost(quantity: Any, per: str) -> str | None:
-    """The currency (or kg) in which the quantity, times `per`, is counted."""
+def _cost(quantity: "PlainQuantity[Fraction]", per: str) -> str | None:
+    """Return the currency (or kg) of a quantity times `per`, or None if it is neither."""
     dimensions = {name: power for name, power in (quantity * _unit(per)).dimensionality.items() if power}
     if len(dimensions) != 1:
         return None
@@ -212,14 +220,14 @@ def _cost(quantity: Any, per: str) -> str | None:
     return name.removeprefix("[currency_").removesuffix("]") if name.startswith("[currency_") else None
 
 
-@_remember
+@_cached
 def _same_kind(unit: str, other: str) -> bool:
     return is_valid_unit(unit) and bool(_unit(unit).dimensionality == _unit(other).dimensionality)
 
 
-@_remember
-def _line(from_unit: str, to_unit: str, resolution: timedelta | None) -> tuple[float, float]:
-    """The factor and the offset that turn numbers of `from_unit` into numbers of `to_unit`."""
+@_cached
+def _conversion(from_unit: str, to_unit: str, resolution: timedelta | None) -> tuple[float, float]:
+    """Return the factor and the offset that convert numbers of `from_unit` to `to_unit`."""
     source, target = _unit(from_unit), _unit(to_unit)
     per_step = _unit("")
     if source.dimensionality != target.dimensionality and resolution and _starts_at_zero(source, target):
@@ -238,23 +246,27 @@ def _line(from_unit: str, to_unit: str, resolution: timedelta | None) -> tuple[f
         raise QuantityError(sentence) from error
 
 
-def _starts_at_zero(*units: Any) -> bool:
-    """Whether none of something is 0 in all of the units: not so of degrees Celsius, which cannot be multiplied."""
+def _starts_at_zero(*units: "PlainQuantity[Fraction]") -> bool:
+    """Return whether nothing is 0 in all of the units. It is not in degrees Celsius, which cannot be multiplied."""
     return not any(_registry().Quantity(Fraction(0), one.units).to_base_units().magnitude for one in units)
 
 
 def is_convertible(from_unit: str, to_unit: str, resolution: timedelta | None = None) -> bool:
-    """Whether a series in one unit can be given in the other."""
+    """Return whether a series in one unit can be converted to the other."""
     try:
-        _line(from_unit, to_unit, resolution)
+        _conversion(from_unit, to_unit, resolution)
     except QuantityError:
         return False
     return True
 
 
 def factor(from_unit: str, to_unit: str, resolution: timedelta | None = None) -> float:
-    """What turns numbers of `from_unit` into numbers of `to_unit`. Between energy and power it needs the resolution."""
-    slope, offset = _line(from_unit, to_unit, resolution)
+    """Return the factor from one unit to another. Between energy and power it depends on the resolution.
+
+    Raises:
+        QuantityError: If the units do not convert, or have different zeros.
+    """
+    slope, offset = _conversion(from_unit, to_unit, resolution)
     if offset:
         raise QuantityError(f"Unit '{from_unit}' has another zero than '{to_unit}': there is no factor between them.")
     return slope
@@ -263,11 +275,21 @@ def factor(from_unit: str, to_unit: str, resolution: timedelta | None = None) ->
 def convert(
     values: ArrayLike, from_unit: str, to_unit: str, resolution: timedelta | None = None
 ) -> NDArray[np.float64]:
-    """The values in another unit, without float dust."""
+    """Convert values to another unit, without float dust.
+
+    Args:
+        values: The values of a series.
+        from_unit: Their unit.
+        to_unit: The unit to convert to.
+        resolution: The resolution of the series, needed between energy and power.
+
+    Raises:
+        QuantityError: If the units do not convert.
+    """
     numbers = np.asarray(values, dtype=np.float64)
     if from_unit == to_unit:
         return numbers + 0.0
-    slope, offset = _line(from_unit, to_unit, resolution)
+    slope, offset = _conversion(from_unit, to_unit, resolution)
     if slope == 1.0 and offset == 0.0:
         return numbers + 0.0
     scaled = numbers * slope
@@ -275,10 +297,10 @@ def convert(
 
 
 def tidy(values: ArrayLike, largest: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """The values without the dust that arithmetic leaves, and no minus zero.
+    """Return values without the dust that arithmetic leaves, and without minus zero.
 
-    Dust is what keeps a number from being one of few digits; others, like a third, stay exactly as they are, so that
-    converting them back gives what there was. `largest` is what the values were a sum of, which left the dust.
+    Dust is the difference to a number of few digits. Other numbers, like a third, stay exactly as they are, so that
+    converting them back restores them. `largest` is the largest summand of each value, which left the dust.
     """
     numbers = np.asarray(values, dtype=np.float64)
     largest = np.abs(numbers) if largest is None else largest

@@ -1,7 +1,7 @@
-"""Series of values onto the steps of a planning window: resampling, segments to arrays, and filling of gaps.
+"""Series on the steps of a planning window: resampling, segments to arrays, and filling of gaps.
 
 Flows (power, prices, efficiencies) have one value per step; stocks (states of charge) one per instant at the *end* of
-each step. NaN means that nothing is known, or asked, there.
+each step. NaN means that nothing is known, or required, there.
 """
 
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from flexmodel.time import Instants, instant, steps
 from flexmodel.values import Segments
 
 Overlap = Literal["first", "min", "max"]
-"""Which value counts where several do."""
+"""The value that counts where several overlap."""
 
 LONGEST_HOLD = timedelta(days=1)
 FINEST = 60_000_000
-"""Microseconds: events that are shifted against the steps by less than a minute count as if they were not."""
+"""Microseconds: a shift of events against the steps by less than a minute is ignored."""
 
 
-class MissingData(ValueError):  # noqa: N818 - it says what it is
-    """A series has no values over a period for which they are needed."""
+class MissingData(ValueError):  # noqa: N818  reads better without "Error"
+    """A series without values over a period for which they are needed."""
 
     def __init__(self, start: datetime, end: datetime) -> None:
         super().__init__(f"no values from {start.isoformat()} to {end.isoformat()}")
@@ -43,15 +43,15 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A series without gaps, and where it had them."""
+class FilledSeries:
+    """A series without gaps, and the gaps that were filled."""
 
     values: Array
     gaps: tuple[Gap, ...] = ()
 
 
 def to_steps(starts: Instants, values: Array, resolution: timedelta, window: Window) -> Array:
-    """Events of a sensor (sorted by start) as one value per step: repeated, or the mean of what is known in the step.
+    """Resample a sensor's events (sorted by start) to one value per step: repeated, or the mean of known values.
 
     Values of an instantaneous sensor (no resolution) count only where they fall on the start of a step.
     """
@@ -70,7 +70,7 @@ def to_steps(starts: Instants, values: Array, resolution: timedelta, window: Win
 
 
 def to_instants(starts: Instants, values: Array, resolution: timedelta, window: Window, overlap: Overlap) -> Array:
-    """Events of a sensor as one value per end of step. An event with a length counts at both its ends as well."""
+    """Resample a sensor's events to one value per end of step. An event with a duration counts at both its ends."""
     ticks = end_instants(window)
     if len(starts) == 0:
         return np.full(window.steps, np.nan)
@@ -82,7 +82,7 @@ def to_instants(starts: Instants, values: Array, resolution: timedelta, window: 
 
 
 def segments_to_steps(segments: Segments, window: Window, overlap: Overlap = "first") -> Array:
-    """Segments as one value per step. A step counts as covered only if the whole of it is."""
+    """Return segments as one value per step. A step counts only if a segment covers all of it."""
     result = np.full(window.steps, np.nan)
     for segment in segments.items:
         begin = _ticks_before(segment.start, window)
@@ -92,7 +92,7 @@ def segments_to_steps(segments: Segments, window: Window, overlap: Overlap = "fi
 
 
 def segments_to_instants(segments: Segments, window: Window, overlap: Overlap = "first") -> Array:
-    """Segments and points as one value per end of step, both ends of a segment included."""
+    """Return segments and points as one value per end of step, both ends of a segment included."""
     result = np.full(window.steps, np.nan)
     for segment in segments.items:
         begin = _ticks_before(segment.start, window) - 1
@@ -102,14 +102,21 @@ def segments_to_instants(segments: Segments, window: Window, overlap: Overlap = 
 
 
 def end_instants(window: Window) -> Instants:
-    """The ends of the steps."""
+    """Return the ends of the steps."""
     return steps(window.start + window.resolution, window.resolution, window.steps)
 
 
-def hold_last(values: Array, window: Window, lead: int = 0, longest: timedelta = LONGEST_HOLD) -> Held:
-    """Fills gaps with the last known value, for at most a day. A longer gap, or one before all values, is an error.
+def hold_last(values: Array, window: Window, lead: int = 0, longest: timedelta = LONGEST_HOLD) -> FilledSeries:
+    """Fill gaps with the last known value.
 
-    The first `lead` values belong to steps before the window; they only tell what was known last and are not returned.
+    Args:
+        values: One value per step.
+        window: The planning window.
+        lead: The number of leading values that lie before the window. They fill gaps and are not returned.
+        longest: The longest time for which a value is held.
+
+    Raises:
+        MissingData: If a gap is longer, or lies before all values.
     """
     known = ~np.isnan(values)
     positions = np.arange(len(values))
@@ -121,7 +128,7 @@ def hold_last(values: Array, window: Window, lead: int = 0, longest: timedelta =
         if not usable[lead + begin : lead + end].all():
             raise MissingData(*_period(window, begin, end))
     filled = np.where(known, values, values[last])[lead:]
-    return Held(filled, tuple(Gap(*_period(window, begin, end), float(filled[begin])) for begin, end in runs))
+    return FilledSeries(filled, tuple(Gap(*_period(window, begin, end), float(filled[begin])) for begin, end in runs))
 
 
 def _period(window: Window, begin: int, end: int) -> tuple[datetime, datetime]:
@@ -129,12 +136,12 @@ def _period(window: Window, begin: int, end: int) -> tuple[datetime, datetime]:
 
 
 def _ticks_before(moment: datetime, window: Window) -> int:
-    """How many ticks from the start of the window lie before the moment."""
+    """Return the number of ticks between the start of the window and a moment."""
     return -((window.start - moment) // window.resolution)
 
 
 def _put(result: Array, begin: int, end: int, value: float, overlap: Overlap) -> None:
-    """Writes the value over some positions, subject to what is there."""
+    """Write a value over some positions, unless the one that is there counts."""
     part = result[max(begin, 0) : max(end, 0)]
     if overlap == "min":
         np.fmin(part, value, out=part)
@@ -145,7 +152,7 @@ def _put(result: Array, begin: int, end: int, value: float, overlap: Overlap) ->
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Where the mask is true, as half-open ranges of positions."""
+    """Return the half-open ranges of positions where a mask is true."""
     edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=0, append=0))
     return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
 
@@ -155,27 +162,27 @@ def _microseconds(length: timedelta) -> int:
 
 
 def _common_cell(starts: Instants, resolution: timedelta, window: Window) -> int:
-    """The longest time (in microseconds) that divides both the events and the steps."""
+    """Return the longest time, in microseconds, that divides both the events and the steps."""
     cell = gcd(_microseconds(resolution), _microseconds(window.resolution))
     shift = int((starts[0] - instant(window.start)).astype(np.int64))
     return gcd(cell, shift) if gcd(cell, shift) >= FINEST else cell
 
 
 def _sample(starts: Instants, values: Array, resolution: timedelta, at: Instants) -> Array:
-    """The value of the event that is going on at each instant."""
+    """Return the value of the event that lasts at each instant."""
     index = np.searchsorted(starts, at, side="right") - 1
     inside = (index >= 0) & (at < starts[index] + np.timedelta64(_microseconds(resolution), "us"))
     return np.where(inside, values[index], np.nan)
 
 
 def _pick(starts: Instants, values: Array, at: Instants) -> Array:
-    """The value of the event that starts at exactly each instant."""
+    """Return the value of the event that starts exactly at each instant."""
     index = np.minimum(np.searchsorted(starts, at), len(starts) - 1)
     return np.where(starts[index] == at, values[index], np.nan)
 
 
 def _mean_known(cells: Array) -> Array:
-    """The mean of each row over what is known in it."""
+    """Return the mean of the known values of each row."""
     known = ~np.isnan(cells)
     count = known.sum(axis=1)
     total = np.where(known, cells, 0.0).sum(axis=1)
@@ -183,7 +190,7 @@ def _mean_known(cells: Array) -> Array:
 
 
 def _choose(candidates: Array, overlap: Overlap) -> Array:
-    """One of two rows' values in each column, where any is known."""
+    """Return one of two rows' values in each column, if any is known."""
     first, second = candidates
     if overlap == "min":
         chosen: Array = np.fmin(first, second)

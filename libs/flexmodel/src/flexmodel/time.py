@@ -16,12 +16,12 @@ Instants = NDArray[np.datetime64]
 
 
 class TimeError(ValueError):
-    """Text that is no moment or no duration."""
+    """A text that is no datetime, no duration or no time zone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A length of time as people say it: years, months and days have no fixed length, `rest` has."""
+    """A nominal duration. Years, months and days have no fixed length; `rest` has."""
 
     years: int = 0
     months: int = 0
@@ -29,23 +29,23 @@ class Duration:
     rest: timedelta = timedelta(0)
 
     def after(self, start: datetime, zone: tzinfo | None = None) -> datetime:
-        """The moment this long after `start`, by the calendar and the clock of the zone (default: that of `start`)."""
+        """Return the end of the duration from `start`, by the calendar and clock of a zone (default: that of start)."""
         local = start.astimezone(zone or start.tzinfo)
         months = local.year * 12 + local.month - 1 + self.years * 12 + self.months
         shifted = _with_month(local, months // 12, months % 12 + 1) + timedelta(days=self.days)
         return (shifted.astimezone(UTC) + self.rest).astimezone(start.tzinfo)
 
     def before(self, end: datetime, zone: tzinfo | None = None) -> datetime:
-        """The moment this long before `end`."""
+        """Return the start of the duration that ends at `end`."""
         return Duration(-self.years, -self.months, -self.days, -self.rest).after(end, zone)
 
     def from_start(self, start: datetime, zone: tzinfo | None = None) -> timedelta:
-        """Its length when it starts then, there."""
+        """Return the length of the duration from `start`."""
         return self.after(start, zone) - start.astimezone(UTC)
 
 
 def _with_month(moment: datetime, year: int, month: int) -> datetime:
-    """The same day of another month, or its last day where it has no such day."""
+    """Return the same day of another month, or its last day if it has no such day."""
     try:
         return moment.replace(year=year, month=month)
     except ValueError:
@@ -54,7 +54,7 @@ def _with_month(moment: datetime, year: int, month: int) -> datetime:
 
 
 def parse_duration(text: object) -> Duration:
-    """The duration that an ISO 8601 text says. Messages of strangers may hold anything but text, too."""
+    """Parse an ISO 8601 duration. Raises `TimeError`, also for a value that is no text."""
     if not isinstance(text, str):
         raise TimeError(f"Cannot parse {text} as ISO8601 duration: it is no text like 'PT1H'")
     return _parsed_duration(text)
@@ -75,7 +75,7 @@ def _parsed_duration(text: str) -> Duration:
 
 
 def _split_days(text: str, length: timedelta) -> Duration:
-    """Keeps the days that were written as days (`P1D`) apart from those written as hours (`PT24H`)."""
+    """Separate the days that were written as days (`P1D`) from those written as hours (`PT24H`)."""
     time_part = text.partition("T")[2]
     rest = isodate.parse_duration(f"PT{time_part}") if time_part else timedelta(0)
     if text.startswith("-"):
@@ -87,7 +87,7 @@ def _split_days(text: str, length: timedelta) -> Duration:
 
 
 def parse_fixed_duration(text: object) -> timedelta:
-    """A duration of the same length at all times: a day is 24 hours; years and months are refused."""
+    """Parse a duration of fixed length: a day is 24 hours. Raises `TimeError` for years and months."""
     duration = parse_duration(text)
     if duration.years or duration.months:
         raise TimeError(f"Cannot use {text} here: years and months differ in length. Give days, hours or minutes.")
@@ -95,7 +95,7 @@ def parse_fixed_duration(text: object) -> timedelta:
 
 
 def format_duration(length: timedelta, *, days: bool = False) -> str:
-    """ISO 8601 in hours, minutes and seconds (`PT24H`); with `days` also in days (`P1D`). No time at all is `P0D`."""
+    """Format a duration in hours, minutes and seconds (`PT24H`), with `days` also in days (`P1D`). Zero is `P0D`."""
     if not length:
         return "P0D"
     sign, length = ("-", -length) if length < timedelta(0) else ("", length)
@@ -110,7 +110,7 @@ def format_duration(length: timedelta, *, days: bool = False) -> str:
 
 
 def parse_moment(text: object) -> datetime:
-    """The moment that an ISO 8601 text says. It must carry its offset from UTC."""
+    """Parse an ISO 8601 datetime. Raises `TimeError`, also if it has no offset from UTC."""
     try:
         if not isinstance(text, str):
             raise ValueError("no text")
@@ -127,7 +127,7 @@ def parse_moment(text: object) -> datetime:
 
 
 def zone(name: str) -> tzinfo:
-    """The time zone of that name."""
+    """Return the time zone of that name. Raises `TimeError` if there is none."""
     try:
         return UTC if name == "UTC" else ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
@@ -135,34 +135,34 @@ def zone(name: str) -> tzinfo:
 
 
 def floor(moment: datetime, resolution: timedelta) -> datetime:
-    """The last tick of the UTC clock at or before the moment. Without a resolution every moment is a tick."""
+    """Return the last tick of the UTC clock at or before a moment. Without a resolution every moment is a tick."""
     utc = moment.astimezone(UTC)
     return utc - (utc - _EPOCH) % resolution if resolution else utc
 
 
 def ceil(moment: datetime, resolution: timedelta) -> datetime:
-    """The first tick of the UTC clock at or after the moment."""
+    """Return the first tick of the UTC clock at or after a moment."""
     below = floor(moment, resolution)
     return below if below == moment else below + resolution
 
 
 def is_on_clock(moment: datetime, resolution: timedelta) -> bool:
-    """Whether the moment is a tick."""
+    """Return whether a moment is a tick."""
     return floor(moment, resolution) == moment
 
 
 def instant(moment: datetime) -> np.datetime64:
-    """The moment as numpy keeps it."""
+    """Convert an aware datetime to numpy's."""
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 def moment_of(value: np.datetime64) -> datetime:
-    """The moment that numpy keeps, aware, in UTC."""
+    """Convert numpy's datetime to an aware one, in UTC."""
     return _EPOCH + timedelta(microseconds=int(value.astype("datetime64[us]").astype(np.int64)))
 
 
 def steps(start: datetime, resolution: timedelta, count: int) -> Instants:
-    """`count` instants from `start`, one every `resolution`."""
+    """Return `count` instants from `start`, one every `resolution`."""
     offsets = np.arange(count) * np.timedelta64(resolution // timedelta(microseconds=1), "us")
     result: Instants = instant(start) + offsets
     return result

@@ -35,7 +35,7 @@ class TreeAsset:
 
 @dataclass(frozen=True, slots=True)
 class AssetTree:
-    """The asset in question, its ancestors and descendants, their sensors and all sensors they refer to."""
+    """An asset, its ancestors and descendants, the sensors of all but the ancestors, and all sensors they refer to."""
 
     asset_id: int
     assets: Mapping[int, TreeAsset]

@@ -1,4 +1,4 @@
-"""The three ways a user can give a quantity: a fixed one, segments in time, or a reference to a sensor.
+"""The three forms of a quantity: a fixed one, segments in time, or a reference to a sensor.
 
 Values are already in the field's canonical unit (MW, MWh, a ratio, or currency per canonical unit).
 """
@@ -32,7 +32,7 @@ class Segments:
 
 @dataclass(frozen=True, slots=True)
 class SensorReference:
-    """A series to read from a sensor, with optional source filters and a value for empty slots."""
+    """A reference to a sensor's series, with optional filters on sources and a value for empty slots."""
 
     sensor: int
     source_types: tuple[str, ...] | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from flexmodel.errors import Invalid
 from flexmodel.problem import Window
-from flexmodel.schedule import Schedule, Status
+from flexmodel.schedule import Schedule, ScheduleStatus
 from flexmodel.time import steps
 from flexmodel.tree import AssetTree
 from flexmodel.trigger import Device, Inflexible, Stock, Trigger
@@ -168,7 +168,7 @@ def _build_plan(trigger: Trigger, solved: Sequence[SolvedTurn]) -> Plan:
     explanation, costs = _explain_turns(trigger, solved), _costs(solved)
     gap = max(turn.schedule.gap for turn in solved)
     warnings = [warning for turn in solved for warning in turn.schedule.warnings]
-    is_proven = all(turn.schedule.status is Status.OPTIMAL for turn in solved)
+    is_proven = all(turn.schedule.status is ScheduleStatus.OPTIMAL for turn in solved)
     if not is_proven:
         warnings.append(
             f"Time ran out before this was proven to be the best schedule: another could be {gap:.2%} cheaper at most."

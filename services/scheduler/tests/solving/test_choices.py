@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from flexmodel.schedule import Status
+from flexmodel.schedule import ScheduleStatus
 from scheduler.solving.search import SolverOptions
 from scheduler.solving.solve import solve
 
@@ -25,7 +25,7 @@ def test_production_price_above_consumption_price(draft):
     """The reference calls this infeasible under its default relaxation."""
     problem = hems(draft, 50 + 20 * np.sin(np.arange(24) / 3), 60)
     short, full = solve(problem), solve(problem, FULL)
-    assert short.status is Status.OPTIMAL
+    assert short.status is ScheduleStatus.OPTIMAL
     assert short.cost == pytest.approx(full.cost, rel=1e-6)
     net = short.power.sum(axis=0)
     prices = 50 + 20 * np.sin(np.arange(24) / 3)
@@ -41,7 +41,7 @@ def test_large_stock_in_a_short_window(draft):
     schedule = solve(case.problem())
     assert schedule.cost == pytest.approx(-40, abs=1e-2)
     case.commit(0.5, up=0, down=5)
-    assert solve(case.problem()).status is Status.OPTIMAL
+    assert solve(case.problem()).status is ScheduleStatus.OPTIMAL
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -126,7 +126,7 @@ def test_deadline_is_kept_and_said(draft):
     case.site(random.normal(-5, 30, 96), random.normal(20, 30, 96), power=20)
     schedule = solve(case.problem(), SolverOptions(seconds=3))
     assert schedule.bound <= schedule.cost + 1e-9
-    if schedule.status is Status.FEASIBLE:
+    if schedule.status is ScheduleStatus.FEASIBLE:
         assert schedule.gap > 0
     else:
         assert schedule.gap < 1e-6
@@ -139,6 +139,6 @@ def test_a_storage_that_gains_by_being_used(draft):
     case.device(-0.2, 0.2, store, charge=3)
     case.site([0, 0, 0.1, 0], power=6)
     short, full = solve(case.problem()), solve(case.problem(), FULL)
-    assert short.status is Status.OPTIMAL
+    assert short.status is ScheduleStatus.OPTIMAL
     assert short.cost == pytest.approx(-0.01)
     assert full.cost == pytest.approx(-0.01)

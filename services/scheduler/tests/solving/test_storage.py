@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from flexmodel.schedule import Status
+from flexmodel.schedule import ScheduleStatus
 from scheduler.solving.solve import solve
 
 PRICES = [10, 11, 12, 15, 18, 17, 10.5, 9, 9.5, 9, 8.5, 10, 8, 5, 4, 4, 5.5, 8, 12, 13, 14, 12.5, 10, 7][7:19]
@@ -39,7 +39,7 @@ def test_battery_alone(draft):
     cycle = {8.5: [-164.078309, -500], 10: [500, 500, 500, 186.548085], 11: [-17.893277, -500, -500, -500]}
     cycle |= {14: [500, 500, 500, 186.548085], 18: [-17.893277, -500, -500, -500]}
     assert kilowatts(schedule) == pytest.approx(slots(cycle), abs=1e-6)
-    assert schedule.status is Status.OPTIMAL
+    assert schedule.status is ScheduleStatus.OPTIMAL
     assert schedule.gap == 0
 
 

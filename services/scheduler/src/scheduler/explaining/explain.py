@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from flexmodel.problem import Array, Problem
-from flexmodel.schedule import Check, Schedule
+from flexmodel.schedule import LimitCheck, Schedule
 
 from scheduler.explaining.baselines import Baseline, unplanned_baselines
 from scheduler.explaining.binding_limits import BindingPeriod, binding_limits
@@ -104,7 +104,7 @@ def _binding_json(schedule: Schedule, spell: BindingPeriod) -> dict[str, Any]:
     }
 
 
-def _breach_json(problem: Problem, schedule: Schedule, check: Check) -> dict[str, Any]:
+def _breach_json(problem: Problem, schedule: Schedule, check: LimitCheck) -> dict[str, Any]:
     """A broken soft limit: time, size and price."""
     over = check.excess > 0
     at = check.steps[over] + (1 if check.owner == "stock" else 0)
@@ -120,7 +120,7 @@ def _breach_json(problem: Problem, schedule: Schedule, check: Check) -> dict[str
     }
 
 
-def _breach_price(problem: Problem, check: Check) -> Array:
+def _breach_price(problem: Problem, check: LimitCheck) -> Array:
     """Return currency per MW or MWh (and per hour again) at the steps of a check."""
     stocks, devices, row = problem.stocks, problem.devices, check.index
     consumption = "consumption" in check.limit
@@ -184,7 +184,7 @@ def _limit_sentences(schedule: Schedule, spells: list[BindingPeriod]) -> Iterato
         yield f"The {spell.limit} of {what} binds at {size} {when}: easing it is worth {worth}."
 
 
-def _breach_sentences(problem: Problem, schedule: Schedule, broken: list[Check]) -> Iterator[str]:
+def _breach_sentences(problem: Problem, schedule: Schedule, broken: list[LimitCheck]) -> Iterator[str]:
     for check in broken:
         worst = int(np.argmax(check.excess))
         quantity = format_energy if check.owner == "stock" else format_power
@@ -199,7 +199,7 @@ def _breach_sentences(problem: Problem, schedule: Schedule, broken: list[Check])
         )
 
 
-def _label(problem: Problem, check: Check) -> str:
+def _label(problem: Problem, check: LimitCheck) -> str:
     if check.owner == "stock":
         return problem.stocks.labels[check.index]
     if check.owner == "device":

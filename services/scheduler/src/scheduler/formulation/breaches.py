@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from flexmodel.problem import Array, Index, Problem, Stocks
-from flexmodel.schedule import Owner
+from flexmodel.schedule import LimitOwner
 
 from scheduler.formulation.terms import Aggregates, LargestTerm, StepTerm, Subject
 
@@ -23,7 +23,7 @@ class SoftLimit:
 
     field: str
     """The name of the field, as users know it."""
-    owner: Owner
+    owner: LimitOwner
     owners: Index
     """Indices of the stocks, devices, sites or groups of the problem, one for each row."""
     names: tuple[tuple[str, ...], tuple[str, ...]]
@@ -113,7 +113,7 @@ def _device_limits(problem: Problem, aggregates: Aggregates) -> Iterator[SoftLim
 def _power_limit(
     direction: str,
     field: str,
-    owner: Owner,
+    owner: LimitOwner,
     owners: Index,
     names: tuple[tuple[str, ...], tuple[str, ...]],
     rows: Index,

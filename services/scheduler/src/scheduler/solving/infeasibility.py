@@ -11,7 +11,7 @@ from enum import IntEnum
 import numpy as np
 from flexmodel.errors import FlexmeshError
 from flexmodel.problem import Array, Group, Index, Node, Problem, Site, Stocks
-from flexmodel.schedule import Check, Marginal
+from flexmodel.schedule import LimitCheck, Marginal
 
 from scheduler.formatting import format_energy, format_list, format_periods, format_power, format_time
 from scheduler.formulation.model import formulate
@@ -38,7 +38,7 @@ class SmallestViolation:
     """The cheapest way to break limits, and the dual prices of the limits that prevent a cheaper one."""
 
     power: Array
-    checks: list[Check]
+    checks: list[LimitCheck]
     prices: Marginal
 
 
@@ -67,7 +67,7 @@ def _smallest_violation(softened: Problem, options: SolverOptions) -> SmallestVi
     return SmallestViolation(plan, broken, marginal_prices(model, outcome))
 
 
-def _sentence(problem: Problem, softened: Problem, check: Check, prices: Marginal) -> str:
+def _sentence(problem: Problem, softened: Problem, check: LimitCheck, prices: Marginal) -> str:
     worst = int(np.argmax(check.excess))
     step, bound, missing = int(check.steps[worst]), float(check.bound[worst]), float(check.excess[worst])
     others = int((check.excess > DUST).sum()) - 1
@@ -88,7 +88,7 @@ def _sentence(problem: Problem, softened: Problem, check: Check, prices: Margina
     )
 
 
-def _of_stock(problem: Problem, check: Check, step: int, bound: float, missing: float) -> str:
+def _of_stock(problem: Problem, check: LimitCheck, step: int, bound: float, missing: float) -> str:
     stocks, stock = problem.stocks, check.index
     end = format_time(problem.window.start + (step + 1) * problem.window.resolution)
     label, start = stocks.labels[stock], format_energy(stocks.initial[stock])
@@ -102,7 +102,7 @@ def _of_stock(problem: Problem, check: Check, step: int, bound: float, missing: 
     )
 
 
-def _causes_sentence(problem: Problem, check: Check, step: int, prices: Marginal) -> str:
+def _causes_sentence(problem: Problem, check: LimitCheck, step: int, prices: Marginal) -> str:
     """Name the limits that would have to give, with the largest effect first."""
     causes: list[tuple[float, str]] = []
     devices, window = problem.devices, problem.window
@@ -131,7 +131,7 @@ def _causes_sentence(problem: Problem, check: Check, step: int, prices: Marginal
     return f" because {format_list([text for _, text in causes])}."
 
 
-def _storage_causes(problem: Problem, check: Check, prices: Marginal) -> Iterator[tuple[float, str]]:
+def _storage_causes(problem: Problem, check: LimitCheck, prices: Marginal) -> Iterator[tuple[float, str]]:
     stocks = problem.stocks
     for gain, limit, field in (
         (prices.stock_up, stocks.soc_max, "soc-max"),

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from flexmodel.problem import Array, Problem
-from flexmodel.schedule import Check, Marginal, Schedule, Status
+from flexmodel.schedule import LimitCheck, Marginal, Schedule, ScheduleStatus
 
 from scheduler.formulation.breaches import soft_limits
 from scheduler.formulation.model import Model
@@ -45,7 +45,7 @@ def build_schedule(model: Model, outcome: Outcome) -> Schedule:
         cost=cost,
         bound=bound,
         gap=(cost - bound) / max(abs(cost), 1e-3),
-        status=Status.OPTIMAL if outcome.proven else Status.FEASIBLE,
+        status=ScheduleStatus.OPTIMAL if outcome.proven else ScheduleStatus.FEASIBLE,
         solver=outcome.solver,
         marginal=marginal_prices(model, outcome),
         checks=tuple(check_soft_limits(problem, power, stock)),
@@ -63,7 +63,7 @@ def round_rows(values: Array) -> Array:
     return rounded + 0.0
 
 
-def check_soft_limits(problem: Problem, power: Array, stock: Array) -> Iterator[Check]:
+def check_soft_limits(problem: Problem, power: Array, stock: Array) -> Iterator[LimitCheck]:
     """Yield how every soft limit was kept."""
     aggregates = Aggregates.of_problem(problem)
     net = aggregates.sums(power)
@@ -77,7 +77,9 @@ def check_soft_limits(problem: Problem, power: Array, stock: Array) -> Iterator[
         for row, index in enumerate(limit.owners.tolist()):
             steps = np.flatnonzero(~np.isnan(limit.bound[row]))
             if len(steps):
-                yield Check(limit.field, limit.owner, index, steps, bound[row, steps] + 0.0, excess[row, steps] + 0.0)
+                yield LimitCheck(
+                    limit.field, limit.owner, index, steps, bound[row, steps] + 0.0, excess[row, steps] + 0.0
+                )
 
 
 AT_KINK = 1e-9
