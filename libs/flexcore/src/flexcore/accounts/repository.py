@@ -10,7 +10,6 @@ from flexstore.rows import Row
 from flexstore.store import Connection
 
 from flexcore.listing import Page
-from flexcore.permissions.identity import Identity, Role
 
 COLUMNS = """
   a.id, a.name, a.attributes::text as attributes, a.primary_color, a.secondary_color, a.logo_url, a.plan_id,
@@ -59,18 +58,6 @@ async def get(con: Connection, account_id: int) -> AccountRow:
     if row is None:
         raise NotFound(f"Account {account_id} not found")
     return row
-
-
-async def visible_accounts(con: Connection, caller: Identity) -> list[int] | None:
-    """Return the accounts whose resources the caller may read; None means all."""
-    only = caller.only_account
-    if caller.reads_all_accounts:
-        return None if only is None else [only]
-    within = [caller.account_id]
-    if caller.has(Role.CONSULTANT):
-        clients = await con.fetch("select id from account where consultancy_account_id = $1", caller.account_id)
-        within += [row["id"] for row in clients]
-    return within if only is None else [account for account in within if account == only]
 
 
 async def fetch_page(

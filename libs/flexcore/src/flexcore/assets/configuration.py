@@ -9,11 +9,10 @@ from flexmodel.stored import check_flex_context, check_flex_model
 from flexmodel.tree import AssetTree, TreeAsset, TreeSensor
 from flexstore.store import Connection
 
-from flexcore.accounts import repository as accounts
 from flexcore.assets.tree import SENSORS
 from flexcore.audit.service import Actor
 from flexcore.fields import LARGEST_ID
-from flexcore.sensors.service import check_feedable
+from flexcore.permissions.resources import check_feedable, visible_accounts
 from flexcore.sources.filters import check_filters
 
 OUTPUTS = frozenset(
@@ -69,7 +68,7 @@ async def load_sensors(con: Connection, sensor_ids: set[int]) -> dict[int, TreeS
 
 
 async def check_readable(con: Connection, actor: Actor | None, tree: AssetTree) -> None:
-    visible = None if actor is None else await accounts.visible_accounts(con, actor)
+    visible = None if actor is None else await visible_accounts(con, actor)
     if visible is None:
         return
     for kind, things in (("sensor", tree.sensors.values()), ("asset", tree.assets.values())):

@@ -2,16 +2,17 @@
 
 # ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flexmodel.errors import NotFound
+from flexmodel.errors import Forbidden, NotFound
 from flexstore.rows import Row
 from flexstore.store import Connection
 
 from flexcore.credentials.repository import IDENTIFY, USABLE, CallerRow
-from flexcore.permissions.identity import Identity
-from flexcore.permissions.policy import Owner, ResourceType
+from flexcore.permissions.identity import Identity, Role
+from flexcore.permissions.policy import Action, Owner, ResourceType, may
 
 LARGEST_ID = 2**31 - 1
 
@@ -125,3 +126,35 @@ class Found:
         """The account of a resource that always has one: a user, a token, a webhook."""
         assert self.row.account_id is not None
         return self.row.account_id
+
+
+async def visible_accounts(con: Connection, caller: Identity) -> list[int] | None:
+    """Return the accounts whose resources the caller may read; None means all."""
+    only = caller.only_account
+    if caller.reads_all_accounts:
+        return None if only is None else [only]
+    within = [caller.account_id]
+    if caller.has(Role.CONSULTANT):
+        clients = await con.fetch("select id from account where consultancy_account_id = $1", caller.account_id)
+        within += [row["id"] for row in clients]
+    return within if only is None else [account for account in within if account == only]
+
+
+async def load_sensor_owners(con: Connection, sensor_ids: Sequence[int]) -> dict[int, ResourceRow]:
+    """Return the owners of those sensors that exist."""
+    rows = await con.fetch(
+        """select s.id, a.account_id, acc.consultancy_account_id, null::int as user_id
+           from sensor s join asset a on a.id = s.asset_id left join account acc on acc.id = a.account_id
+           where s.id = any($1::int[])""",
+        list(sensor_ids),
+        record_class=ResourceRow,
+    )
+    return {row.id: row for row in rows}
+
+
+async def check_feedable(con: Connection, caller: Identity, sensor_ids: Sequence[int]) -> None:
+    """Refuse sensors on which the caller may not store values."""
+    owners = {id: owner_of(row) for id, row in (await load_sensor_owners(con, sensor_ids)).items()}
+    for sensor_id in sensor_ids:
+        if sensor_id in owners and not may(caller, Action.FEED, ResourceType.SENSOR, owners[sensor_id]):
+            raise Forbidden(f"You may not store values on sensor {sensor_id}.")

@@ -1,18 +1,19 @@
 """Accepting a trigger: validation, permissions, and one job per equal request."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
 from flexmodel.errors import Forbidden, NotFound
 from flexmodel.parse_trigger import parse_trigger
+from flexmodel.problem import Window
 from flexmodel.references import referenced_sensors
 from flexmodel.tree import AssetTree
-from flexmodel.trigger import Trigger
+from flexmodel.trigger import StateReference
 from flexserve import tracing
 from flexstore import series
 from flexstore.series import SeriesQuery
@@ -20,11 +21,9 @@ from flexstore.store import Connection
 from flexwork import jobs
 from flexwork.contracts import Queue
 
-from flexcore.accounts import repository as accounts
 from flexcore.assets.tree import load_tree
 from flexcore.permissions.identity import Identity
-from flexcore.schedules import repository
-from flexcore.sensors.service import check_feedable
+from flexcore.permissions.resources import check_feedable, visible_accounts
 from flexcore.sources.filters import check_filters
 
 QUEUE = Queue.SCHEDULE
@@ -70,10 +69,13 @@ async def validate(con: Connection, request: ScheduleRequest, caller: Identity |
     if caller is not None:
         await _check_readable(con, caller, request, tree)
     trigger = parse_trigger(request.message, tree, sensor_id=request.sensor_id)
+    inputs, outputs, states = trigger.referenced_sensors(), trigger.output_sensors(), trigger.state_references()
     await check_filters(con, request.message)
     if caller is not None:
-        await check_feedable(con, caller, sorted(trigger.output_sensors()))
-    return await _request_hash(con, request, tree, trigger)
+        await check_feedable(con, caller, sorted(outputs))
+    data = await _fingerprint(con, _window_of_data(inputs, tree, trigger.window), inputs, outputs)
+    initial = await _initial_states(con, states, trigger.window, trigger.prior)
+    return _request_hash(request, tree, inputs | outputs, [data, initial])
 
 
 async def submit(con: Connection, request: ScheduleRequest, request_hash: str, caller: Identity | None) -> UUID:
@@ -81,7 +83,7 @@ async def submit(con: Connection, request: ScheduleRequest, request_hash: str, c
     account_id = request.account_id or (None if caller is None else caller.account_id)
     if not request.forces_new_job:
         equal = await jobs.find_equal(con, request_hash, account_id, within=EQUAL_JOB_WITHIN)
-        if equal is not None and await repository.is_still_stored(con, equal.id):
+        if equal is not None and await _is_still_stored(con, equal.id):
             return equal.id
     return await jobs.create(
         con,
@@ -105,7 +107,7 @@ async def _load_tree(con: Connection, request: ScheduleRequest) -> AssetTree:
 
 async def _check_readable(con: Connection, caller: Identity, request: ScheduleRequest, tree: AssetTree) -> None:
     """Refuse sensors in the message or the stored configuration that the caller may not read."""
-    visible = await accounts.visible_accounts(con, caller)
+    visible = await visible_accounts(con, caller)
     if visible is None:
         return
     configured = [(asset.flex_model, asset.flex_context) for asset in tree.assets.values()]
@@ -115,27 +117,31 @@ async def _check_readable(con: Connection, caller: Identity, request: ScheduleRe
             raise Forbidden(f"You may not read sensor {sensor_id}.")
 
 
-async def _request_hash(con: Connection, request: ScheduleRequest, tree: AssetTree, trigger: Trigger) -> str:
-    """Return a hash of the message, the configuration, and the data that the schedule will read."""
-    inputs, outputs = sorted(trigger.referenced_sensors()), sorted(trigger.output_sensors())
+def _window_of_data(inputs: Collection[int], tree: AssetTree, window: Window) -> tuple[datetime, datetime]:
+    """Return the period whose data the schedule may read."""
     longest = max((tree.sensors[sensor].resolution for sensor in inputs), default=timedelta(0))
-    window = trigger.window
-    data = await repository.fingerprint(con, inputs, outputs, window.start - LOOK_BACK - longest, window.end + longest)
+    return window.start - LOOK_BACK - longest, window.end + longest
+
+
+def _request_hash(request: ScheduleRequest, tree: AssetTree, sensor_ids: set[int], data: Sequence[object]) -> str:
+    """Return a hash of the message, the configuration, and the data that the schedule will read."""
     configuration = [
         [asset.id, asset.parent_id, asset.attributes, asset.flex_model, asset.flex_context]
         for asset in tree.assets.values()
     ]
     sensors = [
         [sensor.id, sensor.unit, sensor.resolution.total_seconds(), sensor.timezone, sensor.attributes]
-        for sensor in (tree.sensors[id] for id in sorted({*inputs, *outputs}))
+        for sensor in (tree.sensors[id] for id in sorted(sensor_ids))
     ]
-    state = [request.job_request, configuration, sensors, data, await _initial_states(con, trigger)]
+    state = [request.job_request, configuration, sensors, *data]
     return hashlib.sha256(orjson.dumps(state, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)).hexdigest()
 
 
-async def _initial_states(con: Connection, trigger: Trigger) -> list[str | None]:
+async def _initial_states(
+    con: Connection, states: Iterable[StateReference], window: Window, prior: datetime | None
+) -> list[str | None]:
     """Return the states of charge at the start, which count even if an earlier schedule foresaw them."""
-    references, window = sorted(trigger.state_references(), key=lambda reference: reference.sensor), trigger.window
+    references = sorted(states, key=lambda reference: reference.sensor)
     loaded = await series.load_series(
         con,
         [
@@ -143,7 +149,7 @@ async def _initial_states(con: Connection, trigger: Trigger) -> list[str | None]
                 reference.sensor,
                 window.start - reference.within,
                 window.start + reference.within + window.resolution,
-                prior=trigger.prior,
+                prior=prior,
             )
             for reference in references
         ],
@@ -154,3 +160,38 @@ async def _initial_states(con: Connection, trigger: Trigger) -> list[str | None]
     ]
     # Rounded, because the schedule itself stores them too, after a conversion of units.
     return [None if at is None else f"{one.values[at]:.9g}" for at, one in zip(nearest, loaded, strict=True)]
+
+
+async def _fingerprint(
+    con: Connection, period: tuple[datetime, datetime], sensor_ids: Collection[int], outputs: Collection[int]
+) -> list[list[int | str]]:
+    """Return a number per sensor that changes with its data in the period.
+
+    Values that schedulers stored on outputs of the schedule itself do not count: no two schedules would be equal.
+    """
+    rows = await con.fetch(
+        """select b.sensor_id, count(*), sum(hash_record_extended(
+                      row(b.event_start, b.belief_time, b.source_id, b.cumulative_probability, b.event_value), 0))::text
+           from belief b join source s on s.id = b.source_id
+           where b.sensor_id = any($1::int[]) and b.event_start >= $3 and b.event_start < $4
+             and not (s.type = 'scheduler' and b.sensor_id = any($2::int[]))
+           group by b.sensor_id order by b.sensor_id""",
+        sorted(sensor_ids), sorted(outputs), *period,
+    )  # fmt: skip
+    return [list(row) for row in rows]
+
+
+async def _is_still_stored(con: Connection, job_id: UUID) -> bool:
+    """Return whether sensors still have all values that a job scheduled: data may have been deleted since."""
+    gone = await con.fetchval(
+        """select exists (
+               select from schedule made, unnest(made.event_values) with ordinality as step (value, number)
+               where made.job_id = $1 and step.value is not null and step.value <> 'NaN' and not exists (
+                   select from belief b join source s on s.id = b.source_id and s.type = 'scheduler'
+                   where b.sensor_id = made.sensor_id
+                     and b.event_start = made.start + (step.number - 1) * made.resolution
+               )
+           )""",
+        job_id,
+    )
+    return not gone

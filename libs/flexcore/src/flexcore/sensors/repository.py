@@ -11,7 +11,6 @@ from flexstore.rows import Row
 from flexstore.store import Connection
 
 from flexcore.listing import Page
-from flexcore.permissions.resources import ResourceRow
 
 COLUMNS = "s.id, s.name, s.unit, s.event_resolution, s.timezone, s.asset_id, s.attributes::text as attributes"
 SORT = {"id": "id", "name": "lower(name)", "resolution": "event_resolution"}
@@ -103,15 +102,3 @@ async def update(con: Connection, sensor_id: int, values: Mapping[str, Any]) -> 
 
 async def delete(con: Connection, sensor_id: int) -> None:
     await con.execute("delete from sensor where id = $1", sensor_id)
-
-
-async def load_owners(con: Connection, sensor_ids: Sequence[int]) -> dict[int, ResourceRow]:
-    """Return the owners of those sensors that exist."""
-    rows = await con.fetch(
-        """select s.id, a.account_id, acc.consultancy_account_id, null::int as user_id
-           from sensor s join asset a on a.id = s.asset_id left join account acc on acc.id = a.account_id
-           where s.id = any($1::int[])""",
-        list(sensor_ids),
-        record_class=ResourceRow,
-    )
-    return {row.id: row for row in rows}

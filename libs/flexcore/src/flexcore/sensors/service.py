@@ -1,6 +1,6 @@
 """Creating, changing and deleting sensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
@@ -87,13 +87,3 @@ async def delete(con: Connection, actor: Actor | None, sensor: ResourceRow) -> N
     )
     told_of = {"asset": asset_id, "sensor": sensor_id}
     await activities.record(con, account_id, ActivityType.SENSOR_DELETED, told_of, tracing.carrier())
-
-
-async def check_feedable(con: Connection, caller: Identity, sensor_ids: Sequence[int]) -> None:
-    """Refuse sensors on which the caller may not store values."""
-    owners = await repository.load_owners(con, sensor_ids)
-    for sensor_id in sensor_ids:
-        if sensor_id in owners and not may(
-            caller, Action.FEED, ResourceType.SENSOR, resources.owner_of(owners[sensor_id])
-        ):
-            raise Forbidden(f"You may not store values on sensor {sensor_id}.")

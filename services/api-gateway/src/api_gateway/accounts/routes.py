@@ -10,7 +10,7 @@ from flexcore.accounts.repository import AccountRow, CountedAccountRow
 from flexcore.listing import paged
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, ResourceType
-from flexcore.permissions.resources import Found
+from flexcore.permissions.resources import Found, visible_accounts
 from flexserve.responses import OrjsonResponse
 
 from api_gateway.accounts.schemas import Account, AccountAnswer, AccountWithCounts
@@ -48,7 +48,7 @@ def shown(row: AccountRow) -> dict[str, Any]:
 )
 async def list_accounts(caller: Caller, gateway: Gateway, query: Annotated[AccountQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        accounts = await repository.visible_accounts(con, caller)
+        accounts = await visible_accounts(con, caller)
         order = repository.SORT[query.sort_by or "id"]
         rows, filtered = await repository.fetch_page(con, accounts, query, query.role, order)
         if query.page is None:

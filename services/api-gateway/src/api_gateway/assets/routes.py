@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Query
-from flexcore.accounts import repository as accounts
 from flexcore.assets import copying, repository, service
 from flexcore.assets.inputs import AssetPatch, AssetPost, AssetQuery, CopyQuery, DefaultView, FieldsQuery, LegendPlace
 from flexcore.assets.repository import AssetRow
@@ -13,7 +12,7 @@ from flexcore.listing import paged
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, ResourceType, Scope, may
-from flexcore.permissions.resources import Found
+from flexcore.permissions.resources import Found, visible_accounts
 from flexcore.users import service as users
 from flexmodel.errors import Forbidden
 from flexserve.responses import OrjsonResponse
@@ -83,7 +82,7 @@ async def listed_accounts(con: Connection, caller: Identity, query: AssetQuery) 
     if query.root is not None and await resources.find(con, ResourceType.ASSET, query.root) is None:
         raise unprocessable_field("query", "root", f"No asset found with ID {query.root}.")
     if query.all_accessible or query.root is not None or caller.only_account is not None:
-        return await accounts.visible_accounts(con, caller)
+        return await visible_accounts(con, caller)
     return [caller.account_id]
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from textwrap import wrap
 from typing import Any
 
-from flexcore.accounts import repository as accounts
 from flexcore.permissions.identity import Identity
+from flexcore.permissions.resources import visible_accounts
 from flexmodel.errors import Invalid
 from flexmodel.time import Duration, moment_of
 from flexstore import series
@@ -42,7 +42,7 @@ def period_of(start: datetime | None, end: datetime | None, duration: Duration |
 
 async def readable(con: Any, caller: Identity, sensor_ids: Sequence[int]) -> dict[int, Any]:
     """Those of the sensors that the caller may read."""
-    visible = await accounts.visible_accounts(con, caller)
+    visible = await visible_accounts(con, caller)
     return {row["id"]: row for row in await repository.sensors(con, sensor_ids, visible)}
 
 

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection
 from datetime import timedelta
 
-from flexcore.accounts import repository as accounts
 from flexcore.credentials.repository import IDENTIFY, CallerRow
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Scope, in_scope
+from flexcore.permissions.resources import visible_accounts
 from flexmodel.errors import Invalid
 from flexstore.store import Connection, Store
 from flexwork import activity_log
@@ -41,7 +41,7 @@ async def requested(gateway: Gateway, caller: Identity, query: EventQuery, last_
 
 
 async def visible_to(con: Connection, caller: Identity) -> frozenset[int] | None:
-    found = await accounts.visible_accounts(con, caller)
+    found = await visible_accounts(con, caller)
     return None if found is None else frozenset(found)
 
 

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from flexcore.accounts import repository as accounts
 from flexcore.listing import Query as Parameters
 from flexcore.permissions.policy import Action, ResourceType
-from flexcore.permissions.resources import Found
+from flexcore.permissions.resources import Found, load_sensor_owners, visible_accounts
 from flexcore.schedules import repository
-from flexcore.sensors import repository as sensors
 from flexmodel.errors import Invalid
 from flexserve import tracing
 from flexserve.responses import OrjsonResponse
@@ -86,8 +84,8 @@ def regressors_of(config: ForecastConfig) -> Iterator[int]:
 async def check_regressors(con: Connection, sensor: Found, config: ForecastConfig) -> None:
     """All of them must be there, and be readable for the caller."""
     wanted = list(regressors_of(config))
-    owners = await sensors.load_owners(con, wanted)
-    visible = await accounts.visible_accounts(con, sensor.caller)
+    owners = await load_sensor_owners(con, wanted)
+    visible = await visible_accounts(con, sensor.caller)
     for id in wanted:
         if id not in owners:
             raise Invalid({"config": {"regressors": [f"No sensor found with ID {id}."]}})

@@ -3,12 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from flexcore.accounts import repository as accounts
 from flexcore.listing import paged
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, ResourceType, Scope, may
-from flexcore.permissions.resources import Found
+from flexcore.permissions.resources import Found, visible_accounts
 from flexcore.sensors import repository, service
 from flexcore.sensors.inputs import SensorListQuery, SensorPatch, SensorPost, SensorQuery
 from flexcore.sensors.repository import SensorRow
@@ -70,9 +69,9 @@ async def listed_accounts(con: Connection, caller: Identity, query: SensorListQu
             raise unprocessable_field("query", "asset_id", f"No asset found with ID {query.asset_id}.")
         if not may(caller, Action.READ, ResourceType.ASSET, resources.owner_of(asset)):
             raise forbidden()
-        return await accounts.visible_accounts(con, caller), True
+        return await visible_accounts(con, caller), True
     if query.include_consultancy_clients or caller.only_account is not None:
-        return await accounts.visible_accounts(con, caller), public
+        return await visible_accounts(con, caller), public
     return [caller.account_id], public
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from flexcore.accounts import repository as accounts
+from flexcore.permissions.resources import visible_accounts
 from flexcore.sources import repository
 from flexcore.sources.repository import SourceRow
 from flexserve.responses import OrjsonResponse
@@ -35,7 +35,7 @@ def shown(source: SourceRow) -> dict[str, Any]:
 @router.get("/sources", response_model=Sources, summary="List accessible data sources.")
 async def list_sources(caller: Caller, gateway: Gateway, query: Annotated[SourceQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        within = await accounts.visible_accounts(con, caller)
+        within = await visible_accounts(con, caller)
         rows = await repository.load_visible(con, within, only_latest=query.only_latest)
     types = dict.fromkeys((*USUAL_TYPES, *(row.type for row in rows)))
     return OrjsonResponse({"sources": [shown(row) for row in rows], "status": 200, "types": list(types)})

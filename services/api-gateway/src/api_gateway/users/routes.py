@@ -3,12 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from flexcore.accounts import repository as accounts
 from flexcore.listing import paged
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Action, Owner, ResourceType, Scope, may
-from flexcore.permissions.resources import Found
+from flexcore.permissions.resources import Found, visible_accounts
 from flexcore.users import repository, service
 from flexcore.users.inputs import UserPatch, UserPost, UserQuery
 from flexmodel.errors import Forbidden, Invalid
@@ -54,7 +53,7 @@ def listed(row: Any, account: Any) -> dict[str, Any]:
 )
 async def list_users(caller: Caller, gateway: Gateway, query: Annotated[UserQuery, Query()]) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        within = await accounts.visible_accounts(con, caller)
+        within = await visible_accounts(con, caller)
         if query.account_id is not None:
             account = await resources.find(con, ResourceType.ACCOUNT, query.account_id)
             if account is None:
