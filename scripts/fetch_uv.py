@@ -24,9 +24,9 @@ class Links(HTMLParser):
         super().__init__()
         self.found = []  # type: list[str]
 
-    def handle_starttag(self, tag, attrs) -> None:
+    def handle_starttag(self, tag: str, attrs: "list[tuple[str, str | None]]") -> None:
         if tag == "a":
-            self.found += [value for name, value in attrs if name == "href"]
+            self.found += [value for name, value in attrs if name == "href" and value]
 
 
 def suits_this_machine(filename: str) -> bool:

@@ -24,7 +24,7 @@ BATTERY = {
     "roundtrip-efficiency": "90%",
 }
 CONTEXT = {"consumption-price": {"sensor": "{price}"}, "site-power-capacity": "100 kW"}
-MACROS = {"$battery": BATTERY, "$context": CONTEXT}
+MACROS: dict[str, dict[str, Any]] = {"$battery": BATTERY, "$context": CONTEXT}
 
 
 def filled(value: Any, names: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ up and its data are uploaded through the client. Then every four hours the next 
 until the next one, and what was measured is posted.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -59,7 +59,7 @@ class Home:
     def ref(self, sensor: str) -> dict[str, int]:
         return {"sensor": self.sensors[sensor]}
 
-    async def upload(self, sensor: str, values: Sequence[float], step: timedelta = QUARTER) -> None:
+    async def upload(self, sensor: str, values: Iterable[float], step: timedelta = QUARTER) -> None:
         """Two days of values in a file."""
         rows = [f"{(START + index * step).isoformat()},{value}" for index, value in enumerate(values)]
         file = self.folder / f"{sensor.replace('/', '-')}.csv"

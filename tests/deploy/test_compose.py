@@ -73,5 +73,5 @@ def test_alerts_and_panels_ask_for_metrics_and_labels_that_are_there(expression:
     for name, labels in re.findall(r"\b(flexmesh_[a-z_]+?)(?:_count|_bucket|_sum)?(?:\{([^}]*)\}|\[|\))", expression):
         assert name in known, name
         collector = REGISTRY._names_to_collectors[name]
-        asked = set(re.findall(r"([a-z_]+)[=!~]", labels))
-        assert asked <= set(collector._labelnames), asked
+        named = set(re.findall(r"([a-z_]+)[=!~]", labels))
+        assert named <= set(getattr(collector, "_labelnames", ())), named

@@ -125,7 +125,7 @@ class Asker:
                 self.things[f"/api/v1/{kind}/"].append(made_one.json()["id"])
         self.things["/api/v1/tokens/"] = self.things["/api/v1/keys/"].copy()
 
-    def before_call(self, case: schemathesis.Case) -> None:
+    def before_call(self, case: schemathesis.Case[Any]) -> None:
         if self.asked % REFRESHED_EVERY == 0:
             self.settle()
         self.asked += 1
@@ -134,7 +134,7 @@ class Asker:
         self.aim(case)
         case.headers["Authorization"] = self.session.headers["Authorization"]
 
-    def aim(self, case: schemathesis.Case) -> None:
+    def aim(self, case: schemathesis.Case[Any]) -> None:
         """Let four of five requests be about something that is there, unless their ids are out of the question."""
         if self.asked % 5 == 0:
             return
@@ -143,16 +143,16 @@ class Asker:
             place = kind if name in ("uuid", "job") else case.path.partition(f"{{{name}}}")[0]
             self.replace(case.path_parameters, name, place)
         entries = case.body if isinstance(case.body, list) else []
-        for place in (case.query, *entries):
-            if isinstance(place, dict) and "sensor" in place:
-                self.replace(place, "sensor", f"{V3}/sensors/")
+        for entry in (case.query, *entries):
+            if isinstance(entry, dict) and "sensor" in entry:
+                self.replace(entry, "sensor", f"{V3}/sensors/")
 
     def replace(self, values: dict[str, Any], name: str, place: str) -> None:
         known = self.things[place]
         if known and (name in ("uuid", "job") or str(values[name]).isdigit()):
             values[name] = known[-1 - self.asked % len(known)]
 
-    def after_call(self, case: schemathesis.Case, answer: schemathesis.Response) -> None:
+    def after_call(self, case: schemathesis.Case[Any], answer: schemathesis.Response) -> None:
         self.answers[case.operation.label, answer.status_code] += 1
         if answer.status_code == 401:
             self.session.headers.pop("Authorization", None)

@@ -48,7 +48,7 @@ async def test_the_audit_log_keeps_who_did_what(store: Store) -> None:
         await audit_log.record(
             con, "Created asset", active_user_id=3, active_user_name="ada", asset_id=5, details={"a": 1}
         )
-        row = dict(await con.fetchrow("select * from audit_log, now()"))
+        [row] = [dict(found) for found in await con.fetch("select * from audit_log, now()")]
     assert row.pop("event_datetime") <= row.pop("now")
     assert {key: value for key, value in row.items() if value is not None} == {
         "id": 1, "event": "Created asset", "active_user_id": 3, "active_user_name": "ada", "asset_id": 5,
