@@ -18,29 +18,30 @@ from scheduler.planning import Plan, plan
 from scheduler.resolve.outputs import OutputSeries
 from scheduler.resolve.series import LoadedSeries, sensor_series, series_queries, series_references
 from scheduler.solving.search import SolverOptions
+from scheduling_cases import Case, Unpack
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.json"))
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=CASES, ids=lambda path: path.stem)
-def played(request: pytest.FixtureRequest, case: Callable[[Path], Any]) -> Any:
+def played(request: pytest.FixtureRequest, case: Callable[[Path], Case]) -> Case:
     return case(request.param)
 
 
-def readings(one: Any, trigger: Trigger, tree: AssetTree) -> LoadedSeries:
-    wanted = series_references(trigger)
-    found = [one.read(query) for query in series_queries(trigger, wanted, tree, trigger.prior or NOW)]
-    return LoadedSeries({key: sensor_series(key, tree, *series) for key, series in zip(wanted, found, strict=True)})
+def load_case_series(case_file: Case, trigger: Trigger, tree: AssetTree) -> LoadedSeries:
+    expected = series_references(trigger)
+    actual = [case_file.read(query) for query in series_queries(trigger, expected, tree, trigger.prior or NOW)]
+    return LoadedSeries({key: sensor_series(key, tree, *series) for key, series in zip(expected, actual, strict=True)})
 
 
-def play(one: Any) -> Plan:
-    tree = one.tree
-    trigger = parse_trigger(one.message, tree, sensor_id=one.sensor_id)
-    return plan(trigger, tree, readings(one, trigger, tree), SolverOptions())
+def play(case_file: Case) -> Plan:
+    tree = case_file.tree
+    trigger = parse_trigger(case_file.message, tree, sensor_id=case_file.sensor_id)
+    return plan(trigger, tree, load_case_series(case_file, trigger, tree), SolverOptions())
 
 
-def test_case(played: Any, unpack: Callable[[list[Any]], list[float]]):
+def test_case(played: Case, unpack: Unpack) -> None:
     expect = played.expect
     if "refused" in expect:
         with pytest.raises(Invalid) as refusal:
@@ -53,13 +54,18 @@ def test_case(played: Any, unpack: Callable[[list[Any]], list[float]]):
         for text in expect["failed"]:
             assert text in failure.value.message
         return
-    made = play(played)
-    values = {name: one for one in made.outputs for name, number in played.sensors.items() if number == one.sensor}
-    check_costs(expect, made.costs)
+    plan_of_case = play(played)
+    values = {
+        name: case_file
+        for case_file in plan_of_case.outputs
+        for name, number in played.sensors.items()
+        if number == case_file.sensor
+    }
+    check_costs(expect, plan_of_case.costs)
     check_schedules(expect, values, unpack)
-    check_result(expect, played, made.result)
+    check_result(expect, played, plan_of_case.result)
     for text in expect.get("warnings", []):
-        assert any(text in warning for warning in made.warnings), made.warnings
+        assert any(text in warning for warning in plan_of_case.warnings), plan_of_case.warnings
 
 
 def check_costs(expect: Mapping[str, Any], costs: Mapping[str, float]) -> None:
@@ -71,34 +77,39 @@ def check_costs(expect: Mapping[str, Any], costs: Mapping[str, float]) -> None:
         assert sum(costs.values()) == pytest.approx(expect["total"], rel=1e-6, abs=1e-7)
 
 
-def check_schedules(
-    expect: Mapping[str, Any], values: Mapping[str, OutputSeries], unpack: Callable[[list[Any]], list[float]]
-) -> None:
-    for name, wanted in expect.get("schedules", {}).items():
-        assert values[name].start == parse_moment(wanted["start"])
-        assert values[name].resolution == parse_fixed_duration(wanted["resolution"])
-        np.testing.assert_allclose(as_read(values[name], wanted["unit"]), unpack(wanted["values"]), rtol=0, atol=1e-5)
-    for wanted in expect.get("sums", []):
-        total = sum(as_read(values[name], wanted["unit"]) for name in wanted["sensors"])
-        np.testing.assert_allclose(total, unpack(wanted["values"]), rtol=0, atol=1e-5)
+def check_schedules(expect: Mapping[str, Any], values: Mapping[str, OutputSeries], unpack: Unpack) -> None:
+    for name, expected in expect.get("schedules", {}).items():
+        assert values[name].start == parse_moment(expected["start"])
+        assert values[name].resolution == parse_fixed_duration(expected["resolution"])
+        np.testing.assert_allclose(
+            as_read(values[name], expected["unit"]), unpack(expected["values"]), rtol=0, atol=1e-5
+        )
+    for expected in expect.get("sums", []):
+        total = sum(as_read(values[name], expected["unit"]) for name in expected["sensors"])
+        np.testing.assert_allclose(total, unpack(expected["values"]), rtol=0, atol=1e-5)
     for name, points in expect.get("at", {}).items():
-        one = values[name]
-        moments = [moment_of(start) for start in steps(one.start, one.resolution, len(one.values))]
-        known = dict(zip(moments, as_read(one, one.unit), strict=True))
+        case_file = values[name]
+        moments = [moment_of(start) for start in steps(case_file.start, case_file.resolution, len(case_file.values))]
+        known = dict(zip(moments, as_read(case_file, case_file.unit), strict=True))
         for moment, value in points.items():
             assert known[parse_moment(moment)] == pytest.approx(value, abs=1e-5), (name, moment)
 
 
-def as_read(one: OutputSeries, unit: str) -> Array:
+def as_read(case_file: OutputSeries, unit: str) -> Array:
     """As a client reads it: consumption positive."""
-    return convert(one.values if one.consumption_positive else -one.values, one.unit, unit, one.resolution)
+    return convert(
+        case_file.values if case_file.consumption_positive else -case_file.values,
+        case_file.unit,
+        unit,
+        case_file.resolution,
+    )
 
 
-def check_result(expect: Mapping[str, Any], one: Any, result: Mapping[str, Any]) -> None:
+def check_result(expect: Mapping[str, Any], case_file: Case, result: Mapping[str, Any]) -> None:
     for key in ("resolved", "unresolved"):
         if key in expect:
-            wanted = [one.numbered(entry) for entry in expect[key]]
-            assert flat(result[key]) == pytest.approx(flat(wanted), abs=0.0011)
+            expected = [case_file.numbered(entry) for entry in expect[key]]
+            assert flat(result[key]) == pytest.approx(flat(expected), abs=0.0011)
 
 
 def flat(entries: list[dict[str, Any]]) -> dict[tuple[str, ...], float]:
@@ -114,29 +125,29 @@ def flat(entries: list[dict[str, Any]]) -> dict[tuple[str, ...], float]:
     }
 
 
-def assert_contains(wanted: Any, found: Any) -> None:
+def assert_contains(expected: object, actual: Any) -> None:
     """Every text wanted is part of what is found at the same place."""
-    if isinstance(wanted, Mapping):
-        for key, value in wanted.items():
-            assert key in found, (key, found)
-            assert_contains(value, found[key])
-    elif isinstance(wanted, list):
-        for text in wanted:
-            assert any(text in sentence for sentence in found), (text, found)
+    if isinstance(expected, Mapping):
+        for key, value in expected.items():
+            assert key in actual, (key, actual)
+            assert_contains(value, actual[key])
+    elif isinstance(expected, list):
+        for text in expected:
+            assert any(text in sentence for sentence in actual), (text, actual)
     else:
-        assert wanted in str(found)
+        assert str(expected) in str(actual)
 
 
 @pytest.mark.parametrize("name", ["g04-toy-solar-and-battery", "r10-pv-curtailment-battery-load", "r28b-hems-house"])
-def test_units_of_sensors_do_not_matter(name: str, case: Callable[[Path], Any]):
+def test_units_of_sensors_do_not_matter(name: str, case: Callable[[Path], Case]) -> None:
     plain, scaled = (case(CASES[0].with_name(f"{name}.json")) for _ in range(2))
     for sensor in scaled.document["sensors"].values():
         old = sensor["unit"]
         sensor["unit"] = {"kW": "W", "EUR/MWh": "cEUR/kWh", "kWh": "MWh"}.get(old, old)
         for entry in sensor.get("data", []):
             entry["unit"] = entry.get("unit", old)
-    one, other = play(plain), play(scaled)
-    assert dict(other.costs) == pytest.approx(dict(one.costs), rel=1e-6, abs=1e-9)
-    assert [output.unit for output in other.outputs] != [output.unit for output in one.outputs]
-    for left, right in zip(one.outputs, other.outputs, strict=True):
+    case_file, other = play(plain), play(scaled)
+    assert dict(other.costs) == pytest.approx(dict(case_file.costs), rel=1e-6, abs=1e-9)
+    assert [output.unit for output in other.outputs] != [output.unit for output in case_file.outputs]
+    for left, right in zip(case_file.outputs, other.outputs, strict=True):
         np.testing.assert_allclose(convert(right.values, right.unit, left.unit), left.values, rtol=0, atol=2e-3)

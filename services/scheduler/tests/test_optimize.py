@@ -43,32 +43,32 @@ def problem(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
     } | more
 
 
-def solved(message: dict[str, Any]) -> dict[str, Any]:
+def solved(message: object) -> dict[str, Any]:
     return solve_request(parse_request(message, LARGEST), SolverOptions())
 
 
-def test_an_answer():
-    found = solved(problem())
-    assert found["status"] == "optimal"
-    assert found["window"] == {
+def test_an_answer() -> None:
+    response = solved(problem())
+    assert response["status"] == "optimal"
+    assert response["window"] == {
         "start": START, "end": "2026-01-13T04:00:00+01:00", "resolution": "PT1H", "steps": 4
     }  # fmt: skip
-    assert found["currency"] == "EUR"
-    assert found["schedules"] == {"battery": {"unit": "MW", "values": [0.01, 0.01, -0.01, -0.01]}}
-    assert found["state-of-charge"] == {"battery": {"unit": "MWh", "values": [0.01, 0.02, 0.03, 0.02, 0.01]}}
-    assert found["costs"]["electricity net energy"] == pytest.approx(-0.4)
-    assert found["total"] == pytest.approx(sum(found["costs"].values()))
-    assert (found["gap"], found["warnings"]) == (0, [])
-    assert found["explanation"]["costs"] == found["costs"]
-    assert found["explanation"]["sentences"][0].startswith("The schedule earns 0.4")
+    assert response["currency"] == "EUR"
+    assert response["schedules"] == {"battery": {"unit": "MW", "values": [0.01, 0.01, -0.01, -0.01]}}
+    assert response["state-of-charge"] == {"battery": {"unit": "MWh", "values": [0.01, 0.02, 0.03, 0.02, 0.01]}}
+    assert response["costs"]["electricity net energy"] == pytest.approx(-0.4)
+    assert response["total"] == pytest.approx(sum(response["costs"].values()))
+    assert (response["gap"], response["warnings"]) == (0, [])
+    assert response["explanation"]["costs"] == response["costs"]
+    assert response["explanation"]["sentences"][0].startswith("The schedule earns 0.4")
 
 
-def test_without_names_entries_are_numbered():
+def test_without_names_entries_are_numbered() -> None:
     unnamed = {key: value for key, value in BATTERY.items() if key != "name"}
     assert list(solved(problem(unnamed, unnamed))["schedules"]) == ["device 0", "device 1"]
 
 
-def test_an_end_or_a_duration_in_the_time_zone_asked_for():
+def test_an_end_or_a_duration_in_the_requested_time_zone() -> None:
     ended = problem(end="2026-01-13T04:00:00+01:00")
     ended.pop("duration")
     assert solved(ended)["window"]["steps"] == 4
@@ -81,7 +81,7 @@ def test_an_end_or_a_duration_in_the_time_zone_asked_for():
     assert (window["steps"], window["end"]) == (23, "2026-03-30T00:00:00+02:00")
 
 
-def test_a_stock_is_named_by_the_entry_that_describes_it():
+def test_a_stock_is_named_by_the_entry_that_describes_it() -> None:
     level = {"state-of-charge": {"sensor": "level"}}
     pumps = [{"name": name, "power-capacity": "5 kW", "production-capacity": "0 kW", **level} for name in "ab"]
     tank = {
@@ -89,13 +89,13 @@ def test_a_stock_is_named_by_the_entry_that_describes_it():
         "soc-max": "50 kWh",
         "soc-minima": [{"datetime": "2026-01-13T04:00:00+01:00", "value": "30 kWh"}],
     }
-    found = solved(problem(*pumps, {**tank, **level}))
-    assert list(found["schedules"]) == ["a", "b"]
-    assert list(found["state-of-charge"]) == ["tank"]
-    assert found["state-of-charge"]["tank"]["values"][-1] == pytest.approx(0.03)
+    response = solved(problem(*pumps, {**tank, **level}))
+    assert list(response["schedules"]) == ["a", "b"]
+    assert list(response["state-of-charge"]) == ["tank"]
+    assert response["state-of-charge"]["tank"]["values"][-1] == pytest.approx(0.03)
 
 
-def test_a_group_an_inflexible_device_and_a_commitment():
+def test_a_group_an_inflexible_device_and_a_commitment() -> None:
     load = {"unit": "kW", "resolution": "PT1H", "start": START, "values": [3, 3, 3, 3]}
     message = problem(
         {**BATTERY, "group": {"asset": "feeder"}},
@@ -105,13 +105,13 @@ def test_a_group_an_inflexible_device_and_a_commitment():
     message["series"]["load"] = load
     contract = {"name": "contract", "baseline": "0 kW", "up-price": "1 EUR/MWh", "sensors": ["battery"]}
     message["flex-context"]["commitments"] = [contract]
-    found = solved(message)
-    assert list(found["schedules"]) == ["battery"]
-    assert found["schedules"]["battery"]["values"] == pytest.approx([0.005, 0.005, 0, -0.01])
-    assert found["costs"]["contract"] == pytest.approx(0.01)
-    bound = {spell["name"] for spell in found["explanation"]["binding"]}
+    response = solved(message)
+    assert list(response["schedules"]) == ["battery"]
+    assert response["schedules"]["battery"]["values"] == pytest.approx([0.005, 0.005, 0, -0.01])
+    assert response["costs"]["contract"] == pytest.approx(0.01)
+    bound = {spell["name"] for spell in response["explanation"]["binding"]}
     assert "feeder" in str(bound)
-    assert "20000000" not in str(found)
+    assert "20000000" not in str(response)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def test_a_group_an_inflexible_device_and_a_commitment():
             key: ["Missing data for required field."] for key in ("resolution", "start", "values")}}}),
     ],
 )  # fmt: skip
-def test_refusals_name_the_field_as_it_was_written(message: Any, fields: dict[str, Any]):
+def test_refusals_name_the_field_as_it_was_written(message: object, fields: dict[str, Any]) -> None:
     with pytest.raises(Invalid) as refusal:
         solved(message)
     assert refusal.value.fields == fields
 
 
-def test_of_many_entries_those_at_fault_are_named():
+def test_of_many_entries_those_at_fault_are_named() -> None:
     entries = [{**BATTERY, "name": str(number)} for number in range(60)]
     for number in (17, 41):
         entries[number]["soc-max"] = "3 kW"
@@ -176,8 +176,8 @@ def test_of_many_entries_those_at_fault_are_named():
         solved(problem(*[{}] * 10_001))
 
 
-def test_what_is_wrong_between_entries_is_said_of_none_of_them():
-    mixed = [
+def test_errors_between_entries_are_attributed_to_none_of_them() -> None:
+    mixed: list[dict[str, Any]] = [
         {**BATTERY, "group": {"asset": "feeder"}},
         {**BATTERY, "name": "boiler", "commodity": "gas", "group": {"asset": "feeder"}},
         {"name": "feeder", "power-capacity": "8 kW"},
@@ -187,7 +187,7 @@ def test_what_is_wrong_between_entries_is_said_of_none_of_them():
     assert refusal.value.fields == {"group": ["The group of asset 'feeder' mixes commodities: electricity, gas."]}
 
 
-def test_what_is_nested_too_deeply_is_refused():
+def test_too_deep_nesting_is_refused() -> None:
     deep: Any = "1 kW"
     for _ in range(900):
         deep = {"value": deep}
@@ -196,7 +196,7 @@ def test_what_is_nested_too_deeply_is_refused():
     assert "Too deeply nested." in str(refusal.value.fields)
 
 
-def test_what_cannot_be_is_said_in_a_sentence():
+def test_infeasible_problems_are_refused_with_a_sentence() -> None:
     target = {"soc-targets": [{"datetime": "2026-01-13T01:00:00+01:00", "value": "50 kWh"}]}
     context = {"flex-context": {"consumption-price": {"sensor": "price"}, "relax-constraints": False}}
     with pytest.raises(Invalid) as refusal:
@@ -206,7 +206,7 @@ def test_what_cannot_be_is_said_in_a_sentence():
     assert sentence in refusal.value.message
 
 
-def test_a_gap_in_the_prices_is_said_with_the_name_of_the_series():
+def test_a_gap_in_the_prices_names_the_series() -> None:
     with pytest.raises(Invalid, match="sensor 'price'"):
         solved(problem(series={"price": {"unit": "EUR/MWh", "resolution": "PT1H", "start": START, "values": [None]}}))
 
@@ -222,10 +222,10 @@ def client() -> Callable[..., httpx.AsyncClient]:
     return open_client
 
 
-async def test_the_route_is_for_services_only(client: Callable[..., httpx.AsyncClient]):
+async def test_the_route_is_for_services_only(client: Callable[..., httpx.AsyncClient]) -> None:
     async with client() as service:
-        found = await service.post("/optimize", json=problem())
-        assert (found.status_code, found.json()["schedules"]["battery"]["unit"]) == (200, "MW")
+        response = await service.post("/optimize", json=problem())
+        assert (response.status_code, response.json()["schedules"]["battery"]["unit"]) == (200, "MW")
         refused = await service.post("/optimize", json=problem(foo=1))
         assert (refused.status_code, refused.json()["fields"]) == (422, {"foo": ["Unknown field."]})
         assert (await service.post("/optimize", content=b"{")).status_code == 400
@@ -235,18 +235,18 @@ async def test_the_route_is_for_services_only(client: Callable[..., httpx.AsyncC
         assert (await anyone.post("/optimize", json=problem())).status_code == 404
 
 
-async def test_what_takes_long_is_not_answered_at_once(
+async def test_slow_problems_are_not_solved_at_once(
     client: Callable[..., httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     async with client(optimize_sync_seconds=0) as service_client:
         assert (await service_client.post("/optimize", json=problem())).status_code == 202
         # What is wrong is said at once all the same.
         assert (await service_client.post("/optimize", json=problem(foo=1))).status_code == 422
 
-    def late(*_: Any) -> Any:
+    def late(*_: object) -> dict[str, Any]:
         raise OutOfTimeError("No schedule was found.")
 
-    def slow(*_: Any) -> Any:
+    def slow(*_: object) -> dict[str, Any]:
         time.sleep(0.3)
         return {"status": "optimal"}
 
@@ -267,13 +267,13 @@ async def done(store: Store, message: dict[str, Any], **settings: Any) -> jobs.J
     return job
 
 
-async def test_a_job_has_the_answer_as_its_result(store: Store):
+async def test_a_job_has_the_answer_as_its_result(store: Store) -> None:
     job = await done(store, problem())
     assert (job.status, job.error) == ("FINISHED", None)
     assert job.result == solved(problem())
 
 
-async def test_a_job_that_fails_says_why(store: Store):
+async def test_a_job_that_fails_says_why(store: Store) -> None:
     empty = problem(series={"price": {"unit": "EUR/MWh", "resolution": "PT1H", "start": START, "values": []}})
     job = await done(store, empty)
     assert job.status == "FAILED"

@@ -10,11 +10,12 @@ from flexmodel.quantities import convert
 from scheduler.optimize.request import parse_request
 from scheduler.optimize.response import solve_request
 from scheduler.solving.search import SolverOptions
+from scheduling_cases import Case, Unpack
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.json"))
 
 
-def inline(document: Mapping[str, Any], unpack: Callable[[list[Any]], list[float]]) -> dict[str, Any] | None:
+def inline(document: Mapping[str, Any], unpack: Unpack) -> dict[str, Any] | None:
     """A case as one message, or nothing if it is about what is stored: configurations, attributes, sources, outputs."""
     trigger, sensors = document["trigger"], document["sensors"]
     stored = any(asset.keys() - {"type", "parent"} for asset in document["assets"].values())
@@ -41,16 +42,17 @@ def inline(document: Mapping[str, Any], unpack: Callable[[list[Any]], list[float
 
 
 def renamed(entry: dict[str, Any], sensors: Mapping[str, Any]) -> dict[str, Any]:
-    found = {key: value for key, value in entry.items() if key not in ("sensor", "asset")}
-    if isinstance(found.get("power"), int | float):
-        found["power"] = f"{found['power']} {sensors[entry['sensor']]['unit']}"
-    if "group" in found:
-        found["group"] = {"asset": next(iter(found["group"].values()))}
-    return found | ({"name": entry["sensor"]} if "sensor" in entry else {})
+    response = {key: value for key, value in entry.items() if key not in ("sensor", "asset")}
+    if isinstance(response.get("power"), int | float):
+        response["power"] = f"{response['power']} {sensors[entry['sensor']]['unit']}"
+    if "group" in response:
+        response["group"] = {"asset": next(iter(response["group"].values()))}
+    return response | ({"name": entry["sensor"]} if "sensor" in entry else {})
 
 
-def series(sensor: Mapping[str, Any], start: str, unpack: Callable[[list[Any]], list[float]]) -> dict[str, Any]:
-    entry = next(iter(sensor.get("data", [])), {"start": start, "values": []})
+def series(sensor: Mapping[str, Any], start: str, unpack: Unpack) -> dict[str, Any]:
+    empty: dict[str, Any] = {"start": start, "values": []}
+    entry = next(iter(sensor.get("data", [])), empty)
     values = [None if np.isnan(value) else value for value in unpack(entry["values"])]
     resolution = entry.get("resolution", sensor["resolution"])
     unit = entry.get("unit", sensor["unit"])
@@ -58,22 +60,22 @@ def series(sensor: Mapping[str, Any], start: str, unpack: Callable[[list[Any]], 
 
 
 @pytest.mark.slow
-def test_cases_cost_the_same(case: Callable[[Path], Any], unpack: Callable[[list[Any]], list[float]]):
+def test_cases_cost_the_same(case: Callable[[Path], Case], unpack: Unpack) -> None:
     played = set()
     for path in CASES:
         document = case(path).document
         message, expect = inline(document, unpack), document["expect"]
         if message is None or expect.keys() & {"refused", "failed"}:
             continue
-        found = solve_request(parse_request(message, 250_000), SolverOptions())
-        wanted = {**expect.get("costs", {}), **expect.get("some-costs", {})}
-        costs = {name: found["costs"][name] for name in wanted}
-        assert costs == pytest.approx(wanted, rel=1e-6, abs=1e-7), path.stem
+        response = solve_request(parse_request(message, 250_000), SolverOptions())
+        expected = {**expect.get("costs", {}), **expect.get("some-costs", {})}
+        costs = {name: response["costs"][name] for name in expected}
+        assert costs == pytest.approx(expected, rel=1e-6, abs=1e-7), path.stem
         for name, plan in expect.get("schedules", {}).items():
-            if name in found["schedules"]:
-                power = convert(np.array(found["schedules"][name]["values"]), "MW", plan["unit"])
-                expected = unpack(plan["values"])
-                np.testing.assert_allclose(power[: len(expected)], expected, rtol=0, atol=1e-5, err_msg=path.stem)
+            if name in response["schedules"]:
+                power = convert(np.array(response["schedules"][name]["values"]), "MW", plan["unit"])
+                curve = unpack(plan["values"])
+                np.testing.assert_allclose(power[: len(curve)], curve, rtol=0, atol=1e-5, err_msg=path.stem)
         played.add(path.stem)
     assert {"g01-toy-battery", "g04-toy-solar-and-battery", "g06-heat-buffer-two-feeders"} <= played
     assert len(played) > 40

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,12 +22,12 @@ WINDOW = Window(START, timedelta(hours=1), 4)
 TWO = Fixed(2.0)
 
 
-def device(**given: object) -> Device:
+def device(**given: Any) -> Device:
     return Device("battery", 1, 2, "electricity", **given)
 
 
-def trigger(*flexible: Device, **given: object) -> Trigger:
-    whole: dict[str, object] = {
+def trigger(*flexible: Device, **given: Any) -> Trigger:
+    whole: dict[str, Any] = {
         "asset_id": 1,
         "window": WINDOW,
         "requested_end": WINDOW.end,
@@ -70,18 +71,18 @@ def segment(first: int, last: int, value: float) -> Segments:
         ({"power_capacity": TWO, "may_consume": False}, (-2, 0)),
     ],
 )
-def test_capacities_decide_on_the_range(given: dict[str, object], expected: tuple[float, float]):
+def test_capacities_decide_on_the_range(given: dict[str, object], expected: tuple[float, float]) -> None:
     assert power_range(device(**given)) == expected
 
 
-def test_a_zero_for_part_of_the_window_leaves_the_rest_and_the_other_direction_open():
+def test_a_zero_for_part_of_the_window_leaves_the_rest_and_the_other_direction_open() -> None:
     one = device(power_capacity=TWO, consumption_capacity=segment(1, 3, 0.0))
     consumption, production = device_limits(one, "EUR", Profiles(WINDOW, LoadedSeries({})))
     assert consumption.hard.tolist() == [2, 0, 0, 2]
     assert production.hard.tolist() == [2, 2, 2, 2]
 
 
-def test_of_overlapping_capacities_the_smaller_counts():
+def test_of_overlapping_capacities_the_smaller_counts() -> None:
     both = Segments((*segment(0, 4, 1.5).items, *segment(2, 3, 1.0).items))
     consumption, _ = device_limits(
         device(power_capacity=TWO, consumption_capacity=both), "EUR", Profiles(WINDOW, LoadedSeries({}))
@@ -89,7 +90,7 @@ def test_of_overlapping_capacities_the_smaller_counts():
     assert consumption.hard.tolist() == [1.5, 1.5, 1, 1.5]
 
 
-def test_a_breach_price_makes_a_capacity_soft_unless_it_is_zero_all_the_time():
+def test_a_breach_price_makes_a_capacity_soft_unless_it_is_zero_all_the_time() -> None:
     price = Fixed(100.0)
     one = device(
         power_capacity=TWO,
@@ -106,10 +107,12 @@ def test_a_breach_price_makes_a_capacity_soft_unless_it_is_zero_all_the_time():
     assert np.isnan(production.soft).all()
 
 
-def test_inflexible_devices_follow_what_was_read_with_its_sign_and_zero_where_nothing_is_known():
+def test_inflexible_devices_follow_their_sensor_with_its_sign_and_zero_where_unknown() -> None:
     reference = SensorReference(9)
-    found = SensorSeries("kW", timedelta(hours=1), steps(START, timedelta(hours=1), 3), np.array([100.0, 200.0, 300.0]))
-    profiles = Profiles(WINDOW, LoadedSeries({reference: found}))
+    actual = SensorSeries(
+        "kW", timedelta(hours=1), steps(START, timedelta(hours=1), 3), np.array([100.0, 200.0, 300.0])
+    )
+    profiles = Profiles(WINDOW, LoadedSeries({reference: actual}))
     given = Inflexible("solar", reference, -1, "electricity"), Inflexible("load", reference, 1, "electricity")
     rows = resolve_devices(trigger(device(power_capacity=TWO), inflexible=given), profiles)
     assert rows.flexible.tolist() == [True, False, False]
@@ -118,54 +121,54 @@ def test_inflexible_devices_follow_what_was_read_with_its_sign_and_zero_where_no
     assert any("solar (sensor 9)" in warning for warning in profiles.warnings)
 
 
-def task(**given: object) -> Device:
+def task(**given: Any) -> Device:
     return device(process=Process(ProcessType.SHIFTABLE, timedelta(minutes=90), 0.004, **given))
 
 
-def test_processes_run_in_whole_steps_outside_their_restrictions():
-    asked = trigger(task(restrictions=((START, START + timedelta(minutes=70)),)))
-    [placed] = place_processes(asked, ())
+def test_processes_run_in_whole_steps_outside_their_restrictions() -> None:
+    trigger_ = trigger(task(restrictions=((START, START + timedelta(minutes=70)),)))
+    [placed] = place_processes(trigger_, ())
     assert (placed.process.type, placed.process.steps, placed.process.power) == (ProcessType.SHIFTABLE, 2, 0.004)
     assert placed.process.allowed.tolist() == [False, False, True, True]
     assert placed.runs is None
-    rows = resolve_devices(asked, Profiles(WINDOW, LoadedSeries({})), [placed])
+    rows = resolve_devices(trigger_, Profiles(WINDOW, LoadedSeries({})), [placed])
     assert rows.power_min[0].tolist() == [0] * 4
     assert rows.power_max[0].tolist() == [0.004] * 4
 
 
-def test_a_process_that_looks_for_the_dearest_time_is_fixed_there():
+def test_a_process_that_looks_for_the_dearest_time_is_fixed_there() -> None:
     profiles = Profiles(WINDOW, LoadedSeries({}))
-    asked = trigger(task(maximise=True), sites=(Site("electricity", segment(0, 3, 1.0)),))
-    [site] = resolve_sites(asked, profiles)
+    trigger_ = trigger(task(maximise=True), sites=(Site("electricity", segment(0, 3, 1.0)),))
+    [site] = resolve_sites(trigger_, profiles)
     dearest = replace(site, consumption_price=np.array([1.0, 2.0, 3.0, 0.0]))
-    rows = resolve_devices(asked, profiles, place_processes(asked, [dearest]))
+    rows = resolve_devices(trigger_, profiles, place_processes(trigger_, [dearest]))
     assert rows.power_min[0].tolist() == rows.power_max[0].tolist() == [0, 0.004, 0.004, 0]
 
 
-def test_a_process_without_room_is_an_error():
-    asked = trigger(task(restrictions=((START, START + timedelta(hours=3)),)))
+def test_a_process_without_room_is_an_error() -> None:
+    trigger_ = trigger(task(restrictions=((START, START + timedelta(hours=3)),)))
     with pytest.raises(NoRoomError, match="time restrictions"):
-        place_processes(asked, ())
+        place_processes(trigger_, ())
 
 
-def test_operation_modes():
+def test_operation_modes() -> None:
     [modes] = resolve_bands(trigger(device(power_capacity=TWO), device(operation_modes=((0.0, 0.0), (0.006, 0.011)))))
     assert modes.device == 1
     assert modes.bands.tolist() == [[0.0, 0.0], [0.006, 0.011]]
 
 
-def context(**given: object) -> Site:
+def context(**given: Any) -> Site:
     return Site("electricity", Fixed(100.0), **given)
 
 
-def test_site_capacities_without_breach_prices_are_hard():
+def test_site_capacities_without_breach_prices_are_hard() -> None:
     given = context(power_capacity=Fixed(0.042), consumption_capacity=Fixed(0.01), production_capacity=Fixed(0.1))
     [site] = resolve_sites(trigger(device(), sites=(given,)), Profiles(WINDOW, LoadedSeries({})))
     assert (site.power_min[0], site.power_max[0]) == (-0.042, 0.01)
     assert site.consumption_cap is None
 
 
-def test_site_capacities_with_breach_prices_are_soft_and_the_power_capacity_stays_hard():
+def test_site_capacities_with_breach_prices_are_soft_and_the_power_capacity_stays_hard() -> None:
     given = context(
         power_capacity=Fixed(0.042), consumption_capacity=segment(0, 2, 0.01), consumption_breach_price=Fixed(1e7)
     )
@@ -177,7 +180,7 @@ def test_site_capacities_with_breach_prices_are_soft_and_the_power_capacity_stay
     assert site.devices.tolist() == [0]
 
 
-def test_a_peak_price_alone_means_no_peak_is_paid_for_yet():
+def test_a_peak_price_alone_means_no_peak_is_paid_for_yet() -> None:
     [site] = resolve_sites(
         trigger(device(), sites=(context(peak_consumption_price=Fixed(260.0)),)), Profiles(WINDOW, LoadedSeries({}))
     )
@@ -187,7 +190,7 @@ def test_a_peak_price_alone_means_no_peak_is_paid_for_yet():
     assert np.isnan(site.power_max).all()
 
 
-def test_electricity_prices_lead_the_tie_break():
+def test_electricity_prices_lead_the_tie_break() -> None:
     gas = Site("gas", Fixed(50.0))
     both = resolve_sites(trigger(device(), sites=(gas, context())), Profiles(WINDOW, LoadedSeries({})))
     price = leading_price(both)

@@ -23,7 +23,7 @@ def point(value: float, minute: int = 12) -> Segment:
     return Segment(moment, moment, value)
 
 
-def test_a_target_binds_before_and_after():
+def test_a_target_binds_before_and_after() -> None:
     onto = Projection.empty(WINDOW.steps)
     project("targets", [point(1.0)], WINDOW, reach(), onto)
     assert onto.minima[AT_1700] == pytest.approx(0.992)
@@ -32,7 +32,7 @@ def test_a_target_binds_before_and_after():
     assert np.isnan(np.delete(onto.minima, AT_1700)).all()
 
 
-def test_a_minimum_without_production_still_holds_at_the_next_step():
+def test_a_minimum_without_production_still_holds_at_the_next_step() -> None:
     onto = Projection.empty(WINDOW.steps)
     project("minima", [point(1.0)], WINDOW, reach(down=0.0), onto)
     assert onto.minima[AT_1700] == pytest.approx(0.992)
@@ -40,20 +40,20 @@ def test_a_minimum_without_production_still_holds_at_the_next_step():
     assert np.isnan(onto.maxima).all()
 
 
-def test_a_maximum():
+def test_a_maximum() -> None:
     onto = Projection.empty(WINDOW.steps)
     project("maxima", [point(0.5)], WINDOW, reach(down=0.0), onto)
     assert onto.maxima[AT_1700] == pytest.approx(0.5)
     assert onto.maxima[AT_1715] == pytest.approx(0.502)
 
 
-def test_efficiencies_change_what_can_be_reached():
+def test_efficiencies_change_the_reach() -> None:
     onto = Projection.empty(WINDOW.steps)
     project("minima", [point(1.0)], WINDOW, reach(charging=4.0, discharging=0.8), onto)
     assert onto.minima[[AT_1700, AT_1715]] == pytest.approx([0.968, 0.9975])
 
 
-def test_a_state_known_during_the_first_step_bounds_its_end():
+def test_a_state_known_during_the_first_step_bounds_its_end() -> None:
     window = Window(datetime(2026, 1, 13, 16, 45, tzinfo=UTC), timedelta(minutes=15), 4)
     onto = Projection.empty(window.steps)
     known = datetime(2026, 1, 13, 16, 47, tzinfo=UTC)
@@ -62,7 +62,7 @@ def test_a_state_known_during_the_first_step_bounds_its_end():
     assert onto.maxima[0] == pytest.approx(0.5 + 0.036 * 13 / 60)
 
 
-def test_the_stricter_of_two_wishes_counts_and_none_passes_the_limits():
+def test_the_stricter_of_two_requirements_counts_within_the_limits() -> None:
     onto = Projection.empty(WINDOW.steps)
     project("minima", [point(1.0), point(0.9, 13)], WINDOW, reach(), onto)
     assert onto.minima[AT_1700] == pytest.approx(0.992)
@@ -70,7 +70,7 @@ def test_the_stricter_of_two_wishes_counts_and_none_passes_the_limits():
     assert onto.maxima[AT_1715] == 2.0
 
 
-def test_only_points_between_steps_and_inside_the_window_are_carried_over():
+def test_only_points_between_steps_and_inside_the_window_are_projected() -> None:
     def at(hour: int, minute: int) -> Segment:
         moment = datetime(2026, 1, 13, hour, minute, tzinfo=UTC)
         return Segment(moment, moment, 1.0)

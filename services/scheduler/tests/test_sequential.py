@@ -47,7 +47,7 @@ def tree() -> AssetTree:
 @pytest.fixture
 def trigger() -> Callable[..., Trigger]:
     def make(**given: Any) -> Trigger:
-        whole = {
+        fields = {
             "asset_id": 1,
             "window": WINDOW,
             "requested_end": WINDOW.end,
@@ -63,51 +63,53 @@ def trigger() -> Callable[..., Trigger]:
             "sites": (Site("electricity", Fixed(10.0), power_capacity=Fixed(1.5)),),
             **given,
         }
-        return Trigger(**whole)
+        return Trigger(**fields)
 
     return make
 
 
-def play(asked: Trigger) -> Plan:
+def play(trigger: Trigger) -> Plan:
     starts = np.arange(4) * np.timedelta64(1, "h") + np.datetime64("2026-01-13T00:00", "us")
-    return plan(asked, tree(), LoadedSeries({LOAD: SensorSeries("MW", HOUR, starts, np.full(4, 0.1))}), SolverOptions())
+    return plan(
+        trigger, tree(), LoadedSeries({LOAD: SensorSeries("MW", HOUR, starts, np.full(4, 0.1))}), SolverOptions()
+    )
 
 
-def test_each_turn_has_its_own_steps_and_only_its_own_target_makes_it_longer(trigger: Callable[..., Trigger]):
+def test_each_turn_has_its_own_steps_and_only_its_own_target_makes_it_longer(trigger: Callable[..., Trigger]) -> None:
     late = START + timedelta(hours=6)
     target = Stock("car", 1, (1,), Fixed(0.0), soc_targets=Segments((Segment(late, late, 1.0),)))
-    asked = trigger(window=Window(START, QUARTER, 24))
-    asked = trigger(window=Window(START, QUARTER, 24), stocks=(asked.stocks[0], target))
-    first, second = device_turn(asked, 0, [], tree()), device_turn(asked, 1, [], tree())
+    whole = trigger(window=Window(START, QUARTER, 24))
+    whole = trigger(window=Window(START, QUARTER, 24), stocks=(whole.stocks[0], target))
+    first, second = device_turn(whole, 0, [], tree()), device_turn(whole, 1, [], tree())
     assert first.window == WINDOW
     assert second.window == Window(START, HOUR, 6)
     assert second.stocks[0].devices == (0,)
 
 
-def test_members_are_renumbered_and_those_to_come_are_left_out(trigger: Callable[..., Trigger]):
+def test_members_are_renumbered_and_those_to_come_are_left_out(trigger: Callable[..., Trigger]) -> None:
     group = Group("asset:1", (0, 1), Fixed(1.0), None, None, 1e7)
     later = Group("asset:2", (1,), Fixed(1.0), None, None, 1e7)
     contract = Commitment("contract", "electricity", (0, 1, 2), Fixed(0.0), Price(Fixed(1.0), "MWh"), None)
-    one = device_turn(trigger(groups=(group, later), commitments=(contract,)), 0, [], tree())
-    assert [group.members for group in one.groups] == [(0,)]
-    assert [commitment.members for commitment in one.commitments] == [(0, 1)]
+    alone = device_turn(trigger(groups=(group, later), commitments=(contract,)), 0, [], tree())
+    assert [group.members for group in alone.groups] == [(0,)]
+    assert [commitment.members for commitment in alone.commitments] == [(0, 1)]
 
 
-def test_the_second_device_gets_what_the_first_one_leaves(trigger: Callable[..., Trigger]):
+def test_the_second_device_gets_the_rest_of_the_first(trigger: Callable[..., Trigger]) -> None:
     one_price = Segments((Segment(START, START + HOUR, 10.0), Segment(START + HOUR, WINDOW.end, 100.0)))
     context = Site("electricity", one_price, power_capacity=Fixed(1.5), aggregate_power=9)
-    made = play(trigger(sites=(context,)))
-    power = {one.sensor: -one.values for one in made.outputs}
+    result = play(trigger(sites=(context,)))
+    power = {output.sensor: -output.values for output in result.outputs}
     assert len(power[5]) == 16
     assert len(power[6]) == 4
     np.testing.assert_allclose(power[5][:4], 1.0)
     np.testing.assert_allclose(power[6][0], 0.4)
     total = power[5].reshape(4, 4).mean(axis=1) + power[6] + 0.1
     np.testing.assert_allclose(power[9], total, atol=1e-6)
-    assert made.result["num-beliefs"] == sum(len(one.values) for one in made.outputs)
-    assert {"prefer a full storage 0 sooner", "prefer a full storage 1 sooner"} <= set(made.costs)
-    assert made.costs["electricity net energy"] == pytest.approx(1.5 * 10 + (total[1:] * 100).sum())
-    assert len(made.explanation["turns"]) == 2
+    assert result.result["num-beliefs"] == sum(len(output.values) for output in result.outputs)
+    assert {"prefer a full storage 0 sooner", "prefer a full storage 1 sooner"} <= set(result.costs)
+    assert result.costs["electricity net energy"] == pytest.approx(1.5 * 10 + (total[1:] * 100).sum())
+    assert len(result.explanation["turns"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -118,6 +120,6 @@ def test_the_second_device_gets_what_the_first_one_leaves(trigger: Callable[...,
         {"nodes": (Node("heat"),)},
     ],
 )
-def test_what_belongs_together_is_refused(trigger: Callable[..., Trigger], given: dict[str, Any]):
+def test_devices_that_belong_together_are_refused(trigger: Callable[..., Trigger], given: dict[str, Any]) -> None:
     with pytest.raises(Invalid, match="planned together"):
         check_sequential(trigger(**given))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import numpy as np
 import pytest
 from flexcore.webhooks import subscriptions
@@ -16,9 +17,11 @@ from flexwork import activity_log, job_runner, jobs
 from flexwork.jobs import Job
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import make_handler, record_failure
+from scheduling_cases import Case, Unpack
 
 CASES = Path(__file__).parent / "cases"
 Run = Callable[..., Awaitable[Job]]
+Opened = Callable[[str], Awaitable[Case]]
 
 
 @pytest.fixture
@@ -30,58 +33,59 @@ def handler() -> job_runner.Handler:
 def run(store: Store, handler: job_runner.Handler) -> Run:
     """Create a job for a case and do it."""
 
-    async def run(one: Any, **changed: Any) -> Job:
-        subject = {"asset": one.asset_id} if one.sensor_id is None else {"sensor": one.sensor_id}
+    async def run(case_file: Case, **changed: Any) -> Job:
+        subject = {"asset": case_file.asset_id} if case_file.sensor_id is None else {"sensor": case_file.sensor_id}
         async with store.transaction() as con:
-            account = await con.fetchval("select account_id from asset where id = $1", one.asset_id)
-            request = {**subject, **one.message, **changed}
+            account = await con.fetchval("select account_id from asset where id = $1", case_file.asset_id)
+            request = {**subject, **case_file.message, **changed}
             job_id = await jobs.create(con, queue="schedule", request=request, account_id=account)
         await job_runner.run(store, job_id, handler, on_failure=record_failure)
         async with store.connection() as con:
-            done = await jobs.get(con, job_id)
-        assert done is not None
-        return done
+            job = await jobs.get(con, job_id)
+        assert job is not None
+        return job
 
     return run
 
 
 @pytest.fixture
-async def opened(
-    case: Callable[[Path], Any], plant: Callable[[Any], Awaitable[None]]
-) -> Callable[[str], Awaitable[Any]]:
+async def opened(case: Callable[[Path], Case], plant: Callable[[Case], Awaitable[None]]) -> Opened:
     """Open a case and put it into the database."""
 
-    async def open_(name: str) -> Any:
-        one = case(CASES / f"{name}.json")
-        await plant(one)
-        return one
+    async def open_(name: str) -> Case:
+        case_file = case(CASES / f"{name}.json")
+        await plant(case_file)
+        return case_file
 
     return open_
 
 
-async def stored(store: Store, job: Job, sensor_id: int) -> Any:
+async def stored_schedule(store: Store, job: Job, sensor_id: int) -> asyncpg.Record:
     async with store.connection() as con:
-        return await con.fetchrow("select * from schedule where job_id = $1 and sensor_id = $2", job.id, sensor_id)
+        row = await con.fetchrow("select * from schedule where job_id = $1 and sensor_id = $2", job.id, sensor_id)
+    assert row is not None
+    return row
 
 
-async def test_a_battery(store: Store, opened: Any, run: Run, unpack: Any):
-    one = await opened("g01-toy-battery")
-    job = await run(one)
+async def test_a_battery(store: Store, opened: Opened, run: Run, unpack: Unpack) -> None:
+    case_file = await opened("g01-toy-battery")
+    job = await run(case_file)
     assert (job.status, job.error) == ("FINISHED", None)
     assert job.result == {"num-beliefs": 48, "resolved": [], "unresolved": []}
     assert job.info["scheduler_info"]["scheduler"] == "StorageScheduler"
     costs = job.info["scheduler_info"]["commitment_costs"]
     assert costs["electricity net energy"] == pytest.approx(-4.655136239, rel=1e-6)
-    sensor = one.sensors["battery power"]
-    wanted = np.array(unpack(one.expect["schedules"]["battery power"]["values"]))
-    row = await stored(store, job, sensor)
-    assert (row["start"], row["resolution"], row["unit"]) == (one.start, timedelta(minutes=15), "kW")
+    sensor = case_file.sensors["battery power"]
+    expected = np.array(unpack(case_file.expect["schedules"]["battery power"]["values"]))
+    row = await stored_schedule(store, job, sensor)
+    assert (row["start"], row["resolution"], row["unit"]) == (case_file.start, timedelta(minutes=15), "kW")
     assert not row["consumption_positive"]
-    np.testing.assert_allclose(row["event_values"], -wanted, atol=1e-5)
+    np.testing.assert_allclose(row["event_values"], -expected, atol=1e-5)
     async with store.connection() as con:
-        end = one.start + timedelta(hours=12)
-        [believed] = await series.load_series(con, [SeriesQuery(sensor, one.start, end, timedelta(minutes=15))])
+        end = case_file.start + timedelta(hours=12)
+        [believed] = await series.load_series(con, [SeriesQuery(sensor, case_file.start, end, timedelta(minutes=15))])
         source = await con.fetchrow("select * from source where id = $1", int(believed.source[0]))
+    assert source is not None
     assert believed.values.tolist() == row["event_values"]
     assert (source["name"], source["type"], source["model"]) == ("Flexmesh", "scheduler", "StorageScheduler")
     assert job.info["data_source_info"]["id"] == source["id"]
@@ -95,47 +99,47 @@ async def test_a_battery(store: Store, opened: Any, run: Run, unpack: Any):
     "name",
     ["g04-toy-solar-and-battery", "g11b-slow-leak", "r05-soc-minima-maxima-soft", "r25-shared-stock-two-feeders"],
 )
-async def test_what_the_database_gives_is_what_was_put_in(opened: Any, run: Run, name: str):
-    one = await opened(name)
-    job = await run(one)
+async def test_series_from_the_database_give_the_same_schedule(opened: Opened, run: Run, name: str) -> None:
+    case_file = await opened(name)
+    job = await run(case_file)
     costs = job.info["scheduler_info"]["commitment_costs"]
-    wanted = {**one.expect.get("costs", {}), **one.expect.get("some-costs", {})}
-    assert wanted
-    assert {cost: costs[cost] for cost in wanted} == pytest.approx(wanted, rel=1e-6, abs=1e-7)
+    expected = {**case_file.expect.get("costs", {}), **case_file.expect.get("some-costs", {})}
+    assert expected
+    assert {cost: costs[cost] for cost in expected} == pytest.approx(expected, rel=1e-6, abs=1e-7)
 
 
 async def test_one_sensor_alone_leaves_its_state_of_charge_in_attributes_that_are_there(
-    store: Store, opened: Any, run: Run
-):
-    one = await opened("g01-toy-battery")
-    sensor = one.sensors["battery power"]
+    store: Store, opened: Opened, run: Run
+) -> None:
+    case_file = await opened("g01-toy-battery")
+    sensor = case_file.sensors["battery power"]
     async with store.connection() as con:
         old = {"soc_in_mwh": 0.1, "soc_datetime": "2020-01-01T00:00:00+00:00"}
         await con.execute("update sensor set attributes = attributes || $2 where id = $1", sensor, old)
-    model = {key: value for key, value in one.message["flex-model"][0].items() if key != "sensor"}
-    one.document["trigger"]["sensor"] = "battery power"
-    job = await run(one, **{"flex-model": model})
+    model = {key: value for key, value in case_file.message["flex-model"][0].items() if key != "sensor"}
+    case_file.document["trigger"]["sensor"] = "battery power"
+    job = await run(case_file, **{"flex-model": model})
     assert job.status == "FINISHED"
     async with store.connection() as con:
         attributes = await con.fetchval("select attributes from sensor where id = $1", sensor)
-        untouched = await con.fetchval("select attributes from asset where id = $1", one.assets["battery"])
+        untouched = await con.fetchval("select attributes from asset where id = $1", case_file.assets["battery"])
     assert attributes["soc_in_mwh"] == 0.225
-    assert parse_moment(attributes["soc_datetime"]) == one.start
+    assert parse_moment(attributes["soc_datetime"]) == case_file.start
     assert untouched == {}
 
 
-async def test_an_output_sensor_is_marked_with_its_sign(store: Store, opened: Any, run: Run):
-    one = await opened("g01-toy-battery")
+async def test_an_output_sensor_is_marked_with_its_sign(store: Store, opened: Opened, run: Run) -> None:
+    case_file = await opened("g01-toy-battery")
     async with store.connection() as con:
         output = await con.fetchval(
             "insert into sensor (asset_id, name, unit, event_resolution) values ($1, 'drawn', 'kW', '15 minutes')"
             " returning id",
-            one.assets["battery"],
+            case_file.assets["battery"],
         )
-    [model] = one.message["flex-model"]
-    job = await run(one, **{"flex-model": [{**model, "consumption": {"sensor": output}}]})
+    [model] = case_file.message["flex-model"]
+    job = await run(case_file, **{"flex-model": [{**model, "consumption": {"sensor": output}}]})
     assert job.status == "FINISHED"
-    row = await stored(store, job, output)
+    row = await stored_schedule(store, job, output)
     assert row["consumption_positive"]
     assert max(row["event_values"]) == 500
     async with store.connection() as con:
@@ -144,18 +148,18 @@ async def test_an_output_sensor_is_marked_with_its_sign(store: Store, opened: An
         }
 
 
-async def test_prices_that_are_not_there_fail_the_job_with_the_sensor_and_the_period(opened: Any, run: Run):
-    one = await opened("g01-toy-battery")
-    job = await run(one, start="2027-06-01T00:00:00+01:00")
+async def test_prices_that_are_not_there_fail_the_job_with_the_sensor_and_the_period(opened: Opened, run: Run) -> None:
+    case_file = await opened("g01-toy-battery")
+    job = await run(case_file, start="2027-06-01T00:00:00+01:00")
     assert job.status == "FAILED"
     assert job.error is not None
-    assert f"Prices unknown for planning window. (sensor {one.sensors['price']})." in job.error
+    assert f"Prices unknown for planning window. (sensor {case_file.sensors['price']})." in job.error
     assert "2027-05-31T23:00:00+00:00 to 2027-06-01T11:00:00+00:00" in job.error
 
 
-async def test_what_cannot_be_reached_fails_the_job_with_numbers(store: Store, opened: Any, run: Run):
-    one = await opened("g17b-hard")
-    job = await run(one)
+async def test_an_unreachable_target_fails_the_job_with_numbers(store: Store, opened: Opened, run: Run) -> None:
+    case_file = await opened("g17b-hard")
+    job = await run(case_file)
     assert job.status == "FAILED"
     assert job.error is not None
     assert "8 MWh" in job.error
@@ -163,46 +167,46 @@ async def test_what_cannot_be_reached_fails_the_job_with_numbers(store: Store, o
         assert await con.fetchval("select count(*) from schedule") == 0
 
 
-async def test_prior_decides_on_what_is_known(store: Store, opened: Any, run: Run):
-    one = await opened("g01-toy-battery")
-    price = one.sensors["price"]
+async def test_prior_limits_the_known_beliefs(store: Store, opened: Opened, run: Run) -> None:
+    case_file = await opened("g01-toy-battery")
+    price = case_file.sensors["price"]
     async with store.connection() as con:
-        later = series.to_datetime64(one.start)
-        hours = np.arange(24) * np.timedelta64(1, "h") + series.to_datetime64(one.start - timedelta(hours=7))
+        later = series.to_datetime64(case_file.start)
+        hours = np.arange(24) * np.timedelta64(1, "h") + series.to_datetime64(case_file.start - timedelta(hours=7))
         source = await con.fetchval("select source_id from belief limit 1")
         await series.write_beliefs(con, series.BeliefBatch(price, hours, later, np.full(24, 1000.0), source))
-    before = await run(one, prior=(one.start - timedelta(hours=1)).isoformat())
-    after = await run(one)
+    before = await run(case_file, prior=(case_file.start - timedelta(hours=1)).isoformat())
+    after = await run(case_file)
     costs = [job.info["scheduler_info"]["commitment_costs"]["electricity net energy"] for job in (before, after)]
     assert costs[0] == pytest.approx(-4.655136239, rel=1e-6)
     assert costs[1] != pytest.approx(-4.655136239, rel=1e-3)
     async with store.connection() as con:
         [believed] = await con.fetch(
             "select distinct belief_time from belief where sensor_id = $1 and belief_time < $2",
-            one.sensors["battery power"], one.start,
+            case_file.sensors["battery power"], case_file.start,
         )  # fmt: skip
-    assert believed["belief_time"] == one.start - timedelta(hours=1)
+    assert believed["belief_time"] == case_file.start - timedelta(hours=1)
 
 
-async def test_whoever_wants_to_know_is_told(store: Store, opened: Any, run: Run):
-    one = await opened("g01-toy-battery")
+async def test_subscribers_are_notified(store: Store, opened: Opened, run: Run) -> None:
+    case_file = await opened("g01-toy-battery")
     async with store.transaction() as con:
-        account = await con.fetchval("select account_id from asset where id = $1", one.asset_id)
+        account = await con.fetchval("select account_id from asset where id = $1", case_file.asset_id)
         await subscriptions.add(con, account, "https://example.org/told", ["schedule.finished", "schedule.failed"])
-    job = await run(one)
-    assert await told(store) == [("schedule.finished", str(job.id))]
-    failed = await run(one, start="2027-06-01T00:00:00+01:00")
-    assert await told(store) == [("schedule.finished", str(job.id)), ("schedule.failed", str(failed.id))]
+    job = await run(case_file)
+    assert await notifications(store) == [("schedule.finished", str(job.id))]
+    failed = await run(case_file, start="2027-06-01T00:00:00+01:00")
+    assert await notifications(store) == [("schedule.finished", str(job.id)), ("schedule.failed", str(failed.id))]
 
 
-async def told(store: Store) -> list[tuple[str, str]]:
+async def notifications(store: Store) -> list[tuple[str, str]]:
     async with store.connection() as con:
         await activity_log.assign_positions(con)
         rows = await con.fetch("select payload from outbox where topic = 'webhook' order by id")
     return [(row["payload"]["type"], row["payload"]["data"]["job"]) for row in rows]
 
 
-async def test_a_sensor_that_is_gone_fails_the_job(store: Store, handler: job_runner.Handler):
+async def test_a_sensor_that_is_gone_fails_the_job(store: Store, handler: job_runner.Handler) -> None:
     async with store.transaction() as con:
         job_id = await jobs.create(
             con, queue="schedule", request={"sensor": 4711, "start": "2026-01-13T00:00:00+01:00"}
@@ -214,13 +218,13 @@ async def test_a_sensor_that_is_gone_fails_the_job(store: Store, handler: job_ru
     assert job.error == "Sensor 4711 is no longer there."
 
 
-async def test_devices_one_after_the_other_are_one_job(store: Store, opened: Any, run: Run):
-    one = await opened("g19-two-cars-one-after-the-other")
-    job = await run(one)
+async def test_devices_one_after_the_other_are_one_job(store: Store, opened: Opened, run: Run) -> None:
+    case_file = await opened("g19-two-cars-one-after-the-other")
+    job = await run(case_file)
     assert job.status == "FINISHED"
     async with store.connection() as con:
         rows = await con.fetch("select sensor_id from schedule where job_id = $1", job.id)
-    assert {row["sensor_id"] for row in rows} >= {entry["sensor"] for entry in one.message["flex-model"]}
+    assert {row["sensor_id"] for row in rows} >= {entry["sensor"] for entry in case_file.message["flex-model"]}
     costs = job.info["scheduler_info"]["commitment_costs"]
     assert costs["electricity net energy"] == pytest.approx(1.4613 + 2430.3887)
     async with store.connection() as con:

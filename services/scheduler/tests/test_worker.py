@@ -35,7 +35,7 @@ async def publisher(database_url: str) -> AsyncIterator[Publisher]:
 
 async def test_a_message_becomes_a_schedule(
     store: Store, publisher: Publisher, case: Callable[[Path], Any], plant: Callable[[Any], Awaitable[None]]
-):
+) -> None:
     one = case(CASES / "g01-toy-battery.json")
     await plant(one)
     async with store.transaction() as con:
@@ -46,13 +46,13 @@ async def test_a_message_becomes_a_schedule(
         while True:
             async with store.connection() as con:
                 job = await jobs.get(con, job_id)
-            if job is not None and job.status not in ("Queue.SCHEDULED", "STARTED"):
+            if job is not None and job.status not in ("QUEUED", "STARTED"):
                 break
             await asyncio.sleep(0.05)
     assert (job.status, job.error) == ("FINISHED", None)
 
 
-def test_the_worker_is_a_process_that_tells_its_health_and_ends_when_asked(database_url: str):
+def test_the_worker_is_a_process_that_serves_its_health_and_ends_on_a_signal(database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     environment = {**os.environ, "FLEXMESH_DATABASE_URL": database_url, "FLEXMESH_PORT": str(port)}
@@ -77,7 +77,7 @@ def is_ready(port: int) -> bool:
         return False
 
 
-def test_a_wrong_setting_stops_the_start_with_its_name():
+def test_a_wrong_setting_stops_the_start_with_its_name() -> None:
     environment = {**os.environ, "FLEXMESH_SOLVE_SECONDS": "-1"}
     done = subprocess.run(
         [sys.executable, "-m", "scheduler", "worker"],
@@ -93,10 +93,10 @@ def test_a_wrong_setting_stops_the_start_with_its_name():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("heavy", ["pandas", "polars", "highspy"])
-def test_the_worker_starts_without_heavy_packages(heavy: str):
+def test_the_worker_starts_without_heavy_packages(heavy: str) -> None:
     code = f"import scheduler.worker, sys; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
-def test_warming_up_plans_something():
+def test_warming_up_plans_something() -> None:
     warm_up()

@@ -1,4 +1,4 @@
-"""The scheduler's HTTP application, of a worker or of the service itself: problems to solve at once, and its health."""
+"""HTTP application of the scheduler, in a worker or on its own: solving of self-contained problems, and health."""
 
 from collections.abc import Sequence
 
@@ -15,11 +15,11 @@ SERVICE = "scheduler"
 
 
 def create_app(settings: SchedulerSettings, checks: Sequence[Check] = ()) -> FastAPI:
-    """The application; `checks` are the parts that whoever serves it depends on."""
+    """Create the application; `checks` are the readiness checks of the process that serves it."""
     app = create_service(
         settings, service=SERVICE, title="Flexmesh scheduler", checks=checks, docs_url=None, redoc_url=None
     )
-    # A worker can do without the token; then nobody could prove to be a service, so nobody is listened to.
+    # A worker can do without the token. Then no caller could prove to be a service, so there are no routes.
     if settings.service_token is not None:
         app.state.optimizer = Optimizer(settings)
         app.include_router(optimize, dependencies=[Depends(service_token.RequireServiceToken(settings.service_token))])

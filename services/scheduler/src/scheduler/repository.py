@@ -42,7 +42,7 @@ class SocAttributes:
 
 
 async def save_plan(
-    con: Connection, job_id: UUID, plan: Plan, source: int, believed_at: datetime, state: SocAttributes | None
+    con: Connection, job_id: UUID, plan: Plan, source: int, belief_time: datetime, state: SocAttributes | None
 ) -> None:
     """Store a plan, in the transaction of the caller."""
     rows: list[tuple[Any, ...]] = [
@@ -60,7 +60,7 @@ async def save_plan(
     await con.executemany(INSERT_SCHEDULE, rows)
     await con.execute(INSERT_EXPLANATION, job_id, plan.explanation)
     if plan.outputs:
-        await write_beliefs(con, to_beliefs(plan.outputs, source, believed_at))
+        await write_beliefs(con, to_beliefs(plan.outputs, source, belief_time))
     for output in plan.outputs:
         if output.sets_sign:
             await con.execute(MARK_SIGN, output.sensor, output.consumption_positive)
@@ -69,12 +69,12 @@ async def save_plan(
         await con.execute(UPDATE_ASSET_SOC, state.asset_id, state.at.isoformat(), state.energy)
 
 
-def to_beliefs(values: Sequence[OutputSeries], source: int, believed_at: datetime) -> BeliefBatch:
+def to_beliefs(values: Sequence[OutputSeries], source: int, belief_time: datetime) -> BeliefBatch:
     """Return all values as beliefs of the scheduler, to be written at once."""
     return BeliefBatch(
         sensor=np.repeat([output.sensor for output in values], [len(output.values) for output in values]),
         event_start=np.concatenate([steps(output.start, output.resolution, len(output.values)) for output in values]),
-        belief_time=instant(believed_at),
+        belief_time=instant(belief_time),
         values=np.concatenate([output.values for output in values]),
         source=source,
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
-from typing import Any
 
 from flexcore.assets.tree import load_tree
 from flexmodel.errors import NotFound
@@ -64,44 +63,48 @@ def make_handler(settings: SchedulerSettings) -> job_runner.Handler:
                 return await optimize.solve(job, settings)
         now = datetime.now(UTC)
         with _phase("read"):
-            order = await read(job, store, now)
+            planning_input = await load_input(job, store, now)
         with _phase("plan"):
             # The solver works outside the interpreter's lock, so heartbeats and other jobs go on meanwhile.
-            made = await asyncio.to_thread(plan, order.trigger, order.tree, order.readings, options)
+            new_plan = await asyncio.to_thread(
+                plan, planning_input.trigger, planning_input.tree, planning_input.series, options
+            )
         async with store.connection() as con:
-            source_id = await sources.ensure(con, SOURCE_NAME, SOURCE_TYPE, made.scheduler, SOURCE_VERSION)
+            source_id = await sources.ensure(con, SOURCE_NAME, SOURCE_TYPE, new_plan.scheduler, SOURCE_VERSION)
         return Outcome(
-            result=made.result,
+            result=new_plan.result,
             info={
-                "scheduler_info": {"scheduler": made.scheduler, "commitment_costs": made.costs},
+                "scheduler_info": {"scheduler": new_plan.scheduler, "commitment_costs": new_plan.costs},
                 "data_source_info": {
                     "id": source_id,
                     "name": SOURCE_NAME,
                     "type": SOURCE_TYPE,
-                    "model": made.scheduler,
+                    "model": new_plan.scheduler,
                     "version": SOURCE_VERSION,
                 },
-                "warnings": made.warnings,
+                "warnings": new_plan.warnings,
             },
-            save=partial(_save, job=job, order=order, made=made, source_id=source_id, now=now),
+            save=partial(
+                _save, job=job, planning_input=planning_input, new_plan=new_plan, source_id=source_id, now=now
+            ),
         )
 
     return handle
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a job asks for, with everything that has to be known for it."""
+class PlanningInput:
+    """The trigger of a job, with the assets and series it refers to."""
 
     trigger: Trigger
     tree: AssetTree
-    readings: LoadedSeries
+    series: LoadedSeries
     sensor_id: int | None
-    """The sensor that was triggered; None: an asset was."""
+    """The triggered sensor; None if an asset was triggered."""
 
 
-async def read(job: Job, store: Store, now: datetime) -> Order:
-    """Load the job's assets and sensors, put its trigger together with what is stored, and read all series."""
+async def load_input(job: Job, store: Store, now: datetime) -> PlanningInput:
+    """Load the job's assets and sensors, merge its trigger with the stored configuration, and load all series."""
     message = dict(job.request)
     sensor_id, asset_id = message.pop("sensor", None), message.pop("asset", None)
     async with store.connection() as con:
@@ -109,25 +112,28 @@ async def read(job: Job, store: Store, now: datetime) -> Order:
             asset_id = await _asset_of(con, sensor_id)
         tree = await load_tree(con, asset_id, extra_sensors=referenced_sensors(message))
         trigger = await asyncio.to_thread(parse_trigger, message, tree, sensor_id=sensor_id)
-        return Order(trigger, tree, await load_referenced_series(con, trigger, tree, now), sensor_id)
+        return PlanningInput(trigger, tree, await load_referenced_series(con, trigger, tree, now), sensor_id)
 
 
-async def _asset_of(con: Connection, sensor_id: Any) -> int:
+async def _asset_of(con: Connection, sensor_id: object) -> int:
     asset_id: int | None = await con.fetchval("select asset_id from sensor where id = $1", sensor_id)
     if asset_id is None:
         raise NotFound(f"Sensor {sensor_id} is no longer there.")
     return asset_id
 
 
-async def _save(con: Connection, *, job: Job, order: Order, made: Plan, source_id: int, now: datetime) -> None:
+async def _save(
+    con: Connection, *, job: Job, planning_input: PlanningInput, new_plan: Plan, source_id: int, now: datetime
+) -> None:
     with _phase("save"):
-        believed_at = order.trigger.prior or now
-        await save_plan(con, job.id, made, source_id, believed_at, _known_state(order, made))
+        belief_time = planning_input.trigger.prior or now
+        attributes = _soc_attributes(planning_input, new_plan)
+        await save_plan(con, job.id, new_plan, source_id, belief_time, attributes)
         data = {
             "job": str(job.id),
-            "asset": order.tree.asset_id,
-            "sensors": [one.sensor for one in made.outputs],
-            "result": made.result,
+            "asset": planning_input.tree.asset_id,
+            "sensors": [output.sensor for output in new_plan.outputs],
+            "result": new_plan.result,
         }
         await activities.record(con, job.account_id, ActivityType.SCHEDULE_FINISHED, data, tracing.carrier())
 
@@ -138,12 +144,13 @@ async def record_failure(con: Connection, job: Job, reason: str) -> None:
     await activities.record(con, job.account_id, ActivityType.SCHEDULE_FAILED, data, tracing.carrier())
 
 
-def _known_state(order: Order, made: Plan) -> SocAttributes | None:
-    """A schedule of a single sensor leaves its state of charge in attributes, where these are kept."""
-    if order.sensor_id is None or not made.initial_energy:
+def _soc_attributes(planning_input: PlanningInput, new_plan: Plan) -> SocAttributes | None:
+    """Return the state of charge for the attributes of a single triggered sensor, if it has a stock."""
+    if planning_input.sensor_id is None or not new_plan.initial_energy:
         return None
-    asset_id = order.tree.sensors[order.sensor_id].asset_id
-    return SocAttributes(order.sensor_id, asset_id, order.trigger.window.start, made.initial_energy[0])
+    asset_id = planning_input.tree.sensors[planning_input.sensor_id].asset_id
+    start = planning_input.trigger.window.start
+    return SocAttributes(planning_input.sensor_id, asset_id, start, new_plan.initial_energy[0])
 
 
 @contextmanager

@@ -1,8 +1,13 @@
 """Where a linear program is not enough: choices between charging and discharging, buying and selling."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from flexmodel.schedule import ScheduleStatus
+from flexmodel.problem import Problem
+from numpy.typing import ArrayLike
+from problem_draft import Draft
 from scheduler.solving.search import SolverOptions
 from scheduler.solving.solve import solve
 
@@ -10,7 +15,7 @@ ENERGY = "electricity net energy"
 FULL = SolverOptions(every_binary=True)
 
 
-def hems(draft, consumption, production, **more):
+def hems(draft: type[Draft], consumption: ArrayLike, production: ArrayLike | None, **more: Any) -> Problem:
     """A battery, a load and panels over a day."""
     case = draft(24)
     hours = np.arange(24)
@@ -21,7 +26,7 @@ def hems(draft, consumption, production, **more):
     return case.problem()
 
 
-def test_production_price_above_consumption_price(draft):
+def test_production_price_above_consumption_price(draft: type[Draft]) -> None:
     """The reference calls this infeasible under its default relaxation."""
     problem = hems(draft, 50 + 20 * np.sin(np.arange(24) / 3), 60)
     short, full = solve(problem), solve(problem, FULL)
@@ -33,7 +38,7 @@ def test_production_price_above_consumption_price(draft):
     assert short.costs[ENERGY] == pytest.approx(paid)
 
 
-def test_large_stock_in_a_short_window(draft):
+def test_large_stock_in_a_short_window(draft: type[Draft]) -> None:
     """A choice that is bounded by the stock's size would be too tight for this one."""
     case = draft(4)
     case.battery(1, 0, 0, 100)
@@ -45,7 +50,7 @@ def test_large_stock_in_a_short_window(draft):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_negative_prices_do_not_burn_energy(draft, seed):
+def test_negative_prices_do_not_burn_energy(draft: type[Draft], seed: int) -> None:
     random = np.random.default_rng(seed)
     problem = hems(draft, random.normal(10, 40, 24), None)
     short, full = solve(problem), solve(problem, FULL)
@@ -56,7 +61,7 @@ def test_negative_prices_do_not_burn_energy(draft, seed):
     assert moved == pytest.approx(charge * efficiency - discharge / efficiency, abs=1e-9)
 
 
-def test_devices_on_one_stock_do_not_work_against_each_other(draft):
+def test_devices_on_one_stock_do_not_work_against_each_other(draft: type[Draft]) -> None:
     case = draft(4)
     store = case.stock(1, 0, 2)
     for _ in range(2):
@@ -67,7 +72,7 @@ def test_devices_on_one_stock_do_not_work_against_each_other(draft):
     assert schedule.cost == pytest.approx(solve(case.problem(), FULL).cost, rel=1e-6)
 
 
-def test_devices_on_one_stock_may_serve_two_commodities_at_once(draft):
+def test_devices_on_one_stock_may_serve_two_commodities_at_once(draft: type[Draft]) -> None:
     case = draft(4)
     store = case.stock(0, 0, 1)
     case.device(0, 1, store, charge=3)
@@ -80,7 +85,7 @@ def test_devices_on_one_stock_may_serve_two_commodities_at_once(draft):
     assert schedule.power[0].max() > 0.2
 
 
-def test_free_energy_needs_no_search(draft):
+def test_free_energy_needs_no_search(draft: type[Draft]) -> None:
     """At a price of zero wasting costs nothing, so a linear solution may do it; it can be undone for free."""
     problem = hems(draft, np.where(np.arange(24) % 4 < 2, 0, 50), None)
     schedule = solve(problem)
@@ -88,7 +93,7 @@ def test_free_energy_needs_no_search(draft):
     assert schedule.cost == pytest.approx(solve(problem, FULL).cost, rel=1e-6)
 
 
-def test_commitment_that_pays_for_staying_below(draft):
+def test_commitment_that_pays_for_staying_below(draft: type[Draft]) -> None:
     """Paid for every MW below its baseline and charged nothing above: the cost bends the wrong way."""
     case = draft(24)
     case.battery(0.5, 1, 0, 2, roundtrip=0.9)
@@ -101,7 +106,7 @@ def test_commitment_that_pays_for_staying_below(draft):
     assert short.costs["contract"] == pytest.approx(8 * below.sum())
 
 
-def test_smart_building(draft):
+def test_smart_building(draft: type[Draft]) -> None:
     """A charger, a discharge-only battery and a commitment that pays for production, behind hard caps."""
     case = draft(96, minutes=15)
     at = {20: 0.0, 30: 0.0125, 70: 0.025, 94: 0.0375}
@@ -118,7 +123,7 @@ def test_smart_building(draft):
     assert schedule.costs[ENERGY] == pytest.approx(-3.2775)
 
 
-def test_deadline_is_kept_and_said(draft):
+def test_deadline_is_kept_and_reported(draft: type[Draft]) -> None:
     case = draft(96, minutes=15)
     random = np.random.default_rng(1)
     for number in range(30):
@@ -132,7 +137,7 @@ def test_deadline_is_kept_and_said(draft):
         assert schedule.gap < 1e-6
 
 
-def test_a_storage_that_gains_by_being_used(draft):
+def test_a_storage_that_gains_by_being_used(draft: type[Draft]) -> None:
     """A heat pump that also drives: charging gives three times what discharging takes, which only binaries rule out."""
     case = draft(4, minutes=30)
     store = case.stock(0.1, 0, 0.5, maxima={0: 0.0}, maxima_price=5, prefer_full=False)

@@ -7,17 +7,21 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import problem_draft
 import pytest
 from flexmodel.errors import Invalid
+from flexmodel.problem import Array, Problem
+from problem_draft import Draft
+from scheduler.formulation.builder import Program
 from scheduler.formulation.model import formulate
 from scheduler.solving import engine
-from scheduler.solving.engine import SolverStatus, solve_linear, solve_with
+from scheduler.solving.engine import Solution, SolverStatus, solve_linear, solve_with
 from scheduler.solving.solve import solve
 
 PROGRAM = """
-import sys; sys.path.insert(0, {folder!r})
+import sys; sys.path[:0] = {folders!r}
 import hashlib
-from conftest import Draft
+from problem_draft import Draft
 from test_engine import fleet
 from scheduler.solving.solve import solve
 schedule = solve(fleet(Draft, {count}))
@@ -25,7 +29,7 @@ print(hashlib.sha256(schedule.power.tobytes() + schedule.soc.tobytes()).hexdiges
 """
 
 
-def fleet(draft, count, negative=False):
+def fleet(draft: type[Draft], count: int, negative: bool = False) -> Problem:
     """Batteries of different sizes behind one cap."""
     case = draft(96, minutes=15)
     random = np.random.default_rng(7)
@@ -39,17 +43,17 @@ def fleet(draft, count, negative=False):
 
 
 @pytest.mark.parametrize(("count", "solver"), [(4, "glop"), (30, "highs")])
-def test_same_bytes_in_every_process(draft, count, solver):
+def test_same_bytes_in_every_process(draft: type[Draft], count: int, solver: str) -> None:
     schedule = solve(fleet(draft, count))
     here = hashlib.sha256(schedule.power.tobytes() + schedule.soc.tobytes()).hexdigest()
-    folder = str(Path(__file__).parent)
+    folders = [str(Path(__file__).parent), str(Path(problem_draft.__file__).parent)]
     there = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(folder=folder, count=count)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM.format(folders=folders, count=count)], capture_output=True, text=True, check=True
     )
     assert there.stdout.split() == [here, solver]
 
 
-def test_solvers_agree(draft):
+def test_solvers_agree(draft: type[Draft]) -> None:
     program = formulate(fleet(draft, 5)).program
     small, large = solve_with("glop", program), solve_with("highs_lp", program)
     assert small.objective == pytest.approx(large.objective, rel=1e-9)
@@ -57,7 +61,7 @@ def test_solvers_agree(draft):
         assert dual_bound(program, solution.duals) == pytest.approx(solution.objective, rel=1e-7)
 
 
-def dual_bound(program, duals):
+def dual_bound(program: Program, duals: Array) -> float:
     """What the dual prices prove that no solution can go below."""
     reduced = program.cost - program.matrix.T @ duals
     total = 0.0
@@ -67,7 +71,7 @@ def dual_bound(program, duals):
     return total
 
 
-def test_nothing_is_printed(draft, capfd):
+def test_nothing_is_printed(draft: type[Draft], capfd: pytest.CaptureFixture[str]) -> None:
     threads = [threading.Thread(target=solve, args=(fleet(draft, 25),)) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -79,12 +83,12 @@ def test_nothing_is_printed(draft, capfd):
     assert capfd.readouterr().out == "still heard\nand afterwards\n"
 
 
-def test_a_solver_that_gives_up_is_replaced(draft, monkeypatch):
+def test_a_solver_that_gives_up_is_replaced(draft: type[Draft], monkeypatch: pytest.MonkeyPatch) -> None:
     program = formulate(fleet(draft, 2)).program
     given = solve_linear(program, 60).objective
     tried = []
 
-    def failing(name, program, seconds=np.inf):
+    def failing(name: str, program: Program, seconds: float = np.inf) -> Solution:
         tried.append(name)
         return engine.NO_SOLUTION if name == "glop" else solve_with(name, program, seconds)
 
@@ -95,14 +99,14 @@ def test_a_solver_that_gives_up_is_replaced(draft, monkeypatch):
     assert second.objective == pytest.approx(given)
 
 
-def test_a_watt_beside_a_hundred_megawatts(draft):
+def test_a_watt_beside_a_hundred_megawatts(draft: type[Draft]) -> None:
     """Each is planned as if it were alone, to eight digits of its own size, while a penalty of millions is paid."""
     random = np.random.default_rng(3)
     price = np.round(random.normal(60, 30, 24), 2)
-    wishes = {95: 3.0, 20: 3.9, 19: 3.9}
+    required = {95: 3.0, 20: 3.9, 19: 3.9}
 
-    def add(case, size):
-        minima = {step: value * size for step, value in wishes.items()}
+    def add(case: Draft, size: float) -> None:
+        minima = {step: value * size for step, value in required.items()}
         case.battery(size, 2 * size, 0.5 * size, 4 * size, roundtrip=0.9, stock={"minima": minima})
 
     sizes = (1e-6, 1.0, 100.0)
@@ -122,7 +126,7 @@ def test_a_watt_beside_a_hundred_megawatts(draft):
         assert schedule.soc[device] / size == pytest.approx(own.soc[0] / size, abs=1e-8)
 
 
-def test_penalties_leave_the_tie_break_intact(draft):
+def test_penalties_leave_the_tie_break_intact(draft: type[Draft]) -> None:
     """A breach that cannot be avoided, at ten million per MW, beside a preference worth a millionth of a cent."""
     plans = []
     for burning in (0, 0.05):
@@ -139,7 +143,7 @@ def test_penalties_leave_the_tie_break_intact(draft):
     assert plans[1] == pytest.approx(plans[0], abs=1e-12)
 
 
-def test_nothing_to_decide(draft):
+def test_nothing_to_decide(draft: type[Draft]) -> None:
     case = draft(4)
     case.fixed(1)
     case.site([10, 20, 30, 40])
@@ -148,13 +152,13 @@ def test_nothing_to_decide(draft):
     assert schedule.power[0] == pytest.approx([1] * 4)
 
 
-def test_no_devices(draft):
+def test_no_devices(draft: type[Draft]) -> None:
     schedule = solve(draft(4).problem())
     assert schedule.cost == 0
     assert schedule.costs == {}
 
 
-def test_device_without_limits_is_refused(draft):
+def test_device_without_limits_is_refused(draft: type[Draft]) -> None:
     case = draft(2)
     case.device(0, np.inf, label="pump")
     case.site(1)
@@ -162,7 +166,7 @@ def test_device_without_limits_is_refused(draft):
         solve(case.problem())
 
 
-def test_layout_can_be_inspected(draft):
+def test_layout_can_be_inspected(draft: type[Draft]) -> None:
     case = draft(4)
     case.battery(1, 1, 0, 2, roundtrip=0.9, stock={"minima": {3: 1.5}})
     case.site(10, 5)

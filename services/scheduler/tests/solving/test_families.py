@@ -1,13 +1,16 @@
 """Groups, shared stocks, several commodities, converters, operation modes and processes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from problem_draft import Draft
 from scheduler.solving.solve import solve
 
 ENERGY = "electricity net energy"
 
 
-def test_heat_buffer_with_two_feeders(draft):
+def test_heat_buffer_with_two_feeders(draft: type[Draft]) -> None:
     case = draft(96, minutes=15)
     usage = np.where((np.arange(96) >= 28) & (np.arange(96) < 36), 0.018, 0.004)
     buffer = case.stock(0.02, 0.02, 0.022, gain=-usage)
@@ -21,7 +24,7 @@ def test_heat_buffer_with_two_feeders(draft):
     assert schedule.soc[0, [0, 1, 36, 96]] == pytest.approx([0.02, 0.022, 0.02, 0.02])
 
 
-def test_two_commodities_are_billed_apart(draft):
+def test_two_commodities_are_billed_apart(draft: type[Draft]) -> None:
     case = draft(24)
     case.battery(0.02, 0.02, 0, 0.1, roundtrip=0.95**2, stock={"targets": {22: 0.08}})
     hot = case.stock(0, 0, 0, gain=-0.001)
@@ -35,7 +38,7 @@ def test_two_commodities_are_billed_apart(draft):
     assert schedule.soc[0, -1] == pytest.approx(0.058947368)
 
 
-def test_preference_costs_follow_the_size_of_the_storage(draft):
+def test_preference_costs_follow_the_size_of_the_storage(draft: type[Draft]) -> None:
     case = draft(24)
     case.battery(0.02, 0.02, 0, 0.1, roundtrip=0.95**2, stock={"targets": {22: 0.08}})
     boiler = case.stock(0.01, 0, 0.05, targets={22: 0.04})
@@ -49,7 +52,7 @@ def test_preference_costs_follow_the_size_of_the_storage(draft):
     assert battery == pytest.approx(2 * heat)
 
 
-def test_group_caps_the_sum_of_its_members(draft):
+def test_group_caps_the_sum_of_its_members(draft: type[Draft]) -> None:
     for power, lowest in ((0.0025, -0.0025), (np.nan, -0.004)):
         case = draft(4)
         members = [case.battery(0.002, 0.002, 0, 0.004), case.device(-0.002, 0)]
@@ -64,7 +67,7 @@ def test_group_caps_the_sum_of_its_members(draft):
             assert schedule.power[1] == pytest.approx([-0.002] * 4)
 
 
-def test_converter_ports_move_together(draft):
+def test_converter_ports_move_together(draft: type[Draft]) -> None:
     case = draft(4)
     buffer = case.stock(0, 0, 1, hard_targets={3: 0.02}, prefer_full=False)
     gas = case.device(0, 0.1, commodity="gas")
@@ -81,21 +84,21 @@ def test_converter_ports_move_together(draft):
     ("gas", "electricity", "chp", "boiler", "heater", "cost"),
     [(20, 50, 20, 5, 0, 800), (100, 10, 0, 0, 15, 600), (50, 55, 0, 10, 5, 3100)],
 )
-def test_factory_makes_steam_the_cheapest_way(draft, gas, electricity, chp, boiler, heater, cost):
+def test_factory_makes_steam_the_cheapest_way(
+    draft: type[Draft], gas: float, electricity: float, chp: float, boiler: float, heater: float, cost: float
+) -> None:
     case = draft(4)
     burner = case.device(0, 10, commodity="gas")
     turbine = case.device(0, 20, commodity="gas")
     element = case.device(0, 100)
-    ports = {
-        "heat": [case.device(-100, 0, commodity="heat") for _ in range(2)],
-        "in": case.device(0, 100, commodity="heat"),
-    }
+    heats = [case.device(-100, 0, commodity="heat") for _ in range(2)]
+    intake = case.device(0, 100, commodity="heat")
     out = case.device(-100, 0, commodity="steam")
     steam, power = case.device(-10, 0, commodity="steam"), case.device(-6, 0)
     case.fixed(15, commodity="steam")
-    case.couple({burner: 1, ports["heat"][0]: -1}, "boiler")
-    case.couple({element: 1, ports["heat"][1]: -1}, "heater")
-    case.couple({ports["in"]: 1, out: -1}, "steamer")
+    case.couple({burner: 1, heats[0]: -1}, "boiler")
+    case.couple({element: 1, heats[1]: -1}, "heater")
+    case.couple({intake: 1, out: -1}, "steamer")
     case.couple({turbine: 1, steam: -0.5, power: -0.3}, "chp")
     case.site(electricity)
     case.site(gas, commodity="gas")
@@ -106,7 +109,7 @@ def test_factory_makes_steam_the_cheapest_way(draft, gas, electricity, chp, boil
     assert schedule.power[[turbine, burner, element], 0] == pytest.approx([chp, boiler, heater], abs=1e-9)
 
 
-def test_commitment_on_the_sum_of_all_devices(draft):
+def test_commitment_on_the_sum_of_all_devices(draft: type[Draft]) -> None:
     case = draft(4)
     case.device(0, 8)
     case.device(0, 8)
@@ -117,7 +120,7 @@ def test_commitment_on_the_sum_of_all_devices(draft):
     assert schedule.costs[ENERGY] == pytest.approx(2000)
 
 
-def test_commitment_on_some_devices(draft):
+def test_commitment_on_some_devices(draft: type[Draft]) -> None:
     case = draft(4)
     case.device(0, 8)
     bound = case.device(0, 8)
@@ -131,7 +134,7 @@ def test_commitment_on_some_devices(draft):
     ("modes", "target", "cost"),
     [((), 1.2, 3.0), (([0, 0], [0.5, 0.5]), 1.0, 1.0), (([0, 0], [0.4, 0.5]), 1.2, 4.8)],
 )
-def test_operation_modes(draft, modes, target, cost):
+def test_operation_modes(draft: type[Draft], modes: Sequence[Sequence[float]], target: float, cost: float) -> None:
     case = draft(4)
     store = case.stock(0, 0, 2, hard_targets={3: target}, prefer_full=False)
     charger = case.device(0, 0.5, store)
@@ -144,7 +147,7 @@ def test_operation_modes(draft, modes, target, cost):
         assert not modes or any(low - 1e-9 <= power <= high + 1e-9 for low, high in modes)
 
 
-def test_operation_modes_beside_a_converter(draft):
+def test_operation_modes_beside_a_converter(draft: type[Draft]) -> None:
     """A throughput of more than 1 MW is not cut down to a switch."""
     case = draft(2)
     intake = case.device(0, 4, commodity="gas")
@@ -164,7 +167,7 @@ PRICES = [10, 11, 12, 15, 18, 17, 10.5, 9, 9.5, 9, 8.5, 10, 8, 5, 4, 4, 5.5, 8, 
     ("kind", "hours", "cost"),
     [("INFLEXIBLE", {0, 1, 2, 3}, 9.6), ("SHIFTABLE", {11, 12, 13, 14}, 5.4), ("BREAKABLE", {13, 14, 16, 23}, 4.3)],
 )
-def test_process_planned_with_the_others(draft, kind, hours, cost):
+def test_process_planned_with_the_others(draft: type[Draft], kind: str, hours: set[int], cost: float) -> None:
     case = draft(24)
     process = case.process(kind, 0.2, 4, blocked=[15])
     case.site(PRICES)
@@ -173,7 +176,7 @@ def test_process_planned_with_the_others(draft, kind, hours, cost):
     assert set(np.flatnonzero(schedule.power[process])) == hours
 
 
-def test_process_gives_way_to_a_load_under_the_site_limit(draft):
+def test_process_gives_way_to_a_load_under_the_site_limit(draft: type[Draft]) -> None:
     case = draft(24)
     process = case.process("SHIFTABLE", 0.2, 4, blocked=[15])
     case.fixed([0.9 if hour in (12, 13) else 0.1 for hour in range(24)])

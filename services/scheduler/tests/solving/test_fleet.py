@@ -1,7 +1,10 @@
 """Fleets: solved by structure, as good as by the general solver, with a proof."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from problem_draft import Draft
 from scheduler.formulation.model import formulate
 from scheduler.solving.engine import solve_with
 from scheduler.solving.fleet.arrowhead import Factor, NotArrowheadError, find_arrowhead
@@ -13,15 +16,15 @@ from scipy.sparse import csr_matrix
 SMALL = SolverOptions(fleet=0)
 
 
-def fleet(draft, count, seed=0, cars=False, steps=24, **site):
+def fleet(draft: type[Draft], count: int, seed: int = 0, cars: bool = False, steps: int = 24, **site: Any) -> Draft:
     """Storages of random sizes with a load, behind one connection."""
     case = draft(steps, minutes=60)
     random = np.random.default_rng(seed)
     for number in range(count):
         size = random.uniform(0.5, 1.5)
         if cars:
-            wish = {steps // 2 + number % 5: 2.5 * size}
-            stock = case.stock(size, 0.2 * size, 4 * size, targets=wish, minima={3: 0.5 * size, 4: 0.5 * size})
+            required = {steps // 2 + number % 5: 2.5 * size}
+            stock = case.stock(size, 0.2 * size, 4 * size, targets=required, minima={3: 0.5 * size, 4: 0.5 * size})
             case.device(0, size, stock, charge=0.95)
         else:
             case.battery(size, size, 0.2 * size, 4 * size, roundtrip=0.9, stock={"storage_efficiency": 0.9995})
@@ -34,7 +37,7 @@ def fleet(draft, count, seed=0, cars=False, steps=24, **site):
 
 @pytest.mark.parametrize("cars", [False, True])
 @pytest.mark.parametrize("site", [{}, {"peak_consumption_price": 260, "peak_consumption": 10}])
-def test_as_good_as_the_general_solver(draft, cars, site):
+def test_as_good_as_the_general_solver(draft: type[Draft], cars: bool, site: dict[str, Any]) -> None:
     case = fleet(draft, 60, cars=cars, **site)
     quick, exact = solve(case.problem(), SMALL), solve(case.problem(), SolverOptions(fleet=10**9))
     assert quick.solver == "fleet"
@@ -45,7 +48,7 @@ def test_as_good_as_the_general_solver(draft, cars, site):
     assert quick.marginal.site == pytest.approx(exact.marginal.site, abs=60)
 
 
-def test_prices_of_a_fleet_are_what_a_little_more_costs(draft):
+def test_prices_of_a_fleet_are_marginal_costs(draft: type[Draft]) -> None:
     case = fleet(draft, 40)
     schedule = solve(case.problem(), SMALL)
     for step in (2, 11, 20):
@@ -61,7 +64,7 @@ def test_prices_of_a_fleet_are_what_a_little_more_costs(draft):
         assert low - 0.05 <= schedule.marginal.site[0, step] <= high + 0.05
 
 
-def test_without_a_common_limit_each_is_solved_for_itself(draft, monkeypatch):
+def test_without_a_common_limit_each_is_solved_for_itself(draft: type[Draft], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scheduler.solving.fleet.solve.BATCH", 7)
     case = fleet(draft, 30, power=np.nan, consumption=np.nan)
     case.sites[0]["production_price"] = case.sites[0]["consumption_price"]
@@ -72,12 +75,12 @@ def test_without_a_common_limit_each_is_solved_for_itself(draft, monkeypatch):
     assert quick.cost == pytest.approx(exact.cost, rel=1e-6)
 
 
-def test_same_bytes_again(draft):
+def test_same_bytes_again(draft: type[Draft]) -> None:
     problem = fleet(draft, 30).problem()
     assert solve(problem, SMALL).power.tobytes() == solve(problem, SMALL).power.tobytes()
 
 
-def test_nothing_but_dust_is_cut_off(draft):
+def test_nothing_but_dust_is_cut_off(draft: type[Draft]) -> None:
     """What rests at a bound is exactly there."""
     schedule = solve(fleet(draft, 50).problem(), SMALL)
     size = np.abs(schedule.power).max(axis=1, keepdims=True)
@@ -86,7 +89,7 @@ def test_nothing_but_dust_is_cut_off(draft):
     assert (share == 0).any()
 
 
-def test_bound_is_a_bound(draft):
+def test_bound_is_a_bound(draft: type[Draft]) -> None:
     program = formulate(fleet(draft, 10).problem()).program
     best = solve_with("glop", program)
     tight = dual_bound(program, best.duals)
@@ -97,7 +100,7 @@ def test_bound_is_a_bound(draft):
         assert dual_bound(program, prices) <= best.objective
 
 
-def test_a_breach_that_cannot_be_avoided_is_left_to_the_general_solver(draft):
+def test_a_breach_that_cannot_be_avoided_is_left_to_the_general_solver(draft: type[Draft]) -> None:
     case = fleet(draft, 20, consumption=2)
     problem = case.problem()
     model = formulate(problem)
@@ -107,7 +110,7 @@ def test_a_breach_that_cannot_be_avoided_is_left_to_the_general_solver(draft):
     assert schedule.solver != "fleet"
 
 
-def test_other_shapes_are_left_to_the_general_solver(draft):
+def test_other_shapes_are_left_to_the_general_solver(draft: type[Draft]) -> None:
     case = fleet(draft, 20)
     case.group([0, 1, 2], power=1)
     problem = case.problem()
@@ -116,7 +119,7 @@ def test_other_shapes_are_left_to_the_general_solver(draft):
     assert solve(problem, SMALL).cost == pytest.approx(solve(problem).cost)
 
 
-def test_normal_equations(draft):
+def test_normal_equations(draft: type[Draft]) -> None:
     model = formulate(fleet(draft, 6, steps=8, power=np.nan).problem())
     matrix = csr_matrix(model.program.matrix)
     rows = np.ascontiguousarray(model.stocks.rows.T)

@@ -1,65 +1,68 @@
 """When there is no schedule: what is said about it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
+from problem_draft import Draft
 from scheduler.solving.infeasibility import Infeasible
 from scheduler.solving.search import SolverOptions
 from scheduler.solving.solve import OutOfTimeError, solve
 
 
-def reason(case) -> str:
+def reason(case: Draft) -> str:
     with pytest.raises(Infeasible) as caught:
         solve(case.problem())
     return caught.value.message
 
 
-def test_target_out_of_reach_of_the_charger(draft):
+def test_target_out_of_reach_of_the_charger(draft: type[Draft]) -> None:
     case = draft(24)
     case.battery(0.01, 0.4, 0, 1, stock={"hard_targets": {23: 0.9}}, label="battery 7")
     case.site(100)
-    said = reason(case)
-    assert "cannot reach 900 kWh at 2026-01-14 00:00 UTC from 400 kWh at the start: 260 kWh short" in said
-    assert "because the consumption-capacity of battery 7 is 10 kW." in said
+    sentence = reason(case)
+    assert "cannot reach 900 kWh at 2026-01-14 00:00 UTC from 400 kWh at the start: 260 kWh short" in sentence
+    assert "because the consumption-capacity of battery 7 is 10 kW." in sentence
 
 
-def test_only_the_smallest_violation_is_named(draft):
+def test_only_the_smallest_violation_is_named(draft: type[Draft]) -> None:
     case = draft(24)
     case.battery(0.01, 0.4, 0, 1, stock={"hard_targets": {23: 0.9}}, label="slow")
     case.battery(1, 0.4, 0, 1, stock={"hard_targets": {23: 0.9}}, label="quick")
     case.site(100)
-    said = reason(case)
-    assert "stock 0" in said
-    assert "stock 1" not in said
+    sentence = reason(case)
+    assert "stock 0" in sentence
+    assert "stock 1" not in sentence
 
 
-def test_site_limit_in_the_way(draft):
+def test_site_limit_in_the_way(draft: type[Draft]) -> None:
     case = draft(4)
     case.battery(1, 0, 0, 2, stock={"hard_minima": {3: 1.0}})
     case.fixed(0.4)
     case.site(100, power=0.5)
-    said = reason(case)
-    assert "600 kWh short" in said
-    assert "the site's consumption of electricity is limited to 500 kW from 2026-01-13 00:00 UTC" in said
+    sentence = reason(case)
+    assert "600 kWh short" in sentence
+    assert "the site's consumption of electricity is limited to 500 kW from 2026-01-13 00:00 UTC" in sentence
 
 
-def test_too_much_in_the_storage(draft):
+def test_too_much_in_the_storage(draft: type[Draft]) -> None:
     case = draft(4)
     case.battery(0.1, 1, 0, 2, stock={"hard_maxima": {1: 0.5}})
     case.site(100)
-    said = reason(case)
-    assert "cannot come down to 500 kWh at 2026-01-13 02:00 UTC from 1 MWh at the start: 300 kWh too much" in said
-    assert "production-capacity of device 0 is 100 kW" in said
+    sentence = reason(case)
+    assert "cannot come down to 500 kWh at 2026-01-13 02:00 UTC from 1 MWh at the start: 300 kWh too much" in sentence
+    assert "production-capacity of device 0 is 100 kW" in sentence
 
 
-def test_start_below_the_minimum(draft):
+def test_start_below_the_minimum(draft: type[Draft]) -> None:
     case = draft(12, minutes=5)
     case.battery(0.011, 0.010, 0.015, 0.060)
     case.site(100)
-    said = reason(case)
-    assert "cannot reach 15 kWh at 2026-01-13 00:05 UTC from 10 kWh at the start: 4.083 kWh short (and at" in said
+    sentence = reason(case)
+    assert "cannot reach 15 kWh at 2026-01-13 00:05 UTC from 10 kWh at the start: 4.083 kWh short (and at" in sentence
 
 
-def test_load_above_a_hard_cap(draft):
+def test_load_above_a_hard_cap(draft: type[Draft]) -> None:
     case = draft(4)
     case.fixed([0.1, 0.1, 0.15, 0.1])
     case.site(100, consumption=0.12, relaxed=False)
@@ -68,16 +71,16 @@ def test_load_above_a_hard_cap(draft):
     )
 
 
-def test_commodity_without_a_grid(draft):
+def test_commodity_without_a_grid(draft: type[Draft]) -> None:
     case = draft(2)
     case.device(-1, 0, commodity="steam", label="boiler")
     case.fixed([0.5, 1.5], commodity="steam")
     case.node("steam")
-    said = reason(case)
-    assert "500 kW of steam is missing at 2026-01-13 01:00 UTC" in said
+    sentence = reason(case)
+    assert "500 kW of steam is missing at 2026-01-13 01:00 UTC" in sentence
 
 
-def test_operation_modes_that_cannot_meet_a_converter(draft):
+def test_operation_modes_that_cannot_meet_a_converter(draft: type[Draft]) -> None:
     case = draft(2)
     intake, output = case.device(0, 4, commodity="gas"), case.device(-1, 0)
     case.couple({intake: 1, output: -0.5})
@@ -104,14 +107,16 @@ def test_operation_modes_that_cannot_meet_a_converter(draft):
         ),
     ],
 )
-def test_wishes_that_contradict_the_storage(draft, limits, said):
+def test_requirements_that_contradict_the_stock(
+    draft: type[Draft], limits: Mapping[str, Mapping[int, float]], sentence: str
+) -> None:
     case = draft(4)
     case.battery(2, 2.5, 0.5, 4.5, stock=limits)
     case.site(100)
-    assert said in reason(case)
+    assert sentence in reason(case)
 
 
-def test_modes_outside_the_limits(draft):
+def test_modes_outside_the_limits(draft: type[Draft]) -> None:
     case = draft(3)
     device = case.device(0, [1, 0.3, 1])
     case.modes(device, [0.4, 0.5])
@@ -119,21 +124,21 @@ def test_modes_outside_the_limits(draft):
     assert "no operation mode between 0 kW and 300 kW, which are its limits at 2026-01-13 01:00 UTC" in reason(case)
 
 
-def test_crossed_limits(draft):
+def test_crossed_limits(draft: type[Draft]) -> None:
     case = draft(2)
     case.device(1, 0.5)
     case.site(1)
     assert "must take at least 1 MW and at most 500 kW" in reason(case)
 
 
-def test_rounding_is_no_contradiction(draft):
+def test_rounding_is_no_contradiction(draft: type[Draft]) -> None:
     case = draft(3)
     case.battery(0.1, 0.1, 0, 0.3 - 1e-9, stock={"hard_targets": {1: 0.3}})
     case.site([1, 2, 3])
     assert solve(case.problem()).soc[0, 2] == pytest.approx(0.3)
 
 
-def test_no_time(draft):
+def test_no_time(draft: type[Draft]) -> None:
     case = draft(96, minutes=15)
     for number in range(20):
         case.battery(1, 1, 0, 3 + number, roundtrip=0.8)
@@ -142,7 +147,7 @@ def test_no_time(draft):
         solve(case.problem(), SolverOptions(seconds=1e-5))
 
 
-def test_group_whose_fixed_member_breaks_its_cap(draft):
+def test_group_whose_fixed_member_breaks_its_cap(draft: type[Draft]) -> None:
     case = draft(2)
     case.group([case.device(-0.2, 0.2), case.fixed([0, -0.8])], power=0.5)
     case.site(10)

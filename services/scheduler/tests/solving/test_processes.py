@@ -1,6 +1,8 @@
 """Processes planned on the price alone."""
 
+from collections.abc import Collection, Sequence
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ PRICES = [10, 11, 12, 15, 18, 17, 10.5, 9, 9.5, 9, 8.5, 10, 8, 5, 4, 4, 5.5, 8, 
 DAY = [100] * 8 + [90] * 8 + [100] * 8
 
 
-def hours(prices, kind, blocked=(), steps=4, **more):
+def hours(prices: Sequence[float], kind: str, blocked: Collection[int] = (), steps: int = 4, **more: Any) -> list[int]:
     allowed = np.ones(len(prices), dtype=bool)
     allowed[list(blocked)] = False
     return np.flatnonzero(
@@ -27,13 +29,13 @@ def hours(prices, kind, blocked=(), steps=4, **more):
         ("BREAKABLE", [13, 14, 16, 23], 4.3),
     ],
 )
-def test_tutorial_process(kind, expected, cost):
+def test_tutorial_process(kind: str, expected: list[int], cost: float) -> None:
     found = hours(PRICES, kind, blocked=[15])
     assert found == expected
     assert sum(PRICES[hour] for hour in found) * 0.2 == pytest.approx(cost)
 
 
-def test_ties_go_to_the_earliest():
+def test_ties_go_to_the_earliest() -> None:
     assert hours(DAY, "INFLEXIBLE") == [0, 1, 2, 3]
     assert hours(DAY, "SHIFTABLE") == [8, 9, 10, 11]
     assert hours(DAY, "SHIFTABLE", blocked=[8, 9]) == [10, 11, 12, 13]
@@ -41,12 +43,12 @@ def test_ties_go_to_the_earliest():
     assert hours([0.1, 0.2, 0.3] * 2, "SHIFTABLE", steps=3) == [0, 1, 2]
 
 
-def test_dearest():
+def test_dearest() -> None:
     assert hours(PRICES, "SHIFTABLE", dearest=True, steps=2) == [4, 5]
     assert hours(PRICES, "BREAKABLE", dearest=True, steps=3) == [3, 4, 5]
 
 
-def test_whole_window_and_no_room():
+def test_whole_window_and_no_room() -> None:
     assert hours([1, 2, 3], "SHIFTABLE", steps=3) == [0, 1, 2]
     for kind in ProcessType:
         with pytest.raises(NoRoomError, match="needs 3 steps"):
@@ -55,7 +57,7 @@ def test_whole_window_and_no_room():
         hours(range(6), "SHIFTABLE", steps=3, blocked=[2, 5])
 
 
-def test_duration_is_rounded_up_and_cut_to_the_window():
+def test_duration_is_rounded_up_and_cut_to_the_window() -> None:
     quarter = timedelta(minutes=15)
     assert process_steps(timedelta(minutes=31), quarter, 96) == 3
     assert process_steps(timedelta(hours=48), quarter, 96) == 96

@@ -2,11 +2,14 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
+from flexmodel.problem import Problem
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from problem_draft import Draft
 from scheduler.explaining.explain import explain
 from scheduler.formulation.model import formulate
 from scheduler.formulation.stocks import decay_factors, hard_soc_limits
@@ -25,15 +28,15 @@ FULL = SolverOptions(every_binary=True)
 HARD = ("hard_minima", "hard_maxima", "hard_targets")
 
 
-def numbers(low, high, digits=2):
+def numbers(low: float, high: float, digits: int = 2) -> st.SearchStrategy[float]:
     return st.integers(round(low * 10**digits), round(high * 10**digits)).map(lambda whole: whole / 10**digits)
 
 
 @st.composite
-def batteries(draw, case, steps):
+def batteries(draw: st.DrawFn, case: Draft, steps: int) -> None:
     power, room = draw(numbers(0.1, 2)), draw(numbers(0.5, 4))
     kind = draw(st.sampled_from(["battery", "car", "shared"]))
-    stock = {"storage_efficiency": draw(st.sampled_from([1.0, 0.99, 0.9]))}
+    stock: dict[str, Any] = {"storage_efficiency": draw(st.sampled_from([1.0, 0.99, 0.9]))}
     if draw(st.booleans()):
         stock["minima"] = {draw(st.integers(0, steps - 1)): room * draw(numbers(0, 1))}
     if draw(st.booleans()):
@@ -47,7 +50,7 @@ def batteries(draw, case, steps):
 
 
 @st.composite
-def problems(draw, draft, tame=False):
+def problems(draw: st.DrawFn, draft: type[Draft], tame: bool = False) -> Draft:
     """A site with some storages, panels and a load; `tame` prices never pay for wasting energy."""
     steps = draw(st.integers(2, 8))
     case = draft(steps, minutes=draw(st.sampled_from([15, 60])))
@@ -58,7 +61,7 @@ def problems(draw, draft, tame=False):
     case.fixed([draw(numbers(-1, 1)) for _ in range(steps)])
     price = np.array([draw(numbers(5 if tame else -30, 60)) for _ in range(steps)])
     feed_in = price - draw(numbers(0 if tame else -10, 5)) if draw(st.booleans()) else None
-    site = {}
+    site: dict[str, Any] = {}
     if draw(st.booleans()):
         site["consumption"] = draw(numbers(0.5, 3))
     if draw(st.booleans()):
@@ -71,13 +74,13 @@ def problems(draw, draft, tame=False):
     return case
 
 
-def tolerance(cost):
+def tolerance(cost: float) -> float:
     return 1e-6 * max(1.0, abs(cost))
 
 
 @CAREFUL
 @given(data=st.data())
-def test_hard_limits_hold_and_energy_balances(draft, data):
+def test_hard_limits_hold_and_energy_balances(draft: type[Draft], data: st.DataObject) -> None:
     problem = data.draw(problems(draft)).problem()
     schedule = solve(problem)
     devices, stocks = problem.devices, problem.stocks
@@ -102,7 +105,7 @@ def test_hard_limits_hold_and_energy_balances(draft, data):
 
 @CAREFUL
 @given(data=st.data())
-def test_reported_costs_are_what_was_minimised(draft, data):
+def test_reported_costs_are_the_minimised_costs(draft: type[Draft], data: st.DataObject) -> None:
     problem = data.draw(problems(draft)).problem()
     model = formulate(problem)
     outcome = find_optimum(model, SolverOptions())
@@ -114,7 +117,7 @@ def test_reported_costs_are_what_was_minimised(draft, data):
 
 @CAREFUL
 @given(data=st.data())
-def test_cost_lies_between_the_bound_and_doing_nothing(draft, data):
+def test_cost_lies_between_the_bound_and_doing_nothing(draft: type[Draft], data: st.DataObject) -> None:
     problem = data.draw(problems(draft)).problem()
     schedule = solve(problem)
     relaxed = formulate(problem)
@@ -129,7 +132,7 @@ def test_cost_lies_between_the_bound_and_doing_nothing(draft, data):
 
 @CAREFUL
 @given(data=st.data())
-def test_few_binaries_cost_no_more_than_all(draft, data):
+def test_few_binaries_cost_no_more_than_all(draft: type[Draft], data: st.DataObject) -> None:
     problem = data.draw(problems(draft)).problem()
     short, full = solve(problem), solve(problem, FULL)
     assert short.cost == pytest.approx(full.cost, rel=1e-6, abs=1e-6)
@@ -137,13 +140,13 @@ def test_few_binaries_cost_no_more_than_all(draft, data):
 
 @CAREFUL
 @given(data=st.data(), factor=st.sampled_from([1e-6, 1e-3, 100.0]))
-def test_size_of_the_unit_changes_nothing(draft, data, factor):
+def test_size_of_the_unit_changes_nothing(draft: type[Draft], data: st.DataObject, factor: float) -> None:
     problem = data.draw(problems(draft)).problem()
     scaled = scale(problem, factor)
     assert solve(scaled).cost == pytest.approx(solve(problem).cost * factor, rel=1e-6, abs=1e-7 * factor + 1e-10)
 
 
-def scale(problem, factor):
+def scale(problem: Problem, factor: float) -> Problem:
     """The same problem with all powers and energies multiplied."""
     powers = {
         "devices": ["power_min", "power_max", "consumption_cap", "production_cap"],
@@ -170,7 +173,7 @@ def scale(problem, factor):
 
 @CAREFUL
 @given(data=st.data())
-def test_two_halves_cost_as_much_as_the_whole(draft, data):
+def test_two_halves_cost_as_much_as_the_whole(draft: type[Draft], data: st.DataObject) -> None:
     case = data.draw(problems(draft, tame=True))
     whole = solve(case.problem())
     device, stock = case.devices[0], case.stocks[0]
@@ -187,7 +190,7 @@ def test_two_halves_cost_as_much_as_the_whole(draft, data):
 
 @CAREFUL
 @given(data=st.data())
-def test_what_is_hard_and_impossible_is_said(draft, data):
+def test_impossible_hard_limits_are_explained(draft: type[Draft], data: st.DataObject) -> None:
     """Wishes made hard either have a schedule or a sentence, and never both."""
     case = data.draw(problems(draft))
     for stock in case.stocks:
@@ -201,14 +204,14 @@ def test_what_is_hard_and_impossible_is_said(draft, data):
         assert error.reasons
         assert all("cannot" in reason or "which is" in reason for reason in error.reasons)
         return
-    for wish, soc in zip(softened, schedule.soc[:, 1:], strict=True):
-        asked = ~np.isnan(wish)
-        assert (soc[asked] >= wish[asked] - 1e-6).all()
+    for required, soc in zip(softened, schedule.soc[:, 1:], strict=True):
+        given_steps = ~np.isnan(required)
+        assert (soc[given_steps] >= required[given_steps] - 1e-6).all()
 
 
 @settings(CAREFUL, max_examples=25)
 @given(data=st.data())
-def test_processes_run_when_enumeration_says(draft, data):
+def test_processes_run_when_enumeration_says(draft: type[Draft], data: st.DataObject) -> None:
     steps = data.draw(st.integers(3, 7))
     case = draft(steps)
     kind = data.draw(st.sampled_from(["SHIFTABLE", "BREAKABLE"]))
@@ -220,7 +223,7 @@ def test_processes_run_when_enumeration_says(draft, data):
     case.site(price, power=5, consumption=1.2, breach_price=30)
     found = solve(case.problem()).cost
     if kind == "SHIFTABLE":
-        runs = [range(first, first + length) for first in range(steps - length + 1)]
+        runs = [tuple(range(first, first + length)) for first in range(steps - length + 1)]
     else:
         runs = list(itertools.combinations(range(steps), length))
     best = np.inf

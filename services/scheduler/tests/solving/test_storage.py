@@ -1,8 +1,13 @@
 """One battery, solar panels and a load behind a site: the catalogue's tutorial cases and the day of two prices."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pytest
-from flexmodel.schedule import ScheduleStatus
+from flexmodel.problem import Array
+from flexmodel.schedule import Schedule, ScheduleStatus
+from numpy.typing import ArrayLike
+from problem_draft import Draft
 from scheduler.solving.solve import solve
 
 PRICES = [10, 11, 12, 15, 18, 17, 10.5, 9, 9.5, 9, 8.5, 10, 8, 5, 4, 4, 5.5, 8, 12, 13, 14, 12.5, 10, 7][7:19]
@@ -12,12 +17,12 @@ FEED_IN = [-10 if hour in (12, 13) else 4 for hour in range(7, 19)]
 ENERGY = "electricity net energy"
 
 
-def toy(draft):
+def toy(draft: type[Draft]) -> Draft:
     """Twelve hours from 07:00 in quarters."""
     return draft(48, minutes=15)
 
 
-def slots(entries):
+def slots(entries: Mapping[float, Sequence[float]]) -> Array:
     """48 quarters from 07:00 in kW: {hour: [values from there on]}."""
     values = np.zeros(48)
     for hour, run in entries.items():
@@ -26,11 +31,12 @@ def slots(entries):
     return values
 
 
-def kilowatts(schedule, device=0):
-    return schedule.power[device] * 1e3
+def kilowatts(schedule: Schedule, device: int = 0) -> Array:
+    power: Array = schedule.power[device] * 1e3
+    return power
 
 
-def test_battery_alone(draft):
+def test_battery_alone(draft: type[Draft]) -> None:
     case = toy(draft)
     case.battery(0.5, 0.225, 0.05, 0.45, roundtrip=0.9)
     case.site(PRICES, power=0.5)
@@ -43,19 +49,19 @@ def test_battery_alone(draft):
     assert schedule.gap == 0
 
 
-def test_battery_beside_solar_panels_that_cannot_be_curtailed(draft):
+def test_battery_beside_solar_panels_that_cannot_be_curtailed(draft: type[Draft]) -> None:
     case = toy(draft)
     case.battery(0.5, 0.225, 0.05, 0.45, roundtrip=0.9)
     case.fixed(SOLAR)
     case.site(PRICES, power=0.5)
     schedule = solve(case.problem())
     assert schedule.costs[ENERGY] == pytest.approx(-18.620428839, rel=1e-9)
-    plan = {8.5: [-304.078309, -360], 10: [500, 500, 288.888889], 11: [-290] * 4}
+    plan: dict[float, list[float]] = {8.5: [-304.078309, -360], 10: [500, 500, 288.888889], 11: [-290] * 4}
     plan |= {14: [500, 500, 500, 186.548085], 18: [-197.893277, -440, -440, -440]}
     assert kilowatts(schedule) == pytest.approx(slots(plan), abs=1e-6)
 
 
-def test_solar_panels_are_curtailed_while_feeding_in_costs(draft):
+def test_solar_panels_are_curtailed_while_feeding_in_costs(draft: type[Draft]) -> None:
     case = toy(draft)
     case.device(SOLAR, 0)
     case.site(10, FEED_IN, power=0.5)
@@ -66,7 +72,7 @@ def test_solar_panels_are_curtailed_while_feeding_in_costs(draft):
     assert schedule.power[0] == pytest.approx(full, abs=1e-12)
 
 
-def test_battery_takes_what_would_be_curtailed(draft):
+def test_battery_takes_power_that_would_be_curtailed(draft: type[Draft]) -> None:
     case = toy(draft)
     case.device(SOLAR, 0)
     case.battery(0.5, 0.225, 0.05, 0.45, roundtrip=0.9)
@@ -83,7 +89,7 @@ def test_battery_takes_what_would_be_curtailed(draft):
     ("roundtrip", "storage_efficiency", "energy"),
     [(1, 1, -240), (1, 0.999, -231.916179470), (1, 0.5, 3104.559520228), (0.99, 1, -235.178848771), (0.01, 1, -20)],
 )
-def test_day_of_two_prices(draft, roundtrip, storage_efficiency, energy):
+def test_day_of_two_prices(draft: type[Draft], roundtrip: float, storage_efficiency: float, energy: float) -> None:
     case = draft(96, minutes=15)
     case.battery(2, 2.5, 0.5, 4.5, roundtrip, stock={"storage_efficiency": storage_efficiency, "ramp": False})
     case.site([100, 90, 100])
@@ -99,7 +105,9 @@ def test_day_of_two_prices(draft, roundtrip, storage_efficiency, energy):
 
 
 @pytest.mark.parametrize(("price", "feed_in", "energy"), [([100, 90, 100], None, 784.0), (363, 300, 2910.0)])
-def test_building_with_load_and_panels(draft, price, feed_in, energy):
+def test_building_with_load_and_panels(
+    draft: type[Draft], price: ArrayLike, feed_in: ArrayLike | None, energy: float
+) -> None:
     case = draft(96, minutes=15)
     case.battery(2, 2.5, 0.5, 4.5, stock={"ramp": False})
     case.fixed(1)
@@ -110,7 +118,7 @@ def test_building_with_load_and_panels(draft, price, feed_in, energy):
     assert schedule.soc[0, [32, 64, 96]] == pytest.approx([0.5, 4.5, 0.5])
 
 
-def test_power_that_flows_during_a_step_loses_part_of_itself(draft):
+def test_power_that_flows_during_a_step_loses_part_of_itself(draft: type[Draft]) -> None:
     case = draft(2)
     stock = case.stock(0, storage_efficiency=0.9)
     case.device(1, 1, stock, flexible=False)
@@ -118,7 +126,7 @@ def test_power_that_flows_during_a_step_loses_part_of_itself(draft):
     assert solve(case.problem()).soc[0] == pytest.approx([0, 0.949122, 1.803332], abs=5e-7)
 
 
-def test_peak_is_shaved_down_to_the_sunk_peak(draft):
+def test_peak_is_shaved_down_to_the_sunk_peak(draft: type[Draft]) -> None:
     for sunk, energy, peak in ((0, 80, 250), (0.25, 80, 0)):
         case = draft(4)
         case.battery(0.1, 0, 0, 0.2)
@@ -129,7 +137,7 @@ def test_peak_is_shaved_down_to_the_sunk_peak(draft):
         assert schedule.costs["electricity consumption peak"] == pytest.approx(peak, abs=1e-9)
 
 
-def test_hard_target_and_limits_by_step(draft):
+def test_hard_target_and_limits_by_step(draft: type[Draft]) -> None:
     case = draft(4)
     limits = {"hard_targets": {3: 2.0}, "hard_minima": {1: 1.5}, "hard_maxima": {2: 1.7}}
     case.battery(1, 1, 0, 3, stock={**limits, "prefer_full": False})

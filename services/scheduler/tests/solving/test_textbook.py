@@ -5,11 +5,15 @@ folds together must not change the cost.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
+from flexmodel.problem import Array, Group, Index, Problem, Site
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from problem_draft import Draft
 from scheduler.solving.infeasibility import Infeasible
 from scheduler.solving.solve import solve
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -24,35 +28,43 @@ CAREFUL = settings(
 )
 
 
+type Expression = dict[int | str, float]
+type Pair = tuple[Expression, Expression]
+
+
 class Naive:
     """Variables, rows and a cost."""
 
-    def __init__(self):
-        self.low, self.high, self.cost, self.whole, self.rows = [], [], [], [], []
+    def __init__(self) -> None:
+        self.low: list[float] = []
+        self.high: list[float] = []
+        self.cost: list[float] = []
+        self.whole: list[bool] = []
+        self.rows: list[tuple[Expression, float, float]] = []
 
-    def var(self, low=0.0, high=np.inf, cost=0.0, whole=False):
+    def var(self, low: float = 0.0, high: float = np.inf, cost: float = 0.0, whole: bool = False) -> Expression:
         self.low.append(low)
         self.high.append(high)
         self.cost.append(cost)
         self.whole.append(whole)
         return {len(self.low) - 1: 1.0}
 
-    def keep(self, terms, low=-np.inf, high=np.inf):
+    def keep(self, terms: Iterable[tuple[float, Expression]], low: float = -np.inf, high: float = np.inf) -> None:
         """low ≤ Σ factor · expression ≤ high"""
-        total = defaultdict(float)
+        total: defaultdict[int | str, float] = defaultdict(float)
         for factor, expression in terms:
             for name, value in expression.items():
                 total[name] += factor * value
         constant = total.pop("constant", 0.0)
         self.rows.append((dict(total), low - constant, high - constant))
 
-    def best(self):
+    def best(self) -> float | None:
         entries = [(i, j, value) for i, (row, _, _) in enumerate(self.rows) for j, value in row.items()]
         row, column, value = zip(*entries, strict=True)
         matrix = csr_array((value, (row, column)), shape=(len(self.rows), len(self.low)))
         answer = milp(
             self.cost,
-            integrality=self.whole,
+            integrality=np.array(self.whole, dtype=np.int64),
             bounds=Bounds(self.low, self.high),
             constraints=LinearConstraint(matrix, [row[1] for row in self.rows], [row[2] for row in self.rows]),
             options={"mip_rel_gap": 1e-10},
@@ -60,15 +72,15 @@ class Naive:
         return answer.fun if answer.success else None
 
 
-def plus(*expressions):
-    total = defaultdict(float)
+def plus(*expressions: Expression) -> Expression:
+    total: defaultdict[int | str, float] = defaultdict(float)
     for expression in expressions:
         for name, value in expression.items():
             total[name] += value
     return dict(total)
 
 
-def textbook_cost(problem):
+def textbook_cost(problem: Problem) -> float | None:
     """The cheapest cost, or None if there is no schedule."""
     model, steps = Naive(), problem.window.steps
     power = [[device_power(model, problem, d, t) for t in range(steps)] for d in range(len(problem.devices))]
@@ -107,14 +119,14 @@ def textbook_cost(problem):
     return model.best()
 
 
-def device_power(model, problem, d, t):
+def device_power(model: Naive, problem: Problem, d: int, t: int) -> Pair:
     low, high = problem.devices.power_min[d, t], problem.devices.power_max[d, t]
     up, down = model.var(0, max(high, 0)), model.var(0, max(-low, 0))
     model.keep([(1, up), (-1, down)], low, high)
     return up, {name: -value for name, value in down.items()}
 
 
-def exclude(model, problem, power):
+def exclude(model: Naive, problem: Problem, power: list[list[Pair]]) -> None:
     """Devices of one commodity on one stock all charge or all discharge."""
     sides = defaultdict(list)
     for d, s in enumerate(problem.devices.stock):
@@ -130,9 +142,10 @@ def exclude(model, problem, power):
                 model.keep([(-1, down), (most, charging)], high=most)
 
 
-def stock(model, problem, s, power):
+def stock(model: Naive, problem: Problem, s: int, power: list[list[Pair]]) -> list[Expression]:
     stocks, devices, hours = problem.stocks, problem.devices, problem.window.hours
-    found, before = [], {"constant": stocks.initial[s]}
+    states: list[Expression] = []
+    before: Expression = {"constant": stocks.initial[s]}
     for t in range(problem.window.steps):
         low, high = np.fmax(stocks.soc_min[s], -np.inf), np.fmin(stocks.soc_max[s], np.inf)
         low, high = np.fmax(low, stocks.hard_minima[s, t]), np.fmin(high, stocks.hard_maxima[s, t])
@@ -141,31 +154,32 @@ def stock(model, problem, s, power):
         now = model.var(low if low == low else -np.inf, high if high == high else np.inf)
         kept = stocks.storage_efficiency[s, t]
         share = 1.0 if kept == 1 else (kept - 1) / np.log(kept)
-        terms = [(1, now), (-kept, before), (-share * hours, {"constant": stocks.gain[s, t]})]
-        for d in np.flatnonzero(devices.stock == s):
+        terms: list[tuple[float, Expression]] = [(1, now), (-kept, before)]
+        terms.append((-share * hours, {"constant": stocks.gain[s, t]}))
+        for d in np.flatnonzero(devices.stock == s).tolist():
             up, down = power[d][t]
             terms.append((-share * hours * devices.charging_efficiency[d, t], up))
             terms.append((-share * hours / devices.discharging_efficiency[d, t], down))
         model.keep(terms, 0, 0)
-        found.append(now)
+        states.append(now)
         before = now
-    return found
+    return states
 
 
-def sum_of(net, devices, steps):
+def sum_of(net: list[list[Expression]], devices: Index, steps: int) -> list[Expression]:
     return [plus(*(net[d][t] for d in devices)) for t in range(steps)]
 
 
-def minus(values):
+def minus(values: Array | None) -> Array | None:
     return None if values is None else -values
 
 
-def cap(model, total, low, high):
+def cap(model: Naive, total: list[Expression], low: Array, high: Array) -> None:
     for expression, least, most in zip(total, low, high, strict=True):
         model.keep([(1, expression)], np.nan_to_num(least, nan=-np.inf), np.nan_to_num(most, nan=np.inf))
 
 
-def each(model, expression, baseline, up, down):
+def each(model: Naive, expression: Expression, baseline: float, up: float, down: float) -> None:
     """up · (X − q)⁺ − down · (q − X)⁺"""
     up, down = np.nan_to_num(up), np.nan_to_num(down)
     if np.isnan(baseline) or (up == 0 and down == 0):
@@ -178,7 +192,9 @@ def each(model, expression, baseline, up, down):
         model.keep([(1, under), (100, above)], high=100)
 
 
-def soft(model, problem, expressions, bound, price, side):
+def soft(
+    model: Naive, problem: Problem, expressions: list[Expression], bound: Array | None, price: Array | None, side: int
+) -> None:
     """Once for the height of each run, and per hour for the duration."""
     if bound is None or price is None:
         return
@@ -198,7 +214,7 @@ def soft(model, problem, expressions, bound, price, side):
         model.keep([(side, expressions[t]), (-1, over)], high=side * bound[t])
 
 
-def site_terms(model, problem, site, total):
+def site_terms(model: Naive, problem: Problem, site: Site, total: list[Expression]) -> None:
     hours = problem.window.hours
     cap(model, total, site.power_min, site.power_max)
     for t, expression in enumerate(total):
@@ -209,20 +225,20 @@ def site_terms(model, problem, site, total):
         (+1, site.peak_consumption, site.peak_consumption_price),
         (-1, site.peak_production, site.peak_production_price),
     ):
-        if price is not None:
+        if price is not None and sunk is not None:
             charge = model.var(0, np.inf, 1.0)
             for expression, free, rate in zip(total, sunk, price, strict=True):
                 model.keep([(side * rate, expression), (-1, charge)], high=rate * free)
 
 
-def device_terms(model, problem, net):
+def device_terms(model: Naive, problem: Problem, net: list[list[Expression]]) -> None:
     devices = problem.devices
     for d in range(len(devices)):
         soft(model, problem, net[d], devices.consumption_cap[d], devices.consumption_breach_price[d], +1)
         soft(model, problem, net[d], -devices.production_cap[d], devices.production_breach_price[d], -1)
 
 
-def stock_terms(model, problem, soc):
+def stock_terms(model: Naive, problem: Problem, soc: list[list[Expression]]) -> None:
     stocks = problem.stocks
     for s, states in enumerate(soc):
         soft(model, problem, states, stocks.minima[s], stocks.minima_breach_price[s], -1)
@@ -235,25 +251,25 @@ def stock_terms(model, problem, soc):
                 model.keep([(1, state), (1, missing)], low=stocks.soc_max[s])
 
 
-def some(low, high):
+def some(low: float, high: float) -> st.SearchStrategy[float]:
     return st.integers(round(low * 10), round(high * 10)).map(lambda whole: whole / 10)
 
 
-def series(draw, case, values):
+def series(draw: st.DrawFn, case: Draft, values: st.SearchStrategy[float]) -> list[float]:
     return [draw(values) for _ in range(case.window.steps)]
 
 
 @st.composite
-def storages(draw, case, commodity):
+def storages(draw: st.DrawFn, case: Draft, commodity: str) -> None:
     room = draw(some(0.5, 3))
     steps = st.integers(0, case.window.steps - 1)
-    more = {
+    more: dict[str, Any] = {
         "storage_efficiency": draw(st.sampled_from([1.0, 0.9])),
         "gain": draw(st.sampled_from([0.0, 0.0, -0.1, 0.1])),
     }
-    for wish in ("minima", "maxima", "targets", "hard_minima", "hard_maxima"):
+    for required in ("minima", "maxima", "targets", "hard_minima", "hard_maxima"):
         if draw(st.integers(0, 3)) == 0:
-            more[wish] = {draw(steps): room * draw(some(0, 1)) for _ in range(draw(st.integers(1, 3)))}
+            more[required] = {draw(steps): room * draw(some(0, 1)) for _ in range(draw(st.integers(1, 3)))}
     price = draw(st.sampled_from([0.0, 5.0, 200.0]))
     stock = case.stock(
         room * draw(some(0.2, 1)),
@@ -267,15 +283,18 @@ def storages(draw, case, commodity):
     for _ in range(draw(st.integers(1, 2))):
         low, high = draw(st.sampled_from([(-1, 1), (0, 1), (-1, 0)]))
         power = draw(some(0.2, 2))
-        soft = {}
+        soft: dict[str, Any] = {}
         if draw(st.booleans()):
             soft = {"consumption_cap": power / 2, "production_cap": power / 3, "breach_price": draw(some(0, 30))}
-        losses = {"charge": draw(st.sampled_from([1.0, 0.9, 3.0])), "discharge": draw(st.sampled_from([1.0, 0.8]))}
+        losses: dict[str, Any] = {
+            "charge": draw(st.sampled_from([1.0, 0.9, 3.0])),
+            "discharge": draw(st.sampled_from([1.0, 0.8])),
+        }
         case.device(low * power, high * power, stock, commodity=commodity, **losses, **soft)
 
 
 @st.composite
-def anything(draw, draft):
+def anything(draw: st.DrawFn, draft: type[Draft]) -> Problem:
     """Any problem the language can express, small."""
     case = draft(draw(st.integers(1, 4)), minutes=draw(st.sampled_from([30, 60])))
     draw(storages(case, "electricity"))
@@ -294,10 +313,14 @@ def anything(draw, draft):
         if draw(st.booleans()):
             case.modes(heater, [0, 0], [0.5, 1], [1.5, 2])
     if draw(st.booleans()):
-        caps = {name: draw(some(0.3, 2)) for name in ("consumption", "production") if draw(st.booleans())}
+        caps: dict[str, Any] = {
+            name: draw(some(0.3, 2)) for name in ("consumption", "production") if draw(st.booleans())
+        }
         case.group([0, len(case.stocks)], power=draw(some(0.5, 3)), **caps)
         case.groups[-1] = type(case.groups[-1])(**{**fields(case.groups[-1]), "breach_price": draw(some(0, 50))})
-    site = {name: series(draw, case, some(0.3, 2)) for name in ("consumption", "production") if draw(st.booleans())}
+    site: dict[str, Any] = {
+        name: series(draw, case, some(0.3, 2)) for name in ("consumption", "production") if draw(st.booleans())
+    }
     for side in ("consumption", "production"):
         if draw(st.booleans()):
             site[f"peak_{side}"] = draw(some(0, 1))
@@ -310,13 +333,13 @@ def anything(draw, draft):
     return case.problem()
 
 
-def fields(item):
+def fields(item: Group) -> dict[str, Any]:
     return {name: getattr(item, name) for name in item.__slots__}
 
 
 @CAREFUL
 @given(data=st.data())
-def test_cost_is_that_of_the_textbook(draft, data):
+def test_cost_is_that_of_the_textbook(draft: type[Draft], data: st.DataObject) -> None:
     problem = data.draw(anything(draft))
     expected = textbook_cost(problem)
     try:

@@ -1,4 +1,4 @@
-"""Problems that take longer, as jobs of the queue `schedule`: the answer is the job's result."""
+"""Jobs of the queue `schedule` that solve a self-contained problem: the response is the job's result."""
 
 import asyncio
 from functools import partial
@@ -23,13 +23,17 @@ def is_problem(job: Job) -> bool:
 
 
 async def solve(job: Job, settings: SchedulerSettings) -> Outcome:
-    question = await asyncio.to_thread(parse_request, job.request[OPTIMIZE_KEY], settings.optimize_largest)
+    request = await asyncio.to_thread(parse_request, job.request[OPTIMIZE_KEY], settings.optimize_largest)
     # The solver works outside the interpreter's lock, so heartbeats and other jobs go on meanwhile.
-    found = await asyncio.to_thread(solve_request, question, SolverOptions(seconds=settings.solve_seconds))
-    return Outcome(result=found, info={"warnings": found["warnings"]}, save=partial(_tell, job=job, found=found))
+    response = await asyncio.to_thread(solve_request, request, SolverOptions(seconds=settings.solve_seconds))
+    return Outcome(
+        result=response,
+        info={"warnings": response["warnings"]},
+        save=partial(_record_activity, job=job, response=response),
+    )
 
 
-async def _tell(con: Connection, *, job: Job, found: dict[str, Any]) -> None:
-    result = {key: found[key] for key in ("status", "currency", "total", "gap")}
+async def _record_activity(con: Connection, *, job: Job, response: dict[str, Any]) -> None:
+    result = {key: response[key] for key in ("status", "currency", "total", "gap")}
     data: dict[str, Any] = {"job": str(job.id), "asset": None, "sensors": [], "result": result}
     await activities.record(con, job.account_id, ActivityType.SCHEDULE_FINISHED, data, tracing.carrier())
