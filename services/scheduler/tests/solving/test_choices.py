@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flexmodel.schedule import ScheduleStatus
 from flexmodel.problem import Problem
+from flexmodel.schedule import ScheduleStatus
 from numpy.typing import ArrayLike
 from problem_draft import Draft
 from scheduler.solving.search import SolverOptions
