@@ -91,7 +91,7 @@ def test_operation_modes_that_cannot_meet_a_converter(draft: type[Draft]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("limits", "said"),
+    ("limits", "sentence"),
     [
         (
             {"hard_targets": {1: 8.0}},

@@ -82,7 +82,7 @@ def test_soc_breach_costs_do_not_depend_on_the_resolution(draft: type[Draft], mi
 
 
 @pytest.mark.parametrize(
-    ("start", "field", "wish", "amount"),
+    ("start", "field", "required", "amount"),
     [(0.4, "minima", 0.9, 0.26), (0.4, "targets", 0.9, 0.26), (0.9, "maxima", 0.5, 0.16)],
 )
 def test_unreachable_requirements_are_reported(
