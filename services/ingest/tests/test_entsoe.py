@@ -124,7 +124,7 @@ async def test_repeated_prices_are_left_out_of_the_answer() -> None:
 
 
 @pytest.mark.parametrize("curve", ["A01", None])
-async def test_in_other_curves_gaps_are_gaps(curve) -> None:
+async def test_in_other_curves_gaps_are_gaps(curve: str | None) -> None:
     found = await prices(publication(series(period(*FEBRUARY_4, "PT60M", {1: 5, 3: 7}), curve=curve)))
     assert list(found.values()) == [5, 7]
 
@@ -154,7 +154,7 @@ async def test_another_currency_is_refused_in_words() -> None:
     [("2026-03-28T23:00Z", "2026-03-29T22:00Z", 23), ("2026-10-24T22:00Z", "2026-10-25T23:00Z", 25)],
 )
 @pytest.mark.parametrize("minutes", [15, 60])
-async def test_days_on_which_the_clock_changes(start, end, hours, minutes) -> None:
+async def test_days_on_which_the_clock_changes(start: str, end: str, hours: int, minutes: int) -> None:
     count = hours * 60 // minutes
     body = publication(series(period(start, end, f"PT{minutes}M", dict(enumerate(range(count), 1)))))
     found = await prices(body, sensor(minutes), start=datetime.fromisoformat(start))
@@ -195,12 +195,12 @@ async def test_the_finer_of_two_series_counts() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400])
-async def test_before_they_are_out_no_prices_are_no_error(status) -> None:
+async def test_before_they_are_out_no_prices_are_no_error(status: int) -> None:
     assert await fetch(saying(NO_ROWS, status)) == []
 
 
 @pytest.mark.parametrize("status", [200, 400])
-async def test_when_they_should_be_out_it_is_one(status) -> None:
+async def test_when_they_should_be_out_it_is_one(status: int) -> None:
     with pytest.raises(FetchError, match=r"no day-ahead-price of NL from 2026-02-03T23:00:00.*should be out"):
         await fetch(saying(NO_ROWS, status), now=datetime(2026, 2, 3, 17, 1, tzinfo=UTC))
 
@@ -278,7 +278,7 @@ OUTSIDE = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/pas
 @pytest.mark.parametrize(
     "body", [BOMB, OUTSIDE, b"", b"{}", b"<a>", b"\xff\xfe<", b'<?xml version="1.0" encoding="no-such"?><a/>']
 )
-async def test_xml_that_is_bad_or_none(body) -> None:
+async def test_xml_that_is_bad_or_none(body: bytes) -> None:
     with pytest.raises(FetchError, match="not the XML that was expected"):
         await prices(body)
 
@@ -299,7 +299,7 @@ async def test_xml_that_is_bad_or_none(body) -> None:
         (series(period(*FEBRUARY_4, "PT60M", {1: 5}), price_Measure_Unit__name="BTU"), "unit 'BTU'"),
     ],
 )
-async def test_documents_that_make_no_sense(content, sentence) -> None:
+async def test_documents_that_make_no_sense(content: bytes, sentence: str) -> None:
     with pytest.raises(FetchError, match=sentence):
         await prices(publication(content))
 

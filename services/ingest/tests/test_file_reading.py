@@ -51,7 +51,7 @@ def utc(*parts: int) -> datetime:
         "24.11.2026 00:15:00",
     ],
 )
-def test_ways_to_write_a_time(written) -> None:
+def test_ways_to_write_a_time(written: str) -> None:
     rows = build_rows(f"event_start,event_value\n{written},1\n")
     assert rows.errors == []
     assert starts(rows) == [utc(2026, 11, 23, 23, 15)]
@@ -72,7 +72,7 @@ def test_a_date_is_midnight_in_the_sensors_zone() -> None:
         "",
     ],
 )
-def test_columns_by_name_or_by_order(head) -> None:
+def test_columns_by_name_or_by_order(head: str) -> None:
     rows = build_rows(f"{head}2026-11-24T00:00Z,1.5\n2026-11-24T01:00Z,-2e3\n")
     assert starts(rows) == [utc(2026, 11, 24), utc(2026, 11, 24, 1)]
     assert rows.frame["value"].to_list() == [1.5, -2000.0]
@@ -106,7 +106,7 @@ def test_columns_that_cannot_be_told_apart_are_refused() -> None:
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_decimal_commas(separator) -> None:
+def test_decimal_commas(separator: str) -> None:
     text = f"event_start{separator}event_value\n2026-11-24T00:00Z{separator}1,5\n2026-11-24T01:00Z{separator}2\n"
     assert build_rows(text).frame["value"].to_list() == [1.5, 2.0]
 
@@ -185,7 +185,7 @@ def test_encodings() -> None:
         (b"\xd0\xcf\x11\xe0 old", "old Excel"),
     ],
 )
-def test_files_that_cannot_be_read_say_why(content, said) -> None:
+def test_files_that_cannot_be_read_say_why(content: bytes, said: str) -> None:
     with pytest.raises(FileError, match=said):
         build_rows(content)
 
@@ -198,7 +198,7 @@ def test_files_that_cannot_be_read_say_why(content, said) -> None:
         ('2026-11-24T00:00Z,"1', "row 4: a quotation mark is opened and not closed"),
     ],
 )
-def test_misquoted_rows_are_named(row, said) -> None:
+def test_misquoted_rows_are_named(row: str, said: str) -> None:
     with pytest.raises(FileError, match=said):
         build_rows(f'start,value\n"2026-11-23T00:00Z","1"\n\n{row}\n2026-11-25T00:00Z,1\n')
 
@@ -229,14 +229,14 @@ def test_rows_with_too_many_fields_are_named() -> None:
         "2026-11-24 00:00:00,000;1,5\n2026-11-24 00:15:00,000;2,5\n",
     ],
 )
-def test_decimal_commas_are_not_taken_for_what_separates_columns(text) -> None:
+def test_decimal_commas_are_not_taken_for_what_separates_columns(text: str) -> None:
     rows = build_rows(text)
     assert rows.errors == []
     assert rows.frame["value"].to_list() == [1.5, 2.5][: rows.frame.height]
 
 
 @pytest.mark.parametrize("time", ["2026-11-24T00:00+99:99", "2026-11-24T00:00+14:30", "0001-01-01", "9999-12-31T23:45"])
-def test_times_that_no_clock_shows_are_refused(time) -> None:
+def test_times_that_no_clock_shows_are_refused(time: str) -> None:
     [problem] = build_rows(f"start,value\n{time},1\n").errors
     assert problem.startswith(f"row 2: '{time}' is not a time")
 
@@ -254,7 +254,7 @@ def test_too_many_rows_are_refused() -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
-def test_no_bytes_break_it(content) -> None:
+def test_no_bytes_break_it(content: bytes) -> None:
     try:
         build_rows(content)
     except FileError as problem:
@@ -362,7 +362,7 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused() -> None:
         "<row><c r='A1'><v>1</v></c></row><row><c r = 'A99999'><v>1</v></c></row>",
     ],
 )
-def test_a_sheet_with_two_distant_cells_takes_no_memory_for_those_between(cells) -> None:
+def test_a_sheet_with_two_distant_cells_takes_no_memory_for_those_between(cells: str) -> None:
     with pytest.raises(FileError, match="The sheet spans"):
         build_rows(workbook([], sheet=f"<worksheet><sheetData>{cells}</sheetData></worksheet>"))
 

@@ -44,7 +44,7 @@ async def test_packed_answers_are_unpacked(client: HttpClient, provider: Provide
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_trouble_that_may_pass_is_tried_again(client: HttpClient, provider: Provider, status) -> None:
+async def test_trouble_that_may_pass_is_tried_again(client: HttpClient, provider: Provider, status: int) -> None:
     provider.reply(status=status)
     provider.reply(status=status)
     provider.reply("fine")
@@ -98,7 +98,9 @@ def test_retry_after_may_be_a_moment() -> None:
     ("status", "sentence"),
     [(401, "check the token"), (403, "check the token"), (404, "status 404"), (204, "status 204")],
 )
-async def test_refusals_are_told_and_not_tried_again(client: HttpClient, provider: Provider, status, sentence) -> None:
+async def test_refusals_are_told_and_not_tried_again(
+    client: HttpClient, provider: Provider, status: int, sentence: str
+) -> None:
     provider.reply(status=status)
     with pytest.raises(FetchError, match=sentence):
         (await client.request(provider.url)).expect_success()
@@ -143,7 +145,9 @@ async def test_a_packed_bomb_takes_no_memory(client: HttpClient, provider: Provi
         (b"whatever", "br", "not asked for"),
     ],
 )
-async def test_badly_packed_answers(client: HttpClient, provider: Provider, body, coding, sentence) -> None:
+async def test_badly_packed_answers(
+    client: HttpClient, provider: Provider, body: bytes, coding: str, sentence: str
+) -> None:
     provider.reply(body, headers={"content-encoding": coding})
     with pytest.raises(FetchError, match=sentence):
         await client.request(provider.url)
@@ -155,7 +159,7 @@ async def test_nobody_listens(client: HttpClient) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "http://", "ftp://example.org", "http://a:b:c/", "https://\x00/"])
-async def test_what_is_no_address(client: HttpClient, url) -> None:
+async def test_what_is_no_address(client: HttpClient, url: str) -> None:
     with pytest.raises(FetchError):
         await client.request(url)
 
@@ -201,7 +205,7 @@ async def test_redirects_to_files_are_refused(client: HttpClient, provider: Prov
     "target", ["http://169.254.169.254/latest/meta-data/", "http://[::1]:5432/", "http://10.0.0.1/"]
 )
 async def test_redirects_into_our_own_network_are_refused(
-    monkeypatch: pytest.MonkeyPatch, provider: Provider, target
+    monkeypatch: pytest.MonkeyPatch, provider: Provider, target: str
 ) -> None:
     is_public = public_addresses.is_public
     here = ipaddress.ip_address("127.0.0.1")

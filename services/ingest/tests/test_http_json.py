@@ -163,7 +163,7 @@ async def test_what_is_put_into_the_request() -> None:
         (b'{"data": [{"t": 1, "p": 1' + b"0" * 400 + b"}]}", "too large|not a number"),
     ],
 )
-async def test_answers_that_make_no_sense(body, sentence) -> None:
+async def test_answers_that_make_no_sense(body: bytes, sentence: str) -> None:
     with pytest.raises(FetchError, match=sentence):
         await fetch(settings(ITEMS, timezone="Europe/Amsterdam"), body)
 
@@ -214,7 +214,7 @@ async def test_an_endless_row_of_even_values_is_refused() -> None:
         ({"zone": "NL"}, "zone", "no such setting"),
     ],
 )
-def test_settings_that_make_no_sense(wrong, field, sentence) -> None:
+def test_settings_that_make_no_sense(wrong: dict[str, object], field: str, sentence: str) -> None:
     with pytest.raises(Invalid) as caught:
         settings(ITEMS, **wrong)
     assert sentence in caught.value.fields[field][0]

@@ -92,7 +92,7 @@ async def row(service: Any, number: int) -> Any:
 
 
 async def test_one_process_listens_and_what_it_hears_is_stored(
-    service: Service, whisper: Whisper, number: int, supervisors
+    service: Service, whisper: Whisper, number: int, supervisors: list["asyncio.Task[None]"]
 ) -> None:
     async def heard() -> bool:
         return (await row(service, number))["last_success_at"] is not None
@@ -106,7 +106,7 @@ async def test_one_process_listens_and_what_it_hears_is_stored(
 
 
 async def test_when_that_process_ends_another_goes_on(
-    service: Service, whisper: Whisper, number: int, supervisors
+    service: Service, whisper: Whisper, number: int, supervisors: list["asyncio.Task[None]"]
 ) -> None:
     async def listening_again() -> bool:
         return whisper.began == 2 and whisper.now == 1
@@ -127,7 +127,7 @@ async def test_when_that_process_ends_another_goes_on(
 
 
 async def test_it_begins_anew_when_it_is_edited_and_ends_when_it_is_paused_or_deleted(
-    service: Service, whisper: Whisper, number: int, supervisors
+    service: Service, whisper: Whisper, number: int, supervisors: list["asyncio.Task[None]"]
 ) -> None:
     async def began(times: int, now: int) -> None:
         async def look() -> bool:
@@ -151,7 +151,7 @@ async def test_it_begins_anew_when_it_is_edited_and_ends_when_it_is_paused_or_de
 
 
 async def test_it_is_tried_again_later_when_it_breaks_off(
-    service: Service, whisper: Whisper, number: int, supervisors
+    service: Service, whisper: Whisper, number: int, supervisors: list["asyncio.Task[None]"]
 ) -> None:
     async def failed() -> bool:
         return (await row(service, number))["last_error"] == "It fell silent."
@@ -175,7 +175,9 @@ async def test_it_is_tried_again_later_when_it_breaks_off(
 @pytest.mark.parametrize(
     ("error", "minutes"), [(TemporaryFetchError("It is away."), 1), (FetchError("It does not want us."), 5)]
 )
-async def test_who_is_only_away_is_looked_for_every_minute(service: Service, number: int, error, minutes) -> None:
+async def test_who_is_only_away_is_looked_for_every_minute(
+    service: Service, number: int, error: FetchError, minutes: float
+) -> None:
     async with service.store.connection() as con:
         await con.execute("update connector set failures = 9, every = '5 minutes' where id = $1", number)
         connector = await repository.load(con, number)

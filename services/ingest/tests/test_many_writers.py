@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from flexcore.webhooks import subscriptions
-from flexstore.series import write_beliefs
+from flexstore.series import BeliefBatch, WriteCounts, write_beliefs
+from flexstore.store import Connection
 from flexwork import activity_log
 from ingest import belief_writer
 from ingest_service import Service
@@ -120,7 +121,7 @@ async def test_who_comes_while_data_are_being_stored_is_told(service: Service, m
     monkeypatch.setattr(belief_writer, "AUDIENCE_CACHE_TIME", timedelta(seconds=0))
     sensor = await service.add_sensor("kW", 60)
 
-    async def slowly(con, beliefs):
+    async def slowly(con: Connection, beliefs: BeliefBatch) -> WriteCounts:
         written = await write_beliefs(con, beliefs)
         await activity_log.follow(con, [service.account])
         return written

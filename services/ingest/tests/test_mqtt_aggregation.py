@@ -1,13 +1,16 @@
 """Aggregation of readings into events, also on days of clock changes."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from flexmodel.time import Instants
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.connectors.mqtt.aggregation import aggregate_readings, event_bounds, event_starts
+from ingest.connectors.mqtt.aggregation import Meaning, aggregate_readings, event_bounds, event_starts
 from ingest.data.repository import Sensor
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
@@ -15,12 +18,15 @@ QUARTER, HOUR = timedelta(minutes=15), timedelta(hours=1)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
-def at(*minutes: float) -> np.ndarray:
+def at(*minutes: float) -> Instants:
     offsets = np.array([round(60e6 * minute) for minute in minutes], dtype="timedelta64[us]")
-    return np.datetime64("2026-03-02T12:00", "us") + offsets
+    times: Instants = np.datetime64("2026-03-02T12:00", "us") + offsets
+    return times
 
 
-def events(meaning: str, readings: dict[float, float], count: int = 2, gap: timedelta = HOUR) -> list[float | None]:
+def events(
+    meaning: Meaning, readings: Mapping[int, float] | Mapping[float, float], count: int = 2, gap: timedelta = HOUR
+) -> list[float | None]:
     """Aggregate readings by minute into `count` quarters of an hour."""
     times, values = at(*readings), np.array(list(readings.values()), dtype=float)
     found = aggregate_readings(meaning, at(*range(0, 15 * (count + 1), 15)), times, values, gap)
@@ -38,7 +44,7 @@ def events(meaning: str, readings: dict[float, float], count: int = 2, gap: time
         (timedelta(minutes=1), (2026, 3, 2), 1440),
     ],
 )
-def test_events_of_a_local_day(resolution, day, count) -> None:
+def test_events_of_a_local_day(resolution: timedelta, day: tuple[int, int, int], count: int) -> None:
     start = datetime(*day, tzinfo=AMSTERDAM)
     found = event_bounds(start, start + timedelta(days=1), resolution, AMSTERDAM)
     assert len(found) == count + 1
@@ -109,7 +115,7 @@ def test_a_long_silence_of_a_counter_is_not_spread_over_its_events() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(-30, 120), st.integers(0, 1000)), min_size=1, unique_by=lambda pair: pair[0]))
-def test_means_stay_within_the_readings_and_counters_give_what_they_counted(pairs) -> None:
+def test_means_stay_within_the_readings_and_counters_give_what_they_counted(pairs: list[tuple[int, int]]) -> None:
     readings = dict(sorted(pairs))
     means = [value for value in events("level", readings, count=6) if value is not None]
     assert all(min(readings.values()) <= value <= max(readings.values()) for value in means)
@@ -131,6 +137,8 @@ def test_means_stay_within_the_readings_and_counters_give_what_they_counted(pair
         ("end", timedelta(days=1), "2026-10-25T23:00", "2026-10-24T22:00"),
     ],
 )
-def test_the_event_that_a_value_is_of(time_is, resolution, moment, start) -> None:
+def test_the_event_that_a_value_is_of(
+    time_is: Literal["start", "end"], resolution: timedelta, moment: str, start: str
+) -> None:
     sensor = Sensor(1, "x", "kW", resolution, "Europe/Amsterdam", None)
     assert event_starts(np.array([moment], dtype="datetime64[us]"), time_is, sensor) == np.datetime64(start)

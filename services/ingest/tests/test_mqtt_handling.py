@@ -1,7 +1,7 @@
 """Handling of messages over a real database: readings wait for the end of their event, and are never mixed."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +21,8 @@ from ingest.connectors.mqtt.message_handler import MessageHandler, ParsedMessage
 from ingest.connectors.series_writer import store_series
 from ingest_service import Service
 from prometheus_client import REGISTRY
+
+type MakeMeter = Callable[..., Awaitable["Meter"]]
 
 MINUTE, HOUR, LATE = timedelta(minutes=1), timedelta(hours=1), timedelta(days=3)
 
@@ -68,7 +70,7 @@ class Meter:
 
 
 @pytest.fixture
-def meter(service: Service):
+def meter(service: Service) -> MakeMeter:
     async def make(unit: str = "W", sensor_unit: str = "kW", minutes: float = 15, **series: Any) -> Meter:
         sensor = await service.add_sensor(sensor_unit, minutes)
         told = {"topic": "m/+", "unit": unit, "value": "v", "time": "t", **series}
@@ -101,7 +103,7 @@ def outcomes() -> dict[str, float]:
     return {name: REGISTRY.get_sample_value("flexmesh_mqtt_messages_total", {"outcome": name}) or 0 for name in names}
 
 
-async def test_readings_become_events_when_these_are_over(meter, noon) -> None:
+async def test_readings_become_events_when_these_are_over(meter: MakeMeter, noon: datetime) -> None:
     found = await meter()
     await found.read(noon, {m / 6: 1000 + m for m in range(100)})  # every ten seconds
     await found.finalizer.finalize(noon + 15 * MINUTE)
@@ -113,7 +115,7 @@ async def test_readings_become_events_when_these_are_over(meter, noon) -> None:
     assert (await found.values(noon))[15] == pytest.approx(1.0987, abs=1e-3)
 
 
-async def test_a_process_that_is_killed_leaves_its_readings_to_the_next(meter, noon) -> None:
+async def test_a_process_that_is_killed_leaves_its_readings_to_the_next(meter: MakeMeter, noon: datetime) -> None:
     found = await meter("kWh", "kW", meaning="counter")
     await found.read(noon, {0: 100, 10: 101})
     found = found.restarted()
@@ -136,14 +138,16 @@ async def test_a_process_that_is_killed_leaves_its_readings_to_the_next(meter, n
         ("kWh", "level", {0: 10.0, 15: 11.5, 30: 13.0}),
     ],
 )
-async def test_meanings(meter, noon, unit, meaning, expected) -> None:
+async def test_meanings(
+    meter: MakeMeter, noon: datetime, unit: str, meaning: str, expected: dict[float, float]
+) -> None:
     found = await meter(unit, "kWh", meaning=meaning)
     await found.read(noon, {0: 10, 15: 11.5, 30: 13})
     await found.finalizer.finalize(noon + 50 * MINUTE)
     assert await found.values(noon) == expected
 
 
-async def test_a_late_reading_makes_a_new_belief_of_its_event(meter, noon) -> None:
+async def test_a_late_reading_makes_a_new_belief_of_its_event(meter: MakeMeter, noon: datetime) -> None:
     found = await meter(unit="kW")
     await found.read(noon, {0: 1, 15: 1, 30: 1})
     await found.finalizer.finalize(noon + 50 * MINUTE)
@@ -154,7 +158,7 @@ async def test_a_late_reading_makes_a_new_belief_of_its_event(meter, noon) -> No
     assert len(await found.service.rows(found.sensor)) == 4
 
 
-async def test_a_reading_that_comes_while_its_event_is_made_is_not_forgotten(meter, noon) -> None:
+async def test_a_reading_that_comes_while_its_event_is_made_is_not_forgotten(meter: MakeMeter, noon: datetime) -> None:
     found = await meter(unit="kW")
     deliver = found.context.deliver
 
@@ -170,7 +174,7 @@ async def test_a_reading_that_comes_while_its_event_is_made_is_not_forgotten(met
     assert (await found.values(noon))[0] == pytest.approx((7.5 + 6.5 * 3 + 1) / 15)
 
 
-async def test_messages_that_come_twice_change_nothing(meter, noon) -> None:
+async def test_messages_that_come_twice_change_nothing(meter: MakeMeter, noon: datetime) -> None:
     found = await meter("kWh", meaning="amount")
     for _ in range(2):
         await found.read(noon, {1: 1, 2: 1})
@@ -179,7 +183,7 @@ async def test_messages_that_come_twice_change_nothing(meter, noon) -> None:
     assert await found.count("reading") == 2
 
 
-async def test_what_is_too_old_to_matter_is_forgotten(meter, noon) -> None:
+async def test_what_is_too_old_to_matter_is_forgotten(meter: MakeMeter, noon: datetime) -> None:
     found = await meter(unit="kW")
     await found.read(noon, dict.fromkeys(range(0, 120, 5), 1))
     await found.finalizer.finalize(noon + 121 * MINUTE)
@@ -190,21 +194,21 @@ async def test_what_is_too_old_to_matter_is_forgotten(meter, noon) -> None:
     assert len(await found.values(noon)) == 12  # it held for an hour after the last, which was in the eighth quarter
 
 
-async def test_values_of_whole_events_are_stored_at_once(meter, noon) -> None:
+async def test_values_of_whole_events_are_stored_at_once(meter: MakeMeter, noon: datetime) -> None:
     found = await meter("Wh", "kW", meaning="event", time_is="end")
     await found.read(noon, {15: 500, 30.05: 250})
     assert await found.values(noon) == {0: 2.0, 15: 1.0}
     assert await found.count("reading") == 0
 
 
-async def test_moments_are_stored_as_they_come(meter, noon) -> None:
+async def test_moments_are_stored_as_they_come(meter: MakeMeter, noon: datetime) -> None:
     found = await meter("Wh", "kWh", 0, meaning="counter")
     await found.read(noon, {0: 1000, 0.1: 1001, 7: 1002})
     await found.read(noon, {7: 1003})
     assert await found.values(noon) == {0: 1.0, 0.1: 1.001, 7: 1.003}
 
 
-async def test_the_source_is_the_connector(meter, noon) -> None:
+async def test_the_source_is_the_connector(meter: MakeMeter, noon: datetime) -> None:
     found = await meter(minutes=0)
     await found.read(noon, {0: 1})
     [row] = await found.service.rows(found.sensor)
@@ -215,7 +219,7 @@ async def test_the_source_is_the_connector(meter, noon) -> None:
 
 
 async def test_wrong_messages_are_counted_and_do_not_keep_the_others_out(
-    meter, noon, capsys: pytest.CaptureFixture[str]
+    meter: MakeMeter, noon: datetime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = await meter(minutes=0)
     before = outcomes()
@@ -235,7 +239,7 @@ async def test_wrong_messages_are_counted_and_do_not_keep_the_others_out(
     assert "neither a number nor JSON" in said
 
 
-async def test_long_messages_are_read_beside_the_event_loop(meter, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_messages_are_read_beside_the_event_loop(meter: MakeMeter, monkeypatch: pytest.MonkeyPatch) -> None:
     found = await meter()
     threads = []
 
@@ -248,7 +252,7 @@ async def test_long_messages_are_read_beside_the_event_loop(meter, monkeypatch: 
     assert threads != [threading.current_thread()]
 
 
-async def test_retained_messages_are_taken_if_they_tell_when(meter, noon) -> None:
+async def test_retained_messages_are_taken_if_they_tell_when(meter: MakeMeter, noon: datetime) -> None:
     found = await meter(minutes=0, time=None, value=None)
     await found.say("1000", retained=True)
     assert await found.values(noon) == {}
@@ -261,20 +265,20 @@ async def test_retained_messages_are_taken_if_they_tell_when(meter, noon) -> Non
 
 
 @pytest.mark.parametrize("minutes", [-5 * 24 * 60, 48 * 60])
-async def test_readings_of_impossible_times_are_refused(meter, noon, minutes) -> None:
+async def test_readings_of_impossible_times_are_refused(meter: MakeMeter, noon: datetime, minutes: float) -> None:
     found = await meter()
     await found.read(noon, {minutes: 1})
     assert await found.count("reading") == 0
 
 
-async def test_a_message_may_tell_another_unit_but_not_of_another_kind(meter, noon) -> None:
+async def test_a_message_may_tell_another_unit_but_not_of_another_kind(meter: MakeMeter, noon: datetime) -> None:
     found = await meter(minutes=0, unit_in="u")
     time = noon.isoformat()
     await found.say(f'{{"t": "{time}", "v": 2, "u": "kW"}}', f'{{"t": "{time}", "v": 3, "u": "°C"}}')
     assert await found.values(noon) == {0: 2.0}
 
 
-async def test_one_series_that_cannot_be_stored_does_not_keep_the_others_out(meter, noon) -> None:
+async def test_one_series_that_cannot_be_stored_does_not_keep_the_others_out(meter: MakeMeter, noon: datetime) -> None:
     found = await meter(minutes=0)
 
     async def refuse(fetched: Sequence[FetchedSeries]) -> None:
@@ -293,7 +297,7 @@ async def test_one_series_that_cannot_be_stored_does_not_keep_the_others_out(met
         await found.read(noon, {0: 1})
 
 
-async def test_readings_of_another_meaning_are_not_mixed_and_are_dropped(meter, noon) -> None:
+async def test_readings_of_another_meaning_are_not_mixed_and_are_dropped(meter: MakeMeter, noon: datetime) -> None:
     found = await meter("kW")
     await found.read(noon, {0: 1, 5: 1})
     async with found.service.store.connection() as con:
@@ -304,7 +308,7 @@ async def test_readings_of_another_meaning_are_not_mixed_and_are_dropped(meter, 
     assert await found.count("reading") == await found.count("reading_due") == 0
 
 
-async def test_a_connector_that_is_deleted_takes_its_readings_with_it(meter, noon) -> None:
+async def test_a_connector_that_is_deleted_takes_its_readings_with_it(meter: MakeMeter, noon: datetime) -> None:
     found = await meter("kW")
     await found.read(noon, {0: 1})
     async with found.service.store.connection() as con:
@@ -312,7 +316,7 @@ async def test_a_connector_that_is_deleted_takes_its_readings_with_it(meter, noo
     assert await found.count("reading") == await found.count("reading_due") == 0
 
 
-async def test_readings_that_wait_are_a_sign_of_life(meter, noon) -> None:
+async def test_readings_that_wait_are_a_sign_of_life(meter: MakeMeter, noon: datetime) -> None:
     found = await meter("kW")
     delivered = []
 
@@ -325,7 +329,7 @@ async def test_readings_that_wait_are_a_sign_of_life(meter, noon) -> None:
     assert delivered == [[]]
 
 
-async def test_a_sensor_that_is_deleted_meanwhile_is_told(meter, noon) -> None:
+async def test_a_sensor_that_is_deleted_meanwhile_is_told(meter: MakeMeter, noon: datetime) -> None:
     found = await meter("kW")
     async with found.service.store.connection() as con:
         await con.execute("delete from sensor where id = $1", found.sensor)
@@ -333,7 +337,9 @@ async def test_a_sensor_that_is_deleted_meanwhile_is_told(meter, noon) -> None:
         await found.read(noon, {0: 1})
 
 
-async def test_a_sensor_whose_events_cannot_be_stored_does_not_keep_others_waiting(meter, noon) -> None:
+async def test_a_sensor_whose_events_cannot_be_stored_does_not_keep_others_waiting(
+    meter: MakeMeter, noon: datetime
+) -> None:
     found, other = await meter("kW"), await meter("kW")
     async with found.service.store.connection() as con:  # two sensors of one connector
         await con.execute("insert into connector_sensor values ($1, 'other', $2)", found.connector, other.sensor)

@@ -36,7 +36,7 @@ def readings(payload: Any, **more: Any) -> list[tuple[datetime, float]]:
 
 
 @pytest.mark.parametrize("payload", [b"12.5", b" 12.5\n", b"+12.5", b'"12.5"', b"1.25e1"])
-def test_a_number_alone_was_read_when_it_arrived(payload) -> None:
+def test_a_number_alone_was_read_when_it_arrived(payload: bytes | None) -> None:
     assert readings(payload) == [(ARRIVED, 12.5)]
 
 
@@ -51,7 +51,7 @@ def test_a_number_alone_was_read_when_it_arrived(payload) -> None:
         (NOON.timestamp() * 1000, {"epoch": "ms"}),
     ],
 )
-def test_times(time, more) -> None:
+def test_times(time: str, more: dict[str, Any]) -> None:
     payload = {"Time": time, "ENERGY": {"Power": 230}}
     assert readings(payload, value="ENERGY.Power", time="Time", **more) == [(NOON, 230.0)]
 
@@ -60,7 +60,7 @@ def test_times(time, more) -> None:
     ("arrived", "read_at"),
     [("2026-10-25T00:30:02Z", "2026-10-25T00:30:00Z"), ("2026-10-25T01:29:58Z", "2026-10-25T01:30:00Z")],
 )
-def test_a_time_that_the_clock_shows_twice_is_the_one_that_is_new(arrived, read_at) -> None:
+def test_a_time_that_the_clock_shows_twice_is_the_one_that_is_new(arrived: str, read_at: str) -> None:
     payload = json.dumps({"t": "2026-10-25T02:30:00", "v": 1}).encode()
     sent = MqttMessage("meters/1/power", payload, 1, 1, False, datetime.fromisoformat(arrived))
     found = parse_readings(sent, series(value="v", time="t", timezone="Europe/Amsterdam"))
@@ -111,7 +111,9 @@ def test_a_message_may_tell_its_unit() -> None:
     ],
     ids=range(23),
 )
-def test_what_is_not_understood_is_refused_with_the_reason(payload, more, reason) -> None:
+def test_what_is_not_understood_is_refused_with_the_reason(
+    payload: bytes | None, more: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(FetchError) as refused:
         parse_readings(message(payload), series(**more))
     assert reason in refused.value.message
@@ -119,12 +121,12 @@ def test_what_is_not_understood_is_refused_with_the_reason(payload, more, reason
 
 
 @pytest.mark.parametrize("topic", ["a", "a/+/b", "+/+", "a/#", "#", "/a/", "$SYS/x"])
-def test_topics(topic) -> None:
+def test_topics(topic: str) -> None:
     assert MqttSeries(topic=topic, unit="W").topic == topic
 
 
 @pytest.mark.parametrize("topic", ["", "a/#/b", "a+", "a/b#", "x" * 501, "a\0b"])
-def test_topics_that_are_none(topic) -> None:
+def test_topics_that_are_none(topic: str) -> None:
     with pytest.raises(ValidationError):
         MqttSeries(topic=topic, unit="W")
 
@@ -170,7 +172,9 @@ def one(unit: str, meaning: str, sensor_unit: str, minutes: float) -> str:
         ("Wh", "counter", "kWh", 0, "kWh"),
     ],
 )
-def test_readings_are_kept_in_a_unit_that_follows_from_the_sensor(unit, meaning, sensor, minutes, kept) -> None:
+def test_readings_are_kept_in_a_unit_that_follows_from_the_sensor(
+    unit: str, meaning: str, sensor: str, minutes: float, kept: str
+) -> None:
     assert one(unit, meaning, sensor, minutes) == kept
 
 
@@ -186,7 +190,9 @@ def test_readings_are_kept_in_a_unit_that_follows_from_the_sensor(unit, meaning,
         ("W", "level", "kW", 60 * 24 * 7),
     ],
 )
-def test_readings_that_cannot_become_values_are_refused_at_once(unit, meaning, sensor, minutes) -> None:
+def test_readings_that_cannot_become_values_are_refused_at_once(
+    unit: str, meaning: str, sensor: str, minutes: float
+) -> None:
     with pytest.raises(FetchError, match="cannot become"):
         one(unit, meaning, sensor, minutes)
 

@@ -1,6 +1,8 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
+import httpx
 import pytest
 from ingest_service import Service
 
@@ -9,7 +11,7 @@ MIDNIGHT = datetime(2026, 3, 1, 23, tzinfo=UTC)
 HOUR, QUARTER = timedelta(hours=1), timedelta(minutes=15)
 
 
-def stored(answer) -> tuple[int, int, int]:
+def stored(answer: httpx.Response) -> tuple[int, int, int]:
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["message"] == "Sensor data has been stored."
@@ -17,7 +19,7 @@ def stored(answer) -> tuple[int, int, int]:
     return body["new"], body["changed"], body["unchanged"]
 
 
-def refused(answer, status: int = 422) -> dict:
+def refused(answer: httpx.Response, status: int = 422) -> dict:
     assert answer.status_code == status, answer.text
     return answer.json().get("fields", {})
 
@@ -63,7 +65,9 @@ async def test_the_source_is_the_user_and_belongs_to_the_account(service: Servic
         ("kW", 15, "kW", "PT15M", [-0.0], [0.0]),
     ],
 )
-async def test_units(service: Service, unit, minutes, posted, duration, values, expected) -> None:
+async def test_units(
+    service: Service, unit: str, minutes: float, posted: str, duration: str, values: list[Any], expected: list[float]
+) -> None:
     sensor = await service.add_sensor(unit, minutes)
     assert stored(await service.post(sensor, start=DAY, duration=duration, values=values, unit=posted))[0] == len(
         expected
@@ -88,7 +92,7 @@ async def test_units(service: Service, unit, minutes, posted, duration, values, 
         ("kW", "dBm"),
     ],
 )
-async def test_units_of_another_kind_are_refused(service: Service, unit, posted) -> None:
+async def test_units_of_another_kind_are_refused(service: Service, unit: str, posted: str) -> None:
     sensor = await service.add_sensor(unit, 15)
     fields = refused(await service.post(sensor, start=DAY, duration="PT15M", values=[1], unit=posted))
     assert fields == {"_schema": [f"Required unit for this sensor is {unit}, got incompatible unit: {posted}"]}
@@ -107,7 +111,9 @@ async def test_units_of_another_kind_are_refused(service: Service, unit, posted)
         (15, "PT15M", 5, [5]),
     ],
 )
-async def test_resolutions(service: Service, minutes, duration, values, expected) -> None:
+async def test_resolutions(
+    service: Service, minutes: float, duration: str, values: list[Any], expected: list[float]
+) -> None:
     sensor = await service.add_sensor("kW", minutes)
     known = {
         MIDNIGHT + i * timedelta(minutes=minutes): float(value) for i, value in enumerate(expected) if value is not None
@@ -118,7 +124,7 @@ async def test_resolutions(service: Service, minutes, duration, values, expected
 
 
 @pytest.mark.parametrize("unit", ["kWh", "EUR"])
-async def test_amounts_are_added_and_divided(service: Service, unit) -> None:
+async def test_amounts_are_added_and_divided(service: Service, unit: str) -> None:
     hourly = await service.add_sensor(unit, 60)
     await service.post(hourly, start=DAY, duration="PT1H", values=[1, 2, 3, 4], unit=unit)
     assert await service.values(hourly) == {MIDNIGHT: 10.0}
@@ -160,7 +166,9 @@ async def test_amounts_are_added_and_divided(service: Service, unit) -> None:
         ({"sensor": 1}, "sensor", "Unknown field."),
     ],
 )
-async def test_what_is_wrong_is_named_and_nothing_is_stored(service: Service, message, field, said) -> None:
+async def test_what_is_wrong_is_named_and_nothing_is_stored(
+    service: Service, message: dict[str, Any], field: str, said: str
+) -> None:
     sensor = await service.add_sensor("kW", 15)
     good = {"start": DAY, "duration": "PT15M", "values": [1], "unit": "kW"}
     fields = refused(await service.post(sensor, **(good | message)))
@@ -169,7 +177,7 @@ async def test_what_is_wrong_is_named_and_nothing_is_stored(service: Service, me
 
 
 @pytest.mark.parametrize("name", ["start", "duration", "values", "unit"])
-async def test_missing_fields_are_named(service: Service, name) -> None:
+async def test_missing_fields_are_named(service: Service, name: str) -> None:
     sensor = await service.add_sensor()
     message = {"start": DAY, "duration": "PT15M", "values": [1], "unit": "kW"}
     del message[name]
@@ -188,7 +196,9 @@ async def test_missing_fields_are_named(service: Service, name) -> None:
         ([1, "NaN"], {"1": ["Special numeric values (nan or infinity) are not permitted."]}),
     ],
 )
-async def test_wrong_values_are_named_by_position(service: Service, values, wrong) -> None:
+async def test_wrong_values_are_named_by_position(
+    service: Service, values: list[Any], wrong: dict[str, list[str]]
+) -> None:
     sensor = await service.add_sensor()
     assert refused(await service.post(sensor, start=DAY, duration="PT1H", values=values, unit="kW")) == {
         "values": wrong
@@ -196,7 +206,7 @@ async def test_wrong_values_are_named_by_position(service: Service, values, wron
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999"])
-async def test_numbers_that_are_none_are_refused(service: Service, literal) -> None:
+async def test_numbers_that_are_none_are_refused(service: Service, literal: str) -> None:
     sensor = await service.add_sensor()
     body = f'{{"start": "{DAY}", "duration": "PT30M", "values": [null, {literal}], "unit": "kW"}}'
     fields = refused(await service.client.post(f"/internal/sensors/{sensor}/data", content=body))
@@ -204,7 +214,7 @@ async def test_numbers_that_are_none_are_refused(service: Service, literal) -> N
 
 
 @pytest.mark.parametrize("value", [10**400, 1e99])
-async def test_numbers_too_large_for_the_sensors_unit_are_refused(service: Service, value) -> None:
+async def test_numbers_too_large_for_the_sensors_unit_are_refused(service: Service, value: float) -> None:
     sensor = await service.add_sensor("W", 15)
     fields = refused(await service.post(sensor, start=DAY, duration="PT15M", values=[value], unit="MW"))
     assert "values" in fields
@@ -220,14 +230,14 @@ async def test_numbers_too_large_for_the_sensors_unit_are_refused(service: Servi
         (b"[1]", "JSON object"),
     ],
 )
-async def test_what_is_no_message_is_refused(service: Service, body, said) -> None:
+async def test_what_is_no_message_is_refused(service: Service, body: bytes, said: str) -> None:
     sensor = await service.add_sensor()
     fields = refused(await service.client.post(f"/internal/sensors/{sensor}/data", content=body))
     assert said in fields["_schema"][0]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/jsonx", "application/json, text/html"])
-async def test_other_content_types_are_refused(service: Service, kind) -> None:
+async def test_other_content_types_are_refused(service: Service, kind: str) -> None:
     sensor = await service.add_sensor()
     headers = {"Content-Type": kind}
     answer = await service.client.post(f"/internal/sensors/{sensor}/data", content=b"{}", headers=headers)
@@ -350,7 +360,7 @@ async def test_only_holes_are_nothing_new(service: Service) -> None:
         ("PostPrognosisRequest", "2020-01-01T00:00Z", "must lie in the future"),
     ],
 )
-async def test_old_message_types_say_where_the_values_lie(service: Service, kind, start, said) -> None:
+async def test_old_message_types_say_where_the_values_lie(service: Service, kind: str, start: str, said: str) -> None:
     sensor = await service.add_sensor("kW", 15)
     message = {"duration": "PT15M", "values": [1], "unit": "kW", "type": kind}
     assert said in refused(await service.post(sensor, **message, start=start))["_schema"][0]
@@ -367,7 +377,9 @@ async def test_old_message_types_say_where_the_values_lie(service: Service, kind
         ("°C", "PostPrognosisRequest", "MW"),
     ],
 )
-async def test_old_message_types_say_which_units_the_values_have(service: Service, unit, kind, needed) -> None:
+async def test_old_message_types_say_which_units_the_values_have(
+    service: Service, unit: str, kind: str, needed: str
+) -> None:
     sensor = await service.add_sensor(unit, 15)
     fields = refused(await service.post(sensor, start=DAY, duration="PT15M", values=[1], unit=unit, type=kind))
     sentence = f"The unit required for this message type should be convertible to {needed}, got incompatible unit: "
@@ -390,7 +402,7 @@ async def test_a_new_unit_and_resolution_of_the_sensor_count_at_once(service: Se
 
 
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29T00:00+01:00", 23), ("2026-10-25T00:00+02:00", 25)])
-async def test_days_on_which_the_clock_changes(service: Service, day, hours) -> None:
+async def test_days_on_which_the_clock_changes(service: Service, day: str, hours: int) -> None:
     sensor = await service.add_sensor("EUR/MWh", 60)
     answer = await service.post(sensor, start=day, duration=f"PT{hours}H", values=list(range(hours)), unit="EUR/MWh")
     assert stored(answer) == (hours, 0, 0)

@@ -1,4 +1,6 @@
-from datetime import UTC, datetime, timedelta, timezone
+"""Resampling of values to the events of a sensor: resolution, clock, belief times."""
+
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -8,6 +10,7 @@ from flexmodel.time import instant, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest.data import resampling
+from ingest.data.resampling import Values
 
 HOUR, QUARTER, MINUTE = timedelta(hours=1), timedelta(minutes=15), timedelta(minutes=1)
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -22,7 +25,7 @@ def sentence(problem: pytest.ExceptionInfo[Invalid]) -> str:
 
 
 @given(amounts, times)
-def test_averaging_keeps_the_mean(slots, parts) -> None:
+def test_averaging_keeps_the_mean(slots: Values, parts: int) -> None:
     values = np.repeat(slots, parts) + np.tile(np.arange(parts), len(slots))
     fitted = resampling.resample(values, len(slots), additive=False)
     assert len(fitted) == len(slots)
@@ -30,14 +33,14 @@ def test_averaging_keeps_the_mean(slots, parts) -> None:
 
 
 @given(amounts, times)
-def test_repeating_keeps_every_value_and_averages_back(values, parts) -> None:
+def test_repeating_keeps_every_value_and_averages_back(values: Values, parts: int) -> None:
     repeated = resampling.resample(values, len(values) * parts, additive=False)
     assert (repeated.reshape(-1, parts) == values[:, None]).all()
     np.testing.assert_allclose(resampling.resample(repeated, len(values), additive=False), values, rtol=1e-12)
 
 
 @given(amounts, times)
-def test_amounts_keep_their_sum_both_ways(values, parts) -> None:
+def test_amounts_keep_their_sum_both_ways(values: Values, parts: int) -> None:
     divided = resampling.resample(values, len(values) * parts, additive=True)
     assert divided.sum() == pytest.approx(values.sum(), abs=1e-6)
     np.testing.assert_allclose(resampling.resample(divided, len(values), additive=True), values, rtol=1e-9, atol=1e-9)
@@ -60,7 +63,7 @@ def test_a_hole_is_left_out_of_a_mean_but_makes_a_sum_unknown() -> None:
         (6, 6 * HOUR, QUARTER, 24),
     ],
 )
-def test_how_many_events_a_window_fills(count, duration, resolution, slots) -> None:
+def test_how_many_events_a_window_fills(count: int, duration: timedelta, resolution: timedelta, slots: int) -> None:
     assert resampling.count_slots(count, duration, resolution) == slots
 
 
@@ -80,7 +83,7 @@ def test_how_many_events_a_window_fills(count, duration, resolution, slots) -> N
         (1, 5 * MINUTE, QUARTER, "The window of 0:05:00 is not a whole number"),
     ],
 )
-def test_values_that_do_not_fit_are_refused(count, duration, resolution, said) -> None:
+def test_values_that_do_not_fit_are_refused(count: int, duration: timedelta, resolution: timedelta, said: str) -> None:
     with pytest.raises(Invalid) as problem:
         resampling.count_slots(count, duration, resolution)
     assert said in sentence(problem)
@@ -88,7 +91,7 @@ def test_values_that_do_not_fit_are_refused(count, duration, resolution, said) -
 
 @settings(deadline=None)
 @given(st.integers(1, 500), st.integers(1, 10_000_000), st.integers(1, 10_000_000))
-def test_any_window_is_either_filled_whole_or_refused(count, duration, resolution) -> None:
+def test_any_window_is_either_filled_whole_or_refused(count: int, duration: timedelta, resolution: timedelta) -> None:
     duration, resolution = timedelta(microseconds=duration), timedelta(microseconds=resolution)
     try:
         slots = resampling.count_slots(count, duration, resolution)
@@ -111,7 +114,7 @@ def test_any_window_is_either_filled_whole_or_refused(count, duration, resolutio
         (START + timedelta(seconds=7), timedelta(0), UTC),
     ],
 )
-def test_windows_on_the_clock(start, resolution, zone) -> None:
+def test_windows_on_the_clock(start: datetime, resolution: timedelta, zone: tzinfo) -> None:
     resampling.check_clock(start, resolution, zone)
 
 
@@ -125,7 +128,7 @@ def test_windows_on_the_clock(start, resolution, zone) -> None:
         (START + HOUR, timedelta(days=7), UTC),
     ],
 )
-def test_windows_off_the_clock_are_refused(start, resolution, zone) -> None:
+def test_windows_off_the_clock_are_refused(start: datetime, resolution: timedelta, zone: tzinfo) -> None:
     with pytest.raises(Invalid) as problem:
         resampling.check_clock(start, resolution, zone)
     assert start.isoformat() in sentence(problem)
@@ -133,7 +136,7 @@ def test_windows_off_the_clock_are_refused(start, resolution, zone) -> None:
 
 
 @pytest.mark.parametrize(("day", "hours"), [((2026, 3, 29), 23), ((2026, 10, 25), 25), ((2026, 7, 1), 24)])
-def test_a_local_day_has_its_own_number_of_hours(day, hours) -> None:
+def test_a_local_day_has_its_own_number_of_hours(day: tuple[int, int, int], hours: int) -> None:
     start = datetime(*day, tzinfo=AMSTERDAM)
     events = resampling.spread_evenly(start, hours * HOUR, np.arange(hours, dtype=float))
     resampling.check_clock(start, HOUR, AMSTERDAM)

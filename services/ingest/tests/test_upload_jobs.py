@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from errno import ENOSPC
 from io import BytesIO
@@ -15,6 +16,7 @@ import polars as pl
 import psutil
 import pytest
 from flexwork import job_runner, jobs
+from flexwork.jobs import Job
 from ingest.belief_writer import BeliefWriter
 from ingest.data.repository import UserSources
 from ingest.files import file_formats, repository, subprocess_worker
@@ -24,6 +26,9 @@ from ingest.files.tasks import make_job_handler
 from ingest.files.upload_writer import UploadWriter, file_limits
 from ingest.settings import IngestSettings
 from ingest_service import Service
+
+type RunJob = Callable[..., Awaitable[Job]]
+type CountParts = Callable[[], Awaitable[int]]
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -51,7 +56,7 @@ def uploading() -> UploadWriter:
 
 
 @pytest.fixture
-def work(service: Service, uploading):
+def work(service: Service, uploading: UploadWriter) -> RunJob:
     """Run a job as a worker does."""
 
     async def run(job: str, lease: float = 15.0) -> jobs.Job:
@@ -65,7 +70,7 @@ def work(service: Service, uploading):
 
 
 @pytest.fixture
-def left(service: Service):
+def left(service: Service) -> CountParts:
     """Return the number of stored parts of files."""
 
     async def count() -> int:
@@ -103,7 +108,9 @@ async def test_a_large_file_is_kept_when_it_is_acknowledged_and_stored_by_a_work
     assert (await work(job)).attempts == 1
 
 
-async def test_a_large_file_with_bad_rows_is_refused_with_their_numbers(service: Service, work, left) -> None:
+async def test_a_large_file_with_bad_rows_is_refused_with_their_numbers(
+    service: Service, work: RunJob, left: CountParts
+) -> None:
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(ROWS, "2030-01-01T00:00Z,much", "never,1"))
     failed = await work(job)
@@ -136,14 +143,14 @@ async def test_a_full_disk_is_not_the_fault_of_a_file(
 
 @pytest.mark.parametrize(("code", "status"), [(-signal.SIGTERM, 503), (-signal.SIGKILL, 422), (4, 503)])
 async def test_why_the_reading_of_a_workbook_ended_decides_who_is_to_blame(
-    service: Service, monkeypatch: pytest.MonkeyPatch, code, status
+    service: Service, monkeypatch: pytest.MonkeyPatch, code: int, status: int
 ) -> None:
     sensor = await service.add_sensor("kW", 1)
     monkeypatch.setattr(file_formats.subprocess, "run", Mock(return_value=Mock(returncode=code)))
     assert (await service.upload(sensor, ("up.xlsx", b"PK\x03\x04"))).status_code == status
 
 
-async def test_or_stored_without_them(service: Service, work) -> None:
+async def test_or_stored_without_them(service: Service, work: RunJob) -> None:
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(
         service, sensor, minutes(ROWS, "2030-01-01T00:00Z,much", "2024-01-01T00:00Z,9"), partial="true"
@@ -167,7 +174,7 @@ async def test_a_small_file_with_many_rows_is_a_job_too(service: Service) -> Non
     assert await service.rows(sensor) == []
 
 
-async def test_rows_in_any_order_and_from_one_part_of_a_file_to_the_next(service: Service, work) -> None:
+async def test_rows_in_any_order_and_from_one_part_of_a_file_to_the_next(service: Service, work: RunJob) -> None:
     """Means of three rows each, also across the parts in which a file is read and stored."""
     sensor = await service.add_sensor("kW", 3)
     head, *rows = minutes(ROWS - ROWS % 3).splitlines()
@@ -201,7 +208,7 @@ async def test_a_worker_that_is_killed_half_way_loses_and_doubles_nothing(
     assert await left() == 0
 
 
-async def stop_half_way(service: Service, job, storing):
+async def stop_half_way(service: Service, job: UUID, storing):
     """Stop the storage of an upload once it has begun to read. The job must be released."""
     async with asyncio.timeout(30), service.store.connection() as con:
         while not await con.fetchval("select rows_read from upload"):  # noqa: ASYNC110 - others write it
@@ -213,7 +220,9 @@ async def stop_half_way(service: Service, job, storing):
         assert (await jobs.get(con, UUID(job))).status == "QUEUED"
 
 
-async def test_a_worker_that_is_stopped_half_way_gives_the_job_back(service: Service, work, left, uploading) -> None:
+async def test_a_worker_that_is_stopped_half_way_gives_the_job_back(
+    service: Service, work: RunJob, left: CountParts, uploading: UploadWriter
+) -> None:
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(150_000))
     working = asyncio.create_task(

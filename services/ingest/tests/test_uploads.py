@@ -1,6 +1,8 @@
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from typing import Any
 
+import httpx
 import polars as pl
 import pytest
 from ingest_service import Service
@@ -17,14 +19,14 @@ def every(step: timedelta, values: list[float], start: datetime = MIDNIGHT) -> s
     return csv(*(f"{(start + i * step).isoformat()},{value}" for i, value in enumerate(values)))
 
 
-def taken(answer) -> tuple[int, int, int, int]:
+def taken(answer: httpx.Response) -> tuple[int, int, int, int]:
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["message"] == "Sensor data has been stored."
     return body["rows"], body["new"], body["changed"], body["unchanged"]
 
 
-def reasons(answer) -> list[str]:
+def reasons(answer: httpx.Response) -> list[str]:
     assert answer.status_code == 422, answer.text
     return answer.json()["fields"]["uploaded-files"]["0"]
 
@@ -53,7 +55,9 @@ async def test_a_file_is_stored_when_it_is_acknowledged(service: Service) -> Non
         ("power (MW)", "kW", "is in MW by its name, but was sent as kW"),
     ],
 )
-async def test_a_unit_in_the_name_of_the_column_counts(service: Service, name, sent, expected) -> None:
+async def test_a_unit_in_the_name_of_the_column_counts(
+    service: Service, name: str, sent: str | None, expected: Any
+) -> None:
     sensor = await service.add_sensor("kW", 15)
     text = csv("2026-11-24T00:00Z,1", head=f"time,{name}")
     answer = await service.upload(sensor, ("up.csv", text), **({"unit": sent} if sent else {}))
@@ -86,7 +90,9 @@ async def test_without_that_option_the_values_are_believed_now(service: Service)
         ("kWh", 0, "MWh", QUARTER / 2, [10, 20], [10_000.0, 20_000.0]),
     ],
 )
-async def test_units_and_the_spacing_of_rows(service: Service, unit, minutes, posted, step, values, expected) -> None:
+async def test_units_and_the_spacing_of_rows(
+    service: Service, unit: str, minutes: float, posted: str, step: timedelta, values: list[float], expected: Any
+) -> None:
     sensor = await service.add_sensor(unit, minutes)
     assert taken(await service.upload(sensor, ("up.csv", every(step, values)), unit=posted))[1] == len(expected)
     assert list((await service.values(sensor)).values()) == expected
@@ -173,7 +179,7 @@ async def test_spreads_of_values_are_stored_whole(service: Service) -> None:
         ((",0.9,9", ",0.1,9"), ["row 3: another value for the same time as in row 2."]),
     ],
 )
-async def test_wrong_spreads_are_named(service: Service, change, said) -> None:
+async def test_wrong_spreads_are_named(service: Service, change: tuple[str, str], said: list[str]) -> None:
     sensor = await service.add_sensor("kW", 60)
     answer = await service.upload(sensor, ("up.csv", csv(*OF_SPREADS, head=SPREAD).replace(*change, 1)))
     assert reasons(answer) == said
@@ -220,7 +226,7 @@ async def test_several_files_are_stored_together_or_not_at_all(service: Service)
         ),
     ],
 )
-async def test_bad_rows_are_named_and_nothing_is_stored(service: Service, rows, said) -> None:
+async def test_bad_rows_are_named_and_nothing_is_stored(service: Service, rows: list[str], said: list[str]) -> None:
     sensor = await service.add_sensor("kW", 15)
     found = reasons(await service.upload(sensor, ("up.csv", csv(*rows))))
     assert len(found) == len(said)
@@ -250,7 +256,7 @@ async def test_the_same_row_twice_is_one(service: Service) -> None:
         ("event_start,event_value\nväli,1\n".encode("latin-1"), "row 2: this is not UTF-8"),
     ],
 )
-async def test_other_files_are_refused(service: Service, content, said) -> None:
+async def test_other_files_are_refused(service: Service, content: bytes, said: list[str]) -> None:
     sensor = await service.add_sensor()
     assert said in reasons(await service.upload(sensor, ("up.csv", content)))[0]
 

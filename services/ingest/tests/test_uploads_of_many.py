@@ -1,17 +1,22 @@
 """Files about several sensors."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from flexwork.contracts import FEEDABLE_HEADER
 from ingest_service import Service
+
+type Upload = Callable[..., Awaitable[httpx.Response]]
+"""Sends a file, with the accounts whose sensors may be written to, and form fields."""
 
 HOUR = [datetime(2026, 11, 24, hour, tzinfo=UTC) for hour in range(24)]
 
 
 @pytest.fixture
-def upload(service: Service):
-    async def send(text: str, feedable: str = "all", **fields: str):
+def upload(service: Service) -> Upload:
+    async def send(text: str, feedable: str = "all", **fields: str) -> httpx.Response:
         return await service.client.post(
             "/internal/data/upload",
             files={"uploaded-files": ("many.csv", text)},
@@ -27,7 +32,7 @@ async def name_of(service: Service, sensor: int) -> str:
         return await con.fetchval("select name from sensor where id = $1", sensor)
 
 
-async def test_a_column_per_sensor_by_id_or_name(service: Service, upload) -> None:
+async def test_a_column_per_sensor_by_id_or_name(service: Service, upload: Upload) -> None:
     one, two = await service.add_sensor("kW", 60), await service.add_sensor("kWh", 60)
     text = f"event_start,{one},{await name_of(service, two)}\n2026-11-24T00:00Z,1,2\n2026-11-24T01:00Z,,4\n"
     report = (await upload(text)).json()
@@ -37,7 +42,7 @@ async def test_a_column_per_sensor_by_id_or_name(service: Service, upload) -> No
     assert await service.values(two) == {HOUR[0]: 2.0, HOUR[1]: 4.0}
 
 
-async def test_a_row_per_value(service: Service, upload) -> None:
+async def test_a_row_per_value(service: Service, upload: Upload) -> None:
     one, two = await service.add_sensor("kW", 60), await service.add_sensor("kW", 15)
     rows = [("2026-11-24T01:00Z", one, 2), ("2026-11-24T00:15Z", two, 4), ("2026-11-24T00:00Z", one, 1)]
     rows += [("2026-11-24T00:00Z", two, 3), ("2026-11-24T00:30Z", two, 5)]
@@ -47,7 +52,7 @@ async def test_a_row_per_value(service: Service, upload) -> None:
     assert list((await service.values(two)).values()) == [3000, 4000, 5000]
 
 
-async def test_only_sensors_that_may_be_fed_are(service: Service, upload) -> None:
+async def test_only_sensors_that_may_be_fed_are(service: Service, upload: Upload) -> None:
     sensor = await service.add_sensor("kW", 60)
     other = str(service.account + 1)
     text = f"event_start,{sensor}\n2026-11-24T00:00Z,1\n"
@@ -59,7 +64,9 @@ async def test_only_sensors_that_may_be_fed_are(service: Service, upload) -> Non
     assert (await upload(text, f"{other},{service.account}")).status_code == 200
 
 
-async def test_rows_about_a_sensor_that_is_not_there_are_named_and_can_be_left_out(service: Service, upload) -> None:
+async def test_rows_about_a_sensor_that_is_not_there_are_named_and_can_be_left_out(
+    service: Service, upload: Upload
+) -> None:
     sensor = await service.add_sensor("kW", 60)
     text = (
         f"sensor,start,value\n{sensor},2026-11-24T00:00Z,1\nnope,2026-11-24T00:00Z,2\n,2026-11-24T00:00Z,3\n"
@@ -73,7 +80,7 @@ async def test_rows_about_a_sensor_that_is_not_there_are_named_and_can_be_left_o
     assert (report["new"], report["refused"], report["files"][0]["problems"]) == (2, 2, said)
 
 
-async def test_a_sensor_that_may_not_be_fed_stops_all_even_late_in_the_file(service: Service, upload) -> None:
+async def test_a_sensor_that_may_not_be_fed_stops_all_even_late_in_the_file(service: Service, upload: Upload) -> None:
     own, foreign = await service.add_sensor("kW", 60), await service.add_sensor("kW", 60)
     async with service.store.connection() as con:
         await con.execute("update asset set account_id = null")
@@ -105,7 +112,7 @@ async def test_a_sensor_that_may_not_be_fed_stops_all_even_late_in_the_file(serv
         ("sensor,start,value\n,2026-11-24T00:00Z,1\n", "row 2: there is a value but no sensor."),
     ],
 )
-async def test_what_is_wrong_is_named(service: Service, upload, text, said) -> None:
+async def test_what_is_wrong_is_named(service: Service, upload: Upload, text: str, said: str) -> None:
     one, two = await service.add_sensor("kW", 60), await service.add_sensor("kW", 60, timezone="Asia/Seoul")
     async with service.store.connection() as con:
         await con.execute("insert into asset (id, name, account_id, asset_type_id) values (77, 'y', 1, 6)")
@@ -118,7 +125,7 @@ async def test_what_is_wrong_is_named(service: Service, upload, text, said) -> N
     assert await service.rows(one) == await service.rows(two) == []
 
 
-async def test_a_time_zone_for_sensors_in_several(service: Service, upload) -> None:
+async def test_a_time_zone_for_sensors_in_several(service: Service, upload: Upload) -> None:
     one, two = await service.add_sensor("kW", 60), await service.add_sensor("kW", 60, timezone="Asia/Seoul")
     text = f"event_start,{one},{two}\n2026-11-24 00:00,1,2\n"
     assert (await upload(text, timezone="Europe/London")).json()["new"] == 2
@@ -126,13 +133,13 @@ async def test_a_time_zone_for_sensors_in_several(service: Service, upload) -> N
     assert "timezone" in (await upload(text, timezone="Europe/Nowhere")).json()["fields"]
 
 
-async def test_units_that_do_not_fit_one_of_them(service: Service, upload) -> None:
+async def test_units_that_do_not_fit_one_of_them(service: Service, upload: Upload) -> None:
     one, two = await service.add_sensor("kW", 60), await service.add_sensor("EUR/MWh", 60)
     answer = await upload(f"event_start,{one},{two}\n2026-11-24T00:00Z,1,2\n", unit="MW")
     assert answer.json()["fields"] == {"unit": [f"'MW' is not convertible to 'EUR/MWh', the unit of sensor {two}."]}
 
 
-async def test_a_small_file_with_many_values_becomes_a_job(service: Service, upload) -> None:
+async def test_a_small_file_with_many_values_becomes_a_job(service: Service, upload: Upload) -> None:
     sensors = [await service.add_sensor("kW", 60) for _ in range(100)]
     head = ",".join(map(str, ["event_start", *sensors]))
     start = datetime(2020, 1, 1, tzinfo=UTC)

@@ -167,7 +167,7 @@ class TestOpenMeteo:
         assert (asked, refused.retry_after) == (["temperature_2m"], 1800)
 
     @pytest.mark.parametrize("hour", [0, 10, 23])
-    def test_it_asks_for_no_day_that_has_no_forecast(self, hour) -> None:
+    def test_it_asks_for_no_day_that_has_no_forecast(self, hour: int) -> None:
         now = NOW.replace(hour=hour)
         _, end = OpenMeteo().window(OpenMeteoSettings(days=16), now, None)
         assert end == datetime(2026, 4, 13, 23, tzinfo=UTC)
@@ -207,7 +207,7 @@ class TestOpenMeteo:
             json.dumps(open_meteo(temperature_2m=[1, float("inf"), 3])).encode(),
         ],
     )
-    async def test_an_answer_of_another_form_is_refused_in_a_sentence(self, answer) -> None:
+    async def test_an_answer_of_another_form_is_refused_in_a_sentence(self, answer: object) -> None:
         refused = await refusal(OpenMeteo(), self.settings, asking(Server(answer), "temperature_2m"))
         assert refused.message.endswith(".")
         assert len(refused.message) < 200
@@ -276,7 +276,7 @@ class TestOpenWeatherMap:
         assert KEY not in refused.message + repr(refused) + repr(self.settings)
 
     @pytest.mark.parametrize("answer", [{}, {"hourly": 3}, {"hourly": [3]}, {"hourly": [{"dt": 1}, {"dt": None}]}])
-    async def test_an_answer_of_another_form_is_refused_in_a_sentence(self, answer) -> None:
+    async def test_an_answer_of_another_form_is_refused_in_a_sentence(self, answer: object) -> None:
         refused = await refusal(OpenWeatherMap(), self.settings, asking(Server(answer), "temp"))
         assert refused.message.endswith(".")
 
@@ -319,7 +319,7 @@ class TestCarbonIntensity:
             ({"postcode": "RG10"}, "/regional/intensity/2026-03-29T10:00Z/fw48h/postcode/RG10"),
         ],
     )
-    async def test_regions(self, settings, path) -> None:
+    async def test_regions(self, settings: dict[str, Any], path: str) -> None:
         server = Server({"data": {"regionid": 13, "shortname": "London", "data": half_hours(0, (90, None))}})
         regional = CarbonIntensitySettings(**settings)
         found = await fetched(CarbonIntensity(), regional, asking(server, "forecast"))
@@ -335,7 +335,7 @@ class TestCarbonIntensity:
     @pytest.mark.parametrize(
         "answer", [{}, {"data": {}}, {"data": [{"from": "now", "intensity": {}}]}, {"data": [{"from": 3}]}]
     )
-    async def test_an_answer_of_another_form_is_refused_in_a_sentence(self, answer) -> None:
+    async def test_an_answer_of_another_form_is_refused_in_a_sentence(self, answer: object) -> None:
         refused = await refusal(CarbonIntensity(), self.settings, asking(Server(answer), "forecast"))
         assert refused.message.endswith(".")
 
