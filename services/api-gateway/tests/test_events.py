@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from api_gateway.events import answer, stream, vocabulary
+from api_gateway.events import activity_descriptions, response, stream
 from flexcore.credentials.repository import revoke
 from flexwork import activities, activity_log, jobs
 from flexwork.activities import ActivityType
@@ -258,7 +258,7 @@ async def test_stored_data_are_told_without_a_gap_or_that_is_said(
         await house.fetch("update event_interest set until = now() - interval '1 second'")
         await feed.check()  # comes too late: nobody knew for a second that this listener was there
         told = await listener.hears("stream.open", "stream.reset")
-        assert told[1].body["data"] == {"reason": stream.UNTOLD}
+        assert told[1].body["data"] == {"reason": stream.NOT_RECORDED}
         assert await awaited()
     assert await awaited()
     async with listen(toy, told[1].id, type="data.stored") as listener:
@@ -307,14 +307,14 @@ async def test_what_is_taken_away_is_known_at_once(house: Any, world: Any, feed:
 
 async def test_who_comes_while_others_are_checked_stays(house: Any, toy: Any) -> None:
     feed = house.app.state.gateway.feed
-    late = stream.Stream(toy.account_id, 2, activity_log.ActivityFilter(frozenset({toy.account_id})))
+    late = stream.EventStream(toy.account_id, 2, activity_log.ActivityFilter(frozenset({toy.account_id})))
 
     async def reach(tokens: Any) -> dict[int, Any]:
         feed._add(late)
         return {}
 
     feed.reach = reach
-    early = stream.Stream(toy.account_id, 1, activity_log.ActivityFilter(frozenset({toy.account_id})))
+    early = stream.EventStream(toy.account_id, 1, activity_log.ActivityFilter(frozenset({toy.account_id})))
     feed._add(early)
     await feed.check()
     assert (early.ended.is_set(), late.ended.is_set()) == (True, False)
@@ -343,7 +343,7 @@ async def test_a_slow_client_gets_everything_when_it_takes_it(
 async def test_who_takes_nothing_for_long_is_let_go(
     toy: Any, feed: Any, listen: Any, tell: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(answer, "STUCK_SECONDS", 0.1)
+    monkeypatch.setattr(response, "SEND_TIMEOUT_SECONDS", 0.1)
     async with listen(toy) as stuck:
         await stuck.hears("stream.open")
         stuck.stuck = True
@@ -390,9 +390,9 @@ async def test_an_account_may_have_so_many_streams(open_house: Any) -> None:
     async with open_house(event_streams_per_account=1) as house:
         person = await house.person("a", await house.account("A"))
         feed = house.app.state.gateway.feed
-        async with feed.joined(stream.Stream(person.account_id, 1, activity_log.ActivityFilter(None))):
+        async with feed.joined(stream.EventStream(person.account_id, 1, activity_log.ActivityFilter(None))):
             refused = await person.client.get(PATH)
-        one = stream.Stream(person.account_id, 1, activity_log.ActivityFilter(None))
+        one = stream.EventStream(person.account_id, 1, activity_log.ActivityFilter(None))
         feed.expect(one)  # of many that are asked for at once, too
         assert (await person.client.get(PATH)).status_code == 429
         async with feed.joined(one):
@@ -406,7 +406,9 @@ async def test_a_thousand_idle_listeners_cost_little(open_house: Any) -> None:
     async with open_house(event_streams_per_account=0) as house, AsyncExitStack() as stack:
         account = await house.account("A")
         feed = house.app.state.gateway.feed
-        streams = [stream.Stream(account, 1, activity_log.ActivityFilter(frozenset({account, i}))) for i in range(1000)]
+        streams = [
+            stream.EventStream(account, 1, activity_log.ActivityFilter(frozenset({account, i}))) for i in range(1000)
+        ]
         asked = 0
 
         async def reach(tokens: Any) -> dict[int, Any]:
@@ -428,4 +430,4 @@ async def test_a_thousand_idle_listeners_cost_little(open_house: Any) -> None:
 
 
 def test_every_type_has_its_meaning() -> None:
-    assert vocabulary.MEANINGS.keys() == {*ActivityType, vocabulary.TEST}
+    assert activity_descriptions.MEANINGS.keys() == {*ActivityType, activity_descriptions.TEST}

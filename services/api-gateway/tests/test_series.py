@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import psutil
 import pytest
-from api_gateway.series import answering, asking, reading, tables
+from api_gateway.series import chunks, request, responses, tables
 from api_gateway.series.schemas import SeriesQuery
 from flexstore import sources
 from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
@@ -22,7 +22,7 @@ from nanoarrow import ArrayStream
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 HOURS = {"start": START.isoformat(), "duration": "PT2H"}
-CSV, PARQUET, ARROW = (name for name in answering.FORMATS if name != answering.JSON)
+CSV, PARQUET, ARROW = (name for name in responses.FORMATS if name != responses.JSON)
 
 
 async def ask(toy: Any, path: str, status: int = 200, accept: str = "*/*", **params: Any) -> Any:
@@ -186,7 +186,7 @@ async def test_wrong_questions_name_the_parameter(toy: Any, power: int, subtests
             assert said.format(power) in str(wrong[name])
     assert (await ask(toy, "/sensors/999/data", 404, **HOURS)).json()["detail"] == "Sensor 999 not found"
     refusal = await ask(toy, f"/sensors/{power}/data", 406, "image/png", **HOURS)
-    assert all(name in refusal.json()["detail"] for name in answering.FORMATS)
+    assert all(name in refusal.json()["detail"] for name in responses.FORMATS)
 
 
 # --- tables
@@ -211,7 +211,7 @@ async def test_a_table_has_a_row_per_known_event(toy: Any, power: int, media_typ
     answer = await ask(toy, path, accept=media_type, **HOURS, unit="W")
     assert answer.headers["content-type"].partition(";")[0] == media_type
     assert answer.headers["vary"] == "Authorization, Accept"
-    suffix = answering.FORMATS[media_type].suffix
+    suffix = responses.FORMATS[media_type].suffix
     name = f"sensor-{power}_20260302T000000Z_20260302T020000Z.{suffix}"
     assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
     quarters = {0: 1500, 1: -2000, 3: 4000, 4: 5000, 5: 6000, 6: 7000, 7: 8000}
@@ -329,7 +329,7 @@ async def patchy(toy: Any, add_site: Any, house: Any) -> list[int]:
     return made
 
 
-@pytest.mark.parametrize("media_type", list(answering.FORMATS))
+@pytest.mark.parametrize("media_type", list(responses.FORMATS))
 async def test_series_are_the_same_in_pieces_of_any_size(
     toy: Any, patchy: list[int], media_type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,13 +342,13 @@ async def test_series_are_the_same_in_pieces_of_any_size(
         for more in questions:
             for sensors in ([patchy[0]], patchy):
                 answer = await ask(toy, "/data", accept=media_type, **window, **more, sensor=sensors)
-                found.append(answer.json() if media_type == answering.JSON else rows_of(media_type, answer.content))
+                found.append(answer.json() if media_type == responses.JSON else rows_of(media_type, answer.content))
         return found
 
     whole = await told()
     assert len(str(whole)) > 10_000
     for size in (2, 40):
-        monkeypatch.setattr(reading, "AT_ONCE", size)
+        monkeypatch.setattr(chunks, "CHUNK_SIZE", size)
         monkeypatch.setattr(tables, "ROWS", size)
         assert await told() == whole
 
@@ -356,15 +356,15 @@ async def test_series_are_the_same_in_pieces_of_any_size(
 async def test_a_slow_client_holds_no_connection(
     house: Any, toy: Any, patchy: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "AT_ONCE", 5)
+    monkeypatch.setattr(chunks, "CHUNK_SIZE", 5)
     monkeypatch.setattr(tables, "ROWS", 5)
     rows = await house.fetch(
         "select id, name, unit, event_resolution, timezone from sensor where id = any($1::int[]) order by id", patchy
     )
     query = SeriesQuery(start=START.isoformat(), duration="P20D")
-    for format in answering.FORMATS.values():
-        asked = asking.understand(rows, query, several=True, table=format.is_table, most_values=10**6)
-        answer = await answering.answer(house.store, asked, format)
+    for format in responses.FORMATS.values():
+        asked = request.parse_request(rows, query, several=True, table=format.is_table, most_values=10**6)
+        answer = await responses.series_response(house.store, asked, format)
         parts: AsyncIterator[bytes] = answer.body_iterator
         number = 0
         async for _ in parts:
@@ -382,8 +382,8 @@ async def test_nothing_is_left_of_what_a_client_did_not_take(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     rows = await house.fetch("select id, name, unit, event_resolution, timezone from sensor where id = $1", power)
-    asked = asking.understand(rows, SeriesQuery(**HOURS), several=False, table=True, most_values=100)
-    answer = await answering.answer(house.store, asked, answering.FORMATS[PARQUET])
+    asked = request.parse_request(rows, SeriesQuery(**HOURS), several=False, table=True, most_values=100)
+    answer = await responses.series_response(house.store, asked, responses.FORMATS[PARQUET])
     assert len(left_in(tmp_path)) == 1
 
     async def gone(message: Any) -> None:
@@ -406,10 +406,10 @@ async def test_a_million_values_take_no_more_memory(house: Any, toy: Any, add_si
     [row] = await house.fetch("select id, name, unit, event_resolution, timezone from sensor where id = $1", sensor)
     process = psutil.Process()
 
-    async def memory_for(values: int, format: answering.Format) -> float:
+    async def memory_for(values: int, format: responses.SeriesFormat) -> float:
         query = SeriesQuery(start=START.isoformat(), end=(START + values * HOUR / 12).isoformat())
-        asked = asking.understand([row], query, several=False, table=format.is_table, most_values=count)
-        answer = await answering.answer(house.store, asked, format)
+        asked = request.parse_request([row], query, several=False, table=format.is_table, most_values=count)
+        answer = await responses.series_response(house.store, asked, format)
         before = most = process.memory_info().rss
         size = 0
         async for part in answer.body_iterator:
@@ -418,6 +418,6 @@ async def test_a_million_values_take_no_more_memory(house: Any, toy: Any, add_si
         assert size > 2 * values
         return (most - before) / 1e6
 
-    for format in (answering.FORMATS[answering.JSON], answering.FORMATS[PARQUET]):
+    for format in (responses.FORMATS[responses.JSON], responses.FORMATS[PARQUET]):
         await memory_for(count // 50, format)  # what is loaded and kept at the first use
         assert await memory_for(count, format) < 50, format.media_type

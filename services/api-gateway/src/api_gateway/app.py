@@ -25,13 +25,12 @@ from api_gateway.charts.routes import router as charts
 from api_gateway.data.routes import router as data
 from api_gateway.data.uploads import many as uploads_of_many
 from api_gateway.data.uploads import router as uploads
-from api_gateway.events.feed import Feed
+from api_gateway.events.feed import ActivityFeed
 from api_gateway.events.routes import router as events
-from api_gateway.events.service import reach_in
+from api_gateway.events.service import reach_of_tokens
 from api_gateway.explanations.routes import router as explanations
 from api_gateway.forecasts.routes import router as forecasts
 from api_gateway.gateway import GatewayContext
-from api_gateway.headers import ResponseHeadersMiddleware
 from api_gateway.home.routes import router as home
 from api_gateway.home.versions import API_VERSION
 from api_gateway.jobs.routes import router as job_routes
@@ -42,6 +41,7 @@ from api_gateway.optimize.routes import router as optimize
 from api_gateway.passwords.routes import page as password_page
 from api_gateway.passwords.routes import router as passwords
 from api_gateway.rate_limits import RateLimiter
+from api_gateway.response_headers import ResponseHeadersMiddleware
 from api_gateway.responses import envelope
 from api_gateway.schedules.routes import router as schedules
 from api_gateway.sensors.routes import router as sensors
@@ -134,12 +134,12 @@ def version_1() -> APIRouter:
 def context_of(
     settings: GatewaySettings, store: Store, ingest: ServiceClient, scheduler: ServiceClient
 ) -> GatewayContext:
-    feed = Feed(store, reach_in(store))
+    feed = ActivityFeed(store, reach_of_tokens(store))
     return GatewayContext(store, settings, ingest, scheduler, RateLimiter(store), feed)
 
 
 @asynccontextmanager
-async def listening(feed: Feed) -> AsyncIterator[None]:
+async def listening(feed: ActivityFeed) -> AsyncIterator[None]:
     """Tell clients of events, until the server begins to stop: it waits for what it has begun to answer."""
     server.shutdown_callbacks.add(feed.close)
     try:

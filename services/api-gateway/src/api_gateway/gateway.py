@@ -10,7 +10,7 @@ from flexcore.credentials.passwords import Passwords
 from flexserve.service_client import ServiceClient
 from flexstore.store import PooledConnection, Store
 
-from api_gateway.events.feed import Feed
+from api_gateway.events.feed import ActivityFeed
 from api_gateway.idempotency import attempts
 from api_gateway.rate_limits import RateLimiter
 from api_gateway.settings import GatewaySettings
@@ -25,7 +25,7 @@ class GatewayContext:
     ingest: ServiceClient
     scheduler: ServiceClient
     limiter: RateLimiter
-    feed: Feed
+    feed: ActivityFeed
     passwords: Passwords = field(default_factory=Passwords)
 
     @asynccontextmanager

@@ -22,7 +22,7 @@ from flexwork.activities import ActivityType
 from flexwork.contracts import SENSOR_DATA_PATH, SENSOR_HEADER
 
 from api_gateway.auth.access import Access, unknown_data_sensor
-from api_gateway.data import reading, repository
+from api_gateway.data import repository, window
 from api_gateway.data.schemas import (
     DataDeletion,
     DataPost,
@@ -60,10 +60,10 @@ async def get_sensor_data(
     sensor: ReadableData, gateway: Gateway, query: Annotated[DataQuery, Depends(QueryParser(DataQuery))]
 ) -> OrjsonResponse:
     with fields_under(WHERE):
-        asked = reading.understand(sensor.row, query, gateway.settings.most_values)
+        asked = window.parse_window(sensor.row, query, gateway.settings.most_values)
         async with gateway.store.connection() as con:
             await check_exist(con, query.source, query.source_account)
-            values = await reading.read(con, sensor.row, asked, query.unit)
+            values = await window.load_values(con, sensor.row, asked, query.unit)
     return OrjsonResponse(
         PROCESSED
         | {

@@ -16,7 +16,7 @@ from flexwork.activity_log import Activity, Interest
 from flexwork.channel_watcher import ChannelWatcher
 from prometheus_client import Gauge
 
-from api_gateway.events.stream import UNTOLD, Stream
+from api_gateway.events.stream import NOT_RECORDED, EventStream
 
 log = logs.get(__name__)
 
@@ -35,7 +35,7 @@ type Reach = Callable[[Collection[int]], Awaitable[dict[int, frozenset[int] | No
 """Of tokens: the accounts whose events each may read (None: all). A token that is no longer good is left out."""
 
 
-class Feed:
+class ActivityFeed:
     """Hears of events through one connection, and reads them, for all clients of the process."""
 
     def __init__(self, store: Store, reach: Reach) -> None:
@@ -43,10 +43,10 @@ class Feed:
         self.reach = reach
         self.position = 0
         """Up to where everything has been passed on."""
-        self._streams: set[Stream] = set()
-        self._expected: WeakSet[Stream] = WeakSet()
+        self._streams: set[EventStream] = set()
+        self._expected: WeakSet[EventStream] = WeakSet()
         """Those about to join; weak, because a client may leave before."""
-        self._by_account: dict[int | None, set[Stream]] = defaultdict(set)
+        self._by_account: dict[int | None, set[EventStream]] = defaultdict(set)
         self._followed: dict[int, tuple[Interest, float]] = {}
         """With the moment (monotonic) from which all writers know."""
         self._turns = asyncio.Semaphore(MOST_ASKING)
@@ -74,7 +74,7 @@ class Feed:
         """How many clients there are that belong to an account."""
         return sum(stream.account_id == account for stream in self._streams.union(self._expected))
 
-    def expect(self, stream: Stream) -> None:
+    def expect(self, stream: EventStream) -> None:
         """Count a stream that will join: many may be asked for at the same moment."""
         self._expected.add(stream)
 
@@ -89,7 +89,7 @@ class Feed:
             raise Unavailable("events", ENDING)
 
     @asynccontextmanager
-    async def joined(self, stream: Stream) -> AsyncIterator[None]:
+    async def joined(self, stream: EventStream) -> AsyncIterator[None]:
         """Offer the stream what happens, until the block ends."""
         self.check_open()
         first = not self._streams
@@ -154,7 +154,7 @@ class Feed:
                 self._heed(asked, await self.reach({stream.token_id for stream in asked}))
             await self._go_on_following()
 
-    def _heed(self, streams: Iterable[Stream], reach: Mapping[int, frozenset[int] | None]) -> None:
+    def _heed(self, streams: Iterable[EventStream], reach: Mapping[int, frozenset[int] | None]) -> None:
         for stream in self._streams.intersection(streams):
             if stream.token_id not in reach:
                 stream.end()
@@ -175,14 +175,14 @@ class Feed:
             if since > before[account][0].since:  # nobody had asked for too long
                 for stream in self._streams:
                     if account in stream.follows:
-                        stream.lose(UNTOLD, since)
+                        stream.lose(NOT_RECORDED, since)
 
-    def _add(self, stream: Stream) -> None:
+    def _add(self, stream: EventStream) -> None:
         self._streams.add(stream)
         for account in (None,) if stream.wanted.accounts is None else stream.wanted.accounts:
             self._by_account[account].add(stream)
 
-    def _remove(self, stream: Stream) -> None:
+    def _remove(self, stream: EventStream) -> None:
         self._streams.discard(stream)
         for account in (None,) if stream.wanted.accounts is None else stream.wanted.accounts:
             self._by_account[account].discard(stream)

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Header, Query
 
 from api_gateway.auth.access import Caller
 from api_gateway.events import service
-from api_gateway.events.answer import EventAnswer
+from api_gateway.events.activity_descriptions import EXAMPLE
+from api_gateway.events.response import EventStreamResponse
 from api_gateway.events.schemas import EventQuery
-from api_gateway.events.vocabulary import EXAMPLE
 from api_gateway.gateway import Gateway
 from api_gateway.routing import ProblemDetailsRoute
 
@@ -23,7 +23,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("", status_code=200, summary="Listen to what happens.", response_class=EventAnswer, responses=RESPONSES)
+@router.get(
+    "", status_code=200, summary="Listen to what happens.", response_class=EventStreamResponse, responses=RESPONSES
+)
 async def listen_to_events(
     caller: Caller,
     gateway: Gateway,
@@ -31,6 +33,6 @@ async def listen_to_events(
     last_event_id: Annotated[
         str | None, Header(alias="Last-Event-ID", max_length=20, description="The last id that the client has got.")
     ] = None,
-) -> EventAnswer:
-    stream = await service.requested(gateway, caller, query, last_event_id or query.last_event_id)
-    return EventAnswer(service.told(stream, gateway.feed), stream.ended)
+) -> EventStreamResponse:
+    stream = await service.open_stream(gateway, caller, query, last_event_id or query.last_event_id)
+    return EventStreamResponse(service.stream_frames(stream, gateway.feed), stream.ended)

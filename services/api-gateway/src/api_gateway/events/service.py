@@ -14,9 +14,9 @@ from flexwork import activity_log
 from flexwork.activity_log import ActivityFilter, RetainedRange
 
 from api_gateway.auth.access import to_identity
-from api_gateway.events.feed import Feed, Reach
+from api_gateway.events.feed import ActivityFeed, Reach
 from api_gateway.events.schemas import EventQuery
-from api_gateway.events.stream import HEARTBEAT, RETRY, TOO_OLD, UNKNOWN, UNTOLD, Stream
+from api_gateway.events.stream import KEEP_ALIVE, NOT_RECORDED, RETRY, TOO_OLD, UNKNOWN, EventStream
 from api_gateway.gateway import Gateway
 from api_gateway.responses import ApiError
 
@@ -24,14 +24,14 @@ IDENTIFY_ALL = IDENTIFY.replace("t.token_hash = $1", "t.id = any($1::int[])")
 LARGEST_POSITION = 2**63 - 1
 
 
-async def requested(gateway: Gateway, caller: Identity, query: EventQuery, last_id: str | None) -> Stream:
+async def open_stream(gateway: Gateway, caller: Identity, query: EventQuery, last_id: str | None) -> EventStream:
     """The stream that the caller asks for. Raises what there is to say against it."""
     gateway.feed.check_open()
     async with gateway.store.connection() as con:
-        visible = await visible_to(con, caller)
+        visible = await visible_accounts(con, caller)
     assert caller.token_id is not None
     wanted = ActivityFilter(visible, query.type, query.asset, query.sensor, [str(job) for job in query.job])
-    stream = Stream(caller.account_id, caller.token_id, wanted, position_of(last_id) if last_id else None)
+    stream = EventStream(caller.account_id, caller.token_id, wanted, parse_position(last_id) if last_id else None)
     most = gateway.settings.event_streams_per_account
     if most and gateway.feed.streams_of(caller.account_id) >= most:
         message = f"Your account has {most} event streams open already. Close one, or listen to more with each."
@@ -45,27 +45,27 @@ async def visible_to(con: Connection, caller: Identity) -> frozenset[int] | None
     return None if found is None else frozenset(found)
 
 
-def position_of(last_id: str) -> int:
+def parse_position(last_id: str) -> int:
     if not (last_id.isascii() and last_id.isdigit() and int(last_id) <= LARGEST_POSITION):
         raise Invalid({"last-event-id": [f"'{last_id}' is not the id of an event."]})
     return int(last_id)
 
 
-async def told(stream: Stream, feed: Feed) -> AsyncGenerator[bytes]:
+async def stream_frames(stream: EventStream, feed: ActivityFeed) -> AsyncGenerator[bytes]:
     """All that the client gets to read."""
     async with feed.joined(stream):
-        yield RETRY + HEARTBEAT
+        yield RETRY + KEEP_ALIVE
         interest = await feed.follow(stream.follows)
         await asyncio.sleep(interest.seconds)
         async with feed.connection() as con:
             await activity_log.assign_positions(con)  # nobody has, if nobody listened
             kept = await activity_log.retained_range(con)
-        stream.begin(max(interest.since, kept.last), why_not_resumed(stream, interest.since, kept))
+        stream.begin(max(interest.since, kept.last), reset_reason(stream, interest.since, kept))
         async for frame in stream.frames(feed.connection, lambda: feed.position):
             yield frame
 
 
-def why_not_resumed(stream: Stream, since: int, kept: RetainedRange) -> str | None:
+def reset_reason(stream: EventStream, since: int, kept: RetainedRange) -> str | None:
     """Why what the client has missed cannot be told any more, if that is so."""
     if stream.resumes_at is None:
         return None
@@ -73,10 +73,10 @@ def why_not_resumed(stream: Stream, since: int, kept: RetainedRange) -> str | No
         return UNKNOWN
     if kept.first is not None and stream.resumes_at < kept.first - 1:
         return TOO_OLD
-    return UNTOLD if stream.resumes_at < since else None
+    return NOT_RECORDED if stream.resumes_at < since else None
 
 
-def reach_in(store: Store) -> Reach:
+def reach_of_tokens(store: Store) -> Reach:
     """What the tokens of clients are good for, to be asked again and again while they listen."""
 
     async def reach(tokens: Collection[int]) -> dict[int, frozenset[int] | None]:
@@ -86,7 +86,7 @@ def reach_in(store: Store) -> Reach:
                 # Neither noted as seen nor counted: sessions end while a forgotten page listens.
                 caller = to_identity(row)
                 if in_scope(caller, Scope.READ):
-                    found[row.token_id] = await visible_to(con, caller)
+                    found[row.token_id] = await visible_accounts(con, caller)
         return found
 
     return reach

@@ -15,26 +15,26 @@ from flexwork import activity_log
 from flexwork.activities import EVERYONE, ActivityType
 from flexwork.activity_log import Activity, ActivityFilter
 
-HEARTBEAT_SECONDS = 15.0
+KEEP_ALIVE_SECONDS = 15.0
 BOOKMARK_SECONDS = 300.0
 """A client that has been told nothing for so long gets to know how far that is, so that its last id stays fresh."""
-MOST_WAITING = 100
+MAX_WAITING = 100
 """So many events wait for a slow client; then it reads from the table again."""
 RETRY = b"retry: 3000\n"
-HEARTBEAT = b":\n"
+KEEP_ALIVE = b":\n"
 """A comment. No blank line follows, at which some clients would see an empty event."""
 
 OPEN, RESET, BOOKMARK = "stream.open", "stream.reset", "stream.bookmark"
 TOO_OLD = "The events since then are no longer kept."
 UNKNOWN = "There never was such an id."
-UNTOLD = "Stored data were not told of for a while."
+NOT_RECORDED = "Stored data were not told of for a while."
 """Why a client cannot go on where it was."""
 
 type Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
-class Stream:
+class EventStream:
     """Events come from the feed as they happen, and from the table when that is where the client left off.
 
     An event that comes from both is told once: positions only grow.
@@ -75,7 +75,7 @@ class Stream:
         """Something happened that it wants to be told of."""
         if not self._behind:
             self._waiting.append(event)
-            if len(self._waiting) > MOST_WAITING:
+            if len(self._waiting) > MAX_WAITING:
                 self._waiting.clear()
                 self._behind = True
         self._woken.set()
@@ -105,14 +105,14 @@ class Stream:
                 told = monotonic()
                 yield frame
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), HEARTBEAT_SECONDS)
+                await asyncio.wait_for(self._woken.wait(), KEEP_ALIVE_SECONDS)
             if self._woken.is_set():
                 continue
             if monotonic() - told > BOOKMARK_SECONDS and passed_on() > self._at:
                 self._at, told = passed_on(), monotonic()
                 yield self._says(BOOKMARK, {})
             else:
-                yield HEARTBEAT
+                yield KEEP_ALIVE
 
     async def _next(self, connect: Connect) -> AsyncGenerator[bytes]:
         """What there is to tell now."""
@@ -123,32 +123,32 @@ class Stream:
             elif self._behind:
                 self._behind = False  # what happens from now on waits, unless that gets too much meanwhile
                 async for event in self._missed(connect):
-                    yield frame_of(event)
+                    yield activity_frame(event)
             else:
                 event = self._waiting.popleft()
                 if event.position > self._at and event in self.wanted:
                     self._at = event.position
-                    yield frame_of(event)
+                    yield activity_frame(event)
 
     async def _missed(self, connect: Connect) -> AsyncGenerator[Activity]:
         """What is in the table, until there is nothing more."""
         more = True
         while more and not self.ended.is_set():
             async with connect() as con:
-                page = await activity_log.load(con, self._at, self.wanted, MOST_WAITING)
+                page = await activity_log.load(con, self._at, self.wanted, MAX_WAITING)
             for event in page:
                 self._at = event.position
                 yield event
             more = bool(page)
 
     def _says(self, type: str, data: dict[str, Any]) -> bytes:
-        return frame(self._at, type, {"type": type, "timestamp": datetime.now(UTC), "data": data})
+        return encode_frame(self._at, type, {"type": type, "timestamp": datetime.now(UTC), "data": data})
 
 
-def frame_of(event: Activity) -> bytes:
-    return frame(event.position, event.type, event.body)
+def activity_frame(event: Activity) -> bytes:
+    return encode_frame(event.position, event.type, event.body)
 
 
-def frame(id: int, type: str, body: dict[str, Any]) -> bytes:
+def encode_frame(id: int, type: str, body: dict[str, Any]) -> bytes:
     """An event on the wire."""
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (id, type.encode(), orjson.dumps(body))

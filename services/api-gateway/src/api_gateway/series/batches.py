@@ -14,7 +14,7 @@ Refusals = dict[int, Any]
 """What is wrong with items, by their position."""
 
 
-async def stored(gateway: Gateway, feeders: Doorkeeper, message: Any, *, partial: bool) -> dict[str, Any]:
+async def store_batch(gateway: Gateway, feeders: Doorkeeper, message: Any, *, partial: bool) -> dict[str, Any]:
     """What became of the items. Unless only a part is wanted, one that is refused keeps back all."""
     if not isinstance(message, list) or not message:
         raise Invalid({"_schema": ["Send a JSON array with one item per sensor."]})

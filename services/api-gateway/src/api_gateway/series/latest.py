@@ -10,11 +10,11 @@ from flexstore import series
 from flexstore.series import SensorValue
 from flexstore.store import Store
 
-from api_gateway.series.asking import check_unit, zone_of
+from api_gateway.series.request import check_unit, zone_of
 from api_gateway.series.schemas import LatestQuery
 
 
-async def read(store: Store, rows: Sequence[Any], query: LatestQuery) -> list[dict[str, Any]]:
+async def load_latest(store: Store, rows: Sequence[Any], query: LatestQuery) -> list[dict[str, Any]]:
     """Of each sensor the last event that had begun, as it is known."""
     for row in rows:
         check_unit(row, query.unit, row["event_resolution"])

@@ -12,7 +12,7 @@ MOST_SENSORS = 1000
 MOST_FILTERS = 100
 
 
-class Telling(Query):
+class Presentation(Query):
     """In which unit and time zone values are told, and as of when."""
 
     unit: Annotated[Text, Field(max_length=80)] | None = Field(
@@ -26,7 +26,7 @@ class Telling(Query):
     prior: Moment | None = Field(default=None, description="Only what was believed at or before this moment.")
 
 
-class SeriesQuery(Telling):
+class SeriesQuery(Presentation):
     start: Moment
     duration: Span | None = Field(default=None, description="Give this or `end`. Days have 24 hours.")
     end: Moment | None = None
@@ -57,7 +57,7 @@ class ManySeriesQuery(SeriesQuery):
     sensor: list[Id] = Field(min_length=1, max_length=MOST_SENSORS, description="The sensors; repeat it for each.")
 
 
-class LatestQuery(Telling):
+class LatestQuery(Presentation):
     at: Moment | None = Field(
         default=None, description="The moment up to which events count by their start; default: now."
     )

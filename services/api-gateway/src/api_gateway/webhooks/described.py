@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api_gateway.events.vocabulary import MEANINGS, Meaning
+from api_gateway.events.activity_descriptions import DESCRIPTIONS, ActivityDescription
 
 HEADERS = {
     "webhook-id": "The same in all attempts to deliver the message: by it you know one that you have had.",
@@ -18,10 +18,10 @@ RESPONSES = {
 
 def described() -> dict[str, Any]:
     """Every type of event with its meaning and an example."""
-    return {type: {"post": operation(type, meaning)} for type, meaning in MEANINGS.items()}
+    return {type: {"post": operation(type, meaning)} for type, meaning in DESCRIPTIONS.items()}
 
 
-def operation(type: str, meaning: Meaning) -> dict[str, Any]:
+def operation(type: str, meaning: ActivityDescription) -> dict[str, Any]:
     body = {
         "type": "object",
         "required": ["type", "timestamp", "data"],

@@ -6,7 +6,7 @@ from typing import Any
 from flexcore.fields import absent
 from pydantic import Field
 
-from api_gateway.events.vocabulary import AT
+from api_gateway.events.activity_descriptions import AT
 from api_gateway.response_models import ResponseModel, example
 from api_gateway.times import instant
 

@@ -13,7 +13,7 @@ AT = "2026-11-22T09:15:00.123456+00:00"
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class ActivityDescription:
     """When an event is told, and what its `data` look like."""
 
     sentence: str
@@ -25,26 +25,28 @@ class Meaning:
 
 A_JOB = {"job": JOB, "queue": "schedule", "asset": 5, "sensor": 8}
 RESULT = {"num-beliefs": 96, "resolved": {}, "unresolved": {}}
-MEANINGS: dict[str, Meaning] = {
-    ActivityType.JOB_QUEUED: Meaning("A job waits for a worker: it is new, or its worker gave it back.", A_JOB),
-    ActivityType.JOB_STARTED: Meaning("A worker has begun with a job.", A_JOB),
-    ActivityType.JOB_PROGRESS: Meaning(
+DESCRIPTIONS: dict[str, ActivityDescription] = {
+    ActivityType.JOB_QUEUED: ActivityDescription(
+        "A job waits for a worker: it is new, or its worker gave it back.", A_JOB
+    ),
+    ActivityType.JOB_STARTED: ActivityDescription("A worker has begun with a job.", A_JOB),
+    ActivityType.JOB_PROGRESS: ActivityDescription(
         "How far the job of an upload is; told every half second at most.",
         {**A_JOB, "queue": "ingest", "rows-total": 1_000_000, "rows-read": 400_000, "rows-stored": 0},
     ),
-    ActivityType.JOB_FINISHED: Meaning("A job is done.", A_JOB),
-    ActivityType.JOB_FAILED: Meaning(
+    ActivityType.JOB_FINISHED: ActivityDescription("A job is done.", A_JOB),
+    ActivityType.JOB_FAILED: ActivityDescription(
         "A job failed, and why.", A_JOB | {"error": "No prices are known from 2026-11-23 on."}
     ),
-    ActivityType.SCHEDULE_FINISHED: Meaning(
+    ActivityType.SCHEDULE_FINISHED: ActivityDescription(
         "A schedule was computed and stored on these sensors. No `data.stored` comes besides.",
         {"job": JOB, "asset": 5, "sensors": [8, 9], "result": RESULT},
     ),
-    ActivityType.SCHEDULE_FAILED: Meaning(
+    ActivityType.SCHEDULE_FAILED: ActivityDescription(
         "A schedule could not be computed, and why.",
         {"job": JOB, "asset": 5, "error": "No prices are known from 2026-11-23 on."},
     ),
-    ActivityType.DATA_STORED: Meaning(
+    ActivityType.DATA_STORED: ActivityDescription(
         "Values were stored that somebody sent: how many were new or changed, and in which window they are.",
         {
             "sensor": 8,
@@ -54,27 +56,31 @@ MEANINGS: dict[str, Meaning] = {
             "changed": 0,
         },
     ),
-    ActivityType.DATA_DELETED: Meaning(
+    ActivityType.DATA_DELETED: ActivityDescription(
         "Values of a sensor were deleted: how many, and in which window (null: without a bound).",
         {"sensor": 8, "start": "2026-11-01T00:00:00+00:00", "end": None, "deleted": 2976},
     ),
-    ActivityType.ASSET_CREATED: Meaning("An asset was created.", {"asset": 5}),
-    ActivityType.ASSET_UPDATED: Meaning("Fields of an asset were changed.", {"asset": 5, "fields": ["flex_model"]}),
-    ActivityType.ASSET_DELETED: Meaning("An asset was deleted, with all below it.", {"asset": 5, "sensors": [8, 9]}),
-    ActivityType.SENSOR_CREATED: Meaning("A sensor was created.", {"asset": 5, "sensor": 8}),
-    ActivityType.SENSOR_UPDATED: Meaning(
+    ActivityType.ASSET_CREATED: ActivityDescription("An asset was created.", {"asset": 5}),
+    ActivityType.ASSET_UPDATED: ActivityDescription(
+        "Fields of an asset were changed.", {"asset": 5, "fields": ["flex_model"]}
+    ),
+    ActivityType.ASSET_DELETED: ActivityDescription(
+        "An asset was deleted, with all below it.", {"asset": 5, "sensors": [8, 9]}
+    ),
+    ActivityType.SENSOR_CREATED: ActivityDescription("A sensor was created.", {"asset": 5, "sensor": 8}),
+    ActivityType.SENSOR_UPDATED: ActivityDescription(
         "Fields of a sensor were changed.", {"asset": 5, "sensor": 8, "fields": ["name"]}
     ),
-    ActivityType.SENSOR_DELETED: Meaning("A sensor was deleted, with its data.", {"asset": 5, "sensor": 8}),
-    ActivityType.WEBHOOK_DISABLED: Meaning(
+    ActivityType.SENSOR_DELETED: ActivityDescription("A sensor was deleted, with its data.", {"asset": 5, "sensor": 8}),
+    ActivityType.WEBHOOK_DISABLED: ActivityDescription(
         "A webhook is told nothing more, and why.",
         {"webhook": 3, "reason": "it answered 410 Gone, so it wants no more."},
     ),
-    TEST: Meaning("Somebody wants to see whether the webhook works.", {"webhook": 3}),
+    TEST: ActivityDescription("Somebody wants to see whether the webhook works.", {"webhook": 3}),
 }
 
 EXAMPLE = "\n".join(
-    f"id: {1041 + i}\nevent: {type}\ndata: {orjson.dumps(MEANINGS[type].example(type)).decode()}\n"
+    f"id: {1041 + i}\nevent: {type}\ndata: {orjson.dumps(DESCRIPTIONS[type].example(type)).decode()}\n"
     for i, type in enumerate((ActivityType.JOB_STARTED, ActivityType.SCHEDULE_FINISHED))
 )
 """A stream as it looks on the wire."""

@@ -1,4 +1,4 @@
-"""What is asked of each sensor: the window, the steps, the unit, and whose beliefs count."""
+"""Validated requests for series: the window, and of each sensor the steps, the unit and the filter of beliefs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,23 +11,23 @@ from flexmodel.quantities import QuantityError, convert, is_valid_unit
 from flexmodel.time import zone
 from flexstore.series import SeriesQuery as StoreQuery
 
-from api_gateway.data.reading import end_of, fixed, length_of, positive
-from api_gateway.series.schemas import SeriesQuery, Telling
+from api_gateway.data.window import end_of, fixed, length_of, positive
+from api_gateway.series.schemas import Presentation, SeriesQuery
 
 STEP_HOLDS = 200_000
-"""The most events of a sensor that are put together to one step."""
+"""The most events of a sensor in one step."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """One sensor, and how its values are to be told."""
+class SensorSelection:
+    """A sensor of the request, with the unit and the steps of its values."""
 
     row: Any
     unit: str
     step: timedelta | None
-    """The steps in which its values are told; none: each event where it is."""
+    """The length of the steps; None: each event at its own time."""
     query: StoreQuery
-    """All that is asked of it; for long series it is asked in parts."""
+    """The query for all its beliefs. Long series are loaded by parts of it."""
 
     @property
     def id(self) -> int:
@@ -48,10 +48,10 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked, checked."""
+class SeriesRequest:
+    """A validated request for the series of one or several sensors."""
 
-    wanted: list[Wanted]
+    selections: list[SensorSelection]
     start: datetime
     end: datetime
     zone: tzinfo
@@ -60,24 +60,26 @@ class Asked:
     several: bool
 
 
-def understand(rows: Sequence[Any], query: SeriesQuery, *, several: bool, table: bool, most_values: int) -> Asked:
-    """Raises `Invalid` with the parameters that are wrong. In a table only what is find_existing has a row."""
+def parse_request(
+    rows: Sequence[Any], query: SeriesQuery, *, several: bool, table: bool, most_values: int
+) -> SeriesRequest:
+    """Validate the query parameters. Tables have rows only for known events. Raises `Invalid` by parameter."""
     start, end = window_of(query)
     step = None if query.resolution is None else positive(fixed(query.resolution, "resolution"), "resolution")
     if step and query.beliefs:
         raise Invalid({"resolution": ["Beliefs are told as they are, each in the resolution of its sensor."]})
-    wanted = []
+    selections = []
     for row in rows:
         told = step_of(row, step, table) if query.beliefs is None else None
         check_unit(row, query.unit, told or row["event_resolution"])
-        # The last step may end after what was asked for.
+        # The last step may end after the window.
         until = end_of(start, -(-(end - start) // told) * told, "resolution") if told else end
-        wanted.append(Wanted(row, query.unit or row["unit"], told, store_query(row, query, start, until)))
-    total = sum(one.steps for one in wanted)
+        selections.append(SensorSelection(row, query.unit or row["unit"], told, store_query(row, query, start, until)))
+    total = sum(one.steps for one in selections)
     if total > most_values:
         raise Invalid({"duration": [f"This asks for {total} values. At most {most_values} can be read at once."]})
     name = zone_of(rows, query)
-    return Asked(wanted, start, end, zone(name), name, query.beliefs, several)
+    return SeriesRequest(selections, start, end, zone(name), name, query.beliefs, several)
 
 
 def window_of(query: SeriesQuery) -> tuple[datetime, datetime]:
@@ -126,13 +128,13 @@ def store_query(row: Any, query: SeriesQuery, start: datetime, end: datetime) ->
     )
 
 
-def zone_of(rows: Sequence[Any], query: Telling) -> str:
+def zone_of(rows: Sequence[Any], query: Presentation) -> str:
     zones = {row["timezone"] for row in rows}
     return query.timezone or (zones.pop() if len(zones) == 1 else "UTC")
 
 
 async def check_sources(con: Any, query: SeriesQuery) -> None:
-    """Refuse sources and accounts that are not there."""
+    """Raise `Invalid` for unknown sources and accounts."""
     if not (query.source or query.source_account):
         return
     sources, accounts = await find_existing(con, query.source, query.source_account)

@@ -6,8 +6,8 @@ from typing import Any
 import nanoarrow as na
 from nanoarrow.ipc import StreamWriter
 
-from api_gateway.series.asking import Asked
-from api_gateway.series.tables import MOMENTS, Table, facts
+from api_gateway.series.request import SeriesRequest
+from api_gateway.series.tables import MOMENTS, Table, table_metadata
 
 TYPES = {
     "sensor": na.int32(),
@@ -18,7 +18,7 @@ TYPES = {
 
 
 class Parts:
-    """What the writer has written since it was last looked at."""
+    """Collects the parts that the Arrow writer has written."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -32,19 +32,19 @@ class Parts:
         return whole
 
 
-async def written(asked: Asked, tables: AsyncIterator[Table]) -> AsyncIterator[bytes]:
+async def write_arrow(request: SeriesRequest, tables: AsyncIterator[Table]) -> AsyncIterator[bytes]:
     parts = Parts()
     with StreamWriter.from_writable(parts) as writer:
         async for table in tables:
-            writer.write_array(batch_of(asked, table))
+            writer.write_array(batch_of(request, table))
             yield parts.taken()
     yield parts.taken()
 
 
-def batch_of(asked: Asked, table: Table) -> Any:
-    times = na.timestamp("us", timezone=asked.zone_name)
+def batch_of(request: SeriesRequest, table: Table) -> Any:
+    times = na.timestamp("us", timezone=request.zone_name)
     fields = {name: times if name in MOMENTS else TYPES[name] for name in table}
-    schema = na.Schema(na.struct(fields, nullable=False), metadata=dict(facts(asked)))
+    schema = na.Schema(na.struct(fields, nullable=False), metadata=dict(table_metadata(request)))
     rows = len(table["sensor"])
     columns = [
         na.c_array_from_buffers(fields[name], rows, [None, column.view("i8") if name in MOMENTS else column])

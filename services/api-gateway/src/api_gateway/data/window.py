@@ -23,7 +23,7 @@ FIRST, LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DataWindow:
     """A window of a sensor's data, checked."""
 
     window: Window
@@ -32,7 +32,7 @@ class Asked:
     query: SeriesQuery
 
 
-def understand(sensor: Any, query: DataQuery, most_values: int) -> Asked:
+def parse_window(sensor: Any, query: DataQuery, most_values: int) -> DataWindow:
     """What is asked of this sensor. Raises `Invalid` with the parameters that are wrong."""
     own: timedelta = sensor["event_resolution"]
     length = length_of(query.duration, query.start, "duration")
@@ -43,7 +43,7 @@ def understand(sensor: Any, query: DataQuery, most_values: int) -> Asked:
     if steps > most_values:
         raise Invalid({"duration": [f"This asks for {steps} values. At most {most_values} can be read at once."]})
     check_unit(sensor, query.unit, step)
-    return Asked(
+    return DataWindow(
         Window(query.start, step, steps),
         length,
         step if asked or own else timedelta(0),
@@ -104,7 +104,7 @@ def check_unit(sensor: Any, unit: str, step: timedelta) -> None:
         raise Invalid({"_schema": [f"Required unit for this sensor is {own}, got incompatible unit: {unit}"]})
 
 
-def on_steps(found: Series, sensor: Any, window: Window, unit: str) -> Array:
+def resample(found: Series, sensor: Any, window: Window, unit: str) -> Array:
     """The values per step in the unit asked for, NaN where nothing is known.
 
     Levels are averaged or repeated; amounts (energy, money) add up or are divided.
@@ -116,11 +116,11 @@ def on_steps(found: Series, sensor: Any, window: Window, unit: str) -> Array:
     return convert(stepped, own_unit, unit, step)
 
 
-async def read(con: Any, sensor: Any, asked: Asked, unit: str) -> Array:
+async def load_values(con: Any, sensor: Any, asked: DataWindow, unit: str) -> Array:
     [found] = await series.load_series(con, [asked.query])
     if asked.query.types and not len(found):
         await check_type(con, sensor["id"], asked.query.types[0])
-    return on_steps(found, sensor, asked.window, unit)
+    return resample(found, sensor, asked.window, unit)
 
 
 async def check_type(con: Any, sensor_id: int, source_type: str) -> None:

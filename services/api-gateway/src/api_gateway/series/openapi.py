@@ -22,14 +22,14 @@ WORDS = (
 )
 
 
-def responses() -> dict[int | str, dict[str, Any]]:
+def series_responses() -> dict[int | str, dict[str, Any]]:
     return {
         200: {"description": WORDS, "content": dict(TABLES)},
         406: {"description": "None of the formats that `Accept` names is there; the message names those that are."},
     }
 
 
-def batch() -> dict[str, Any]:
+def batch_request_body() -> dict[str, Any]:
     items = Item.model_json_schema(ref_template="#/components/schemas/{model}")
     schema = {"type": "array", "items": items, "minItems": 1, "maxItems": MOST_ITEMS}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

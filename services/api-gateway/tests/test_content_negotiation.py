@@ -1,7 +1,7 @@
 """Which format is answered in."""
 
 import pytest
-from api_gateway.series.accepting import chosen
+from api_gateway.series.responses import choose_media_type
 from starlette.exceptions import HTTPException
 
 OFFERED = ["application/json", "text/csv", "application/vnd.apache.parquet"]
@@ -29,11 +29,11 @@ OFFERED = ["application/json", "text/csv", "application/vnd.apache.parquet"]
     ],
 )
 def test_the_client_decides(accept: str, expected: int) -> None:
-    assert chosen(accept, OFFERED) == OFFERED[expected]
+    assert choose_media_type(accept, OFFERED) == OFFERED[expected]
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/html", "application/json;q=0", "*/*;q=0", "csv", "text/csv;q=x"])
 def test_who_wants_something_else_is_told_what_there_is(accept: str) -> None:
     with pytest.raises(HTTPException, match="Accept one of application/json, text/csv") as refusal:
-        chosen(accept, OFFERED)
+        choose_media_type(accept, OFFERED)
     assert refusal.value.status_code == 406
