@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
 from time import time
-from typing import Any
 
-from flexstore.store import Store
+from flexstore.store import Connection, Store
 
 from api_gateway.responses import ApiError
 
@@ -19,31 +18,42 @@ set hits = case when r.window_start = excluded.window_start then r.hits + 1 else
 returning hits
 """
 PEEK = "select hits from rate_limit where key = $1 and window_start = to_timestamp($2)"
-FORGET_ONE = "update rate_limit set hits = hits - 1 where key = $1 and window_start = to_timestamp($2) and hits > 0"
+UNCOUNT = "update rate_limit set hits = hits - 1 where key = $1 and window_start = to_timestamp($2) and hits > 0"
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """So many per window. Zero means no limit."""
+    """A number of requests per window. Zero means no limit."""
 
     hits: int
     window: timedelta
     description: str
-    """How the answer calls it: `60 per 1 minute`."""
+    """The limit in error messages: `60 per 1 minute`."""
+
+    @property
+    def window_start(self) -> float:
+        """The start of the current window, in seconds since 1970."""
+        length = self.window.total_seconds()
+        return time() // length * length
 
 
 def per_minute(hits: int) -> RateLimit:
+    """Return a limit per minute."""
     return RateLimit(hits, timedelta(minutes=1), f"{hits} per 1 minute")
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimitStatus:
-    """What is left in the window."""
+    """The requests that were counted in a window."""
 
     limit: RateLimit
     hits: int
-    reset: float
-    """When the window ends, in seconds since 1970."""
+    window_start: float
+
+    @property
+    def reset(self) -> float:
+        """The end of the window, in seconds since 1970."""
+        return self.window_start + self.limit.window.total_seconds()
 
     @property
     def exceeded(self) -> bool:
@@ -51,6 +61,7 @@ class RateLimitStatus:
 
     @property
     def headers(self) -> dict[str, str]:
+        """The response headers that describe the limit."""
         if not self.limit.hits:
             return {}
         return {
@@ -61,7 +72,7 @@ class RateLimitStatus:
         }
 
     def enforce(self) -> None:
-        """Refuse the request when the limit is exceeded."""
+        """Raise `ApiError` (429) if the limit is exceeded."""
         if self.limit.hits and self.exceeded:
             message = f"You hit a rate limit. The limit you hit allows {self.limit.description}."
             body = {"message": message, "result": "Rejected", "status": "TOO_MANY_REQUESTS"}
@@ -69,40 +80,40 @@ class RateLimitStatus:
 
 
 class RateLimiter:
-    """Counts in fixed windows."""
+    """Counts requests in fixed windows, on connections of its own."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
     async def count(self, key: str, limit: RateLimit) -> RateLimitStatus:
-        """Count one request."""
+        """Count one request, unless the limit is zero."""
         if not limit.hits:
-            return RateLimitStatus(limit, 0, _window(limit) + limit.window.total_seconds())
+            return RateLimitStatus(limit, 0, limit.window_start)
         async with self.store.connection() as con:
             return await count(con, key, limit)
 
+    async def count_trigger(self, account_id: int, triggers_per_minute: int) -> RateLimitStatus:
+        """Count a trigger of a schedule or a forecast. Raises `ApiError` (429) beyond the limit of the account."""
+        status = await self.count(f"trigger:{account_id}", per_minute(triggers_per_minute))
+        status.enforce()
+        return status
+
     async def check(self, limits: Mapping[str, RateLimit]) -> None:
-        """Refuse a request that would be one too many, without counting it."""
+        """Raise `ApiError` (429) if one more request would exceed a limit, without counting it."""
         async with self.store.connection() as con:
             for key, limit in limits.items():
-                start = _window(limit)
+                start = limit.window_start
                 hits = await con.fetchval(PEEK, key, start) or 0
-                RateLimitStatus(limit, hits + 1, start + limit.window.total_seconds()).enforce()
+                RateLimitStatus(limit, hits + 1, start).enforce()
 
-    async def uncount(self, key: str, verdict: RateLimitStatus) -> None:
-        """Take back one that was counted."""
-        if verdict.limit.hits:
+    async def uncount(self, key: str, status: RateLimitStatus) -> None:
+        """Take back a request that was counted."""
+        if status.limit.hits:
             async with self.store.connection() as con:
-                await con.execute(FORGET_ONE, key, verdict.reset - verdict.limit.window.total_seconds())
+                await con.execute(UNCOUNT, key, status.window_start)
 
 
-async def count(con: Any, key: str, limit: RateLimit) -> RateLimitStatus:
-    """Count one request on a connection that is at hand."""
-    start = _window(limit)
-    return RateLimitStatus(limit, await con.fetchval(COUNT, key, start), start + limit.window.total_seconds())
-
-
-def _window(limit: RateLimit) -> float:
-    """When the present window began."""
-    length = limit.window.total_seconds()
-    return time() // length * length
+async def count(con: Connection, key: str, limit: RateLimit) -> RateLimitStatus:
+    """Count one request on a given connection."""
+    start = limit.window_start
+    return RateLimitStatus(limit, await con.fetchval(COUNT, key, start), start)

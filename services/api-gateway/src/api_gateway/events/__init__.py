@@ -1,1 +1,1 @@
-"""Telling clients what happens, while they listen."""
+"""Server-sent events: what happens on the platform, while clients listen."""

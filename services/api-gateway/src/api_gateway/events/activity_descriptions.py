@@ -1,4 +1,4 @@
-"""What each type of event says, for people: the same words for event streams and webhooks."""
+"""Descriptions and examples of activity types, for the documentation of event streams and webhooks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +9,12 @@ from flexwork.activities import ActivityType
 
 JOB = "5f7f3b1e-7c1c-4b7e-9e7b-0d3f6a1c2b4d"
 AT = "2026-11-22T09:15:00.123456+00:00"
-"""Only webhooks get this one, and only when they are asked to be tested."""
+"""Sent to webhooks only, when somebody tests one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityDescription:
-    """When an event is told, and what its `data` look like."""
+    """When an activity happens, with an example of its `data`."""
 
     sentence: str
     data: dict[str, Any]
@@ -83,4 +83,4 @@ EXAMPLE = "\n".join(
     f"id: {1041 + i}\nevent: {type}\ndata: {orjson.dumps(DESCRIPTIONS[type].example(type)).decode()}\n"
     for i, type in enumerate((ActivityType.JOB_STARTED, ActivityType.SCHEDULE_FINISHED))
 )
-"""A stream as it looks on the wire."""
+"""An example of a stream."""

@@ -1,4 +1,4 @@
-"""The events of all accounts, read once per process and passed on to every client that wants them."""
+"""The feed of activities: loaded once per process, and offered to the event streams of all clients."""
 
 import asyncio
 from collections import defaultdict
@@ -22,65 +22,65 @@ log = logs.get(__name__)
 
 STREAMS = Gauge("flexmesh_event_streams", "Clients that are being told of events now.")
 POLL_SECONDS, SOON_SECONDS = 5.0, 0.25
-"""How often to look for events that went unheard; and how soon again after there were some."""
+"""The interval of looking for missed activities, and the shorter one after there were some."""
 RIGHTS = "flexmesh_rights"
-"""Notified by the database when something may have been taken from somebody: a token, a role, a client."""
+"""The database notifies this channel when somebody may have lost a right: a token, a role, a client account."""
 TEND_SECONDS = 20.0
-"""How often to ask besides whether clients may still be told: tokens expire without a word."""
+"""The interval of checking the rights of clients in any case: tokens expire without a notification."""
 MOST_ASKING = 3
-"""So many streams use the database at a time."""
+"""The most streams that use the database at a time."""
 ENDING = "The server is stopping. Please connect again."
 
 type Reach = Callable[[Collection[int]], Awaitable[dict[int, frozenset[int] | None]]]
-"""Of tokens: the accounts whose events each may read (None: all). A token that is no longer good is left out."""
+"""Returns the accounts whose activities each token may read (None: all), without the tokens that are not valid."""
 
 
 class ActivityFeed:
-    """Hears of events through one connection, and reads them, for all clients of the process."""
+    """Listens for activities on one connection, and loads them for all clients of the process."""
 
     def __init__(self, store: Store, reach: Reach) -> None:
         self.store = store
         self.reach = reach
         self.position = 0
-        """Up to where everything has been passed on."""
+        """The position up to which everything was offered to the streams."""
         self._streams: set[EventStream] = set()
         self._expected: WeakSet[EventStream] = WeakSet()
-        """Those about to join; weak, because a client may leave before."""
+        """The streams about to join; weak, because a client may leave before."""
         self._by_account: dict[int | None, set[EventStream]] = defaultdict(set)
         self._followed: dict[int, tuple[Interest, float]] = {}
-        """With the moment (monotonic) from which all writers know."""
+        """The followed accounts, with the time (monotonic) from which all writers know."""
         self._turns = asyncio.Semaphore(MOST_ASKING)
         self._checking = asyncio.Lock()
-        """What was asked first must not be heeded last."""
+        """Keeps checks in order, so that an earlier result does not replace a later one."""
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._streams)
 
     async def run(self) -> None:
-        """Pass events on until cancelled."""
+        """Offer activities to the streams until cancelled."""
         watch = ChannelWatcher(self.store, CHANNEL, self._look, poll=POLL_SECONDS, soon=SOON_SECONDS)
         async with asyncio.TaskGroup() as both:
             both.create_task(watch.run())
             both.create_task(ChannelWatcher(self.store, RIGHTS, self._tend, poll=TEND_SECONDS).run())
 
     def close(self) -> None:
-        """End all streams, and take no more."""
+        """End all streams, and accept no more."""
         self._closed = True
         for stream in self._streams:
             stream.end()
 
     def streams_of(self, account: int) -> int:
-        """How many clients there are that belong to an account."""
+        """Return the number of streams of an account."""
         return sum(stream.account_id == account for stream in self._streams.union(self._expected))
 
     def expect(self, stream: EventStream) -> None:
-        """Count a stream that will join: many may be asked for at the same moment."""
+        """Count a stream that is about to join, because many may be requested at the same time."""
         self._expected.add(stream)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for a stream. When all clients come back at once, they wait here, in nobody's way."""
+        """Yield a connection for a stream. When all clients reconnect at once, they queue here."""
         async with self._turns, self.store.connection() as con:
             yield con
 
@@ -90,14 +90,14 @@ class ActivityFeed:
 
     @asynccontextmanager
     async def joined(self, stream: EventStream) -> AsyncIterator[None]:
-        """Offer the stream what happens, until the block ends."""
+        """Offer activities to the stream until the block ends."""
         self.check_open()
         first = not self._streams
         self._add(stream)
         self._expected.discard(stream)
         STREAMS.inc()
         try:
-            if first:  # what happened while nobody listened is for those who come back, and they read it themselves
+            if first:  # streams that resume load earlier activities themselves
                 async with self.connection() as con:
                     self.position = await activity_log.newest_position(con)
             yield
@@ -106,11 +106,11 @@ class ActivityFeed:
             self._remove(stream)
 
     async def follow(self, accounts: Iterable[int]) -> Interest:
-        """See to it that stored data of these accounts are told of: since when they are, and from when on."""
+        """Have stored data of these accounts recorded, and return from which position and when they are."""
         wanted = frozenset(accounts)
         while not wanted <= self._followed.keys():
             async with self.connection() as con:
-                unknown = wanted - self._followed.keys()  # others may have asked while we waited for the connection
+                unknown = wanted - self._followed.keys()  # other streams may have asked meanwhile
                 found = await self._asked(con, unknown) if unknown else {}
             self._followed = self._followed | found
         known = [self._followed[account] for account in wanted]
@@ -122,7 +122,7 @@ class ActivityFeed:
         return {account: (interest, monotonic() + interest.seconds) for account, interest in found.items()}
 
     async def _look(self) -> bool:
-        """Pass on what is new; says whether anything was."""
+        """Offer new activities to the streams, and return whether there were any."""
         if not self._streams:
             return False
         async with self.store.connection() as con:
@@ -147,9 +147,9 @@ class ActivityFeed:
         return False
 
     async def check(self) -> None:
-        """End the streams of those who may no longer listen, and go on following what others are told of."""
+        """End the streams of clients that lost their rights, and renew the interest in stored data of the others."""
         async with self._checking:
-            asked = list(self._streams)  # who comes while the answer is awaited was let in just now
+            asked = list(self._streams)  # streams that join during the query were just authorised
             if asked:
                 self._heed(asked, await self.reach({stream.token_id for stream in asked}))
             await self._go_on_following()
@@ -172,7 +172,7 @@ class ActivityFeed:
         before, self._followed = self._followed, now
         for account in now.keys() & before.keys():
             since = now[account][0].since
-            if since > before[account][0].since:  # nobody had asked for too long
+            if since > before[account][0].since:  # the interest had expired
                 for stream in self._streams:
                     if account in stream.follows:
                         stream.lose(NOT_RECORDED, since)

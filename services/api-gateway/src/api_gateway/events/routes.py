@@ -1,8 +1,9 @@
-"""`/api/v1/events`: what happens, told as it happens."""
+"""`/api/v1/events`: activities as server-sent events, as they happen."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
+from starlette.responses import StreamingResponse
 
 from api_gateway.auth.access import Caller
 from api_gateway.events import service
@@ -23,8 +24,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+# Not `response_class=EventStreamResponse`: FastAPI takes that for an endpoint that yields its events.
 @router.get(
-    "", status_code=200, summary="Listen to what happens.", response_class=EventStreamResponse, responses=RESPONSES
+    "", status_code=200, summary="Listen to what happens.", response_class=StreamingResponse, responses=RESPONSES
 )
 async def listen_to_events(
     caller: Caller,

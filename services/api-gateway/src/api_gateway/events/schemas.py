@@ -1,4 +1,4 @@
-"""What clients of the event stream ask for."""
+"""Query parameters of the event stream."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,13 +9,13 @@ from flexwork.activities import ActivityType
 from pydantic import Field
 
 MOST = 100
-"""Values of one filter."""
+"""The most values of one filter."""
 
 ById = Annotated[list[Id], Field(max_length=MOST)]
 
 
 class EventQuery(Query):
-    """Filters, each of which may be repeated: an event must fit all that are given, by any of their values."""
+    """Filters, each of which may be repeated. An event must match one value of every filter given."""
 
     type: Annotated[list[ActivityType], Field(max_length=MOST)] = Field([], description="Only events of this type.")
     asset: ById = Field([], description="Only what is about this asset, or one below it.")

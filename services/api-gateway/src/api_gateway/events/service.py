@@ -1,4 +1,4 @@
-"""Who may listen, from where on, and for how long."""
+"""Opening event streams: authorisation, the position to resume from, and the rights of clients while they listen."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection
@@ -25,7 +25,7 @@ LARGEST_POSITION = 2**63 - 1
 
 
 async def open_stream(gateway: Gateway, caller: Identity, query: EventQuery, last_id: str | None) -> EventStream:
-    """The stream that the caller asks for. Raises what there is to say against it."""
+    """Open a stream for the caller. Raises `ApiError` (429) if the account has too many."""
     gateway.feed.check_open()
     async with gateway.store.connection() as con:
         visible = await visible_accounts(con, caller)
@@ -52,13 +52,13 @@ def parse_position(last_id: str) -> int:
 
 
 async def stream_frames(stream: EventStream, feed: ActivityFeed) -> AsyncGenerator[bytes]:
-    """All that the client gets to read."""
+    """Yield everything that the client gets."""
     async with feed.joined(stream):
         yield RETRY + KEEP_ALIVE
         interest = await feed.follow(stream.follows)
         await asyncio.sleep(interest.seconds)
         async with feed.connection() as con:
-            await activity_log.assign_positions(con)  # nobody has, if nobody listened
+            await activity_log.assign_positions(con)  # nobody does while nobody listens
             kept = await activity_log.retained_range(con)
         stream.begin(max(interest.since, kept.last), reset_reason(stream, interest.since, kept))
         async for frame in stream.frames(feed.connection, lambda: feed.position):
@@ -66,7 +66,7 @@ async def stream_frames(stream: EventStream, feed: ActivityFeed) -> AsyncGenerat
 
 
 def reset_reason(stream: EventStream, since: int, kept: RetainedRange) -> str | None:
-    """Why what the client has missed cannot be told any more, if that is so."""
+    """Return why the stream cannot resume, or None if it can."""
     if stream.resumes_at is None:
         return None
     if stream.resumes_at > kept.last:
@@ -77,7 +77,7 @@ def reset_reason(stream: EventStream, since: int, kept: RetainedRange) -> str | 
 
 
 def reach_of_tokens(store: Store) -> Reach:
-    """What the tokens of clients are good for, to be asked again and again while they listen."""
+    """Return a function that loads the accounts each token may read, for repeated checks of open streams."""
 
     async def reach(tokens: Collection[int]) -> dict[int, frozenset[int] | None]:
         found = {}

@@ -1,4 +1,4 @@
-"""One client that is told of events: what waits for it, and how far it has been told."""
+"""The event stream of one client: its waiting activities, its position, and its keep-alive comments."""
 
 import asyncio
 from collections import deque
@@ -17,53 +17,53 @@ from flexwork.activity_log import Activity, ActivityFilter
 
 KEEP_ALIVE_SECONDS = 15.0
 BOOKMARK_SECONDS = 300.0
-"""A client that has been told nothing for so long gets to know how far that is, so that its last id stays fresh."""
+"""After this time without an event, a client gets a bookmark with the current position, to keep its last id fresh."""
 MAX_WAITING = 100
-"""So many events wait for a slow client; then it reads from the table again."""
+"""The most activities that wait for a slow client. Beyond that its stream loads them from the table again."""
 RETRY = b"retry: 3000\n"
 KEEP_ALIVE = b":\n"
-"""A comment. No blank line follows, at which some clients would see an empty event."""
+"""A comment, sent after `KEEP_ALIVE_SECONDS` without an event. No blank line follows: some clients take it for one."""
 
 OPEN, RESET, BOOKMARK = "stream.open", "stream.reset", "stream.bookmark"
 TOO_OLD = "The events since then are no longer kept."
 UNKNOWN = "There never was such an id."
 NOT_RECORDED = "Stored data were not told of for a while."
-"""Why a client cannot go on where it was."""
+"""The reasons why a stream cannot resume."""
 
 type Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class EventStream:
-    """Events come from the feed as they happen, and from the table when that is where the client left off.
+    """Activities come from the feed as they happen, and from the table where the client resumes.
 
-    An event that comes from both is told once: positions only grow.
+    One that comes from both is sent once, because positions only grow.
     """
 
     account_id: int
     token_id: int
     wanted: ActivityFilter
     resumes_at: int | None = None
-    """The position up to which the client was told before; None: it is new."""
+    """The position from which to resume; None: the stream is new."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     _at: int = 0
-    """The position up to which everything has been told."""
+    """The position up to which everything was sent."""
     _behind: bool = False
-    """Whether what comes next has to be read from the table."""
+    """Whether the next activities have to be loaded from the table."""
     _waiting: deque[Activity] = field(default_factory=deque)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _news: tuple[str, dict[str, Any]] | None = None
-    """Something to say about the stream itself."""
+    """An event about the stream itself."""
 
     @property
     def follows(self) -> frozenset[int]:
-        """The accounts of whose stored data it has to be told."""
+        """The accounts whose stored data it has to send."""
         if self.wanted.types and ActivityType.DATA_STORED not in self.wanted.types:
             return frozenset()
         return frozenset((EVERYONE,) if self.wanted.accounts is None else self.wanted.accounts)
 
     def begin(self, now_at: int, lost: str | None) -> None:
-        """Go on where the client was, or else, when it is new or that is `lost`, with what happens from now on."""
+        """Resume where the client was. Begin at `now_at` if the stream is new, or `lost` says why it cannot resume."""
         if self.resumes_at is not None and lost is None:
             self._at, self._behind = self.resumes_at, True
         elif lost is not None:
@@ -72,7 +72,7 @@ class EventStream:
             self._skip_to(now_at, OPEN, {})
 
     def offer(self, event: Activity) -> None:
-        """Something happened that it wants to be told of."""
+        """Add an activity that passes the filter."""
         if not self._behind:
             self._waiting.append(event)
             if len(self._waiting) > MAX_WAITING:
@@ -81,11 +81,11 @@ class EventStream:
         self._woken.set()
 
     def restrict(self, accounts: frozenset[int] | None) -> None:
-        """From now on only events of these accounts may be told."""
+        """Send only activities of these accounts from now on."""
         self.wanted = replace(self.wanted, accounts=accounts)
 
     def lose(self, reason: str, now_at: int) -> None:
-        """Something may have gone untold before this position."""
+        """Report that activities before this position may be missing."""
         self._skip_to(now_at, RESET, {"reason": reason})
 
     def _skip_to(self, position: int, news: str, data: dict[str, Any]) -> None:
@@ -97,7 +97,7 @@ class EventStream:
         self._woken.set()
 
     async def frames(self, connect: Connect, passed_on: Callable[[], int]) -> AsyncGenerator[bytes]:
-        """Everything to send, as it happens, until the stream ends. `passed_on`: up to where all events came by."""
+        """Yield frames until the stream ends. `passed_on` returns the position of the feed."""
         told = monotonic()
         while not self.ended.is_set():
             self._woken.clear()
@@ -115,7 +115,7 @@ class EventStream:
                 yield KEEP_ALIVE
 
     async def _next(self, connect: Connect) -> AsyncGenerator[bytes]:
-        """What there is to tell now."""
+        """Yield the frames that are ready."""
         while (self._news or self._behind or self._waiting) and not self.ended.is_set():
             if self._news is not None:
                 news, self._news = self._news, None
@@ -131,7 +131,7 @@ class EventStream:
                     yield activity_frame(event)
 
     async def _missed(self, connect: Connect) -> AsyncGenerator[Activity]:
-        """What is in the table, until there is nothing more."""
+        """Load activities from the table until there are no more."""
         more = True
         while more and not self.ended.is_set():
             async with connect() as con:
@@ -150,5 +150,5 @@ def activity_frame(event: Activity) -> bytes:
 
 
 def encode_frame(id: int, type: str, body: dict[str, Any]) -> bytes:
-    """An event on the wire."""
+    """Return a server-sent event."""
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (id, type.encode(), orjson.dumps(body))

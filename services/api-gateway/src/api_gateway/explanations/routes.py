@@ -1,15 +1,16 @@
 """`/api/v1/schedules/{job}/explanation`: what a schedule costs and why, what limits it, and what it saves."""
 
 from typing import Any
+from uuid import UUID
 
 from fastapi import APIRouter, Request
 from flexcore.schedules.triggers import QUEUE
 from flexmodel.errors import Invalid, NotFound
 from flexserve.responses import OrjsonResponse
+from flexstore.store import Connection
 from starlette.responses import PlainTextResponse, Response
 
 from api_gateway.auth.access import Caller
-from api_gateway.explanations import repository
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.routing import ProblemDetailsRoute
@@ -49,7 +50,7 @@ async def get_explanation(job: str, request: Request, caller: Caller, gateway: G
             return OrjsonResponse(body, 202)
         if found.status != "FINISHED":
             raise Invalid({}, wording.message(found))
-        explained = await repository.get(con, found.id)
+        explained = await load_explanation(con, found.id)
     if explained is None:
         raise NotFound(f"Job {job} left no explanation.")
     headers = {"Vary": "Authorization, Accept"}
@@ -58,7 +59,12 @@ async def get_explanation(job: str, request: Request, caller: Caller, gateway: G
     return OrjsonResponse(explained, headers=headers)
 
 
+async def load_explanation(con: Connection, job_id: UUID) -> Any:
+    """Load the explanation of the schedule that the job computed, or None."""
+    return await con.fetchval("select document from explanation where job_id = $1", job_id)
+
+
 def wants_text(accept: str) -> bool:
-    """Whether plain text is asked for, and JSON is not."""
-    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    return "text/plain" in kinds and "application/json" not in kinds
+    """Return whether the client accepts plain text but no JSON."""
+    media_types = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    return "text/plain" in media_types and "application/json" not in media_types

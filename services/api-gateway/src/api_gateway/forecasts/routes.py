@@ -19,7 +19,6 @@ from api_gateway.auth.access import Access, unknown_forecast_sensor
 from api_gateway.forecasts.schemas import Forecast, ForecastAccepted, ForecastConfig, ForecastPost
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
-from api_gateway.rate_limits import per_minute
 from api_gateway.response_models import PendingResponse
 from api_gateway.responses import bare_error, fields_under, forbidden, unprocessable
 from api_gateway.routing import COMBINED, EnvelopeRoute, nest_errors_under
@@ -48,9 +47,7 @@ async def trigger_forecast(
     body: ForecastPost,
 ) -> OrjsonResponse:
     caller = sensor.caller
-    limit = per_minute(gateway.settings.triggers_per_minute)
-    verdict = await gateway.limiter.count(f"trigger:{caller.account_id}", limit)
-    verdict.enforce()
+    limit = await gateway.limiter.count_trigger(caller.account_id, gateway.settings.triggers_per_minute)
     with fields_under("combined_sensor_data_description"):
         async with gateway.transaction() as con:
             await check_regressors(con, sensor, body.config)
@@ -72,7 +69,7 @@ async def trigger_forecast(
         "job-url": f"/api/v3_0/jobs/{job}",
         "results-url": f"/api/v3_0/sensors/{sensor.id}/forecasts/{job}",
     }
-    return OrjsonResponse(ACCEPTED | answer, 202, verdict.headers)
+    return OrjsonResponse(ACCEPTED | answer, 202, limit.headers)
 
 
 def regressors_of(config: ForecastConfig) -> Iterator[int]:

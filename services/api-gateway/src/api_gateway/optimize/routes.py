@@ -16,7 +16,6 @@ from api_gateway.jobs import access, wording
 from api_gateway.optimize import service
 from api_gateway.optimize.schemas import ACCEPTED, ANSWER, problem_schema
 from api_gateway.routing import ProblemDetailsRoute
-from api_gateway.schedules.routes import counted
 from api_gateway.strict_json import JsonBody
 
 router = APIRouter(prefix="/optimize", tags=["Optimize"], route_class=ProblemDetailsRoute)
@@ -39,7 +38,7 @@ async def optimize(
     gateway: Gateway,
     message: JsonBody,
 ) -> Response:
-    await counted(gateway, caller)
+    await gateway.limiter.count_trigger(caller.account_id, gateway.settings.triggers_per_minute)
     answer = await service.answered(gateway, caller, await request.body())
     if answer.status_code != service.LONG:
         return Response(answer.content, media_type="application/json")

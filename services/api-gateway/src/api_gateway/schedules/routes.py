@@ -16,7 +16,6 @@ from api_gateway.auth.access import Access, unknown_asset, unknown_sensor
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.openapi.request_schemas import query_parameters_schema, request_body_schema
-from api_gateway.rate_limits import RateLimitStatus, per_minute
 from api_gateway.response_models import PendingResponse
 from api_gateway.responses import PROCESSED, ApiError, configuration_error, fields_under, forbidden
 from api_gateway.routing import FLAT, EnvelopeRoute, QueryParser, nest_errors_under
@@ -50,12 +49,12 @@ ACCEPTED = {"message": "Request has been accepted for processing.", "status": "A
 async def trigger_sensor_schedule(
     sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.SCHEDULE))], gateway: Gateway, message: JsonBody
 ) -> OrjsonResponse:
-    verdict = await counted(gateway, sensor.caller)
+    limit = await gateway.limiter.count_trigger(sensor.caller.account_id, gateway.settings.triggers_per_minute)
     message = with_current_force_key(message)
     request = ScheduleRequest(sensor.row.asset_id, sensor.account_id, message, sensor.id)
     job = await submit(gateway, sensor.caller, request)
     results = f"/api/v3_0/sensors/{sensor.id}/schedules/{job}"
-    return OrjsonResponse(accepted(job) | {"results-url": results}, 202, verdict.headers)
+    return OrjsonResponse(accepted(job) | {"results-url": results}, 202, limit.headers)
 
 
 @router.post(
@@ -72,17 +71,9 @@ async def trigger_asset_schedule(
     gateway: Gateway,
     message: JsonBody,
 ) -> OrjsonResponse:
-    verdict = await counted(gateway, asset.caller)
+    limit = await gateway.limiter.count_trigger(asset.caller.account_id, gateway.settings.triggers_per_minute)
     job = await submit(gateway, asset.caller, ScheduleRequest(asset.id, asset.account_id, message))
-    return OrjsonResponse(accepted(job), 202, verdict.headers)
-
-
-async def counted(gateway: Gateway, caller: Identity) -> RateLimitStatus:
-    """Count the trigger against the limit of the caller's account."""
-    limit = per_minute(gateway.settings.triggers_per_minute)
-    verdict = await gateway.limiter.count(f"trigger:{caller.account_id}", limit)
-    verdict.enforce()
-    return verdict
+    return OrjsonResponse(accepted(job), 202, limit.headers)
 
 
 async def submit(gateway: Gateway, caller: Identity, request: ScheduleRequest) -> UUID:
