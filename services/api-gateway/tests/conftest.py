@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import numpy as np
 import pytest
-from api_gateway.app import context_of, create_app
+from api_gateway.app import create_app, create_context
 from api_gateway.auth.credentials import csrf_token, session_digest
 from api_gateway.settings import GatewaySettings
 from fastapi import FastAPI, Request
@@ -135,7 +135,7 @@ async def opened(database_url: str, **changes: Any) -> AsyncIterator[House]:
     store = await Store.connect(database_url, max_size=10)
     ingest, scheduler = StandIn(), StandIn()
     app = application(settings.max_body_mb)
-    app.state.gateway = context_of(
+    app.state.gateway = create_context(
         settings,
         store,
         ServiceClient("ingest", ingest.app(), generate_token()),

@@ -1,4 +1,4 @@
-"""The application of the gateway."""
+"""The application of the gateway: the public API, with authentication, formats and error envelopes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -63,7 +63,7 @@ def create_app(
     scheduler: ServiceClient,
     store: Store | None = None,
 ) -> FastAPI:
-    """The gateway. A platform in one process passes its store; else it has its own. It closes its siblings."""
+    """Create the gateway. It opens a store of its own unless it is given one, and closes its service clients."""
     # It publishes nothing: readiness says whether the broker, which the workers need, responds.
     broker = Publisher(celery_app(settings, SERVICE))
 
@@ -82,10 +82,10 @@ def create_app(
             stack.callback(broker.close)
             stack.push_async_callback(ingest.close)
             stack.push_async_callback(scheduler.close)
-            gateway = context_of(settings, opened, ingest, scheduler)
-            await stack.enter_async_context(listening(gateway.feed))
+            gateway = create_context(settings, opened, ingest, scheduler)
+            await stack.enter_async_context(running_feed(gateway.feed))
             app.state.gateway = gateway
-            # The first use of units takes half a second; no request should be the one that waits for it.
+            # The first use of units takes half a second, for which no request should have to wait.
             warming = asyncio.create_task(asyncio.to_thread(check_unit, "kW"))
             yield
             await warming
@@ -111,9 +111,9 @@ def create_app(
 
 
 def version_3() -> APIRouter:
-    """Everything below `/api/v3_0`."""
+    """Return the routes below `/api/v3_0`."""
     router = APIRouter(prefix=f"/api/{API_VERSION}")
-    # Routes are tried in this order, so those that machines ask all day come first.
+    # Routes are matched in this order, so those that machines call all day come first.
     for noun in (data, uploads, schedules, job_routes, sensors, assets, forecasts, annotations, audit, charts, sources):
         router.include_router(noun)
     for noun in (users, accounts):
@@ -122,7 +122,7 @@ def version_3() -> APIRouter:
 
 
 def version_1() -> APIRouter:
-    """Everything below `/api/v1`: what `/api/v3_0` does not have."""
+    """Return the routes below `/api/v1`, which add to `/api/v3_0`."""
     router = APIRouter(prefix="/api/v1")
     for noun in (series, uploads_of_many, optimize, explanations, events, webhooks):
         router.include_router(noun)
@@ -131,7 +131,7 @@ def version_1() -> APIRouter:
     return router
 
 
-def context_of(
+def create_context(
     settings: GatewaySettings, store: Store, ingest: ServiceClient, scheduler: ServiceClient
 ) -> GatewayContext:
     feed = ActivityFeed(store, reach_of_tokens(store))
@@ -139,19 +139,19 @@ def context_of(
 
 
 @asynccontextmanager
-async def listening(feed: ActivityFeed) -> AsyncIterator[None]:
-    """Tell clients of events, until the server begins to stop: it waits for what it has begun to answer."""
+async def running_feed(feed: ActivityFeed) -> AsyncIterator[None]:
+    """Run the feed of activities. Its streams end when the server begins to stop, which waits for open responses."""
     server.shutdown_callbacks.add(feed.close)
     try:
-        async with lasting(feed.run()):
+        async with background_tasks(feed.run()):
             yield
     finally:
         server.shutdown_callbacks.discard(feed.close)
 
 
 @asynccontextmanager
-async def lasting(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do this as long as the block lasts."""
+async def background_tasks(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run the coroutines as long as the block lasts."""
     tasks = [asyncio.create_task(one) for one in work]
     try:
         yield

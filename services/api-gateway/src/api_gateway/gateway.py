@@ -1,4 +1,4 @@
-"""What every route may use: the store, the settings and the other services."""
+"""The context of routes: the store, the settings and the other services."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ class GatewayContext:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PooledConnection]:
-        """A transaction in which a request changes something, and by which it is known to be carried out."""
+        """Yield a transaction for the changes of a request. It also seals the request's `Idempotency-Key`."""
         attempt = attempts.CURRENT.get()
         async with self.store.transaction() as con:
             yield con

@@ -1,4 +1,4 @@
-"""The headers of every answer: by them existing clients decide what they may ask for."""
+"""Headers of every response: versions, by which existing clients choose their requests, caching and framing."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -7,7 +7,7 @@ from api_gateway.home.versions import API_VERSION, COMPATIBLE_VERSION, OWN_VERSI
 ALWAYS = [
     (b"flexmeasures-version", COMPATIBLE_VERSION.encode()),
     (b"flexmesh-version", OWN_VERSION.encode()),
-    (b"x-content-type-options", b"nosniff"),  # what somebody stored is no script, whatever it looks like
+    (b"x-content-type-options", b"nosniff"),  # stored text is never run as a script, whatever it looks like
 ]
 OF_PAGES = [(b"x-frame-options", b"SAMEORIGIN")]
 OF_THE_API = [(b"api-version", API_VERSION.encode())]
@@ -15,7 +15,7 @@ UNLESS_SAID = [(b"cache-control", b"private, no-store"), (b"vary", b"Authorizati
 
 
 class ResponseHeadersMiddleware:
-    """Adds the versions, keeps answers about someone's data out of caches, and pages out of those of other sites."""
+    """Adds versions, keeps responses with data out of caches, and keeps pages out of frames of other sites."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

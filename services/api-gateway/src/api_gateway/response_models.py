@@ -1,4 +1,4 @@
-"""What answers look like: models that only the documentation of the API reads, never the code that answers."""
+"""Models of responses, for the documentation of the API only. Responses are built without them."""
 
 from flexcore.fields import example
 from pydantic import BaseModel, ConfigDict, Field

@@ -8,7 +8,7 @@ from pydantic import Field
 
 
 class GatewaySettings(ServiceSettings):
-    """What the gateway is told besides what every service is."""
+    """Settings of the gateway, in addition to the shared ones."""
 
     ingest_url: str = Field("http://localhost:5001", description="Where the ingest service listens.")
     scheduler_url: str = Field("http://localhost:5002", description="Where the scheduler listens.")

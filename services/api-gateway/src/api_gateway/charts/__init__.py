@@ -1,1 +1,1 @@
-"""Charts of an asset: what they show, and the data, annotations and figures in them."""
+"""Charts of assets: their specification, data, annotations and figures."""

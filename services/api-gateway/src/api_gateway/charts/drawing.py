@@ -20,7 +20,7 @@ TRANSFORM = [
     {"calculate": "timeFormat(datum.event_start, '%H:%M on %A %b %e, %Y')", "as": "full_date"},
 ]
 DASHES = {"domain": ["forecaster", "scheduler", "other"], "range": [[2, 2], [4, 4], [1, 0]]}
-"""How lines of different kinds of sources are told apart."""
+"""The dashes of lines by the type of their source."""
 
 
 def chart(
@@ -34,7 +34,7 @@ def chart(
     combine_legend: bool,
     annotated: bool,
 ) -> dict[str, Any]:
-    """The specification of a chart. Its data are to be put in under the name of the dataset."""
+    """Return the Vega-Lite specification of a chart, which refers to its data by the name of the dataset."""
     remarks = f"{dataset}_annotations" if annotated else None
     tall = int(height) if height and height.isdigit() else HEIGHT
     legends: dict[str, str] = {} if combine_legend else {"color": "independent"}
@@ -55,7 +55,7 @@ def known(graph: Graph, sensors: Mapping[int, Any]) -> list[int]:
 
 
 def panel(graph: Graph, sensors: Mapping[int, Any], period: Period, height: int, remarks: str | None) -> dict[str, Any]:
-    """One graph: a line per sensor and source, over what was remarked."""
+    """Return one graph: a line per sensor and source, above the annotations."""
     shown = known(graph, sensors)
     names = ", ".join(dict.fromkeys(sensors[sensor]["name"] for sensor in shown))
     lines = values([sensors[sensor] for sensor in shown], period)
@@ -69,7 +69,7 @@ def panel(graph: Graph, sensors: Mapping[int, Any], period: Period, height: int,
 
 
 def values(sensors: Sequence[Any], period: Period) -> dict[str, Any]:
-    """The lines themselves."""
+    """Return the layer with the lines."""
     units = ", ".join(dict.fromkeys(sensor["unit"] for sensor in sensors))
     stepped = any(sensor["event_resolution"] for sensor in sensors)
     return {
@@ -91,14 +91,14 @@ def values(sensors: Sequence[Any], period: Period) -> dict[str, Any]:
 
 
 def domain(period: Period) -> dict[str, Any]:
-    """The axis shows the whole period, also where there are no values."""
+    """Return the scale of the time axis: the whole period, even where there are no values."""
     if period.start is None or period.end is None:
         return {}
     return {"scale": {"domain": [round(period.start.timestamp() * 1000), round(period.end.timestamp() * 1000)]}}
 
 
 def annotations(dataset: str) -> list[dict[str, Any]]:
-    """A shade behind the lines while something was remarked."""
+    """Return the layer with the annotations, as a shade behind the lines."""
     times = {"x": {"field": "start", "type": "temporal"}, "x2": {"field": "end"}}
     words = {"tooltip": [{"field": "content", "title": "Annotation"}, {"field": "source", "title": "Source"}]}
     return [{"data": {"name": dataset}, "mark": {"type": "rect", "opacity": 0.15}, "encoding": times | words}]

@@ -1,4 +1,4 @@
-"""Which graphs an asset shows, and of which sensors."""
+"""The graphs of an asset, and the sensors in them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ class Graph:
 
 
 async def graphs_of(con: Any, asset: Any) -> list[Graph]:
-    """The graphs that were chosen for the asset; else one for each of its sensors."""
+    """Return the graphs configured for the asset, by default one for each of its sensors."""
     if not asset["sensors_to_show"]:
         own = await repository.own_sensors(con, asset["id"], MOST_BY_DEFAULT)
         return [Graph(None, (sensor,)) for sensor in own]
@@ -25,7 +25,7 @@ async def graphs_of(con: Any, asset: Any) -> list[Graph]:
 
 
 async def graph(con: Any, entry: Any) -> Graph:
-    """One entry: a sensor's id, a list of ids, or an object with a title and sensors or plots."""
+    """Return the graph of an entry: the id of a sensor, a list of ids, or an object with a title and sensors or plots."""
     if isinstance(entry, dict):
         found = Graph(entry.get("title"), tuple(named(entry)))
         for plot in entry.get("plots", []):
@@ -36,7 +36,7 @@ async def graph(con: Any, entry: Any) -> Graph:
 
 
 def named(entry: Any) -> Iterator[int]:
-    """The sensors under `sensor` and `sensors`."""
+    """Yield the sensors under `sensor` and `sensors`."""
     if isinstance(entry, dict):
         yield from ids(entry.get("sensor"))
         yield from ids(entry.get("sensors"))
@@ -51,7 +51,7 @@ def ids(value: Any) -> Iterator[int]:
 
 
 async def configured(con: Any, plot: Any) -> list[int]:
-    """The sensor to which a field of an asset's configuration refers."""
+    """Return the sensor to which a field of an asset's flex-model or flex-context refers, if any."""
     if not isinstance(plot, dict) or not isinstance(plot.get("asset"), int):
         return []
     asset = await repository.asset(con, plot["asset"])

@@ -1,4 +1,4 @@
-"""SQL about what charts show."""
+"""SQL for charts."""
 
 # ruff: noqa: S608  SQL is put together from constants here; values always travel beside it.
 
@@ -33,7 +33,7 @@ async def own_sensors(con: Any, asset_id: int, limit: int) -> list[int]:
 
 
 async def sensors(con: Any, sensor_ids: Sequence[int], accounts: Sequence[int] | None) -> list[Any]:
-    """Those of the sensors that belong to these accounts (none: to any) or are public."""
+    """Load those of the sensors that are public or belong to these accounts (None: all)."""
     rows: list[Any] = await con.fetch(
         """select s.id, s.name, s.unit, s.event_resolution, s.asset_id, a.name as asset_name, p.name as parent_name
            from sensor s join asset a on a.id = s.asset_id left join asset p on p.id = a.parent_asset_id
@@ -49,7 +49,7 @@ IN_PERIOD = """b.sensor_id = any($1::int[]) and b.event_start >= coalesce($2::ti
 
 
 async def has_more(con: Any, sensor_ids: Sequence[int], period: Period, than: int) -> bool:
-    """Whether more beliefs than that are about events that start in the period; looks no further than that."""
+    """Return whether there are more beliefs about events that start in the period, without counting all of them."""
     found: int = await con.fetchval(
         f"select count(*) from (select from belief b where {IN_PERIOD} limit $4) as found",
         list(sensor_ids), period.start, period.end, than + 1,
@@ -66,7 +66,7 @@ async def beliefs(
     most_recent: bool,
     latest_version: bool,
 ) -> list[Any]:
-    """What was believed of events that start in the period, by whom and when."""
+    """Load the beliefs about events that start in the period."""
     partition = PARTITION[most_recent, latest_version]
     distinct = "" if partition is None else f"distinct on ({partition})"
     newest = "b.belief_time" if partition is None else f"{partition}, s.version_order desc, b.belief_time desc"

@@ -49,14 +49,14 @@ async def get_chart(asset: Readable, gateway: Gateway, query: Annotated[ChartQue
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
         async with gateway.store.connection() as con:
-            found, sensors = await shown_in(con, asset)
+            found, sensors = await load_graphs(con, asset)
             datasets = {}
             if query.include_data:
-                rows = await service.data(con, sensors, period, query.prior)
-                datasets[name] = service.spelled_out(rows, sensors, await sources_in(con, rows))
+                rows = await service.load_beliefs(con, sensors, period, query.prior)
+                datasets[name] = service.beliefs_json(rows, sensors, await load_sources(con, rows))
                 if annotated:
                     remarks = await annotations.load_about_asset(con, asset.id, period.start, period.end, query.prior)
-                    datasets[f"{name}_annotations"] = service.shown_annotations(remarks, period, clip=True)
+                    datasets[f"{name}_annotations"] = service.annotations_json(remarks, period, clip=True)
     chart = drawing.chart(
         found,
         sensors,
@@ -81,8 +81,8 @@ async def get_chart_data(
     with fields_under("query"):
         period = service.period_of(query.start, query.end, query.duration)
         async with gateway.store.connection() as con:
-            _found, sensors = await shown_in(con, asset)
-            rows = await service.data(
+            _found, sensors = await load_graphs(con, asset)
+            rows = await service.load_beliefs(
                 con,
                 sensors,
                 period,
@@ -90,19 +90,19 @@ async def get_chart_data(
                 most_recent=query.most_recent,
                 latest_version=query.latest_version,
             )
-            sources = await sources_in(con, rows)
-    show = service.compressed if query.compress else service.spelled_out
+            sources = await load_sources(con, rows)
+    show = service.compressed_beliefs_json if query.compress else service.beliefs_json
     return OrjsonResponse(show(rows, sensors, sources, most_recent=query.most_recent))
 
 
-async def shown_in(con: Any, asset: Found) -> tuple[list[Graph], dict[int, Any]]:
-    """The graphs of an asset, and those of their sensors that the caller may read."""
+async def load_graphs(con: Any, asset: Found) -> tuple[list[Graph], dict[int, Any]]:
+    """Load the graphs of an asset, and those of their sensors that the caller may read."""
     found = await graphs.graphs_of(con, await repository.asset(con, asset.id))
     wanted = [sensor for graph in found for sensor in graph.sensors]
-    return found, await service.readable(con, asset.caller, wanted)
+    return found, await service.load_readable_sensors(con, asset.caller, wanted)
 
 
-async def sources_in(con: Any, rows: Sequence[Any]) -> dict[int, Any]:
+async def load_sources(con: Any, rows: Sequence[Any]) -> dict[int, Any]:
     return await repository.sources(con, sorted({row["source_id"] for row in rows}))
 
 
@@ -118,7 +118,7 @@ async def get_chart_annotations(
         period = service.period_of(query.start, query.end, query.duration)
     async with gateway.store.connection() as con:
         rows = await annotations.load_about_asset(con, asset.id, period.start, period.end, query.prior)
-    return OrjsonResponse(service.shown_annotations(rows, period, clip=query.clip))
+    return OrjsonResponse(service.annotations_json(rows, period, clip=query.clip))
 
 
 @router.get("/kpis", response_model=Kpis, summary="Get the figures chosen for an asset, over a period.")
@@ -128,13 +128,15 @@ async def get_kpis(asset: Readable, gateway: Gateway, query: Annotated[KpiQuery,
     async with gateway.store.connection() as con:
         row = await repository.asset(con, asset.id)
         chosen = [kpi for kpi in row["sensors_to_show_as_kpis"] if isinstance(kpi, dict)]
-        sensors = await service.readable(con, asset.caller, [sensor for kpi in chosen for sensor in graphs.named(kpi)])
+        sensors = await service.load_readable_sensors(
+            con, asset.caller, [sensor for kpi in chosen for sensor in graphs.named(kpi)]
+        )
         figures = [await figure(con, kpi, sensors, period) for kpi in chosen]
     return OrjsonResponse({"data": [one for one in figures if one is not None]})
 
 
 async def figure(con: Any, kpi: dict[str, Any], sensors: dict[int, Any], period: Period) -> dict[str, Any] | None:
-    """One figure: the sum, mean, median, smallest or largest of a sensor's values in the period."""
+    """Return one figure: the sum, mean, median, minimum or maximum of a sensor's values in the period."""
     sensor = sensors.get(next(graphs.named(kpi), 0))
     if sensor is None or period.start is None or period.end is None:
         return None

@@ -1,4 +1,4 @@
-"""Questions about charts, on the wire."""
+"""Requests and responses of charts."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What charts show over a period."""
+"""The content of charts over a period: beliefs and annotations, in the forms that clients expect."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,11 +19,11 @@ MOST_ROWS = 200_000
 MILLISECOND = timedelta(milliseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LINE = 60
-"""Characters of an annotation on one line of a chart."""
+"""The most characters of a line of an annotation."""
 
 
 def period_of(start: datetime | None, end: datetime | None, duration: Duration | None = None) -> Period:
-    """The period asked for: from two of its start, end and duration."""
+    """Return the requested period, from two of its start, end and duration."""
     if duration is not None:
         if start is None and end is None:
             raise Invalid({"duration": ["Give a start or an end as well."]})
@@ -40,13 +40,13 @@ def period_of(start: datetime | None, end: datetime | None, duration: Duration |
     return Period(start, end)
 
 
-async def readable(con: Any, caller: Identity, sensor_ids: Sequence[int]) -> dict[int, Any]:
-    """Those of the sensors that the caller may read."""
+async def load_readable_sensors(con: Any, caller: Identity, sensor_ids: Sequence[int]) -> dict[int, Any]:
+    """Load those of the sensors that the caller may read."""
     visible = await visible_accounts(con, caller)
     return {row["id"]: row for row in await repository.sensors(con, sensor_ids, visible)}
 
 
-async def data(
+async def load_beliefs(
     con: Any,
     sensors: dict[int, Any],
     period: Period,
@@ -55,9 +55,9 @@ async def data(
     most_recent: bool = True,
     latest_version: bool = False,
 ) -> list[Any]:
-    """What was believed of the sensors' events in the period. If that is more than a chart can show: of each day."""
+    """Load the beliefs about the period, or daily means if there are more beliefs than a chart can show."""
     if await repository.has_more(con, list(sensors), period, MOST_ROWS):
-        rows = await day_by_day(con, sensors, period, prior) if most_recent and not latest_version else None
+        rows = await load_daily_means(con, sensors, period, prior) if most_recent and not latest_version else None
         if rows is None or len(rows) > MOST_ROWS:
             raise Invalid({"end": [f"This period has more than {MOST_ROWS} values. Ask for a shorter one."]})
         return rows
@@ -66,8 +66,10 @@ async def data(
     )
 
 
-async def day_by_day(con: Any, sensors: dict[int, Any], period: Period, prior: datetime | None) -> list[dict[str, Any]]:
-    """The mean of each day of each sensor and source, as if it were a belief about the day."""
+async def load_daily_means(
+    con: Any, sensors: dict[int, Any], period: Period, prior: datetime | None
+) -> list[dict[str, Any]]:
+    """Load the mean of each day by sensor and source, in the form of a belief about the day."""
     rows = []
     for sensor_id in sensors:
         days = await series.load_daily_statistics(con, sensor_id, period.start, period.end, prior, by_source=True)
@@ -89,7 +91,7 @@ def milliseconds(moment: datetime) -> int:
     return (moment - EPOCH) // MILLISECOND
 
 
-def shown_source(source: Any) -> dict[str, Any]:
+def source_json(source: Any) -> dict[str, Any]:
     kind = source["type"]
     return {
         "name": source["name"],
@@ -102,7 +104,7 @@ def shown_source(source: Any) -> dict[str, Any]:
     }
 
 
-def shown_sensor(sensor: Any) -> dict[str, Any]:
+def sensor_json(sensor: Any) -> dict[str, Any]:
     parent = sensor["parent_name"]
     return {
         "asset_id": sensor["asset_id"],
@@ -113,14 +115,14 @@ def shown_sensor(sensor: Any) -> dict[str, Any]:
     }
 
 
-def spelled_out(
+def beliefs_json(
     rows: Sequence[Any], sensors: dict[int, Any], sources: dict[int, Any], *, most_recent: bool = True
 ) -> list[dict[str, Any]]:
-    """Every belief with all there is to say about its sensor and its source, ready to be drawn."""
+    """Return beliefs with their sensors and sources in full, ready to be drawn."""
     shown_sensors = {
-        id: shown_sensor(sensor) | {"id": id, "sensor_unit": sensor["unit"]} for id, sensor in sensors.items()
+        id: sensor_json(sensor) | {"id": id, "sensor_unit": sensor["unit"]} for id, sensor in sensors.items()
     }
-    shown_sources = {id: shown_source(source) | {"id": id} for id, source in sources.items()}
+    shown_sources = {id: source_json(source) | {"id": id} for id, source in sources.items()}
     return [
         {
             "index": index,
@@ -137,10 +139,10 @@ def spelled_out(
     ]
 
 
-def compressed(
+def compressed_beliefs_json(
     rows: Sequence[Any], sensors: dict[int, Any], sources: dict[int, Any], *, most_recent: bool = True
 ) -> dict[str, Any]:
-    """The same with sensors and sources named once."""
+    """Return the same with each sensor and source only once."""
     return {
         "data": [
             {
@@ -154,20 +156,20 @@ def compressed(
             | ({} if most_recent else {"bt": milliseconds(row["belief_time"])})
             for row in rows
         ],
-        "sensors": {str(id): shown_sensor(sensor) | {"unit": sensor["unit"]} for id, sensor in sensors.items()},
-        "sources": {str(id): shown_source(source) for id, source in sources.items()},
+        "sensors": {str(id): sensor_json(sensor) | {"unit": sensor["unit"]} for id, sensor in sensors.items()},
+        "sources": {str(id): source_json(source) for id, source in sources.items()},
     }
 
 
 def horizon(row: Any, sensors: dict[int, Any]) -> int:
-    """How long before the end of the event it was believed, in milliseconds."""
+    """Return the belief horizon in milliseconds: from the belief time to the end of the event."""
     end = row["event_start"] + sensors[row["sensor_id"]]["event_resolution"]
     before: timedelta = end - row["belief_time"]
     return before // MILLISECOND
 
 
-def shown_annotations(rows: Sequence[Any], period: Period, *, clip: bool) -> list[dict[str, Any]]:
-    """Annotations as a chart marks them, cut to the period if asked."""
+def annotations_json(rows: Sequence[Any], period: Period, *, clip: bool) -> list[dict[str, Any]]:
+    """Return annotations as in charts, optionally clipped to the period."""
     earliest = (clip and period.start) or datetime.min.replace(tzinfo=UTC)
     latest = (clip and period.end) or datetime.max.replace(tzinfo=UTC)
     return [

@@ -1,1 +1,1 @@
-"""The data of sensors: reading it here, and passing what is posted on to the ingest service."""
+"""The data of sensors: values are read here, and posted ones are passed on to the ingest service."""

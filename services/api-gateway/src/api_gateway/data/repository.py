@@ -1,4 +1,4 @@
-"""SQL about sensor data that the store has no words for."""
+"""SQL about sensor data, in addition to the store."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ async def source_exists(con: Any, source_id: int) -> bool:
 
 
 async def heard_of_type(con: Any, sensor_id: int, source_type: str) -> bool:
-    """Whether a source of this type has ever said anything about the sensor."""
+    """Return whether a source of this type has recorded any data on the sensor."""
     found: bool = await con.fetchval(
         """select exists (select from belief join source on source.id = belief.source_id
                           where sensor_id = $1 and type = $2)""",

@@ -1,4 +1,4 @@
-"""`/sensors/{id}/data` and what is derived from it: values, statistics, status."""
+"""`/sensors/{id}/data`: values, statistics and status of a sensor."""
 
 import json
 from datetime import timedelta
@@ -33,7 +33,7 @@ from api_gateway.data.schemas import (
     Stored,
     Values,
 )
-from api_gateway.data.status import status_of, utc_now
+from api_gateway.data.status import sensor_status, utc_now
 from api_gateway.gateway import Gateway
 from api_gateway.openapi.request_schemas import query_parameters_schema, request_body_schema
 from api_gateway.responses import PROCESSED, NoContentResponse, fields_under
@@ -68,7 +68,7 @@ async def get_sensor_data(
         PROCESSED
         | {
             "duration": clock_duration(asked.length),
-            "resolution": clock_duration(asked.told_resolution),
+            "resolution": clock_duration(asked.stated_resolution),
             "start": query.start.isoformat(),
             "unit": query.unit,
             "values": values,
@@ -80,31 +80,31 @@ async def get_sensor_data(
 @nest_errors_under(COMBINED)
 @direct
 async def post_sensor_data(sensor: Feedable, gateway: Gateway, request: Request) -> Response:
-    return await passed_on(sensor, gateway, request, SENSOR_DATA_PATH.format(id=sensor.id))
+    return await forward_to_ingest(sensor, gateway, request, SENSOR_DATA_PATH.format(id=sensor.id))
 
 
-async def passed_on(sensor: Found, gateway: Gateway, request: Request, path: str) -> Response:
-    """What the ingest service answers to the same body."""
+async def forward_to_ingest(sensor: Found, gateway: Gateway, request: Request, path: str) -> Response:
+    """Pass the body on to the ingest service, and return its response."""
     with fields_under(WHERE):
         answer = await gateway.ingest.post(
             path,
             user=sensor.caller.user_id,
             account=sensor.caller.account_id,
             content=await request.body(),
-            headers={"Content-Type": request.headers.get("content-type", ""), SENSOR_HEADER: as_told(sensor)},
+            headers={"Content-Type": request.headers.get("content-type", ""), SENSOR_HEADER: sensor_header(sensor)},
         )
     return Response(answer.content, answer.status_code, media_type="application/json")
 
 
-def as_told(sensor: Found) -> str:
-    """The sensor as other services are told of it."""
+def sensor_header(sensor: Found) -> str:
+    """Return the header that describes the sensor to the ingest service."""
     row = sensor.row
     return _told(row.name, row.unit, row.event_resolution, row.timezone, row.account_id)
 
 
 @lru_cache(maxsize=2_000)
 def _told(name: str, unit: str, resolution: timedelta, timezone: str, account: int | None) -> str:
-    """In ASCII, because it travels in a header. Whoever posts to a sensor does so again and again."""
+    """Return JSON in ASCII, as headers need it. Cached, because meters post again and again."""
     seconds = resolution.total_seconds()
     return json.dumps({"name": name, "unit": unit, "resolution": seconds, "timezone": timezone, "account": account})
 
@@ -142,12 +142,12 @@ async def get_sensor_stats(sensor: Readable, gateway: Gateway, query: Annotated[
         found = await series.load_source_statistics(con, sensor.id, query.event_start_time, query.event_end_time)
     answer: dict[str, Any] = {"status": 200}
     for stats in found:
-        figures = shown_stats(stats, sensor.row.timezone)
+        figures = stats_response(stats, sensor.row.timezone)
         answer[f"{stats.source_name} (ID: {stats.source_id})"] = figures if query.sort else list(figures.items())
     return OrjsonResponse(answer)
 
 
-def shown_stats(stats: SourceStatistics, timezone: str) -> dict[str, Any]:
+def stats_response(stats: SourceStatistics, timezone: str) -> dict[str, Any]:
     zone = ZoneInfo(timezone)
     return {
         "First event start": stats.first_event_start.astimezone(zone).isoformat(),
@@ -166,5 +166,5 @@ async def get_sensor_status(sensor: Readable, gateway: Gateway) -> OrjsonRespons
     async with gateway.store.connection() as con:
         found = await series.load_staleness(con, sensor.id)
     now = utc_now()
-    lines = [status_of(sensor.row, one, now) for one in found] or [status_of(sensor.row, None, now)]
+    lines = [sensor_status(sensor.row, one, now) for one in found] or [sensor_status(sensor.row, None, now)]
     return OrjsonResponse({"sensors_data": lines, "status": 200})

@@ -1,4 +1,4 @@
-"""Sensor data on the wire."""
+"""Requests and responses with sensor data."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

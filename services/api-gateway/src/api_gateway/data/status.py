@@ -1,4 +1,4 @@
-"""How old the data of a sensor are, and whether that is too old."""
+"""The status of a sensor: the age of its data, and whether they are stale."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,11 +8,11 @@ from flexmodel.time import format_duration
 from flexstore.series import Staleness
 
 OLDEST = timedelta(hours=2)
-"""Data may be this old, or two events old if that is more."""
+"""The age beyond which data are stale, unless two events are longer."""
 
 
-def status_of(sensor: Any, staleness: Staleness | None, now: datetime) -> dict[str, Any]:
-    """One sensor's line in the answer of `…/status`."""
+def sensor_status(sensor: Any, staleness: Staleness | None, now: datetime) -> dict[str, Any]:
+    """Return the status of a sensor from one source, as in the response of `…/status`."""
     own: timedelta = sensor["event_resolution"]
     age = None if staleness is None else now - staleness.last_event_end
     limit = max(OLDEST, 2 * own)
@@ -35,13 +35,13 @@ def reason(age: timedelta | None, limit: timedelta) -> str:
     if age is None:
         return "no data recorded"
     if age < timedelta(0):
-        return f"most recent data is {words(-age)} in the future"
+        return f"most recent data is {length_in_words(-age)} in the future"
     relation = "but should not be" if age > limit else "which is not"
-    return f"most recent data is {words(age)} old, {relation} more than {words(limit)} old"
+    return f"most recent data is {length_in_words(age)} old, {relation} more than {length_in_words(limit)} old"
 
 
-def words(length: timedelta) -> str:
-    """A length of time as people say it: `1 day, 19 hours and 46 seconds`."""
+def length_in_words(length: timedelta) -> str:
+    """Return a length of time in words: `1 day, 19 hours and 46 seconds`."""
     hours, rest = divmod(length.seconds, 3600)
     minutes, seconds = divmod(rest, 60)
     numbers = ((length.days, "day"), (hours, "hour"), (minutes, "minute"), (seconds, "second"))

@@ -1,4 +1,4 @@
-"""Uploads on the wire. The ingest service reads them; this describes them."""
+"""Responses of uploads, and the description of their bodies, which the ingest service parses."""
 
 from typing import Any
 from uuid import UUID

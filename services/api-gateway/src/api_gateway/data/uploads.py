@@ -1,4 +1,4 @@
-"""Files of values: passed on to the ingest service as they come, and what became of those that it stores later."""
+"""Uploads of files with values: streamed to the ingest service, and the results of those that it stores later."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ from api_gateway.routing import DEFAULT_PLACES, EnvelopeRoute, ProblemDetailsRou
 WHERE = "combined_sensor_data_upload"
 PLACES: dict[str, str | None] = dict.fromkeys(DEFAULT_PLACES, WHERE)
 KEPT = 202
-"""The status of the ingest service for files that it will store later."""
+"""The status of the ingest service for files that a job will store."""
 QUEUE = Queue.UPLOAD
 
 router = APIRouter(prefix="/sensors/{id}/data", tags=["Sensor data"], route_class=EnvelopeRoute)
@@ -50,7 +50,7 @@ async def upload_sensor_data(
     request: Request,
 ) -> Response:
     with fields_under(WHERE):
-        answer = await passed_on(gateway, request, sensor.caller, SENSOR_UPLOAD_PATH.format(id=sensor.id))
+        answer = await stream_to_ingest(gateway, request, sensor.caller, SENSOR_UPLOAD_PATH.format(id=sensor.id))
     if answer.status_code != KEPT:
         return Response(answer.content, media_type="application/json")
     job = answer.json()["job"]
@@ -73,13 +73,13 @@ async def upload_sensor_data(
 async def upload_data_of_many_sensors(
     caller: Annotated[Identity, Depends(LoggedIn(Scope.WRITE))], gateway: Gateway, request: Request
 ) -> Response:
-    accounts = await feedable(gateway, caller)
+    accounts = await feedable_accounts(gateway, caller)
     if not accounts:
         raise forbidden()
-    answer = await passed_on(gateway, request, caller, UPLOAD_PATH, {FEEDABLE_HEADER: accounts})
+    answer = await stream_to_ingest(gateway, request, caller, UPLOAD_PATH, {FEEDABLE_HEADER: accounts})
     if answer.status_code != KEPT:
         return Response(answer.content, media_type="application/json")
-    return waiting(UUID(answer.json()["job"]), "QUEUED", wording.STATES["QUEUED"].format("Ingestion"))
+    return pending_response(UUID(answer.json()["job"]), "QUEUED", wording.STATES["QUEUED"].format("Ingestion"))
 
 
 @many.get(
@@ -95,22 +95,22 @@ async def get_upload(job: str, caller: Caller, gateway: Gateway) -> OrjsonRespon
             raise NotFound(f"There is no job {job} that stores an upload.")
         progress = await progress_of(con, found.id)
     if wording.STATUS_CODES[found.status] == 202:
-        return waiting(found.id, found.status, wording.message(found), progress)
+        return pending_response(found.id, found.status, wording.message(found), progress)
     if found.result is None:
         raise Invalid({}, wording.message(found))
     return OrjsonResponse(found.result)
 
 
-def waiting(job: UUID, status: str, message: str, progress: dict[str, Any] | None = None) -> OrjsonResponse:
+def pending_response(job: UUID, status: str, message: str, progress: dict[str, Any] | None = None) -> OrjsonResponse:
     where = f"/api/v1/data/upload/{job}"
     body = {"job": str(job), "job-url": where, "status": status, "message": message}
     return OrjsonResponse(body | ({"progress": progress} if progress else {}), KEPT, {"Location": where})
 
 
-async def passed_on(
+async def stream_to_ingest(
     gateway: Gateway, request: Request, caller: Identity, path: str, more: dict[str, str] | None = None
 ) -> ServiceResponse:
-    """What the ingest service answers to the same body, of which no more than a piece is here at a time."""
+    """Stream the body to the ingest service, and return its response."""
     told = {name: request.headers[name] for name in ("Content-Type", "Content-Length") if name in request.headers}
     broken: list[Exception] = []
 
@@ -131,13 +131,13 @@ async def passed_on(
             headers=told | (more or {}),
         )
     except Unavailable:
-        if broken:  # it was not the service that failed, but what we had to tell it: too large, or broken off
+        if broken:  # the request body failed, not the service: too large, or broken off
             raise broken[0] from None
         raise
 
 
-async def feedable(gateway: Gateway, caller: Identity) -> str:
-    """The accounts whose sensors the caller may feed, as the ingest service is told: ids, `public`, or `all`."""
+async def feedable_accounts(gateway: Gateway, caller: Identity) -> str:
+    """Return the accounts whose sensors the caller may feed, for the ingest service: ids, `public`, or `all`."""
     async with gateway.store.connection() as con:
         rows = await con.fetch("select id, consultancy_account_id from account order by id")
     owners = {str(row["id"]): Owner(row["id"], row["consultancy_account_id"]) for row in rows}

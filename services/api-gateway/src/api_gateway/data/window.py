@@ -1,4 +1,4 @@
-"""Reading the values of a sensor: the window, the unit and the resolution that were asked for."""
+"""Windows of sensor data: validation of the request, and values in its unit and resolution."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,24 +16,24 @@ from api_gateway.data import repository
 from api_gateway.data.schemas import DataQuery
 
 GRID_OF_INSTANTS = timedelta(minutes=5)
-"""The steps at which an instantaneous sensor is read when no resolution is asked for."""
+"""The steps of an instantaneous sensor when no resolution is requested."""
 LONGEST = timedelta(days=400 * 365)
 FIRST, LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
-"""Between these, every moment has a name in every time zone."""
+"""Between these times, every time can be written in every time zone."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataWindow:
-    """A window of a sensor's data, checked."""
+    """A validated window of a sensor's data."""
 
     window: Window
     length: timedelta
-    told_resolution: timedelta
+    stated_resolution: timedelta
     query: SeriesQuery
 
 
 def parse_window(sensor: Any, query: DataQuery, most_values: int) -> DataWindow:
-    """What is asked of this sensor. Raises `Invalid` with the parameters that are wrong."""
+    """Validate the query parameters for a sensor. Raises `Invalid` by parameter."""
     own: timedelta = sensor["event_resolution"]
     length = length_of(query.duration, query.start, "duration")
     # Clients say "no resolution" for instantaneous sensors as zero.
@@ -62,7 +62,7 @@ def parse_window(sensor: Any, query: DataQuery, most_values: int) -> DataWindow:
 
 
 def length_of(duration: Duration, start: datetime, field: str) -> timedelta:
-    """The length of a duration that starts then. Days have 24 hours, as in what is posted."""
+    """Return the length of a duration from this start. Days have 24 hours, as in posted data."""
     try:
         length = duration.from_start(start)
     except (OverflowError, ValueError) as error:
@@ -71,7 +71,7 @@ def length_of(duration: Duration, start: datetime, field: str) -> timedelta:
 
 
 def end_of(start: datetime, length: timedelta, field: str) -> datetime:
-    """The end of a window of this length."""
+    """Return the end of a window of this length. Raises `Invalid` outside the supported years."""
     if start < FIRST:
         raise Invalid({"start": [f"Must not be before {FIRST.isoformat()}."]})
     if length > LAST - start:
@@ -92,7 +92,7 @@ def positive(length: timedelta, field: str) -> timedelta:
 
 
 def fixed(duration: Duration, field: str) -> timedelta:
-    """A duration that is the same at all times."""
+    """Return a duration whose length does not depend on its start. Raises `Invalid` for months and years."""
     if duration.years or duration.months:
         raise Invalid({field: ["Use days, hours, minutes or seconds: years and months differ in length."]})
     return bounded(timedelta(days=duration.days) + duration.rest, field)
@@ -105,7 +105,7 @@ def check_unit(sensor: Any, unit: str, step: timedelta) -> None:
 
 
 def resample(found: Series, sensor: Any, window: Window, unit: str) -> Array:
-    """The values per step in the unit asked for, NaN where nothing is known.
+    """Return the values per step in the requested unit, NaN where there is none.
 
     Levels are averaged or repeated; amounts (energy, money) add up or are divided.
     """
@@ -124,7 +124,7 @@ async def load_values(con: Any, sensor: Any, asked: DataWindow, unit: str) -> Ar
 
 
 async def check_type(con: Any, sensor_id: int, source_type: str) -> None:
-    """Refuse to read what sources of a type said if none ever said anything. Asked only when nothing was found."""
+    """Raise `Invalid` if no source of the type has recorded data. Checked only when no values were found."""
     if not await repository.heard_of_type(con, sensor_id, source_type):
         sentence = f"No data source with source-type '{source_type}' has recorded any data on this sensor."
         raise Invalid({"source-type": [sentence]})

@@ -1,1 +1,1 @@
-"""Why schedules are as they are."""
+"""Explanations of schedules."""

@@ -1,1 +1,1 @@
-"""Forecasts: asking for one, and reading what came of it."""
+"""Forecasts: triggers and results."""

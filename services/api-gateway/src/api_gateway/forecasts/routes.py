@@ -73,13 +73,13 @@ async def trigger_forecast(
 
 
 def regressors_of(config: ForecastConfig) -> Iterator[int]:
-    """The sensors that the forecast is to be derived from."""
+    """Yield the sensors from which the forecast is to be computed."""
     for regressor in (*config.future_regressors, *config.past_regressors, *config.regressors):
         yield regressor if isinstance(regressor, int) else regressor.sensor
 
 
 async def check_regressors(con: Connection, sensor: Found, config: ForecastConfig) -> None:
-    """All of them must be there, and be readable for the caller."""
+    """Check that all regressors exist and that the caller may read them."""
     wanted = list(regressors_of(config))
     owners = await load_sensor_owners(con, wanted)
     visible = await visible_accounts(con, sensor.caller)
@@ -108,7 +108,7 @@ async def get_forecast(
         job = await access.find(con, uuid)
         if job is None or job.queue != QUEUE or not await access.may_see(con, sensor.caller, job):
             raise unprocessable({"json": f"Job {uuid} not found."})
-    job = await access.awaited(gateway, job)
+    job = await access.wait_for(gateway, job)
     if job.status in access.UNFINISHED:
         return OrjsonResponse({"message": wording.message(job), "status": job.status}, 202)
     async with gateway.store.connection() as con:

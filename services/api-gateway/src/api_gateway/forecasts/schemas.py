@@ -1,4 +1,4 @@
-"""Forecasts on the wire."""
+"""Requests and responses of forecasts."""
 
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID

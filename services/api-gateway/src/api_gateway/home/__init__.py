@@ -1,1 +1,1 @@
-"""The front of the house: what there is, in which version, and whether it works."""
+"""The landing page, the versions of the API, and its health."""

@@ -1,4 +1,4 @@
-"""Pages that need nothing from elsewhere: the landing page, and the one on which people choose a password."""
+"""Pages without outside resources: the landing page, and the form to choose a password."""
 
 from html import escape
 
@@ -31,7 +31,7 @@ def home(address: str) -> str:
 
 
 def choose_password(token: str, shortest: int, problem: str = "") -> str:
-    """The form behind a mailed link."""
+    """Return the form that a mailed link opens."""
     said = f'<p role="alert"><strong>{escape(problem)}</strong></p>' if problem else ""
     form = f"""<form method="post" action="/password">
         <input type="hidden" name="token" value="{escape(token)}">

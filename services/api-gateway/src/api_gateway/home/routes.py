@@ -1,4 +1,4 @@
-"""`/`, `/api/`, the listing of `/api/v3_0`, health as existing clients ask for it, and versions long gone."""
+"""`/`, `/api/`, the listing of `/api/v3_0`, the health route of existing clients, and versions that are gone."""
 
 from typing import Any
 
@@ -52,12 +52,12 @@ async def list_versions() -> OrjsonResponse:
 
 @router.get(f"/api/{API_VERSION}", response_model=Services, summary="Obtain a service listing for this version.")
 async def list_services(request: Request) -> OrjsonResponse:
-    listed = services_in(request.app.openapi(), str(request.base_url).rstrip("/"))
+    listed = list_operations(request.app.openapi(), str(request.base_url).rstrip("/"))
     return OrjsonResponse(PROCESSED | {"services": listed, "version": "3.0"})
 
 
-def services_in(document: dict[str, Any], base_url: str) -> list[dict[str, str]]:
-    """Every operation of this version of the API, from its description."""
+def list_operations(document: dict[str, Any], base_url: str) -> list[dict[str, str]]:
+    """Return every operation of `/api/v3_0` from the OpenAPI document."""
     prefix = f"/api/{API_VERSION}"
     found = []
     for path, operations in sorted(document["paths"].items()):
@@ -91,7 +91,7 @@ async def ping() -> OrjsonResponse:
 
 
 async def sunset(request: Request) -> OrjsonResponse:
-    """Any request to a version that is gone."""
+    """Respond to a request for a version that is gone."""
     name = request.url.path.split("/")[2]
     version = name.removeprefix("v").replace("_", ".") if "_" in name else "1.0"
     page = f"{DOCUMENTATION}/en/v0.13.0/api/{name}.html"

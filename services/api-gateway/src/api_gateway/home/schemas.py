@@ -1,4 +1,4 @@
-"""What the API says of itself."""
+"""Responses about the API itself."""
 
 from api_gateway.response_models import ResponseModel, example
 

@@ -1,12 +1,12 @@
-"""Versions: of the API we speak, of the server whose clients we serve, and of Flexmesh itself."""
+"""Versions of the API, of the compatible release of FlexMeasures, and of Flexmesh."""
 
 from importlib.metadata import version
 
 API_VERSION = "v3_0"
 COMPATIBLE_VERSION = "1.0.1"
-"""The release of the reference whose API this is; clients decide by it what they may ask for."""
+"""The release of FlexMeasures with this API, by which its clients choose their requests."""
 OWN_VERSION = version("flexmesh-api-gateway")
 SUNSET_VERSIONS = ("v1", "v1_1", "v1_2", "v1_3", "v2_0")
 SUNSET_PATHS = {"v1": ("getService", "getMeterData", "postMeterData")}
-"""What was there in a version whose place something else has now; in the other versions, everything is gone."""
+"""The paths that are gone of versions whose prefix is used again. Of other versions all paths are gone."""
 DOCUMENTATION = "https://flexmeasures.readthedocs.io"

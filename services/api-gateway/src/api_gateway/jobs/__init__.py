@@ -1,1 +1,1 @@
-"""Jobs, as those who asked for them see them."""
+"""Jobs, as their clients see them."""

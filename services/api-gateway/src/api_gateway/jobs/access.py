@@ -1,4 +1,4 @@
-"""Finding a job, asking whether its caller may see it, and waiting a moment for it."""
+"""Access to jobs: looking them up, the permission to see them, and a short wait for their end."""
 
 import asyncio
 from time import monotonic
@@ -15,11 +15,11 @@ from api_gateway.gateway import Gateway
 
 UNFINISHED = ("QUEUED", "DEFERRED", "STARTED")
 FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 0.01, 1.5, 0.2
-"""Seconds between looks at a job. They grow with the time it takes already, so that waiting adds a third at most."""
+"""The seconds between look-ups. They grow with the time waited, so that waiting adds at most a third to it."""
 
 
 async def find(con: Connection, text: str) -> Job | None:
-    """The job of that id, if the text is one."""
+    """Load a job by the text of its id, or return None."""
     try:
         job_id = UUID(text)
     except ValueError:
@@ -28,7 +28,7 @@ async def find(con: Connection, text: str) -> Job | None:
 
 
 async def may_see(con: Connection, caller: Identity, job: Job) -> bool:
-    """Whether the caller may read the jobs of its account. Jobs of no account are for administrators."""
+    """Return whether the caller may see a job. Jobs without an account are for readers of everything."""
     if job.account_id is None:
         return caller.reads_everything
     account = await resources.find(con, ResourceType.ACCOUNT, job.account_id)
@@ -36,8 +36,8 @@ async def may_see(con: Connection, caller: Identity, job: Job) -> bool:
     return may(caller, Action.READ, ResourceType.JOB, owner)
 
 
-async def awaited(gateway: Gateway, job: Job) -> Job:
-    """The job when it is done, or as it is when our patience ends.
+async def wait_for(gateway: Gateway, job: Job) -> Job:
+    """Wait for the end of a job, for the patience of the settings at most, and return its latest state.
 
     Most schedules take less than that, and clients that are told to come back sleep for seconds first.
     """

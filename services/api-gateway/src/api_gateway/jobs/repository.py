@@ -9,7 +9,7 @@ NEWEST = 100
 
 
 async def of_asset(con: Connection, asset_id: int) -> list[Any]:
-    """The newest jobs about an asset, what is below it, and their sensors."""
+    """Load the newest jobs about an asset, its descendants, and their sensors."""
     rows: list[Any] = await con.fetch(
         """with recursive below as (
                select id from asset where id = $1
@@ -26,6 +26,6 @@ async def of_asset(con: Connection, asset_id: int) -> list[Any]:
 
 
 async def progress_of(con: Connection, job_id: UUID) -> dict[str, Any] | None:
-    """How far the job of an upload is."""
+    """Load the progress of the job of an upload."""
     row = await con.fetchrow("select rows_total, rows_read, rows_stored from upload where job_id = $1", job_id)
     return None if row is None else {name.replace("_", "-"): value for name, value in row.items()}

@@ -14,7 +14,7 @@ from api_gateway.auth.access import Access, Caller, unknown_asset_in_path
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, repository
 from api_gateway.jobs.schemas import AssetJobs, JobAnswer
-from api_gateway.jobs.wording import KINDS, STATUS_CODES, shown
+from api_gateway.jobs.wording import KINDS, STATUS_CODES, job_response
 from api_gateway.responses import ApiError, forbidden
 from api_gateway.routing import EnvelopeRoute
 
@@ -37,11 +37,11 @@ async def get_job(uuid: str, caller: Caller, gateway: Gateway) -> OrjsonResponse
             raise ApiError(404, {"message": f"Job {uuid} not found.", "status": "ERROR"})
         if not await access.may_see(con, caller, job):
             raise forbidden()
-    job = await access.awaited(gateway, job)
+    job = await access.wait_for(gateway, job)
     status = STATUS_CODES[job.status]
     async with gateway.store.connection() as con:
         progress = await repository.progress_of(con, job.id) if status == 202 else None
-    return OrjsonResponse(shown(job) | ({"progress": progress} if progress else {}), status)
+    return OrjsonResponse(job_response(job) | ({"progress": progress} if progress else {}), status)
 
 
 @router.get("/assets/{id}/jobs", response_model=AssetJobs, summary="Get all background jobs of an asset.")
@@ -50,11 +50,13 @@ async def list_asset_jobs(
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await repository.of_asset(con, asset.id)
-    return OrjsonResponse({"jobs": [listed(row) for row in rows], "redis_connection_err": None, "status": 200})
+    return OrjsonResponse(
+        {"jobs": [asset_job_response(row) for row in rows], "redis_connection_err": None, "status": 200}
+    )
 
 
-def listed(row: Any) -> dict[str, Any]:
-    """A job in the list of an asset."""
+def asset_job_response(row: Any) -> dict[str, Any]:
+    """Return a job as in the list of an asset."""
     kind = "asset" if row["sensor_id"] is None else "sensor"
     metadata = json.dumps(row["request"], indent=4)
     return {

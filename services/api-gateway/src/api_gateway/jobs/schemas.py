@@ -1,4 +1,4 @@
-"""Jobs on the wire."""
+"""Responses about jobs."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""The states of jobs in words."""
+"""Responses about jobs: their states in words, and their fields."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ KINDS = {
     "ingest": ("Ingestion", "ingestion"),
     "report": ("Reporting", "reporting"),
 }
-"""By queue: how messages call the job, and its origin as existing clients know it."""
+"""The name of the job in messages, and its origin as existing clients expect it, by queue."""
 STATES = {
     "QUEUED": "{} job waiting to be processed.",
     "DEFERRED": "{} job waiting for another job to be processed.",
@@ -28,13 +28,13 @@ STATES = {
 
 
 def message(job: Job) -> str:
-    """What there is to say about the job."""
+    """Return a sentence about the state of the job."""
     kind = KINDS.get(job.queue, (job.queue.capitalize(), ""))[0]
     return STATES[job.status].format(kind, job.error or "no reason was recorded.")
 
 
-def shown(job: Job) -> dict[str, Any]:
-    """A job as the API shows it: times under both spellings that clients read."""
+def job_response(job: Job) -> dict[str, Any]:
+    """Return a job as in responses, with times under both spellings that clients read."""
     fields = {
         "func_name": f"{job.queue}.run",
         "enqueued_at": instant(job.enqueued_at),

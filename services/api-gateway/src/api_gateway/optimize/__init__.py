@@ -1,1 +1,1 @@
-"""Problems that bring everything along: passed on to the scheduler, and made jobs when they take long."""
+"""Self-contained optimisation problems: passed on to the scheduler, and turned into jobs if they take long."""

@@ -1,4 +1,4 @@
-"""`/api/v1/optimize`: a problem in, a schedule out, and nothing stored but the job of what takes long."""
+"""`/api/v1/optimize`: a problem in, a schedule out. Only a job for a long computation is stored."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -39,7 +39,7 @@ async def optimize(
     message: JsonBody,
 ) -> Response:
     await gateway.limiter.count_trigger(caller.account_id, gateway.settings.triggers_per_minute)
-    answer = await service.answered(gateway, caller, await request.body())
+    answer = await service.solve(gateway, caller, await request.body())
     if answer.status_code != service.LONG:
         return Response(answer.content, media_type="application/json")
     job = await service.handed_over(gateway, caller, message)

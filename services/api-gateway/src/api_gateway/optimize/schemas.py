@@ -1,4 +1,4 @@
-"""Self-contained problems and their answers on the wire. The scheduler reads them; this describes them."""
+"""Descriptions of self-contained problems and their results. The scheduler parses them."""
 
 from typing import Any
 

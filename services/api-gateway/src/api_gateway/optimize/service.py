@@ -1,4 +1,4 @@
-"""Passing problems on to the scheduler, and making jobs of those that take long."""
+"""Self-contained problems: passed on to the scheduler, or made a job if they take long."""
 
 from typing import Any
 from uuid import UUID
@@ -13,13 +13,13 @@ from flexwork.jobs import Job
 from api_gateway.gateway import Gateway
 
 QUEUE, KIND = Queue.SCHEDULE, OPTIMIZE_KEY
-"""The queue, and the key of the job's request under which the scheduler finds the problem."""
+"""The queue, and the key of the problem in the request of the job."""
 LONG = 202
-"""The scheduler's status for a problem that it could not solve at once."""
+"""The status of the scheduler for a problem that it could not solve at once."""
 
 
-async def answered(gateway: Gateway, caller: Identity, body: bytes) -> ServiceResponse:
-    """What the scheduler says of a problem. Raises `Invalid` if there is no answer to it."""
+async def solve(gateway: Gateway, caller: Identity, body: bytes) -> ServiceResponse:
+    """Return the scheduler's response to a problem. Raises `Invalid` if it is invalid or has no solution."""
     headers = {"Content-Type": "application/json"}
     return await gateway.scheduler.post(
         OPTIMIZE_PATH, content=body, headers=headers, user=caller.user_id, account=caller.account_id
@@ -27,7 +27,7 @@ async def answered(gateway: Gateway, caller: Identity, body: bytes) -> ServiceRe
 
 
 async def handed_over(gateway: Gateway, caller: Identity, message: Any) -> UUID:
-    """The job that solves a problem."""
+    """Create the job that solves a problem, and return its id."""
     async with gateway.transaction() as con:
         return await jobs.create(
             con,

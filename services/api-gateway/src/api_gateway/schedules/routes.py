@@ -121,7 +121,7 @@ async def get_schedule(
         job = await access.find(con, uuid)
         if job is None or job.queue != triggers.QUEUE or not await access.may_see(con, sensor.caller, job):
             raise unknown_job(uuid)
-    job = await access.awaited(gateway, job)
+    job = await access.wait_for(gateway, job)
     if job.status in access.UNFINISHED:
         return OrjsonResponse({"message": wording.message(job), "status": job.status}, 202)
     if job.status != "FINISHED":

@@ -1,4 +1,4 @@
-"""Passing on series of many sensors: only those to which the caller may post."""
+"""Posts of series of many sensors: authorised item by item, and passed on to the ingest service."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from api_gateway.gateway import Gateway
 
 MOST_ITEMS = 10_000
 Refusals = dict[int, Any]
-"""What is wrong with items, by their position."""
+"""The errors of items, by their position."""
 
 
 async def store_batch(gateway: Gateway, feeders: Doorkeeper, message: Any, *, partial: bool) -> dict[str, Any]:
-    """What became of the items. Unless only a part is wanted, one that is refused keeps back all."""
+    """Store the items, and return the counts. One that is refused keeps back all, unless `partial` is set."""
     if not isinstance(message, list) or not message:
         raise Invalid({"_schema": ["Send a JSON array with one item per sensor."]})
     if len(message) > MOST_ITEMS:
@@ -34,7 +34,7 @@ async def store_batch(gateway: Gateway, feeders: Doorkeeper, message: Any, *, pa
             f"{BATCH_PATH}?partial={str(partial).lower()}",
             user=feeders.caller.user_id,
             account=feeders.caller.account_id,
-            # Not the body as it came: what is posted is what was looked at here.
+            # Not the received body, so that the posted items are exactly those that were authorised.
             content=orjson.dumps([message[number] for number in kept]),
             headers={"Content-Type": "application/json"},
         )
@@ -46,13 +46,13 @@ async def store_batch(gateway: Gateway, feeders: Doorkeeper, message: Any, *, pa
 
 
 def sensor_of(item: Any) -> int | None:
-    """The sensor of an item; what is none is named by who reads the items."""
+    """Return the sensor of an item, or None if it is invalid, which the ingest service reports."""
     id = item.get("sensor") if isinstance(item, dict) else None
     return id if type(id) is int else None
 
 
 def placed(fields: Any, kept: list[int]) -> Any:
-    """Problems by the position in the message that came, not in what was passed on."""
+    """Return errors by the position in the received message, not in the one passed on."""
     return {kept[int(key)] if str(key).isdecimal() else key: problems for key, problems in fields.items()}
 
 

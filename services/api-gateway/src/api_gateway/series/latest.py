@@ -15,7 +15,7 @@ from api_gateway.series.schemas import LatestQuery
 
 
 async def load_latest(store: Store, rows: Sequence[Any], query: LatestQuery) -> list[dict[str, Any]]:
-    """Of each sensor the last event that had begun, as it is known."""
+    """Load the latest event of each sensor that has started."""
     for row in rows:
         check_unit(row, query.unit, row["event_resolution"])
     async with store.connection() as con:
@@ -23,10 +23,10 @@ async def load_latest(store: Store, rows: Sequence[Any], query: LatestQuery) -> 
             con, [row["id"] for row in rows], query.at or datetime.now(UTC), query.prior
         )
     told_in = zone(zone_of(rows, query))
-    return [told(row, found.get(row["id"]), query.unit or row["unit"], told_in) for row in rows]
+    return [latest_response(row, found.get(row["id"]), query.unit or row["unit"], told_in) for row in rows]
 
 
-def told(row: Any, point: SensorValue | None, unit: str, told_in: tzinfo) -> dict[str, Any]:
+def latest_response(row: Any, point: SensorValue | None, unit: str, told_in: tzinfo) -> dict[str, Any]:
     known: dict[str, Any] = dict.fromkeys(("value", "event-start", "event-end", "belief-time", "source"))
     if point is not None:
         [value] = convert([point.value], row["unit"], unit, row["event_resolution"]).tolist()

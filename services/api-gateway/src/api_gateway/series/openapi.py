@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of series that are written and read elsewhere than by FastAPI."""
+"""OpenAPI descriptions of series, which are written and parsed elsewhere than in FastAPI."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Series on the wire of `/api/v1`."""
+"""Requests and responses with series, below `/api/v1`."""
 
 from typing import Annotated, Any, Literal
 

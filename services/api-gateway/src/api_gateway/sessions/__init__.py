@@ -1,1 +1,1 @@
-"""Sessions: how browsers stay logged in."""
+"""Browser sessions, by cookie."""

@@ -1,4 +1,4 @@
-"""`/api/v1/session`: log a browser in and out, and tell anyone who they are."""
+"""`/api/v1/session`: logging a browser in and out, and the identity of the caller."""
 
 from typing import Annotated, Any
 
@@ -32,14 +32,16 @@ async def log_in(request: Request, gateway: Gateway, client: Asking, body: Crede
     credentials.refuse_other_sites(request)
     user = await service.known(gateway, body.email, body.password, client)
     session, caller = await sessions.begin(gateway, user, client, before=credentials.session_in(request))
-    answer = OrjsonResponse(shown(caller, session))
+    answer = OrjsonResponse(identity_response(caller, session))
     set_cookie(answer, request, session, round(gateway.settings.session_lifetime.total_seconds()))
     return answer
 
 
 @router.get("", summary="Get who you are, and the CSRF token of your session.", response_model=WhoAmI)
 async def who_am_i(request: Request, caller: Annotated[Identity, Depends(LoggedIn(None))]) -> OrjsonResponse:
-    return OrjsonResponse(shown(caller, credentials.session_in(request) if caller.kind == TokenKind.SESSION else None))
+    return OrjsonResponse(
+        identity_response(caller, credentials.session_in(request) if caller.kind == TokenKind.SESSION else None)
+    )
 
 
 @router.delete("", status_code=204, response_class=NoContentResponse, summary="Log out.")
@@ -65,7 +67,7 @@ def set_cookie(answer: Response, request: Request, value: str, seconds: int) -> 
     )
 
 
-def shown(caller: Identity, session: str | None) -> dict[str, Any]:
+def identity_response(caller: Identity, session: str | None) -> dict[str, Any]:
     user = {
         "id": caller.user_id,
         "username": caller.username,

@@ -1,4 +1,4 @@
-"""What a browser is told about who is logged in."""
+"""Responses about the session and its user."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Beginning and ending sessions."""
+"""The begin and the end of browser sessions."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from api_gateway.gateway import Gateway
 
 
 async def begin(gateway: Gateway, user: Any, client: Client, before: str | None) -> tuple[str, Identity]:
-    """The cookie of a new session and whose it is; the session that the browser had before is over."""
+    """Begin a session, end the browser's earlier one, and return the cookie and the identity."""
     session, settings = new_token(), gateway.settings
     async with gateway.transaction() as con:
         await admit(con, user)
