@@ -25,7 +25,7 @@ async def graphs_of(con: Any, asset: Any) -> list[Graph]:
 
 
 async def graph(con: Any, entry: Any) -> Graph:
-    """Return the graph of an entry: the id of a sensor, a list of ids, or an object with a title and sensors or plots."""
+    """Return the graph of an entry: the id of a sensor, a list of ids, or an object with sensors or plots."""
     if isinstance(entry, dict):
         found = Graph(entry.get("title"), tuple(named(entry)))
         for plot in entry.get("plots", []):

@@ -28,7 +28,7 @@ async def open_stream(gateway: Gateway, caller: Identity, query: EventQuery, las
     """Open a stream for the caller. Raises `ApiError` (429) if the account has too many."""
     gateway.feed.check_open()
     async with gateway.store.connection() as con:
-        visible = await visible_accounts(con, caller)
+        visible = await visible_to(con, caller)
     assert caller.token_id is not None
     wanted = ActivityFilter(visible, query.type, query.asset, query.sensor, [str(job) for job in query.job])
     stream = EventStream(caller.account_id, caller.token_id, wanted, parse_position(last_id) if last_id else None)
@@ -86,7 +86,7 @@ def reach_of_tokens(store: Store) -> Reach:
                 # Neither noted as seen nor counted: sessions end while a forgotten page listens.
                 caller = to_identity(row)
                 if in_scope(caller, Scope.READ):
-                    found[row.token_id] = await visible_accounts(con, caller)
+                    found[row.token_id] = await visible_to(con, caller)
         return found
 
     return reach
