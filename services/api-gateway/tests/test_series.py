@@ -15,6 +15,9 @@ import psutil
 import pytest
 from api_gateway.series import chunks, request, responses, tables
 from api_gateway.series.schemas import SeriesQuery
+from flexcore.permissions import resources
+from flexcore.permissions.policy import ResourceType
+from flexcore.permissions.resources import ResourceRow
 from flexstore import sources
 from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
 from nanoarrow import ArrayStream
@@ -353,14 +356,17 @@ async def test_series_are_the_same_in_pieces_of_any_size(
         assert await told() == whole
 
 
+async def load_sensors(house: Any, *sensor_ids: int) -> list[ResourceRow]:
+    async with house.store.connection() as con:
+        return [await resources.get(con, ResourceType.SENSOR, id) for id in sensor_ids]
+
+
 async def test_a_slow_client_holds_no_connection(
     house: Any, toy: Any, patchy: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks, "CHUNK_SIZE", 5)
     monkeypatch.setattr(tables, "ROWS", 5)
-    rows = await house.fetch(
-        "select id, name, unit, event_resolution, timezone from sensor where id = any($1::int[]) order by id", patchy
-    )
+    rows = await load_sensors(house, *sorted(patchy))
     query = SeriesQuery(start=START.isoformat(), duration="P20D")
     for format in responses.FORMATS.values():
         asked = request.parse_request(rows, query, several=True, table=format.is_table, most_values=10**6)
@@ -381,7 +387,7 @@ async def test_nothing_is_left_of_what_a_client_did_not_take(
     house: Any, toy: Any, power: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    rows = await house.fetch("select id, name, unit, event_resolution, timezone from sensor where id = $1", power)
+    rows = await load_sensors(house, power)
     asked = request.parse_request(rows, SeriesQuery(**HOURS), several=False, table=True, most_values=100)
     answer = await responses.series_response(house.store, asked, responses.FORMATS[PARQUET])
     assert len(left_in(tmp_path)) == 1
@@ -403,7 +409,7 @@ async def test_a_million_values_take_no_more_memory(house: Any, toy: Any, add_si
         source = await sources.ensure(con, "meter", "user")
         await write_beliefs(con, BeliefBatch(sensor, starts, to_datetime64(START), np.arange(count) % 1000.0, source))
     del starts
-    [row] = await house.fetch("select id, name, unit, event_resolution, timezone from sensor where id = $1", sensor)
+    [row] = await load_sensors(house, sensor)
     process = psutil.Process()
 
     async def memory_for(values: int, format: responses.SeriesFormat) -> float:

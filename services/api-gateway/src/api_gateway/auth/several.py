@@ -20,7 +20,7 @@ FIND_SENSORS = FIND[ResourceType.SENSOR].replace("n.id = $1", "n.id = any($1::in
 class Sensors:
     """Those of the sensors that one may, by id; and why not the others."""
 
-    rows: dict[int, Any]
+    rows: dict[int, ResourceRow]
     unknown: frozenset[int]
     forbidden: frozenset[int]
 
@@ -34,7 +34,7 @@ class Sensors:
         """The answer to who asks for some that are not there, or that one may not."""
         return not_found(message) if self.unknown else forbidden(message)
 
-    def all(self, ids: Iterable[int]) -> list[Any]:
+    def all(self, ids: Iterable[int]) -> list[ResourceRow]:
         """All of them, or the whole request is refused."""
         if self.unknown or self.forbidden:
             sentences = [self.refusal_of(id) for id in sorted(self.unknown | self.forbidden)]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api_gateway.charts.graphs import Graph
+from api_gateway.charts.repository import ChartSensorRow
 from api_gateway.charts.schemas import Period
 
 HEIGHT = 300
@@ -25,7 +26,7 @@ DASHES = {"domain": ["forecaster", "scheduler", "other"], "range": [[2, 2], [4, 
 
 def chart(
     graphs: Sequence[Graph],
-    sensors: Mapping[int, Any],
+    sensors: Mapping[int, ChartSensorRow],
     dataset: str,
     period: Period,
     *,
@@ -50,14 +51,16 @@ def chart(
     }
 
 
-def known(graph: Graph, sensors: Mapping[int, Any]) -> list[int]:
+def known(graph: Graph, sensors: Mapping[int, ChartSensorRow]) -> list[int]:
     return [sensor for sensor in graph.sensors if sensor in sensors]
 
 
-def panel(graph: Graph, sensors: Mapping[int, Any], period: Period, height: int, remarks: str | None) -> dict[str, Any]:
+def panel(
+    graph: Graph, sensors: Mapping[int, ChartSensorRow], period: Period, height: int, remarks: str | None
+) -> dict[str, Any]:
     """Return one graph: a line per sensor and source, above the annotations."""
     shown = known(graph, sensors)
-    names = ", ".join(dict.fromkeys(sensors[sensor]["name"] for sensor in shown))
+    names = ", ".join(dict.fromkeys(sensors[sensor].name for sensor in shown))
     lines = values([sensors[sensor] for sensor in shown], period)
     lines["transform"] = [{"filter": {"field": "sensor.id", "oneOf": shown}}]
     return {
@@ -68,10 +71,10 @@ def panel(graph: Graph, sensors: Mapping[int, Any], period: Period, height: int,
     }
 
 
-def values(sensors: Sequence[Any], period: Period) -> dict[str, Any]:
+def values(sensors: Sequence[ChartSensorRow], period: Period) -> dict[str, Any]:
     """Return the layer with the lines."""
-    units = ", ".join(dict.fromkeys(sensor["unit"] for sensor in sensors))
-    stepped = any(sensor["event_resolution"] for sensor in sensors)
+    units = ", ".join(dict.fromkeys(sensor.unit for sensor in sensors))
+    stepped = any(sensor.event_resolution for sensor in sensors)
     return {
         "mark": {"type": "line", "interpolate": "step-after" if stepped else "linear", "tooltip": True, "clip": True},
         "encoding": {

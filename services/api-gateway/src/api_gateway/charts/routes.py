@@ -8,13 +8,16 @@ from fastapi import APIRouter, Depends, Query
 from flexcore.annotations import repository as annotations
 from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
+from flexcore.sources.repository import SourceRow
 from flexserve.responses import OrjsonResponse
 from flexstore import series
 from flexstore.series import DailyStatistics, SeriesQuery
+from flexstore.store import Connection
 
 from api_gateway.auth.access import Access
 from api_gateway.charts import drawing, graphs, repository, service
 from api_gateway.charts.graphs import Graph
+from api_gateway.charts.repository import ChartBelief, ChartSensorRow
 from api_gateway.charts.schemas import (
     AnnotationsQuery,
     Belief,
@@ -95,15 +98,15 @@ async def get_chart_data(
     return OrjsonResponse(show(rows, sensors, sources, most_recent=query.most_recent))
 
 
-async def load_graphs(con: Any, asset: Found) -> tuple[list[Graph], dict[int, Any]]:
+async def load_graphs(con: Connection, asset: Found) -> tuple[list[Graph], dict[int, ChartSensorRow]]:
     """Load the graphs of an asset, and those of their sensors that the caller may read."""
-    found = await graphs.graphs_of(con, await repository.asset(con, asset.id))
+    found = await graphs.graphs_of(con, await repository.get_asset(con, asset.id))
     wanted = [sensor for graph in found for sensor in graph.sensors]
     return found, await service.load_readable_sensors(con, asset.caller, wanted)
 
 
-async def load_sources(con: Any, rows: Sequence[Any]) -> dict[int, Any]:
-    return await repository.sources(con, sorted({row["source_id"] for row in rows}))
+async def load_sources(con: Connection, rows: Sequence[ChartBelief]) -> dict[int, SourceRow]:
+    return await repository.sources(con, sorted({row.source_id for row in rows}))
 
 
 @router.get(
@@ -126,8 +129,8 @@ async def get_kpis(asset: Readable, gateway: Gateway, query: Annotated[KpiQuery,
     with fields_under("query"):
         period = service.period_of(query.start, query.end)
     async with gateway.store.connection() as con:
-        row = await repository.asset(con, asset.id)
-        chosen = [kpi for kpi in row["sensors_to_show_as_kpis"] if isinstance(kpi, dict)]
+        row = await repository.get_asset(con, asset.id)
+        chosen = [kpi for kpi in row.sensors_to_show_as_kpis if isinstance(kpi, dict)]
         sensors = await service.load_readable_sensors(
             con, asset.caller, [sensor for kpi in chosen for sensor in graphs.named(kpi)]
         )
@@ -135,12 +138,14 @@ async def get_kpis(asset: Readable, gateway: Gateway, query: Annotated[KpiQuery,
     return OrjsonResponse({"data": [one for one in figures if one is not None]})
 
 
-async def figure(con: Any, kpi: dict[str, Any], sensors: dict[int, Any], period: Period) -> dict[str, Any] | None:
+async def figure(
+    con: Connection, kpi: dict[str, Any], sensors: dict[int, ChartSensorRow], period: Period
+) -> dict[str, Any] | None:
     """Return one figure: the sum, mean, median, minimum or maximum of a sensor's values in the period."""
     sensor = sensors.get(next(graphs.named(kpi), 0))
     if sensor is None or period.start is None or period.end is None:
         return None
-    asked = SeriesQuery(sensor["id"], period.start, period.end, sensor["event_resolution"])
+    asked = SeriesQuery(sensor.id, period.start, period.end, sensor.event_resolution)
     function = str(kpi.get("function"))
     if function == "median":
         [found] = await series.load_series(con, [asked])
@@ -151,9 +156,9 @@ async def figure(con: Any, kpi: dict[str, Any], sensors: dict[int, Any], period:
         # Nothing adds up to zero, but it has no mean and no largest value.
         value = float(FUNCTIONS[function](days)) if len(days) or function == "sum" else None
     return {
-        "title": kpi.get("title") or sensor["name"],
-        "unit": sensor["unit"],
-        "sensor": sensor["id"],
+        "title": kpi.get("title") or sensor.name,
+        "unit": sensor.unit,
+        "sensor": sensor.id,
         "downsample_function": function,
         "downsample_value": value,
     }

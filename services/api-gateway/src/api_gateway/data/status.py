@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from flexcore.permissions.resources import ResourceRow
 from flexmodel.time import format_duration
 from flexstore.series import Staleness
 
@@ -11,16 +12,16 @@ OLDEST = timedelta(hours=2)
 """The age beyond which data are stale, unless two events are longer."""
 
 
-def sensor_status(sensor: Any, staleness: Staleness | None, now: datetime) -> dict[str, Any]:
+def sensor_status(sensor: ResourceRow, staleness: Staleness | None, now: datetime) -> dict[str, Any]:
     """Return the status of a sensor from one source, as in the response of `…/status`."""
-    own: timedelta = sensor["event_resolution"]
+    own = sensor.event_resolution
     age = None if staleness is None else now - staleness.last_event_end
     limit = max(OLDEST, 2 * own)
-    since = None if staleness is None else staleness.last_event_end.astimezone(ZoneInfo(sensor["timezone"])).isoformat()
+    since = None if staleness is None else staleness.last_event_end.astimezone(ZoneInfo(sensor.timezone)).isoformat()
     return {
-        "asset_name": sensor["asset_name"],
-        "id": sensor["id"],
-        "name": sensor["name"],
+        "asset_name": sensor.asset_name,
+        "id": sensor.id,
+        "name": sensor.name,
         "reason": reason(age, limit),
         "relation": "sensor belongs to this asset",
         "resolution": format_duration(own, days=True),

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
+from flexcore.permissions.resources import ResourceRow
 from flexmodel.errors import Invalid
 from flexmodel.problem import Array, Window
 from flexmodel.quantities import convert, is_convertible, is_currency, is_energy, is_valid_unit, tidy
@@ -11,6 +11,7 @@ from flexmodel.series import to_steps
 from flexmodel.time import Duration
 from flexstore import series
 from flexstore.series import Series, SeriesQuery
+from flexstore.store import Connection
 
 from api_gateway.data import repository
 from api_gateway.data.schemas import DataQuery
@@ -32,9 +33,9 @@ class DataWindow:
     query: SeriesQuery
 
 
-def parse_window(sensor: Any, query: DataQuery, most_values: int) -> DataWindow:
+def parse_window(sensor: ResourceRow, query: DataQuery, most_values: int) -> DataWindow:
     """Validate the query parameters for a sensor. Raises `Invalid` by parameter."""
-    own: timedelta = sensor["event_resolution"]
+    own = sensor.event_resolution
     length = length_of(query.duration, query.start, "duration")
     # Clients say "no resolution" for instantaneous sensors as zero.
     asked = None if query.resolution is None else positive(fixed(query.resolution, "resolution"), "resolution")
@@ -48,7 +49,7 @@ def parse_window(sensor: Any, query: DataQuery, most_values: int) -> DataWindow:
         length,
         step if asked or own else timedelta(0),
         SeriesQuery(
-            sensor_id=sensor["id"],
+            sensor_id=sensor.id,
             start=query.start,
             end=end_of(query.start, steps * step, "duration"),
             resolution=own,
@@ -98,32 +99,32 @@ def fixed(duration: Duration, field: str) -> timedelta:
     return bounded(timedelta(days=duration.days) + duration.rest, field)
 
 
-def check_unit(sensor: Any, unit: str, step: timedelta) -> None:
-    own = sensor["unit"]
+def check_unit(sensor: ResourceRow, unit: str, step: timedelta) -> None:
+    own = sensor.unit
     if not is_valid_unit(unit) or not (unit == own or is_convertible(own, unit, step)):
         raise Invalid({"_schema": [f"Required unit for this sensor is {own}, got incompatible unit: {unit}"]})
 
 
-def resample(found: Series, sensor: Any, window: Window, unit: str) -> Array:
+def resample(found: Series, sensor: ResourceRow, window: Window, unit: str) -> Array:
     """Return the values per step in the requested unit, NaN where there is none.
 
     Levels are averaged or repeated; amounts (energy, money) add up or are divided.
     """
-    own, own_unit, step = sensor["event_resolution"], sensor["unit"], window.resolution
+    own, own_unit, step = sensor.event_resolution, sensor.unit, window.resolution
     stepped = to_steps(found.event_start, found.values, own, window)
     if own and step != own and (is_energy(own_unit) or is_currency(own_unit)):
         stepped = tidy(stepped * (step / own))
     return convert(stepped, own_unit, unit, step)
 
 
-async def load_values(con: Any, sensor: Any, asked: DataWindow, unit: str) -> Array:
+async def load_values(con: Connection, sensor: ResourceRow, asked: DataWindow, unit: str) -> Array:
     [found] = await series.load_series(con, [asked.query])
     if asked.query.types and not len(found):
-        await check_type(con, sensor["id"], asked.query.types[0])
+        await check_type(con, sensor.id, asked.query.types[0])
     return resample(found, sensor, asked.window, unit)
 
 
-async def check_type(con: Any, sensor_id: int, source_type: str) -> None:
+async def check_type(con: Connection, sensor_id: int, source_type: str) -> None:
     """Raise `Invalid` if no source of the type has recorded data. Checked only when no values were found."""
     if not await repository.heard_of_type(con, sensor_id, source_type):
         sentence = f"No data source with source-type '{source_type}' has recorded any data on this sensor."

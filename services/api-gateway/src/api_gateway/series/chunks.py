@@ -121,12 +121,12 @@ def events_chunk(request: SeriesRequest, index: int, found: Series, since: np.da
     """Return the events that start in the window."""
     selection = request.selections[index]
     inside = found.event_start >= (instant(request.start) if since is None else since)
-    values = convert(found.values[inside], selection.row["unit"], selection.unit, selection.own)
+    values = convert(found.values[inside], selection.row.unit, selection.unit, selection.own)
     return Chunk(index, values, starts=found.event_start[inside])
 
 
 def beliefs_chunk(selection: SensorSelection, index: int, found: BeliefSet) -> Chunk:
-    values = convert(found.values, selection.row["unit"], selection.unit, selection.own)
+    values = convert(found.values, selection.row.unit, selection.unit, selection.own)
     return Chunk(index, values, starts=found.event_start, beliefs=found)
 
 

@@ -49,7 +49,7 @@ class SeriesWriter:
         what = "values" if self.selection.step else "beliefs" if self.request.beliefs else "events"
         fields = {
             "sensor": self.selection.id,
-            "name": self.selection.row["name"],
+            "name": self.selection.row.name,
             "unit": self.selection.unit,
             "start": self.request.start.astimezone(self.request.zone),
             "end": self.selection.query.end.astimezone(self.request.zone),

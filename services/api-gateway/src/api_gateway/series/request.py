@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
-from typing import Any
 
+from flexcore.permissions.resources import ResourceRow
 from flexcore.sources.repository import find_existing
 from flexmodel.errors import Invalid
 from flexmodel.quantities import QuantityError, convert, is_valid_unit
 from flexmodel.time import zone
 from flexstore.series import SeriesQuery as StoreQuery
+from flexstore.store import Connection
 
 from api_gateway.data.window import end_of, fixed, length_of, positive
 from api_gateway.series.schemas import Presentation, SeriesQuery
@@ -22,7 +23,7 @@ STEP_HOLDS = 200_000
 class SensorSelection:
     """A sensor of the request, with the unit and the steps of its values."""
 
-    row: Any
+    row: ResourceRow
     unit: str
     step: timedelta | None
     """The length of the steps; None: each event at its own time."""
@@ -31,13 +32,11 @@ class SensorSelection:
 
     @property
     def id(self) -> int:
-        id: int = self.row["id"]
-        return id
+        return self.row.id
 
     @property
     def own(self) -> timedelta:
-        resolution: timedelta = self.row["event_resolution"]
-        return resolution
+        return self.row.event_resolution
 
     @property
     def steps(self) -> int:
@@ -61,7 +60,7 @@ class SeriesRequest:
 
 
 def parse_request(
-    rows: Sequence[Any], query: SeriesQuery, *, several: bool, table: bool, most_values: int
+    rows: Sequence[ResourceRow], query: SeriesQuery, *, several: bool, table: bool, most_values: int
 ) -> SeriesRequest:
     """Validate the query parameters. Tables have rows only for known events. Raises `Invalid` by parameter."""
     start, end = window_of(query)
@@ -71,10 +70,10 @@ def parse_request(
     selections = []
     for row in rows:
         told = step_of(row, step, table) if query.beliefs is None else None
-        check_unit(row, query.unit, told or row["event_resolution"])
+        check_unit(row, query.unit, told or row.event_resolution)
         # The last step may end after the window.
         until = end_of(start, -(-(end - start) // told) * told, "resolution") if told else end
-        selections.append(SensorSelection(row, query.unit or row["unit"], told, store_query(row, query, start, until)))
+        selections.append(SensorSelection(row, query.unit or row.unit, told, store_query(row, query, start, until)))
     total = sum(one.steps for one in selections)
     if total > most_values:
         raise Invalid({"duration": [f"This asks for {total} values. At most {most_values} can be read at once."]})
@@ -93,33 +92,33 @@ def window_of(query: SeriesQuery) -> tuple[datetime, datetime]:
     return query.start, end_of(query.start, query.end - query.start, "end")
 
 
-def step_of(row: Any, step: timedelta | None, table: bool) -> timedelta | None:
-    own: timedelta = row["event_resolution"]
+def step_of(row: ResourceRow, step: timedelta | None, table: bool) -> timedelta | None:
+    own = row.event_resolution
     if own and step and step // own > STEP_HOLDS:
-        raise Invalid({"resolution": [f"Sensor {row['id']} has too many events in such a step: choose a shorter one."]})
+        raise Invalid({"resolution": [f"Sensor {row.id} has too many events in such a step: choose a shorter one."]})
     if table and step == own:
         return None
     return step or (None if table else own) or None
 
 
-def check_unit(row: Any, unit: str | None, step: timedelta) -> None:
+def check_unit(row: ResourceRow, unit: str | None, step: timedelta) -> None:
     try:
         if unit is None:
             return
         if not is_valid_unit(unit):
             raise QuantityError(f"Unit '{unit}' cannot be handled.")
-        convert([], row["unit"], unit, step)
+        convert([], row.unit, unit, step)
     except QuantityError as error:
-        sentence = f"The '{row['unit']}' of sensor {row['id']} cannot be converted to '{unit}'."
+        sentence = f"The '{row.unit}' of sensor {row.id} cannot be converted to '{unit}'."
         raise Invalid({"unit": [sentence]}) from error
 
 
-def store_query(row: Any, query: SeriesQuery, start: datetime, end: datetime) -> StoreQuery:
+def store_query(row: ResourceRow, query: SeriesQuery, start: datetime, end: datetime) -> StoreQuery:
     return StoreQuery(
-        sensor_id=row["id"],
+        sensor_id=row.id,
         start=start,
         end=end,
-        resolution=row["event_resolution"],
+        resolution=row.event_resolution,
         prior=query.prior,
         horizon=None if query.horizon is None else fixed(query.horizon, "horizon"),
         sources=query.source or None,
@@ -128,12 +127,12 @@ def store_query(row: Any, query: SeriesQuery, start: datetime, end: datetime) ->
     )
 
 
-def zone_of(rows: Sequence[Any], query: Presentation) -> str:
-    zones = {row["timezone"] for row in rows}
+def zone_of(rows: Sequence[ResourceRow], query: Presentation) -> str:
+    zones = {row.timezone for row in rows}
     return query.timezone or (zones.pop() if len(zones) == 1 else "UTC")
 
 
-async def check_sources(con: Any, query: SeriesQuery) -> None:
+async def check_sources(con: Connection, query: SeriesQuery) -> None:
     """Raise `Invalid` for unknown sources and accounts."""
     if not (query.source or query.source_account):
         return

@@ -1,11 +1,11 @@
 """`/api/v1/…/data`: series of one sensor or of many, read in several formats, and posted together."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from flexcore.permissions.policy import Action, ResourceType
-from flexcore.permissions.resources import Found
+from flexcore.permissions.resources import Found, ResourceRow
 from flexserve.responses import OrjsonResponse
 from starlette.responses import Response
 
@@ -57,7 +57,7 @@ async def get_series_of_many_sensors(
 
 
 async def read_series(
-    gateway: Gateway, request: Request, rows: Sequence[Any], query: SeriesQuery, *, several: bool
+    gateway: Gateway, request: Request, rows: Sequence[ResourceRow], query: SeriesQuery, *, several: bool
 ) -> Response:
     format = FORMATS[choose_media_type(request.headers.get("accept", ""), list(FORMATS))]
     limit = gateway.settings.most_values_streamed

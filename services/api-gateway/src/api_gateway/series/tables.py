@@ -62,10 +62,10 @@ def table_metadata(request: SeriesRequest) -> Mapping[str, str]:
     """Return metadata for formats that store it: units, and the names, resolutions and time zones as JSON by sensor."""
     by_sensor = {
         str(one.id): {
-            "name": one.row["name"],
+            "name": one.row.name,
             "unit": one.unit,
             "resolution": clock_duration(one.step or one.own),
-            "timezone": one.row["timezone"],
+            "timezone": one.row.timezone,
         }
         for one in request.selections
     }
