@@ -165,7 +165,7 @@ async def test_slow_deliveries_are_given_up_and_do_not_hold_up_others(store: Sto
         got.append(message.payload["n"])
 
     await add(store, 1, 2, 3)
-    async with relaying(Relay(store, deliver, topics=["task:%"], patience=0.2)):
+    async with relaying(Relay(store, deliver, topics=["task:%"], delivery_timeout=0.2)):
         await until(lambda: sorted(got) == [2, 3])
         await until(lambda: has_failed(store, "TimeoutError: "))
 

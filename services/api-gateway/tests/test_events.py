@@ -323,7 +323,7 @@ async def test_who_comes_while_others_are_checked_stays(house: Any, toy: Any) ->
 async def test_a_slow_client_gets_everything_when_it_takes_it(
     toy: Any, feed: Any, listen: Any, tell: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(stream, "MOST_WAITING", 10)
+    monkeypatch.setattr(stream, "MAX_WAITING", 10)
     async with listen(toy) as slow, listen(toy) as quick:
         await slow.hears("stream.open")
         await quick.hears("stream.open")
@@ -375,7 +375,7 @@ async def test_when_the_server_stops_streams_end(toy: Any, feed: Any, listen: An
 async def test_idle_streams_show_signs_of_life_and_keep_ids_fresh(
     house: Any, toy: Any, feed: Any, listen: Any, tell: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(stream, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(stream, "KEEP_ALIVE_SECONDS", 0.05)
     async with listen(toy) as other, listen(toy, type="job.failed") as idle:
         await idle.hears("stream.open")
         await idle.until(lambda: idle.text.count("\n:\n") > 3)
@@ -430,4 +430,4 @@ async def test_a_thousand_idle_listeners_cost_little(open_house: Any) -> None:
 
 
 def test_every_type_has_its_meaning() -> None:
-    assert activity_descriptions.MEANINGS.keys() == {*ActivityType, activity_descriptions.TEST}
+    assert activity_descriptions.DESCRIPTIONS.keys() == {*ActivityType, activity_descriptions.TEST}

@@ -129,7 +129,7 @@ async def test_a_full_disk_is_not_the_fault_of_a_file(
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(ROWS))
     with monkeypatch.context() as patch:
-        patch.setattr(job_runner, "PATIENCE", 0.0)
+        patch.setattr(job_runner, "OUTCOME_RETRY_SECONDS", 0.0)
         patch.setattr(repository, "TemporaryFile", Mock(return_value=Mock(write=Mock(side_effect=full))))
         assert (await work(job)).status == "QUEUED"
     assert await left() > 1

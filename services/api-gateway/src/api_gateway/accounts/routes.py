@@ -23,9 +23,9 @@ from api_gateway.routing import EnvelopeRoute
 router = APIRouter(prefix="/accounts", tags=["Accounts"], route_class=EnvelopeRoute)
 
 
-def shown(row: AccountRow) -> dict[str, Any]:
-    """An account as the API shows it."""
-    account = {
+def to_response(row: AccountRow) -> dict[str, Any]:
+    """Return an account as the API shows it."""
+    return {
         "account_roles": orjson.Fragment(row.account_roles),
         "attributes": row.attributes,
         "consultancy_account_id": row.consultancy_account_id,
@@ -36,9 +36,11 @@ def shown(row: AccountRow) -> dict[str, Any]:
         "primary_color": row.primary_color,
         "secondary_color": row.secondary_color,
     }
-    if isinstance(row, CountedAccountRow):
-        account |= {"asset_count": row.asset_count, "user_count": row.user_count}
-    return account
+
+
+def to_counted_response(row: CountedAccountRow) -> dict[str, Any]:
+    """Return an account of a page, with the numbers of its assets and users."""
+    return to_response(row) | {"asset_count": row.asset_count, "user_count": row.user_count}
 
 
 @router.get(
@@ -52,9 +54,9 @@ async def list_accounts(caller: Caller, gateway: Gateway, query: Annotated[Accou
         order = repository.SORT[query.sort_by or "id"]
         rows, filtered = await repository.fetch_page(con, accounts, query, query.role, order)
         if query.page is None:
-            return OrjsonResponse([shown(row) for row in rows])
+            return OrjsonResponse([to_response(row) for row in rows])
         total = await repository.count(con, accounts)
-    return OrjsonResponse(paged([shown(row) for row in rows], total, filtered))
+    return OrjsonResponse(paged([to_counted_response(row) for row in rows], total, filtered))
 
 
 @router.post("", status_code=201, response_model=AccountAnswer, summary="Create an account.")
@@ -65,7 +67,7 @@ async def create_account(
         async with gateway.transaction() as con:
             account_id = await service.create(con, caller, body.name, body.consultancy_account_id)
             row = await repository.get(con, account_id)
-    return OrjsonResponse(shown(row) | {"status": 201}, 201)
+    return OrjsonResponse(to_response(row) | {"status": 201}, 201)
 
 
 @router.get("/{id}", response_model=AccountAnswer, summary="Fetch a given account.")
@@ -74,7 +76,7 @@ async def get_account(
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, account.id)
-    return OrjsonResponse(shown(row) | {"status": 200})
+    return OrjsonResponse(to_response(row) | {"status": 200})
 
 
 @router.patch("/{id}", response_model=AccountAnswer, summary="Update an account.")
@@ -87,4 +89,4 @@ async def update_account(
         async with gateway.transaction() as con:
             await service.update(con, account.caller, account.id, body.sent())
             row = await repository.get(con, account.id)
-    return OrjsonResponse(shown(row) | {"status": 200})
+    return OrjsonResponse(to_response(row) | {"status": 200})

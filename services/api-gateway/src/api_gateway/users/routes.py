@@ -13,7 +13,7 @@ from flexcore.users.inputs import UserPatch, UserPost, UserQuery
 from flexmodel.errors import Forbidden, Invalid
 from flexserve.responses import OrjsonResponse
 
-from api_gateway.accounts.routes import shown as shown_account
+from api_gateway.accounts.routes import to_response as account_response
 from api_gateway.auth.access import Access, Caller, LoggedIn
 from api_gateway.auth.client import Asking
 from api_gateway.gateway import Gateway
@@ -45,7 +45,7 @@ def shown(row: Any) -> dict[str, Any]:
 
 def listed(row: Any, account: Any) -> dict[str, Any]:
     """A user in a list: with the account, and the roles by name."""
-    return shown(row) | {"flexmeasures_roles": row["role_names"], "account": shown_account(account)}
+    return shown(row) | {"flexmeasures_roles": row["role_names"], "account": account_response(account)}
 
 
 @router.get(
