@@ -50,12 +50,12 @@ def unauthorized() -> ApiError:
     return ApiError(401, {"message": message, "status": "UNAUTHORIZED"}, {"WWW-Authenticate": "Bearer"})
 
 
-def forbidden(message: Any = "You cannot be authorized for this content or functionality.") -> ApiError:
+def forbidden(message: object = "You cannot be authorized for this content or functionality.") -> ApiError:
     """Return the error for a request that the caller may not make."""
     return ApiError(403, {"message": message, "result": "Rejected", "status": "INVALID_SENDER"})
 
 
-def not_found(message: Any) -> ApiError:
+def not_found(message: object) -> ApiError:
     """Return the error for something that does not exist."""
     return ApiError(404, {"message": message, "status": 404})
 
@@ -65,7 +65,7 @@ def bare_error(status: int, message: str) -> ApiError:
     return ApiError(status, {"message": message, "status": status})
 
 
-def unprocessable(message: Any) -> ApiError:
+def unprocessable(message: object) -> ApiError:
     """Return the error for invalid input. `message` has the errors by field, nested as the endpoint does."""
     return ApiError(422, {"message": message, "result": "Rejected", "status": "UNPROCESSABLE_ENTITY"})
 
@@ -75,16 +75,21 @@ def unprocessable_field(where: str | None, field: str, sentence: str) -> ApiErro
     return unprocessable(nest_under(where, {field: [sentence]}))
 
 
-def nest_under(where: str | None, fields: Any) -> Any:
+def nest_under(where: str | None, fields: dict[str, Any]) -> dict[str, Any]:
     """Return the errors by field under the key `where`, if there is one."""
     return fields if where is None else {where: fields}
 
 
-def error_lists(fields: Any) -> Any:
+def error_lists(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return nested errors by field with every leaf as a list of sentences."""
-    if isinstance(fields, Mapping):
-        return {str(key): error_lists(value) for key, value in fields.items()}
-    return [str(item) for item in fields] if isinstance(fields, list | tuple) else [str(fields)]
+    return {
+        str(key): error_lists(value) if isinstance(value, Mapping) else sentences_of(value)
+        for key, value in fields.items()
+    }
+
+
+def sentences_of(errors: object) -> list[str]:
+    return [str(error) for error in errors] if isinstance(errors, list | tuple) else [str(errors)]
 
 
 @contextmanager
@@ -104,7 +109,7 @@ def configuration_error(invalid: Invalid) -> ApiError:
     return unprocessable(fields if invalid.where == "message" else all_sentences(fields))
 
 
-def all_sentences(fields: Any) -> list[str]:
+def all_sentences(fields: Mapping[str, Any] | list[str]) -> list[str]:
     """Return all sentences of nested errors, without their fields."""
     if isinstance(fields, Mapping):
         return [sentence for value in fields.values() for sentence in all_sentences(value)]
@@ -133,7 +138,7 @@ def envelope(failure: Failure, scope: Scope) -> Response:
     if status == 405:
         return OrjsonResponse({"message": WRONG_METHOD, "status": 405}, 405, headers)
     if status == 422:
-        message: Any = error_lists(failure.fields) if failure.fields else detail
+        message: object = error_lists(failure.fields) if failure.fields else detail
         return OrjsonResponse({"message": message, "result": "Rejected", "status": "UNPROCESSABLE_ENTITY"}, 422)
     if status == 413:
         body = {"message": detail, "result": "Rejected", "status": "PAYLOAD_TOO_LARGE"}

@@ -18,7 +18,7 @@ MAX_FIELDS = 10_000
 class StrictJsonRequest(Request):
     """A request whose JSON body is parsed strictly."""
 
-    async def json(self) -> Any:
+    async def json(self) -> object:
         """Return the parsed body.
 
         Raises:
@@ -64,7 +64,7 @@ def nested_too_deeply() -> orjson.JSONDecodeError:
     return orjson.JSONDecodeError(f"it is nested too deeply, more than {DEEPEST} levels", "", 0)
 
 
-async def json_body(request: Request) -> Any:
+async def json_body(request: Request) -> object:
     """Return the JSON body, for routes that validate it elsewhere than in a model."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):

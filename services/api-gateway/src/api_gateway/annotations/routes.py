@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from flexcore.annotations import repository
 from flexcore.annotations.inputs import AnnotationPost
+from flexcore.annotations.repository import AnnotationRow
 from flexcore.audit.service import changes_between, record_change
 from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
@@ -68,9 +69,9 @@ async def annotate(gateway: Gateway, subject: Found, thing: ResourceType, body: 
     return OrjsonResponse(shown(row), 200 if known else 201)
 
 
-async def note_annotation(con: Connection, thing: ResourceType, subject: Found, row: Any) -> None:
+async def note_annotation(con: Connection, thing: ResourceType, subject: Found, row: AnnotationRow) -> None:
     details = changes_between(None, shown(row), ("content", "start", "end", "type"))
-    event = f"Annotation (ID {row['id']}) added to {thing} '{subject.row.name}': {subject.id}"
+    event = f"Annotation (ID {row.id}) added to {thing} '{subject.row.name}': {subject.id}"
     asset_id = {ResourceType.ASSET: subject.id, ResourceType.SENSOR: subject.row.get("asset_id")}.get(thing)
     sensor_id = subject.id if thing is ResourceType.SENSOR else None
     await record_change(
@@ -84,13 +85,13 @@ async def note_annotation(con: Connection, thing: ResourceType, subject: Found, 
     )
 
 
-def shown(row: Any) -> dict[str, Any]:
+def shown(row: AnnotationRow) -> dict[str, Any]:
     return {
-        "content": row["content"],
-        "end": instant(row["end"]),
-        "id": row["id"],
-        "prior": instant(row["belief_time"]),
-        "source": row["source_id"],
-        "start": instant(row["start"]),
-        "type": row["type"],
+        "content": row.content,
+        "end": instant(row.end),
+        "id": row.id,
+        "prior": instant(row.belief_time),
+        "source": row.source_id,
+        "start": instant(row.start),
+        "type": row.type,
     }

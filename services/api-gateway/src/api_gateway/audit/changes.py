@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from flexcore.audit import repository
+from flexcore.audit.repository import ChangeRow
 from flexcore.listing import Query as Parameters
 from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
@@ -75,16 +76,16 @@ async def list_changes(
     return OrjsonResponse({"changes": [shown(row) for row in rows]})
 
 
-def shown(row: Any) -> dict[str, Any]:
+def shown(row: ChangeRow) -> dict[str, Any]:
     return {
-        "id": row["id"],
-        "at": instant(row["event_datetime"]),
-        "event": row["event"],
-        "user": row["active_user_id"],
-        "username": row["active_user_name"],
-        "token": None if row["token_id"] is None else {"id": row["token_id"], "kind": row["token_kind"]},
-        "affected_user": row["affected_user_id"],
-        "asset": row["asset_id"],
-        "sensor": row["sensor_id"],
-        "details": row["details"],
+        "id": row.id,
+        "at": instant(row.event_datetime),
+        "event": row.event,
+        "user": row.active_user_id,
+        "username": row.active_user_name,
+        "token": None if row.token_id is None else {"id": row.token_id, "kind": row.token_kind},
+        "affected_user": row.affected_user_id,
+        "asset": row.asset_id,
+        "sensor": row.sensor_id,
+        "details": row.details,
     }

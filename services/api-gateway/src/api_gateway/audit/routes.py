@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from flexcore.audit import repository
+from flexcore.audit.repository import AuditRow
 from flexcore.listing import paged
 from flexcore.permissions.policy import Action, ResourceType
 from flexcore.permissions.resources import Found
@@ -20,12 +21,12 @@ from api_gateway.times import naive
 router = APIRouter(tags=["Audit log"], route_class=EnvelopeRoute)
 
 
-def shown(row: Any) -> dict[str, Any]:
+def shown(row: AuditRow) -> dict[str, Any]:
     return {
-        "active_user_id": row["active_user_id"],
-        "active_user_name": row["active_user_name"],
-        "event": row["event"],
-        "event_datetime": naive(row["event_datetime"]),
+        "active_user_id": row.active_user_id,
+        "active_user_name": row.active_user_name,
+        "event": row.event,
+        "event_datetime": naive(row.event_datetime),
     }
 
 
@@ -42,9 +43,9 @@ async def get_account_log(
     return OrjsonResponse(
         [
             {
-                "active_user_id": row["active_user_id"],
-                "event": row["event"],
-                "event_datetime": format_datetime(row["event_datetime"], usegmt=True),
+                "active_user_id": row.active_user_id,
+                "event": row.event,
+                "event_datetime": format_datetime(row.event_datetime, usegmt=True),
             }
             for row in rows
         ]

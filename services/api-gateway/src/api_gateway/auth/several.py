@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import Request
 from flexcore.permissions.identity import Identity
@@ -30,7 +29,7 @@ class Sensors:
             return f"Sensor {id} not found"
         return f"You cannot be authorized for sensor {id}." if id in self.forbidden else None
 
-    def refuse(self, message: Any) -> ApiError:
+    def refuse(self, message: object) -> ApiError:
         """The answer to who asks for some that are not there, or that one may not."""
         return not_found(message) if self.unknown else forbidden(message)
 

@@ -59,9 +59,10 @@ async def get_explanation(job: str, request: Request, caller: Caller, gateway: G
     return OrjsonResponse(explained, headers=headers)
 
 
-async def load_explanation(con: Connection, job_id: UUID) -> Any:
+async def load_explanation(con: Connection, job_id: UUID) -> dict[str, Any] | None:
     """Load the explanation of the schedule that the job computed, or None."""
-    return await con.fetchval("select document from explanation where job_id = $1", job_id)
+    document: dict[str, Any] | None = await con.fetchval("select document from explanation where job_id = $1", job_id)
+    return document
 
 
 def wants_text(accept: str) -> bool:

@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
 from fastapi import Request
 from flexcore.credentials import repository as credentials
+from flexcore.credentials.repository import CallerRow
 from flexmodel.errors import Unavailable
+from flexstore.rows import Row
 from flexstore.store import Connection, Store
 from starlette.responses import Response
 
@@ -25,6 +26,17 @@ FIND = f"""
 select request_hash, status, body, location, created_at < now() - interval '{TIMEOUT_SECONDS} seconds' as is_overdue
 from idempotency_key where user_id = $1 and key = $2
 """  # noqa: S608 - put together from constants
+
+
+class StoredRequestRow(Row):
+    """The first request with a key, and its response when there is one."""
+
+    request_hash: bytes
+    status: int | None
+    body: bytes | None
+    location: str | None
+    is_overdue: bool
+
 
 RequestHandler = Callable[[Request], Awaitable[Response]]
 
@@ -45,12 +57,12 @@ async def handle_once(request: Request, handle: RequestHandler) -> Response:
         caller = await find_caller(con, request)
     if caller is None:
         return await handle(request)
-    fingerprint = await fingerprint_of(request, caller["scopes"], caller["only_account"])
+    fingerprint = await fingerprint_of(request, caller.scopes, caller.only_account)
     async with store.connection() as con:
-        attempt = await attempts.begin(con, caller["caller_id"], key, fingerprint.known)
+        attempt = await attempts.begin(con, caller.caller_id, key, fingerprint.known)
         if attempt is None:
             await identity_of(con, caller)  # a repetition counts against the rate limit of the API key too
-            row = await con.fetchrow(FIND, caller["caller_id"], key)
+            row = await con.fetchrow(FIND, caller.caller_id, key, record_class=StoredRequestRow)
     if attempt is None:
         return await stored_response(row, fingerprint)
     return await carry_out(store, attempt, fingerprint, handle)
@@ -79,7 +91,7 @@ async def carry_out(
     return response
 
 
-async def find_caller(con: Connection, request: Request) -> Any:
+async def find_caller(con: Connection, request: Request) -> CallerRow | None:
     """Return the row of the request's token, or None. Whether the token suffices is decided later."""
     try:
         token_hash = digest_of(request)
@@ -88,20 +100,20 @@ async def find_caller(con: Connection, request: Request) -> Any:
     return await credentials.identify(con, token_hash, request.app.state.gateway.settings.seen_every)
 
 
-async def stored_response(row: Any, fingerprint: RequestFingerprint) -> Response:
+async def stored_response(row: StoredRequestRow | None, fingerprint: RequestFingerprint) -> Response:
     """Return the response to the first request with this key."""
-    if row is not None and not row["request_hash"].startswith(fingerprint.known):
+    if row is not None and not row.request_hash.startswith(fingerprint.known):
         raise key_of_another_request()
-    if row is None or row["status"] is None or (row["status"] == SEALED and not row["is_overdue"]):
+    if row is None or row.status is None or (row.status == SEALED and not row.is_overdue):
         raise conflict("The same request is still being carried out. Please ask again in a moment.")
-    if row["status"] == SEALED:
+    if row.status == SEALED:
         # Not `conflict`, which tells the client to repeat the request.
         message = "This request was carried out, but its answer was lost. See what is there, then use another key."
         raise ApiError(409, {"message": message, "result": "Rejected", "status": "CONFLICT"})
-    if row["request_hash"] != await fingerprint.complete():
+    if row.request_hash != await fingerprint.complete():
         raise key_of_another_request()
-    headers = {"Idempotent-Replayed": "true"} | ({"Location": row["location"]} if row["location"] else {})
-    return Response(row["body"], row["status"], headers, media_type="application/json")
+    headers = {"Idempotent-Replayed": "true"} | ({"Location": row.location} if row.location else {})
+    return Response(row.body, row.status, headers, media_type="application/json")
 
 
 def key_of_another_request() -> ApiError:

@@ -1,16 +1,33 @@
 """SQL about the jobs of an asset."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from flexstore.rows import Row
 from flexstore.store import Connection
 
 NEWEST = 100
 
 
-async def of_asset(con: Connection, asset_id: int) -> list[Any]:
+class AssetJobRow(Row):
+    """A job about an asset or a sensor, which `name` and `entity_id` identify."""
+
+    id: UUID
+    queue: str
+    status: str
+    error: str | None
+    request: dict[str, Any]
+    enqueued_at: datetime
+    asset_id: int | None
+    sensor_id: int | None
+    name: str
+    entity_id: int
+
+
+async def of_asset(con: Connection, asset_id: int) -> list[AssetJobRow]:
     """Load the newest jobs about an asset, its descendants, and their sensors."""
-    rows: list[Any] = await con.fetch(
+    return await con.fetch(
         """with recursive below as (
                select id from asset where id = $1
                union all select c.id from asset c join below b on c.parent_asset_id = b.id
@@ -20,9 +37,8 @@ async def of_asset(con: Connection, asset_id: int) -> list[Any]:
            from job j left join sensor s on s.id = j.sensor_id left join asset a on a.id = j.asset_id
            where j.asset_id in (select id from below) or s.asset_id in (select id from below)
            order by j.enqueued_at desc, j.id limit $2""",
-        asset_id, NEWEST,
+        asset_id, NEWEST, record_class=AssetJobRow,
     )  # fmt: skip
-    return rows
 
 
 async def progress_of(con: Connection, job_id: UUID) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from flexserve.responses import OrjsonResponse
 from api_gateway.auth.access import Access, Caller, unknown_asset_in_path
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, repository
+from api_gateway.jobs.repository import AssetJobRow
 from api_gateway.jobs.schemas import AssetJobs, JobAnswer
 from api_gateway.jobs.wording import KINDS, STATUS_CODES, job_response
 from api_gateway.responses import ApiError, forbidden
@@ -55,18 +56,18 @@ async def list_asset_jobs(
     )
 
 
-def asset_job_response(row: Any) -> dict[str, Any]:
+def asset_job_response(row: AssetJobRow) -> dict[str, Any]:
     """Return a job as in the list of an asset."""
-    kind = "asset" if row["sensor_id"] is None else "sensor"
-    metadata = json.dumps(row["request"], indent=4)
+    kind = "asset" if row.sensor_id is None else "sensor"
+    metadata = json.dumps(row.request, indent=4)
     return {
         "asset_or_sensor_type": kind,
-        "enqueued_at": format_datetime(row["enqueued_at"], usegmt=True),
-        "entity": f"{kind}: {row['name']} (Id: {row['entity_id']})",
-        "err": row["error"],
-        "job_id": str(row["id"]),
+        "enqueued_at": format_datetime(row.enqueued_at, usegmt=True),
+        "entity": f"{kind}: {row.name} (Id: {row.entity_id})",
+        "err": row.error,
+        "job_id": str(row.id),
         "metadata": metadata,
         "metadata_hash": hashlib.sha256(metadata.encode()).hexdigest(),
-        "queue": KINDS.get(row["queue"], ("", row["queue"]))[1],
-        "status": row["status"].lower(),
+        "queue": KINDS.get(row.queue, ("", row.queue))[1],
+        "status": row.status.lower(),
     }

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from api_gateway.auth.access import Public, Requirement
 from api_gateway.auth.several import OnSensors
@@ -27,7 +28,7 @@ def document(app: FastAPI) -> None:
     app.openapi = complete  # type: ignore[method-assign]
 
 
-def completed(document: dict[str, Any], routes: dict[tuple[str, str], Any]) -> dict[str, Any]:
+def completed(document: dict[str, Any], routes: dict[tuple[str, str], RouteContext]) -> dict[str, Any]:
     """Return FastAPI's document with everything that it does not know of the routes."""
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -58,24 +59,23 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
         yield from ((path, method, methods[method]) for method in METHODS if method in methods)
 
 
-def routes_of(app: FastAPI) -> dict[tuple[str, str], Any]:
+def routes_of(app: FastAPI) -> dict[tuple[str, str], RouteContext]:
     """Return the routes of the application, including those of included routers, by path and method."""
-    found: dict[tuple[str, str], Any] = {}
-    for route in app.routes:
-        contexts = getattr(route, "effective_route_contexts", None)
-        own = [route] if isinstance(route, APIRoute) else []
-        for one in own if contexts is None else contexts():
-            found |= {(one.path_format, method.lower()): one for method in one.methods or ()}
-    return found
+    return {
+        (context.path_format or "", method.lower()): context
+        for context in iter_route_contexts(app.routes)
+        if isinstance(context.original_route, APIRoute)
+        for method in context.methods or ()
+    }
 
 
-def requirements(dependant: Any) -> list[Requirement]:
+def requirements(dependant: Dependant) -> list[Requirement]:
     """Return the permission requirements of a route."""
     inner = [one for dependency in dependant.dependencies for one in requirements(dependency)]
     return [dependant.call, *inner] if isinstance(dependant.call, Requirement) else inner
 
 
-def hoist(node: Any, schemas: dict[str, Any]) -> None:
+def hoist(node: object, schemas: dict[str, Any]) -> None:
     """Move the definitions inside a schema to the components of the document."""
     if isinstance(node, dict):
         for name, definition in node.pop("$defs", {}).items():
@@ -110,7 +110,7 @@ def publish_names(document: dict[str, Any], schemas: dict[str, Any]) -> None:
     rename_references(document)
 
 
-def rename_references(node: Any) -> None:
+def rename_references(node: object) -> None:
     """Rename references to schemas that have another published name."""
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):
@@ -134,7 +134,7 @@ def drop_unused(document: dict[str, Any], schemas: dict[str, Any]) -> None:
         del schemas[name]
 
 
-def names_in(node: Any) -> set[str]:
+def names_in(node: object) -> set[str]:
     """Return the names of the schemas that a part of the document refers to."""
     if isinstance(node, list):
         return {name for item in node for name in names_in(item)}
@@ -145,7 +145,7 @@ def names_in(node: Any) -> set[str]:
     return own | names_in(list(node.values()))
 
 
-def add_permission(operation: dict[str, Any], route: Any) -> None:
+def add_permission(operation: dict[str, Any], route: RouteContext) -> None:
     """Add the ways to log in, unless the operation is public. The permissions are in the policy."""
     public = any(isinstance(one, Public) for one in requirements(route.dependant))
     operation["security"] = [] if public else [{name: []} for name in descriptions.SECURITY]
@@ -178,7 +178,7 @@ def add_errors(path: str, operation: dict[str, Any], possible: set[str]) -> None
     operation["responses"] = dict(sorted(responses.items()))
 
 
-def possible_errors(path: str, method: str, operation: dict[str, Any], route: Any) -> set[str]:
+def possible_errors(path: str, method: str, operation: dict[str, Any], route: RouteContext) -> set[str]:
     """Return the statuses of errors that the operation can return, besides those that its route names."""
     parameters = {one["name"] for one in operation.get("parameters", [])}
     many = any(isinstance(one, OnSensors) for one in requirements(route.dependant))
@@ -207,7 +207,7 @@ def add_examples(document: dict[str, Any], schemas: dict[str, Any]) -> None:
                     content |= {} if example is None else {"example": with_nulls(example, schema, schemas)}
 
 
-def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> object:
     """Return the example of a schema, composed of those of its parts if it has none itself."""
     if "$ref" in schema:
         return example_of(schemas[schema["$ref"].removeprefix(SCHEMAS)], schemas)
@@ -225,7 +225,7 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     return None if incomplete else {name: value for name, value in properties.items() if value is not None} or None
 
 
-def with_nulls(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+def with_nulls(example: object, schema: dict[str, Any], schemas: dict[str, Any]) -> object:
     """Return the example with the nulls that FastAPI leaves out: those of required, nullable fields."""
     if "$ref" in schema:
         return with_nulls(example, schemas[schema["$ref"].removeprefix(SCHEMAS)], schemas)

@@ -42,7 +42,7 @@ async def optimize(
     answer = await service.solve(gateway, caller, await request.body())
     if answer.status_code != service.LONG:
         return Response(answer.content, media_type="application/json")
-    job = await service.handed_over(gateway, caller, message)
+    job = await service.create_job(gateway, caller, message)
     return waiting(job, "QUEUED", wording.STATES["QUEUED"].format("Scheduling"))
 
 

@@ -61,7 +61,7 @@ SPAN = {"type": "string", "format": "duration"}
 
 
 def problem_schema() -> dict[str, Any]:
-    """JSON Schema of a problem: the configurations of a trigger, with names of series for ids of sensors."""
+    """Return the JSON Schema of a problem: the configurations of a trigger, with names of series for ids of sensors."""
     # Beside the schemas of triggers, which have ids, these need names of their own.
     template = "#/components/schemas/Named{model}"
     entry, context = (_named(model.model_json_schema(ref_template=template)) for model in (FlexModelEntry, FlexContext))
@@ -105,16 +105,22 @@ SERIES = {
 }
 
 
-def _named(node: Any) -> Any:
-    """A schema in which sensors, and the assets that stand for groups, are names."""
-    if isinstance(node, list):
-        return [_named(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    found = {key: _named(value) for key, value in node.items() if key not in ("source-types", "exclude-source-types")}
+def _named(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema in which sensors, and the assets that stand for groups, are names."""
+    found = {
+        key: _named_inside(value)
+        for key, value in schema.items()
+        if key not in ("source-types", "exclude-source-types")
+    }
     for key in ("sensor", "asset"):
         if found.get(key) == {"type": "integer"}:
             found[key] = {"type": "string"}
     for filters in ("sources", "source-account"):
         found.pop(filters, None)
     return found
+
+
+def _named_inside(node: object) -> object:
+    if isinstance(node, list):
+        return [_named_inside(item) for item in node]
+    return _named(node) if isinstance(node, dict) else node

@@ -1,6 +1,5 @@
 """Self-contained problems: passed on to the scheduler, or made a job if they take long."""
 
-from typing import Any
 from uuid import UUID
 
 from flexcore.permissions.identity import Identity
@@ -26,7 +25,7 @@ async def solve(gateway: Gateway, caller: Identity, body: bytes) -> ServiceRespo
     )
 
 
-async def handed_over(gateway: Gateway, caller: Identity, message: Any) -> UUID:
+async def create_job(gateway: Gateway, caller: Identity, message: object) -> UUID:
     """Create the job that solves a problem, and return its id."""
     async with gateway.transaction() as con:
         return await jobs.create(

@@ -1,8 +1,7 @@
 """Choosing a password through a mailed link."""
 
-from typing import Any
-
 from flexcore.credentials import password_rules, repository
+from flexcore.credentials.repository import LinkHolderRow
 from flexcore.credentials.secrets import digest, new_token
 from flexcore.permissions.identity import BY_PASSWORD, TokenKind
 from flexmodel.errors import Invalid
@@ -18,7 +17,7 @@ USED = "This link was used before, or has expired. Ask for another one."
 
 
 async def new_link(con: Connection, gateway: Gateway, user_id: int) -> str:
-    """A link with which the user can choose a password, once."""
+    """Create a link with which the user can choose a password once."""
     token = new_token()
     await repository.add_token(con, user_id, digest(token), gateway.settings.reset_lifetime, kind=TokenKind.RESET)
     return f"{gateway.settings.public_url.rstrip('/')}/password?token={token}"
@@ -38,35 +37,35 @@ async def mail_link(gateway: Gateway, email: str) -> None:
     """Mail a link to the user with this address, if there is one."""
     async with gateway.transaction() as con:
         user = await repository.find_login(con, email)
-        if user["active"]:
-            await invite(con, gateway, user["email"], await new_link(con, gateway, user["id"]))
+        if user.active and user.id is not None:
+            await invite(con, gateway, user.email, await new_link(con, gateway, user.id))
 
 
 async def choose(gateway: Gateway, token: str, password: str) -> int:
     """Set the password of the user to whom the link was mailed, log them out everywhere, and count their API keys."""
     token_hash = digest(token)
     async with gateway.store.connection() as con:
-        user = await usable(con, token_hash)
-    password_rules.check("password", password, gateway.settings.shortest_password, user["username"], user["email"])
+        user = await get_link_holder(con, token_hash)
+    password_rules.check("password", password, gateway.settings.shortest_password, user.username, user.email)
     password_hash = await gateway.passwords.hash(password)
     async with gateway.transaction() as con:
-        user = await usable(con, token_hash)
-        await repository.replace_password(con, user["id"], password_hash)
-        await repository.revoke(con, user["id"], BY_PASSWORD)
+        user = await get_link_holder(con, token_hash)
+        await repository.replace_password(con, user.id, password_hash)
+        await repository.revoke(con, user.id, BY_PASSWORD)
         await audit_log.record(
             con,
-            f"Password of user {user['username']} chosen through a mailed link",
-            active_user_id=user["id"],
-            active_user_name=user["username"],
-            account_id=user["account_id"],
-            affected_user_id=user["id"],
-            token_id=user["token_id"],
+            f"Password of user {user.username} chosen through a mailed link",
+            active_user_id=user.id,
+            active_user_name=user.username,
+            account_id=user.account_id,
+            affected_user_id=user.id,
+            token_id=user.token_id,
             token_kind=TokenKind.RESET,
         )
-        return await repository.count_keys(con, user["id"])
+        return await repository.count_keys(con, user.id)
 
 
-async def usable(con: Connection, token_hash: bytes) -> Any:
+async def get_link_holder(con: Connection, token_hash: bytes) -> LinkHolderRow:
     user = await repository.find_link_holder(con, token_hash)
     if user is None:
         raise Invalid({"token": [USED]})

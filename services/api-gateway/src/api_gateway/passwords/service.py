@@ -41,7 +41,7 @@ async def count_request(gateway: Gateway, email: str, client: Client) -> None:
     """Refuse to mail link after link, no matter whether there is such a user."""
     per_hour = gateway.settings.reset_mails_per_hour
     async with gateway.store.connection() as con:
-        spelled = (await repository.find_login(con, email))["spelled"]
+        spelled = (await repository.find_login(con, email)).spelled
     limits = {
         f"reset:address:{client.network}": per_minute(gateway.settings.failed_logins_per_address),
         f"reset:user:{spelled}": RateLimit(per_hour, timedelta(hours=1), f"{per_hour} per 1 hour"),

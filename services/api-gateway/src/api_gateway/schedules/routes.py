@@ -89,7 +89,7 @@ async def submit(gateway: Gateway, caller: Identity, request: ScheduleRequest) -
         return await triggers.submit(con, request, request_hash, caller)
 
 
-def with_current_force_key(message: Any) -> Any:
+def with_current_force_key[Message](message: Message) -> Message | dict[str, Any]:
     """Return the trigger of a sensor with the key for a new job as it is spelled today."""
     if not isinstance(message, dict) or OLD_FORCE not in message:
         return message

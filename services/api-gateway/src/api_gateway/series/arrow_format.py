@@ -1,9 +1,9 @@
 """Series as an Arrow stream, written while they are read."""
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Buffer
 
 import nanoarrow as na
+from nanoarrow.c_array import CArray
 from nanoarrow.ipc import StreamWriter
 
 from api_gateway.series.request import SeriesRequest
@@ -23,7 +23,7 @@ class Parts:
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
-    def write(self, part: Any) -> int:
+    def write(self, part: Buffer) -> int:
         self._parts.append(bytes(part))
         return len(self._parts[-1])
 
@@ -41,7 +41,7 @@ async def write_arrow(request: SeriesRequest, tables: AsyncIterator[Table]) -> A
     yield parts.taken()
 
 
-def batch_of(request: SeriesRequest, table: Table) -> Any:
+def batch_of(request: SeriesRequest, table: Table) -> CArray:
     times = na.timestamp("us", timezone=request.zone_name)
     fields = {name: times if name in MOMENTS else TYPES[name] for name in table}
     schema = na.Schema(na.struct(fields, nullable=False), metadata=dict(table_metadata(request)))

@@ -1,5 +1,6 @@
 """Posts of series of many sensors: authorised item by item, and passed on to the ingest service."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ Refusals = dict[int, Any]
 """The errors of items, by their position."""
 
 
-async def store_batch(gateway: Gateway, feeders: Doorkeeper, message: Any, *, partial: bool) -> dict[str, Any]:
+async def store_batch(gateway: Gateway, feeders: Doorkeeper, message: object, *, partial: bool) -> dict[str, Any]:
     """Store the items, and return the counts. One that is refused keeps back all, unless `partial` is set."""
     if not isinstance(message, list) or not message:
         raise Invalid({"_schema": ["Send a JSON array with one item per sensor."]})
@@ -45,15 +46,15 @@ async def store_batch(gateway: Gateway, feeders: Doorkeeper, message: Any, *, pa
     return {"message": "Sensor data has been stored.", **done, "refused": by_position(refused)}
 
 
-def sensor_of(item: Any) -> int | None:
+def sensor_of(item: object) -> int | None:
     """Return the sensor of an item, or None if it is invalid, which the ingest service reports."""
     id = item.get("sensor") if isinstance(item, dict) else None
     return id if type(id) is int else None
 
 
-def placed(fields: Any, kept: list[int]) -> Any:
+def placed(fields: Mapping[str, Any], kept: list[int]) -> dict[Any, Any]:
     """Return errors by the position in the received message, not in the one passed on."""
-    return {kept[int(key)] if str(key).isdecimal() else key: problems for key, problems in fields.items()}
+    return {kept[int(key)] if str(key).isdecimal() else key: errors for key, errors in fields.items()}
 
 
 def by_position(refused: dict[Any, Any]) -> dict[str, Any]:

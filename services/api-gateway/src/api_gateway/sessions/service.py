@@ -1,6 +1,4 @@
-"""The begin and the end of browser sessions."""
-
-from typing import Any
+"""Start and end of browser sessions."""
 
 from flexcore.credentials import repository
 from flexcore.credentials.secrets import new_token
@@ -10,11 +8,11 @@ from flexcore.tokens import repository as tokens
 from api_gateway.auth.access import identity_of
 from api_gateway.auth.client import Client
 from api_gateway.auth.credentials import session_digest
-from api_gateway.auth.service import admit
+from api_gateway.auth.service import VerifiedUser, admit
 from api_gateway.gateway import Gateway
 
 
-async def begin(gateway: Gateway, user: Any, client: Client, before: str | None) -> tuple[str, Identity]:
+async def begin(gateway: Gateway, user: VerifiedUser, client: Client, before: str | None) -> tuple[str, Identity]:
     """Begin a session, end the browser's earlier one, and return the cookie and the identity."""
     session, settings = new_token(), gateway.settings
     async with gateway.transaction() as con:
@@ -23,7 +21,7 @@ async def begin(gateway: Gateway, user: Any, client: Client, before: str | None)
             await tokens.revoke_hash(con, session_digest(before))
         await repository.add_token(
             con,
-            user["id"],
+            user.id,
             session_digest(session),
             settings.session_lifetime,
             kind=TokenKind.SESSION,

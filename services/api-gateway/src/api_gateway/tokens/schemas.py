@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from flexcore.listing import Query
 from flexcore.permissions.identity import LOGGED_IN, Identity, TokenKind
+from flexcore.tokens.repository import TokenRow
 from pydantic import Field
 
 from api_gateway.response_models import ResponseModel, example
@@ -68,19 +69,19 @@ class Revoked(ResponseModel):
     revoked: dict[str, int]
 
 
-def shown(row: Any, caller: Identity) -> dict[str, Any]:
-    """A token without its secret, which nobody knows but its holder."""
+def shown(row: TokenRow, caller: Identity) -> dict[str, Any]:
+    """Return a token as JSON, without its secret, which only its holder knows."""
     return {
-        "id": row["id"],
-        "kind": row["kind"],
-        "name": row["name"],
-        "hint": row["hint"],
-        "scopes": row["scopes"],
-        "only_account": row["account_id"],
-        "requests_per_minute": row["requests_per_minute"],
-        "user": row["user_id"],
-        "created_at": instant(row["created_at"]),
-        "last_used_at": instant(row["last_used_at"]),
-        "expires_at": instant(row["expires_at"]),
-        "current": row["id"] == caller.token_id,
+        "id": row.id,
+        "kind": row.kind,
+        "name": row.name,
+        "hint": row.hint,
+        "scopes": row.scopes,
+        "only_account": row.account_id,
+        "requests_per_minute": row.requests_per_minute,
+        "user": row.user_id,
+        "created_at": instant(row.created_at),
+        "last_used_at": instant(row.last_used_at),
+        "expires_at": instant(row.expires_at),
+        "current": row.id == caller.token_id,
     }

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
+from flexcore.accounts.repository import AccountRow
 from flexcore.listing import paged
 from flexcore.permissions import resources
 from flexcore.permissions.identity import Identity
@@ -10,6 +11,7 @@ from flexcore.permissions.policy import Action, Owner, ResourceType, Scope, may
 from flexcore.permissions.resources import Found, visible_accounts
 from flexcore.users import repository, service
 from flexcore.users.inputs import UserPatch, UserPost, UserQuery
+from flexcore.users.repository import UserRow
 from flexmodel.errors import Forbidden, Invalid
 from flexserve.responses import OrjsonResponse
 
@@ -28,24 +30,24 @@ from api_gateway.users.schemas import User, UserAnswer, UserInList
 router = APIRouter(prefix="/users", tags=["Users"], route_class=EnvelopeRoute)
 
 
-def shown(row: Any) -> dict[str, Any]:
-    """A user as the API shows one, with the ids of their roles."""
+def shown(row: UserRow) -> dict[str, Any]:
+    """Return a user as JSON, with the ids of their roles."""
     return {
-        "account_id": row["account_id"],
-        "active": row["active"],
-        "email": row["email"],
-        "flexmeasures_roles": row["role_ids"],
-        "id": row["id"],
-        "last_login_at": naive(row["last_login_at"]),
-        "last_seen_at": naive(row["last_seen_at"]),
-        "timezone": row["timezone"],
-        "username": row["username"],
+        "account_id": row.account_id,
+        "active": row.active,
+        "email": row.email,
+        "flexmeasures_roles": row.role_ids,
+        "id": row.id,
+        "last_login_at": naive(row.last_login_at),
+        "last_seen_at": naive(row.last_seen_at),
+        "timezone": row.timezone,
+        "username": row.username,
     }
 
 
-def listed(row: Any, account: Any) -> dict[str, Any]:
-    """A user in a list: with the account, and the roles by name."""
-    return shown(row) | {"flexmeasures_roles": row["role_names"], "account": account_response(account)}
+def listed(row: UserRow, account: AccountRow) -> dict[str, Any]:
+    """Return a user as JSON for lists: with the account, and the names of their roles."""
+    return shown(row) | {"flexmeasures_roles": row.role_names, "account": account_response(account)}
 
 
 @router.get(
@@ -63,9 +65,9 @@ async def list_users(caller: Caller, gateway: Gateway, query: Annotated[UserQuer
             within = [query.account_id]
         order = repository.SORT.get(query.sort_by or "", "id")
         rows, filtered = await repository.fetch_page(con, within, query, order, include_inactive=query.include_inactive)
-        owners = await repository.load_accounts(con, [row["account_id"] for row in rows])
+        owners = await repository.load_accounts(con, [row.account_id for row in rows])
         total = await repository.count(con, within, include_inactive=query.include_inactive)
-    users = [listed(row, owners[row["account_id"]]) for row in rows]
+    users = [listed(row, owners[row.account_id]) for row in rows]
     return OrjsonResponse(users if query.page is None else paged(users, total, filtered))
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from flexcore.fields import absent
+from flexcore.webhooks.repository import DeliveryRow, WebhookRow
 from pydantic import Field
 
 from api_gateway.events.activity_descriptions import AT
@@ -98,7 +99,7 @@ class Delivery(ResponseModel):
     attempted_at: datetime
 
 
-def shown(row: Any) -> dict[str, Any]:
+def shown(row: WebhookRow) -> dict[str, Any]:
     plain = ("id", "url", "events", "assets", "sensors", "description", "active", "disabled_reason")
     return {
         **{name: row[name] for name in plain},
@@ -108,6 +109,6 @@ def shown(row: Any) -> dict[str, Any]:
     }
 
 
-def shown_delivery(row: Any) -> dict[str, Any]:
+def shown_delivery(row: DeliveryRow) -> dict[str, Any]:
     plain = ("id", "message_id", "type", "attempt", "status", "error", "seconds")
     return {**{name: row[name] for name in plain}, "attempted_at": instant(row["attempted_at"])}
