@@ -1,21 +1,20 @@
-"""What the tests of flexserve share: settings, the log as data, an application with a client."""
+"""Fixtures of the tests of flexserve: settings, the log as data, and clients of applications."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from fixture_types import ClientFor, LogLines
 from flexserve import logs
 from flexserve.settings import ServiceSettings
-
-LogLines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What happens to be set where the tests run does not matter to them."""
+    """Hide the environment of the test run, so that it sets nothing."""
     import os
 
     for name in list(os.environ):
@@ -30,18 +29,18 @@ def settings() -> ServiceSettings:
 
 @pytest.fixture
 def log_lines(capsys: pytest.CaptureFixture[str]) -> LogLines:
-    """The lines logged since the last call, as JSON."""
+    """Return a function that returns the lines logged since its last call, as JSON."""
     logs.setup("testing", "debug", "json")
     capsys.readouterr()
     return lambda: [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
 @pytest.fixture
-async def client_for() -> AsyncIterator[Callable[[Any], httpx.AsyncClient]]:
-    """An HTTP client for an application."""
+async def client_for() -> AsyncIterator[ClientFor]:
+    """Yield a function that returns an HTTP client of an application."""
     clients: list[httpx.AsyncClient] = []
 
-    def make(app: Any) -> httpx.AsyncClient:
+    def make(app: FastAPI) -> httpx.AsyncClient:
         clients.append(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test"))
         return clients[-1]
 

@@ -1,4 +1,4 @@
-"""What every request gets: an id, a log line, JSON through orjson."""
+"""Every request has an id, a log line, and a response by orjson."""
 
 import math
 from typing import Any
@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 import pytest
 from fastapi import APIRouter
+from fixture_types import ClientFor, LogLines
 from flexserve import logs
 from flexserve.app import create_app
 from flexserve.responses import OrjsonResponse
@@ -20,7 +21,7 @@ class Model(BaseModel):
 
 
 @pytest.fixture
-def client(settings: ServiceSettings, client_for: Any) -> httpx.AsyncClient:
+def client(settings: ServiceSettings, client_for: ClientFor) -> httpx.AsyncClient:
     router = APIRouter()
 
     @router.get("/who")
@@ -33,7 +34,7 @@ def client(settings: ServiceSettings, client_for: Any) -> httpx.AsyncClient:
         return OrjsonResponse({"values": values, 7: UUID(int=1)})
 
     @router.get("/plain")
-    async def plain() -> Any:
+    async def plain() -> dict[str, float]:
         return {"value": math.nan}
 
     @router.get("/model")
@@ -41,8 +42,7 @@ def client(settings: ServiceSettings, client_for: Any) -> httpx.AsyncClient:
         return Model(value=2)
 
     app = create_app(settings, service="testing", title="Testing", routers=[router])
-    made: httpx.AsyncClient = client_for(app)
-    return made
+    return client_for(app)
 
 
 async def test_what_can_be_got_can_be_asked_for_without_content(client: httpx.AsyncClient) -> None:
@@ -66,14 +66,14 @@ async def test_an_odd_request_id_is_not_taken_over(odd: str, client: httpx.Async
     assert (await client.get("/who", headers={"X-Request-ID": odd})).headers["x-request-id"] != odd
 
 
-async def test_a_request_is_one_log_line(client: httpx.AsyncClient, log_lines: Any) -> None:
+async def test_a_request_is_one_log_line(client: httpx.AsyncClient, log_lines: LogLines) -> None:
     await client.get("/who?token=hush", headers={"X-Request-ID": "r1"})
     [line] = [line for line in log_lines() if line["event"] == "request"]
     assert (line["method"], line["path"], line["status"], line["request_id"]) == ("GET", "/who", 200, "r1")
     assert line["ms"] >= 0 and line["level"] == "info" and "hush" not in str(line)
 
 
-async def test_health_and_metrics_are_logged_quietly(client: httpx.AsyncClient, log_lines: Any) -> None:
+async def test_health_and_metrics_are_logged_quietly(client: httpx.AsyncClient, log_lines: LogLines) -> None:
     await client.get("/health/live")
     await client.get("/metrics")
     assert {line["level"] for line in log_lines() if line["event"] == "request"} == {"debug"}

@@ -1,6 +1,6 @@
 """Direct routes give the response that FastAPI's own dispatch gives."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 import httpx
@@ -76,9 +76,8 @@ def application(settings: ServiceSettings) -> FastAPI:
 
 
 def without(app: FastAPI) -> FastAPI:
-    app.user_middleware = [
-        middleware for middleware in app.user_middleware if middleware.cls is not DirectRoutesMiddleware
-    ]
+    direct_routes: object = DirectRoutesMiddleware
+    app.user_middleware = [middleware for middleware in app.user_middleware if middleware.cls is not direct_routes]
     return app
 
 
@@ -122,7 +121,7 @@ async def endpoint_without_response(request: Request) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("endpoint", [endpoint_with_query, endpoint_with_name, endpoint_without_response])
-def test_a_mark_where_it_cannot_hold_is_an_error(endpoint: Any) -> None:
+def test_a_mark_where_it_cannot_hold_is_an_error(endpoint: Callable[..., Awaitable[object]]) -> None:
     app = FastAPI()
     app.add_api_route("/{name}", direct(endpoint))
     with pytest.raises(TypeError, match="cannot be a direct route"):

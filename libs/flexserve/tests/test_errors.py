@@ -1,10 +1,11 @@
 """Errors of every kind as problems, and in the style of the path that has its own."""
 
-from typing import Any
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 from fastapi import APIRouter
+from fixture_types import ClientFor, LogLines
 from flexmodel.errors import Conflict, FlexmeshError, Forbidden, Invalid, NotFound, Unavailable
 from flexserve.app import create_app
 from flexserve.errors import Failure, raise_for_status
@@ -54,7 +55,7 @@ def envelope(failure: Failure, scope: Scope) -> JSONResponse:
 
 
 @pytest.fixture
-def client(settings: ServiceSettings, client_for: Any) -> httpx.AsyncClient:
+def client(settings: ServiceSettings, client_for: ClientFor) -> httpx.AsyncClient:
     styled = APIRouter(prefix="/api/old")
     styled.include_router(routes())
     app = create_app(
@@ -65,8 +66,7 @@ def client(settings: ServiceSettings, client_for: Any) -> httpx.AsyncClient:
         error_styles={"/api/old": envelope},
         max_body_bytes=200,
     )
-    client: httpx.AsyncClient = client_for(app)
-    return client
+    return client_for(app)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,6 +76,7 @@ async def test_kinds_become_problems(kind: str, client: httpx.AsyncClient) -> No
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     body = response.json()
+    assert isinstance(error, FlexmeshError | HTTPException)
     expected = error.message if isinstance(error, FlexmeshError) else error.detail
     assert (body["status"], body["detail"], body["instance"]) == (status, expected, f"/raise/{kind}")
     assert body["type"] == "about:blank" and body["title"]
@@ -108,7 +109,7 @@ async def test_not_found_and_wrong_method(client: httpx.AsyncClient) -> None:
         assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_the_unforeseen_is_logged_and_not_told(client: httpx.AsyncClient, log_lines: Any) -> None:
+async def test_the_unforeseen_is_logged_and_not_told(client: httpx.AsyncClient, log_lines: LogLines) -> None:
     response = await client.get("/crash", headers={"X-Request-ID": "abc-1"})
     assert response.status_code == 500
     assert response.json()["request_id"] == "abc-1"
@@ -119,7 +120,7 @@ async def test_the_unforeseen_is_logged_and_not_told(client: httpx.AsyncClient, 
     assert "hush" not in logged[0]["exception"]
 
 
-async def test_the_foreseen_is_not_logged_as_a_mistake(client: httpx.AsyncClient, log_lines: Any) -> None:
+async def test_the_foreseen_is_not_logged_as_a_mistake(client: httpx.AsyncClient, log_lines: LogLines) -> None:
     assert (await client.get("/raise/away")).status_code == 503
     assert not [line for line in log_lines() if line["event"] == "unexpected error"]
 
@@ -145,7 +146,7 @@ async def test_a_style_ends_with_its_path(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_body_that_is_too_large(client: httpx.AsyncClient) -> None:
-    async def chunks() -> Any:
+    async def chunks() -> AsyncIterator[bytes]:
         for _ in range(30):
             yield b"0123456789"
 
@@ -170,6 +171,7 @@ async def test_a_problem_can_be_raised_again(kind: str, client: httpx.AsyncClien
         raise_again(response)
     assert str(raised.value) == str(error)
     if isinstance(error, Invalid):
+        assert isinstance(raised.value, Invalid)
         assert raised.value.fields == error.fields
 
 

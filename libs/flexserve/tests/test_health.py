@@ -1,9 +1,9 @@
 """Live means that the process runs; ready that every part it needs answers in time."""
 
 import asyncio
-from typing import Any
 
 import httpx
+from fixture_types import ClientFor
 from flexmodel.errors import Unavailable
 from flexserve.app import create_app
 from flexserve.health import Check
@@ -26,13 +26,13 @@ async def broken() -> None:
     raise RuntimeError("no route to amqp://me:hush@mq")
 
 
-def client(client_for: Any, settings: ServiceSettings, *checks: Check) -> httpx.AsyncClient:
+def client(client_for: ClientFor, settings: ServiceSettings, *checks: Check) -> httpx.AsyncClient:
     app = create_app(settings, service="testing", title="Testing", checks=checks)
     made: httpx.AsyncClient = client_for(app)
     return made
 
 
-async def test_ready_when_all_is_well(client_for: Any, settings: ServiceSettings) -> None:
+async def test_ready_when_all_is_well(client_for: ClientFor, settings: ServiceSettings) -> None:
     response = await client(client_for, settings, Check("database", well), Check("broker", well)).get("/health/ready")
     assert response.status_code == 200
     body = response.json()
@@ -40,7 +40,7 @@ async def test_ready_when_all_is_well(client_for: Any, settings: ServiceSettings
     assert all(check["ok"] for check in body["checks"].values())
 
 
-async def test_not_ready_says_which_part_and_why(client_for: Any, settings: ServiceSettings) -> None:
+async def test_not_ready_says_which_part_and_why(client_for: ClientFor, settings: ServiceSettings) -> None:
     checks = [
         Check("cache", well),
         Check("database", away),
@@ -58,13 +58,13 @@ async def test_not_ready_says_which_part_and_why(client_for: Any, settings: Serv
     assert parts["mail"]["error"].startswith("The mail does not work: no route") and "hush" not in response.text
 
 
-async def test_all_parts_are_asked_at_the_same_time(client_for: Any, settings: ServiceSettings) -> None:
+async def test_all_parts_are_asked_at_the_same_time(client_for: ClientFor, settings: ServiceSettings) -> None:
     both = asyncio.Barrier(2)
     checks = [Check(name, both.wait, timeout=30) for name in ("database", "broker")]
     assert (await client(client_for, settings, *checks).get("/health/ready")).status_code == 200
 
 
-async def test_live_whatever_is_away(client_for: Any, settings: ServiceSettings) -> None:
+async def test_live_whatever_is_away(client_for: ClientFor, settings: ServiceSettings) -> None:
     response = await client(client_for, settings, Check("database", away)).get("/health/live")
     assert response.status_code == 200
     assert response.json()["status"] == "live"

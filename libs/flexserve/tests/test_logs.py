@@ -5,10 +5,11 @@ import logging
 from typing import Any
 
 import pytest
+from fixture_types import LogLines
 from flexserve import logs
 
 
-def test_a_line_has_what_happened_and_where(log_lines: Any) -> None:
+def test_a_line_has_what_happened_and_where(log_lines: LogLines) -> None:
     with logs.bound(request_id="r1", job_id="j1"):
         logs.get("here").info("started", count=3)
     logs.get("here").info("after")
@@ -19,7 +20,7 @@ def test_a_line_has_what_happened_and_where(log_lines: Any) -> None:
     assert "request_id" not in second
 
 
-def test_libraries_log_the_same_way(log_lines: Any) -> None:
+def test_libraries_log_the_same_way(log_lines: LogLines) -> None:
     with logs.bound(request_id="r1"):
         logging.getLogger("uvicorn.error").warning("port %d", 5000)
     [line] = log_lines()
@@ -31,12 +32,12 @@ def test_libraries_log_the_same_way(log_lines: Any) -> None:
     )
 
 
-def test_a_percent_sign_is_not_a_placeholder(log_lines: Any) -> None:
+def test_a_percent_sign_is_not_a_placeholder(log_lines: LogLines) -> None:
     logging.getLogger("x").warning("100%s full of %%d")
     assert log_lines()[0]["event"] == "100%s full of %%d"
 
 
-def test_exceptions_come_with_their_traceback(log_lines: Any) -> None:
+def test_exceptions_come_with_their_traceback(log_lines: LogLines) -> None:
     try:
         raise ValueError("postgresql://me:hush@db/x is away")
     except ValueError:
@@ -62,19 +63,19 @@ def test_exceptions_come_with_their_traceback(log_lines: Any) -> None:
         {"nested": [{"deep": {"api_key": "hush"}}]},
     ],
 )
-def test_secrets_are_masked(event: dict[str, Any], log_lines: Any) -> None:
+def test_secrets_are_masked(event: dict[str, Any], log_lines: LogLines) -> None:
     logs.get("x").info("event", **event)
     [line] = log_lines()
     assert "hush" not in str(line) and logs.MASK in str(line)
 
 
-def test_harmless_text_stays(log_lines: Any) -> None:
+def test_harmless_text_stays(log_lines: LogLines) -> None:
     logs.get("x").info("see https://example.org/path@2 and 12:30", path="/api/v3_0/sensors", total=3.5)
     [line] = log_lines()
     assert line["event"] == "see https://example.org/path@2 and 12:30" and line["path"] == "/api/v3_0/sensors"
 
 
-def test_what_json_does_not_know_is_written_as_text(log_lines: Any) -> None:
+def test_what_json_does_not_know_is_written_as_text(log_lines: LogLines) -> None:
     logs.get("x").info("event", thing=ValueError("odd"), when={1: {2}})
     assert log_lines()[0]["thing"] == "odd"
 
@@ -93,7 +94,7 @@ def test_console_format_is_for_reading(capsys: pytest.CaptureFixture[str]) -> No
     assert "hello" in text and not text.startswith("{") and "hush" not in text
 
 
-async def test_ids_do_not_leak_between_tasks(log_lines: Any) -> None:
+async def test_ids_do_not_leak_between_tasks(log_lines: LogLines) -> None:
     async def work(number: int) -> None:
         with logs.bound(request_id=f"r{number}"):
             await asyncio.sleep(0)

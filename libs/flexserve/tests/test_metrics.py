@@ -1,11 +1,12 @@
 """Metrics are there, count what happened, and have few label values."""
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
+from fixture_types import ClientFor
 from flexserve import metrics
 from flexserve.app import create_app
 from flexserve.settings import ServiceSettings
@@ -14,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.responses import StreamingResponse
 
 
-def app_for(settings: ServiceSettings, service: str, **options: Any) -> Any:
+def app_for(settings: ServiceSettings, service: str) -> FastAPI:
     inner = APIRouter(prefix="/sensors")
 
     @inner.get("/{id}/data")
@@ -23,7 +24,7 @@ def app_for(settings: ServiceSettings, service: str, **options: Any) -> Any:
 
     @inner.get("/stream")
     async def stream() -> StreamingResponse:
-        async def parts() -> Any:
+        async def parts() -> AsyncIterator[bytes]:
             for _ in range(3):
                 await asyncio.sleep(0.02)
                 yield b"x"
@@ -32,7 +33,7 @@ def app_for(settings: ServiceSettings, service: str, **options: Any) -> Any:
 
     outer = APIRouter(prefix="/api/v3_0")
     outer.include_router(inner)
-    return create_app(settings, service=service, title="Testing", routers=[outer], **options)
+    return create_app(settings, service=service, title="Testing", routers=[outer])
 
 
 async def scrape(client: httpx.AsyncClient, name: str) -> dict[tuple[str, ...], float]:
@@ -47,7 +48,7 @@ async def scrape(client: httpx.AsyncClient, name: str) -> dict[tuple[str, ...], 
     }
 
 
-async def test_requests_are_counted_by_route_template(settings: ServiceSettings, client_for: Any) -> None:
+async def test_requests_are_counted_by_route_template(settings: ServiceSettings, client_for: ClientFor) -> None:
     client = client_for(app_for(settings, "counting"))
     for path in ("/api/v3_0/sensors/1/data", "/api/v3_0/sensors/2/data", "/api/v3_0/sensors/x/data", "/a/b", "/c"):
         await client.get(path)
@@ -62,14 +63,14 @@ async def test_requests_are_counted_by_route_template(settings: ServiceSettings,
     assert counts[("other", "unmatched", "404")] == 1
 
 
-async def test_a_stream_is_timed_to_its_end(settings: ServiceSettings, client_for: Any) -> None:
+async def test_a_stream_is_timed_to_its_end(settings: ServiceSettings, client_for: ClientFor) -> None:
     client = client_for(app_for(settings, "streaming"))
     await client.get("/api/v3_0/sensors/stream")
     sums = await scrape(client, "flexmesh_http_request_seconds_sum")
     assert sums[("GET", "/api/v3_0/sensors/stream", "200")] >= 0.06
 
 
-async def test_process_and_build_are_shown(settings: ServiceSettings, client_for: Any) -> None:
+async def test_process_and_build_are_shown(settings: ServiceSettings, client_for: ClientFor) -> None:
     text = (await client_for(app_for(settings, "building")).get("/metrics")).text
     assert 'flexmesh_build_info{python="3.' in text and 'service="building"' in text
     assert "process_cpu_seconds_total" in text
@@ -92,7 +93,7 @@ def test_jobs_are_timed_and_counted_by_outcome() -> None:
 
 
 async def test_a_sampler_that_fails_or_hangs_does_no_harm(
-    settings: ServiceSettings, client_for: Any, monkeypatch: pytest.MonkeyPatch
+    settings: ServiceSettings, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     metrics.QUEUE_LENGTH.clear()
 
@@ -110,7 +111,7 @@ async def test_a_sampler_that_fails_or_hangs_does_no_harm(
     assert await scrape(client, "flexmesh_queue_messages") == {("bake",): 7.0}
 
 
-async def test_probes_do_not_count_as_requests(settings: ServiceSettings, client_for: Any) -> None:
+async def test_probes_do_not_count_as_requests(settings: ServiceSettings, client_for: ClientFor) -> None:
     client = client_for(app_for(settings, "probing"))
     await client.get("/health/ready")
     await client.get("/metrics")

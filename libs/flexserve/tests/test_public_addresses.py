@@ -7,7 +7,7 @@ from flexserve.public_addresses import PrivateAddressError, PublicAddressTranspo
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::6810:84e5", "64:ff9b::5db8:d70e"])
-def test_public_addresses(address):
+def test_public_addresses(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 
 
@@ -33,7 +33,7 @@ def test_public_addresses(address):
         "2002:7f00:1::",
     ],
 )
-def test_addresses_that_are_not_public(address):
+def test_addresses_that_are_not_public(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
 
 
@@ -48,7 +48,7 @@ class Recorder(httpx.AsyncBaseTransport):
         return httpx.Response(200)
 
 
-def names(monkeypatch, **known: list[str]) -> None:
+def names(monkeypatch: pytest.MonkeyPatch, **known: list[str]) -> None:
     """Have names resolve to these addresses."""
 
     async def resolve(host: str, port: int) -> list[str]:
@@ -57,7 +57,7 @@ def names(monkeypatch, **known: list[str]) -> None:
     monkeypatch.setattr(public_addresses, "resolve", resolve)
 
 
-async def test_it_connects_to_the_address_it_checked(monkeypatch):
+async def test_it_connects_to_the_address_it_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, hook=["93.184.215.14"])
     recorder = Recorder()
     async with httpx.AsyncClient(transport=PublicAddressTransport(recorder)) as client:
@@ -78,7 +78,7 @@ async def test_it_connects_to_the_address_it_checked(monkeypatch):
         "http://169.254.169.254/latest/meta-data/",
     ],
 )
-async def test_private_addresses_are_not_contacted(monkeypatch, url):
+async def test_private_addresses_are_not_contacted(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     names(monkeypatch, inside=["10.0.0.5"], both=["93.184.215.14", "127.0.0.1"], **{"[::1]": ["::1"]})
     recorder = Recorder()
     async with httpx.AsyncClient(transport=PublicAddressTransport(recorder)) as client:
@@ -88,7 +88,7 @@ async def test_private_addresses_are_not_contacted(monkeypatch, url):
 
 
 @pytest.mark.parametrize("name", ["localhost", "2130706433", "0x7f.1"])
-async def test_other_ways_to_write_the_own_machine(name):
+async def test_other_ways_to_write_the_own_machine(name: str) -> None:
     recorder = Recorder()
     async with httpx.AsyncClient(transport=PublicAddressTransport(recorder)) as client:
         with pytest.raises(httpx.ConnectError):
@@ -96,7 +96,7 @@ async def test_other_ways_to_write_the_own_machine(name):
     assert recorder.requests == []
 
 
-async def test_unknown_hosts_say_so():
+async def test_unknown_hosts_say_so() -> None:
     async with httpx.AsyncClient(transport=PublicAddressTransport(Recorder())) as client:
         with pytest.raises(httpx.ConnectError, match="not a known host"):
             await client.post("http://no-such-host.invalid/")

@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from flexserve.server import http_server, listen
 from flexserve.settings import ServiceSettings
+from starlette.types import Receive, Scope, Send
 
 PROGRAM = """
 import asyncio, sys
@@ -146,7 +146,7 @@ def test_connections_send_small_packets_at_once() -> None:
 async def test_who_asked_is_believed_of_trusted_proxies_only(proxy: str, seen: tuple[str, str]) -> None:
     found: list[tuple[str, str]] = []
 
-    async def application(scope: Any, receive: Any, send: Any) -> None:
+    async def application(scope: Scope, _receive: Receive, _send: Send) -> None:
         found.append((scope["client"][0], scope["scheme"]))
 
     config = http_server(application, ServiceSettings(trusted_proxies="127.0.0.1,10.0.0.0/24")).config

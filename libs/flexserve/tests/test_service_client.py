@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from flexmodel.errors import Invalid, NotFound, Unavailable
 from flexserve import logs, service_token
 from flexserve.app import create_app
@@ -18,7 +18,7 @@ from flexserve.settings import ServiceSettings
 TOKEN = service_token.generate_token()
 
 
-def other_service(settings: ServiceSettings) -> Any:
+def other_service(settings: ServiceSettings) -> FastAPI:
     router = APIRouter(dependencies=[Depends(service_token.RequireServiceToken(TOKEN))])
 
     @router.api_route("/echo", methods=["GET", "POST"])

@@ -1,9 +1,8 @@
 """Only who knows the service token gets in."""
 
-from typing import Any
-
 import pytest
 from fastapi import APIRouter, Depends
+from fixture_types import ClientFor
 from flexserve import service_token
 from flexserve.app import create_app
 from flexserve.settings import ServiceSettings
@@ -16,11 +15,13 @@ from pydantic import SecretStr
         ({"Authorization": "Bearer the-right-token-1"}, 200),
         ({"Authorization": "Bearer the-right-token-2"}, 401),
         ({"Authorization": "the-right-token-1"}, 401),
-        ({"Authorization": "Bearer t\u00f6ken".encode("latin-1")}, 401),
+        ({b"Authorization": "Bearer t\u00f6ken".encode("latin-1")}, 401),
         ({}, 401),
     ],
 )
-async def test_the_token_decides(sent: Any, status: int, settings: ServiceSettings, client_for: Any) -> None:
+async def test_the_token_decides(
+    sent: dict[str, str] | dict[bytes, bytes], status: int, settings: ServiceSettings, client_for: ClientFor
+) -> None:
     router = APIRouter(dependencies=[Depends(service_token.RequireServiceToken(SecretStr("the-right-token-1")))])
 
     @router.get("/inside")

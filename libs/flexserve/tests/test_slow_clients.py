@@ -3,9 +3,9 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Literal
 
 import pytest
 from fastapi import APIRouter, Request
@@ -74,7 +74,7 @@ class Talk:
             pass
 
     async def say(self, text: str | bytes, *, every: float = 0, piece: int = 0) -> bool:
-        """Say it at once or piece by piece, as long as somebody listens; whether it was said to the end."""
+        """Say it at once or piece by piece, as long as somebody listens; return True if it was said to the end."""
         data = text.encode() if isinstance(text, str) else text
         for at in range(0, len(data), piece or len(data)):
             if self.hearing.done():
@@ -90,8 +90,11 @@ class Talk:
         return int(head.split()[1]) if head else 0, body
 
 
+Connect = Callable[[], Awaitable[Talk]]
+
+
 @pytest.fixture
-async def talk(port: int) -> AsyncIterator[Any]:
+async def talk(port: int) -> AsyncIterator[Connect]:
     writers = []
 
     async def connect() -> Talk:
@@ -108,25 +111,25 @@ HEAD = "POST /length HTTP/1.1\r\nHost: x\r\n"
 CLOSE = "Connection: close\r\n\r\n"
 
 
-async def test_headers_must_arrive(talk: Any) -> None:
+async def test_headers_must_arrive(talk: Connect) -> None:
     client = await talk()
     assert not await client.say(HEAD + "X-A: " + "b" * 1000, every=0.05, piece=3)
     status, body = await client.hear()
     assert (status, json.loads(body)) == (408, {"message": "The request took too long to arrive.", "status": 408})
 
 
-async def test_who_says_nothing_is_let_go(talk: Any) -> None:
+async def test_who_says_nothing_is_let_go(talk: Connect) -> None:
     client = await talk()
     assert await client.hear() == (0, b"")
 
 
-async def test_bodies_must_arrive(talk: Any) -> None:
+async def test_bodies_must_arrive(talk: Connect) -> None:
     client = await talk()
     assert not await client.say(f"{HEAD}Content-Length: 100000\r\n\r\n" + "x" * 100_000, every=0.05, piece=10)
     assert (await client.hear())[0] == 408
 
 
-async def test_what_a_chunk_is_wrapped_in_is_no_body(talk: Any) -> None:
+async def test_what_a_chunk_is_wrapped_in_is_no_body(talk: Connect) -> None:
     client = await talk()
     # However much and fast it is.
     endless = "1;" + "x" * 50_000_000
@@ -134,7 +137,7 @@ async def test_what_a_chunk_is_wrapped_in_is_no_body(talk: Any) -> None:
     assert (await client.hear())[0] == 408
 
 
-async def test_a_large_body_may_take_its_time(talk: Any) -> None:
+async def test_a_large_body_may_take_its_time(talk: Connect) -> None:
     client = await talk()
     body = b"x" * 2_000_000
     # Five times our patience, but ten times as fast as it must be.
@@ -142,19 +145,19 @@ async def test_a_large_body_may_take_its_time(talk: Any) -> None:
     assert await client.hear() == (200, b"2000000")
 
 
-async def test_we_may_take_our_time(talk: Any) -> None:
+async def test_we_may_take_our_time(talk: Connect) -> None:
     client = await talk()
     await client.say(f"GET /slow HTTP/1.1\r\nHost: x\r\n{CLOSE}")
     assert await client.hear() == (200, b"done")
 
 
-async def test_headers_have_an_end(talk: Any) -> None:
+async def test_headers_have_an_end(talk: Connect) -> None:
     client = await talk()
     await client.say("GET /hello HTTP/1.1\r\nHost: x\r\n" + "".join(f"X-{i}: {'y' * 1000}\r\n" for i in range(200)))
     assert (await client.hear())[0] in (431, 0)
 
 
-async def test_the_next_request_on_a_connection_is_watched_too(talk: Any) -> None:
+async def test_the_next_request_on_a_connection_is_watched_too(talk: Connect) -> None:
     client = await talk()
     await client.say("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
     await until(lambda: b"hello" in client.heard)
@@ -179,12 +182,12 @@ async def test_answers_must_be_read(port: int) -> None:
     ("proxies", "guard", "limited"),
     [("", "auto", True), ("10.0.0.0/8", "auto", False), ("10.0.0.0/8", "on", True), ("", "off", False)],
 )
-def test_a_proxy_in_front_guards_by_itself(proxies: str, guard: Any, limited: bool) -> None:
+def test_a_proxy_in_front_guards_by_itself(proxies: str, guard: Literal["auto", "on", "off"], limited: bool) -> None:
     protocol = http_protocol(ServiceSettings(trusted_proxies=proxies, slow_client_guard=guard))
     assert (isinstance(protocol, type) and issubclass(protocol, SlowClientProtocol)) == limited
 
 
-async def test_others_do_not_notice(talk: Any) -> None:
+async def test_others_do_not_notice(talk: Connect) -> None:
     slow = [await talk() for _ in range(50)]
     for client in slow:
         await client.say(HEAD)

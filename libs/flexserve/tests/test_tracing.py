@@ -6,9 +6,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
 
 import pytest
+from fixture_types import LogLines
 from flexserve import logs, tracing
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -108,7 +108,7 @@ class Collector(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 
-    def log_message(self, *_: Any) -> None: ...
+    def log_message(self, *_: object) -> None: ...
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_errors_show_on_the_span(spans: InMemorySpanExporter) -> None:
     assert not span.status.is_ok and span.events[0].name == "exception"
 
 
-def test_log_lines_name_the_trace(spans: InMemorySpanExporter, log_lines: Any) -> None:
+def test_log_lines_name_the_trace(spans: InMemorySpanExporter, log_lines: LogLines) -> None:
     with tracing.span("work"):
         logs.get("x").info("inside")
         kept = tracing.carrier()

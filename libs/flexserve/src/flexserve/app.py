@@ -33,7 +33,6 @@ def create_app(
     error_styles: Mapping[str, ErrorStyle] | None = None,
     max_body_bytes: int | None = None,
     max_upload_bytes: int | None = None,
-    **options: Any,
 ) -> FastAPI:
     """Create the application of a service.
 
@@ -47,7 +46,6 @@ def create_app(
         error_styles: The error style of each path prefix.
         max_body_bytes: The largest request body; the limit of the settings if None.
         max_upload_bytes: The largest body of paths that end in `/upload`; the same limit if None.
-        options: Passed on to FastAPI.
     """
     tracing.setup(service, VERSION)
     app = FastAPI(
@@ -57,7 +55,9 @@ def create_app(
         # `Default` lets routes with a response model keep pydantic's own serializer, which is faster still.
         default_response_class=Default(OrjsonResponse),
         telemetry=tracing.fastapi_telemetry(),
-        **options,
+        # Only the gateway publishes a page of its API, and that is its own.
+        docs_url=None,
+        redoc_url=None,
     )
     styles = ErrorStyles(error_styles)
     styles.install(app)

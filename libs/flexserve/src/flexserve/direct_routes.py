@@ -25,13 +25,13 @@ _MARK = "is_direct_route"
 _NUMBER = re.compile(r"/(\d{1,18})(?=/|$)", re.ASCII)
 _PARAMETER = re.compile(r"/\{\w+\}")
 _PARAMETER_LISTS = ("path_params", "query_params", "header_params", "cookie_params", "body_params")
-_REQUEST = object()
-"""Stands for the request among the inputs of a step."""
 
 RequestHandler = Callable[[Request], Coroutine[Any, Any, Response]]
 type RouteTable = dict[tuple[str, str], DirectRoute | None]
-type Step = tuple[Callable[..., Awaitable[object]], tuple[tuple[str, object], ...]]
-"""A dependency or an endpoint, and its arguments: each from the request, the path, or the result of another step."""
+type ArgumentSource = str | int | None
+"""The source of an argument: a parameter of the path by name, an earlier step by position, or None: the request."""
+type Step = tuple[Callable[..., Awaitable[object]], tuple[tuple[str, ArgumentSource], ...]]
+"""A dependency or an endpoint, and its arguments by name."""
 
 
 def direct[Endpoint: Callable[..., Awaitable[object]]](endpoint: Endpoint) -> Endpoint:
@@ -130,13 +130,13 @@ def build_handler(dependant: Dependant, template: str) -> RequestHandler:
             return positions[node.call]
         if node.call is None or not is_plain(node):
             raise TypeError(f"{template} cannot be a direct route: {node.call} takes more than numbers of the path.")
-        inputs: list[tuple[str, object]] = []
+        inputs: list[tuple[str, ArgumentSource]] = []
         for dependency in node.dependencies:
             position = add(dependency)
             if dependency.name is not None:
                 inputs.append((dependency.name, position))
         if node.request_param_name:
-            inputs.append((node.request_param_name, _REQUEST))
+            inputs.append((node.request_param_name, None))
         inputs += [(field.name, field.alias) for field in node.path_params]
         steps.append((node.call, tuple(inputs)))
         positions[node.call] = len(steps) - 1
@@ -155,9 +155,9 @@ def build_handler(dependant: Dependant, template: str) -> RequestHandler:
     return handle
 
 
-def _argument(source: Any, request: Request, results: list[Any]) -> Any:
+def _argument(source: ArgumentSource, request: Request, results: list[Any]) -> object:
     """Return the value of an argument: the request, a number of the path, or the result of an earlier step."""
-    if source is _REQUEST:
+    if source is None:
         return request
     return int(request.path_params[source]) if isinstance(source, str) else results[source]
 

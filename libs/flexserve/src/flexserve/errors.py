@@ -11,6 +11,7 @@ import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from flexmodel.errors import Conflict, FlexmeshError, Forbidden, Invalid, NotFound, Unavailable
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -151,7 +152,7 @@ def _phrase(status: int) -> str:
     return HTTPStatus(status).phrase if status in HTTPStatus else "Error"
 
 
-def _message(item: Any) -> str:
+def _message(item: ErrorDetails) -> str:
     """Return pydantic's message. The items of a text, as pydantic calls them, become characters."""
     text: str = item["msg"].removeprefix("Value error, ")
     if item["type"] in ("too_long", "too_short") and isinstance(item["input"], str):
@@ -159,7 +160,7 @@ def _message(item: Any) -> str:
     return text
 
 
-def _got_suffix(path: list[str], item: Any) -> str:
+def _got_suffix(path: list[str], item: ErrorDetails) -> str:
     """Return the invalid value in brackets, unless it is missing, structured or secret."""
     value = item.get("input")
     printable = isinstance(value, str | int | float | bool) and not any(logs.is_secret(step) for step in path)

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import structlog
 from opentelemetry import trace
+from structlog.typing import FilteringBoundLogger
 
 LogEvent = MutableMapping[str, Any]
 
@@ -64,13 +65,14 @@ def setup(service: str, level: str = "info", format: str = "auto") -> None:
         logging.getLogger(name).propagate = True
 
 
-def get(name: str) -> Any:
+def get(name: str) -> FilteringBoundLogger:
     """Return a logger: `log.info("what happened", key=value)`."""
-    return structlog.get_logger(name)
+    logger: FilteringBoundLogger = structlog.get_logger(name)
+    return logger
 
 
 @contextmanager
-def bound(**values: Any) -> Iterator[None]:
+def bound(**values: object) -> Iterator[None]:
     """Add these values to every line logged in the block, in this thread or task and those that it starts."""
     tokens = structlog.contextvars.bind_contextvars(**values)
     try:
@@ -79,12 +81,12 @@ def bound(**values: Any) -> Iterator[None]:
         structlog.contextvars.reset_contextvars(**tokens)
 
 
-def current(key: str) -> Any:
+def current(key: str) -> object:
     """Return the value bound to `key` in this context, or None."""
     return structlog.contextvars.get_contextvars().get(key)
 
 
-def mask(_logger: Any, _name: str, event: LogEvent) -> LogEvent:
+def mask(_logger: object, _name: str, event: LogEvent) -> LogEvent:
     """Mask passwords and tokens, by the name of the field or by patterns in the text."""
     return {key: _masked(key, value) for key, value in event.items()}
 
@@ -97,7 +99,7 @@ def mask_text(text: str) -> str:
     return text
 
 
-def _masked(key: Any, value: Any) -> Any:
+def _masked(key: object, value: object) -> object:
     if value is None:
         return None
     if isinstance(key, str) and is_secret(key):
@@ -118,14 +120,14 @@ def is_secret(key: str) -> bool:
     return any(word in lowered for word in _SECRET_KEYS)
 
 
-def _add_trace_id(_logger: Any, _name: str, event: LogEvent) -> LogEvent:
+def _add_trace_id(_logger: object, _name: str, event: LogEvent) -> LogEvent:
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
         event["trace_id"] = f"{context.trace_id:032x}"
     return event
 
 
-def _render_json(_logger: Any, _name: str, event: LogEvent) -> str:
+def _render_json(_logger: object, _name: str, event: LogEvent) -> str:
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 

@@ -68,7 +68,7 @@ def _row(name: str, field: FieldInfo) -> str:
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
-def _kind(annotation: Any) -> str:
+def _kind(annotation: object) -> str:
     if annotation is SecretStr:
         return "secret"
     if get_origin(annotation) is Annotated:

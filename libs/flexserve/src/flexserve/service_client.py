@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict, Unpack
 
 import aiohttp
 import orjson
@@ -27,6 +27,15 @@ Body = bytes | AsyncIterable[bytes]
 """A whole body, or one that is streamed in parts."""
 
 
+class RequestOptions(TypedDict, total=False):
+    """The options of a request to another service."""
+
+    user: int | None
+    account: int | None
+    headers: Mapping[str, str] | None
+    content: Body
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceResponse:
     """The response of the other service."""
@@ -36,8 +45,10 @@ class ServiceResponse:
     """The headers, by names in lower case."""
     content: bytes
 
-    def json(self) -> Any:
-        return orjson.loads(self.content)
+    def json(self) -> dict[str, Any]:
+        """Return the JSON object in the body."""
+        body: dict[str, Any] = orjson.loads(self.content)
+        return body
 
 
 async def acting_user(request: Request) -> int:
@@ -92,11 +103,11 @@ class ServiceClient:
         raise_for_status(response.status_code, response.content, response.headers, f"{method} {path}")
         return response
 
-    async def get(self, path: str, **options: Any) -> ServiceResponse:
+    async def get(self, path: str, **options: Unpack[RequestOptions]) -> ServiceResponse:
         """Send a GET request, with the options of `request`."""
         return await self.request("GET", path, **options)
 
-    async def post(self, path: str, **options: Any) -> ServiceResponse:
+    async def post(self, path: str, **options: Unpack[RequestOptions]) -> ServiceResponse:
         """Send a POST request, with the options of `request`."""
         return await self.request("POST", path, **options)
 
@@ -111,7 +122,7 @@ class ServiceClient:
         context = tracing.carrier()
         context["Authorization"] = self._authorization
         if request_id := logs.current("request_id"):
-            context["X-Request-ID"] = request_id
+            context["X-Request-ID"] = str(request_id)
         if user is not None:
             context[USER_HEADER] = str(user)
         if account is not None:

@@ -206,4 +206,4 @@ async def _awaited(work: Awaitable[None]) -> None:
 
 
 def _health_app(settings: WorkerSettings, name: str, checks: Sequence[Check]) -> ASGIApp:
-    return create_app(settings, service=name, title=f"Flexmesh {name}", checks=checks, docs_url=None, redoc_url=None)
+    return create_app(settings, service=name, title=f"Flexmesh {name}", checks=checks)

@@ -102,8 +102,6 @@ def create_app(
         ],
         max_upload_bytes=int(settings.upload_max_mb * 1_000_000),
         error_styles={"/api": envelope, "/api/v1": problem_details},
-        docs_url=None,
-        redoc_url=None,
     )
     app.add_middleware(ResponseHeadersMiddleware)
     document(app)

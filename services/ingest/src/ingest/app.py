@@ -53,8 +53,6 @@ def create_app(settings: IngestSettings, store: Store | None = None) -> FastAPI:
         lifespan=lifespan,
         checks=[Check("database", ping)],
         max_upload_bytes=settings.upload_max_bytes,
-        docs_url=None,
-        redoc_url=None,
     )
     for router in (data.router, batch.router, files.router):
         app.include_router(router, dependencies=[guard])

@@ -56,8 +56,6 @@ def create_app(settings: ReportingSettings, store: Store | None = None) -> FastA
         title="Flexmesh reporting",
         lifespan=lifespan,
         checks=[Check("database", ping)],
-        docs_url=None,
-        redoc_url=None,
     )
     return app
 

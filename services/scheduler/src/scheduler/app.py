@@ -16,9 +16,7 @@ SERVICE = "scheduler"
 
 def create_app(settings: SchedulerSettings, checks: Sequence[Check] = ()) -> FastAPI:
     """Create the application; `checks` are the readiness checks of the process that serves it."""
-    app = create_service(
-        settings, service=SERVICE, title="Flexmesh scheduler", checks=checks, docs_url=None, redoc_url=None
-    )
+    app = create_service(settings, service=SERVICE, title="Flexmesh scheduler", checks=checks)
     # A worker can do without the token. Then no caller could prove to be a service, so there are no routes.
     if settings.service_token is not None:
         app.state.optimizer = Optimizer(settings)
