@@ -1,4 +1,4 @@
-"""Errors of every kind as problems, and in the style of the path that has its own."""
+"""Errors of every kind as problem details, and in the style of their path."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Live means that the process runs; ready that every part it needs answers in time."""
+"""A process is live while it runs, and ready while all its dependencies respond in time."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""One line per event, whoever logs it, with the ids of the work at hand and without secrets."""
+"""The log has one line per event, with request and job ids and without secrets."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Metrics are there, count what happened, and have few label values."""
+"""Metrics count requests, jobs and messages, with few label values."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ def app_for(settings: ServiceSettings, service: str) -> FastAPI:
 
 
 async def scrape(client: httpx.AsyncClient, name: str) -> dict[tuple[str, ...], float]:
-    """The samples of one metric by their label values, without `service`."""
+    """Return the samples of one metric by their label values, without `service`."""
     response = await client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain")
     return {

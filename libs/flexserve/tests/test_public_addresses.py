@@ -38,7 +38,7 @@ def test_addresses_that_are_not_public(address: str) -> None:
 
 
 class Recorder(httpx.AsyncBaseTransport):
-    """Answers everything, and keeps what it was asked."""
+    """A transport that responds to everything and records the requests."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -49,7 +49,7 @@ class Recorder(httpx.AsyncBaseTransport):
 
 
 def names(monkeypatch: pytest.MonkeyPatch, **known: list[str]) -> None:
-    """Have names resolve to these addresses."""
+    """Make names resolve to these addresses."""
 
     async def resolve(host: str, port: int) -> list[str]:
         return known.get(host.split(".")[0], [host])

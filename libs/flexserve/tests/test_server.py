@@ -1,4 +1,4 @@
-"""Serving as a process: it starts with a sentence when it cannot, and ends without breaking requests off."""
+"""A server process reports a failed start in a sentence, and completes running requests before it ends."""
 
 import os
 import signal

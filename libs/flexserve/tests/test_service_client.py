@@ -1,4 +1,4 @@
-"""Calling another service: inside the process and over HTTP, with what it needs to know, and its errors as ours."""
+"""Calls to another service, in this process and over HTTP: headers, errors, streamed bodies and retries."""
 
 import asyncio
 import threading
@@ -112,7 +112,7 @@ async def test_a_service_that_is_not_there() -> None:
 
 
 class Flaky:
-    """A server that breaks off the first connections, or keeps silent, and then answers."""
+    """A server that closes the first connections, or waits, and then responds."""
 
     def __init__(self, failures: int, silence: float = 0.0) -> None:
         self.failures, self.silence, self.calls = failures, silence, 0

@@ -1,4 +1,4 @@
-"""Only who knows the service token gets in."""
+"""Only callers with the service token are admitted."""
 
 import pytest
 from fastapi import APIRouter, Depends

@@ -1,4 +1,4 @@
-"""Clients that dribble: a few of them must not occupy a server, and no other notices them."""
+"""A few slow clients must not occupy a server, and other clients do not notice them."""
 
 import asyncio
 import json
@@ -59,7 +59,7 @@ async def port() -> AsyncIterator[int]:
 
 
 class Talk:
-    """A client that says what it likes, when it likes, and hears what is answered meanwhile."""
+    """A client that sends bytes at its own pace and collects the response meanwhile."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
@@ -74,7 +74,7 @@ class Talk:
             pass
 
     async def say(self, text: str | bytes, *, every: float = 0, piece: int = 0) -> bool:
-        """Say it at once or piece by piece, as long as somebody listens; return True if it was said to the end."""
+        """Send the text, at once or in pieces. Return False if the server closed the connection first."""
         data = text.encode() if isinstance(text, str) else text
         for at in range(0, len(data), piece or len(data)):
             if self.hearing.done():
@@ -84,7 +84,7 @@ class Talk:
         return True
 
     async def hear(self) -> tuple[int, bytes]:
-        """The status and the body of what is answered until the connection ends."""
+        """Return the status and the body received until the connection ended."""
         await asyncio.wait_for(self.hearing, 10)
         head, _, body = self.heard.partition(b"\r\n\r\n")
         return int(head.split()[1]) if head else 0, body

@@ -1,4 +1,4 @@
-"""Traces: off and free unless asked for; one trace from a request through the broker to the next service."""
+"""Traces are off and cost nothing unless requested; one trace spans a request, its messages and the next service."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ print(any(name.startswith(("opentelemetry.sdk", "opentelemetry.exporter")) for n
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """Tracing is on, and this is where the spans end up."""
+    """Turn tracing on, and return the exporter with its spans."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -99,7 +99,7 @@ def test_without_traces_nothing_of_the_sdk_is_imported() -> None:
 
 
 class Collector(BaseHTTPRequestHandler):
-    """Keeps what is sent to it."""
+    """A handler that records the bodies of requests."""
 
     received: list[tuple[str, bytes]]
 

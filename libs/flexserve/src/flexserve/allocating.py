@@ -1,4 +1,4 @@
-"""How the C library keeps freed memory: by default so much that a program of many parts grows by a fifth."""
+"""Settings of the C library's allocator. By default it keeps so much freed memory that a process grows by a fifth."""
 
 import ctypes
 import sys

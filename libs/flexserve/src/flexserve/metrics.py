@@ -42,7 +42,7 @@ BUILD = Gauge("flexmesh_build_info", "Always 1; the labels tell what runs.", ("s
 
 Sampler = Callable[[], Awaitable[None]]
 samplers: set[Sampler] = set()
-"""Called before each scrape, to set gauges. One that fails or is slow is skipped."""
+"""Functions that set gauges, called before each scrape. One that fails or is slow is skipped."""
 SAMPLE_SECONDS = 1.0
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 

@@ -27,7 +27,7 @@ class SlowClientProtocol(HttpToolsProtocol):
     """The lowest average speed of a request body, in bytes per second."""
 
     started_at: float
-    """When the arriving request began, or the connection if there is none."""
+    """The start of the arriving request, or of the connection if there is none."""
     is_arriving = False
     in_head = False
     received_bytes = 0

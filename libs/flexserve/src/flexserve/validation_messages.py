@@ -32,7 +32,7 @@ SENTENCES = {
     "uuid_parsing": "Not a valid UUID.",
     "uuid_type": "Not a valid UUID.",
 }
-"""By type of pydantic's error."""
+"""The sentences by pydantic's type of error."""
 BOUNDS = {
     "greater_than_equal": "Must be greater than or equal to {ge}.",
     "greater_than": "Must be greater than {gt}.",

@@ -1,4 +1,4 @@
-"""Accounts on the wire."""
+"""Requests and responses with accounts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`…/annotations`: remark something about an account, an asset or a sensor."""
+"""`…/annotations`: add annotations to an account, an asset or a sensor."""
 
 from typing import Annotated, Any
 
@@ -54,7 +54,7 @@ async def annotate_sensor(
 
 
 async def annotate(gateway: Gateway, subject: Found, thing: ResourceType, body: AnnotationPost) -> OrjsonResponse:
-    """201 when the annotation is new, 200 when the same was there already."""
+    """Add an annotation. The status is 201 if it is new, and 200 if there was an equal one."""
     caller = subject.caller
     async with gateway.transaction() as con:
         source_id = await sources.ensure(

@@ -1,4 +1,4 @@
-"""Annotations on the wire."""
+"""Requests and responses with annotations."""
 
 from flexcore.annotations.inputs import AnnotationType
 

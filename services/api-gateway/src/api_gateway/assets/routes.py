@@ -29,7 +29,7 @@ router = APIRouter(prefix="/assets", tags=["Assets"], route_class=EnvelopeRoute)
 
 
 def shown(row: AssetRow, fields: Sequence[str] | None = None) -> dict[str, Any]:
-    """An asset as the API shows it, all of it or only some fields. Documents are text, as existing clients expect."""
+    """Return an asset as JSON, all of it or only some fields. Documents are text, as existing clients expect."""
     owner = None if row.account_id is None else {"id": row.account_id, "name": row.owner_name}
     asset = {
         "account_id": row.account_id,
@@ -71,7 +71,7 @@ async def list_assets(caller: Caller, gateway: Gateway, query: Annotated[AssetQu
 
 
 async def listed_accounts(con: Connection, caller: Identity, query: AssetQuery) -> list[int] | None:
-    """The accounts whose assets are listed; none means all."""
+    """Return the accounts whose assets are listed; None means all."""
     if query.account_id is not None:
         account = await resources.find(con, ResourceType.ACCOUNT, query.account_id)
         if account is None:

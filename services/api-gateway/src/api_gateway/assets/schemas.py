@@ -1,4 +1,4 @@
-"""Assets on the wire."""
+"""Requests and responses with assets."""
 
 from typing import Any
 

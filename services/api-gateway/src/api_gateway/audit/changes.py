@@ -1,4 +1,4 @@
-"""`/api/v1/accounts/{id}/auditlog`: everything that was changed in an account, with what it was before and is now."""
+"""`/api/v1/accounts/{id}/auditlog`: all changes in an account, with the values before and after."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal

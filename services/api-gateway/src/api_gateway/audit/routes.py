@@ -1,4 +1,4 @@
-"""`…/auditlog`: who changed what."""
+"""`…/auditlog`: the changes of an account, a user or an asset."""
 
 from email.utils import format_datetime
 from typing import Annotated, Any

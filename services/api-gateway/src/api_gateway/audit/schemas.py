@@ -1,4 +1,4 @@
-"""Audit logs on the wire."""
+"""Requests and responses with audit logs."""
 
 from typing import Literal
 

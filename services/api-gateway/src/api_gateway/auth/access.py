@@ -1,4 +1,4 @@
-"""What a route demands of its caller. Every route has exactly one `Requirement` among its dependencies."""
+"""Requirements of routes on their callers. Every route has exactly one `Requirement` among its dependencies."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -23,14 +23,14 @@ class Requirement:
 
 
 class Public(Requirement):
-    """Anyone may, without logging in."""
+    """Anyone may use the route, without logging in."""
 
     async def __call__(self) -> None:
         return None
 
 
 class LoggedIn(Requirement):
-    """Anyone who is logged in may, with a key of this scope (none: of any); the route looks at what is asked for."""
+    """Any logged-in user may use the route, with a key of this scope (None: any). The route checks further."""
 
     def __init__(self, scope: Scope | None = Scope.READ) -> None:
         self.scope = scope
@@ -44,7 +44,7 @@ class LoggedIn(Requirement):
 
 
 class Access(Requirement):
-    """Who may do `action` to the `thing` whose id is in the path. `unknown` answers when there is no such thing."""
+    """The caller may do `action` to the `thing` whose id is in the path. `unknown` makes the error if there is none."""
 
     def __init__(self, thing: ResourceType, action: Action, unknown: Callable[[int], ApiError] | None = None) -> None:
         self.thing = thing
@@ -65,7 +65,7 @@ class Access(Requirement):
 
 
 class OnPlatform(Requirement):
-    """Who may do `action` to the platform as a whole: administrators."""
+    """The caller may do `action` to the platform as a whole: an administrator."""
 
     def __init__(self, action: Action) -> None:
         self.action = action
@@ -75,7 +75,7 @@ class OnPlatform(Requirement):
 
 
 class InOwnAccount(Requirement):
-    """Who may do `action` to the account that they belong to."""
+    """The caller may do `action` to their own account."""
 
     def __init__(self, action: Action) -> None:
         self.action = action
@@ -87,7 +87,7 @@ class InOwnAccount(Requirement):
 
 
 class OnSelf(Requirement):
-    """Who may do `action` to the user that they are themselves: all, but for keys that are good for less."""
+    """The caller may do `action` to their own user. Keys need the scope for it."""
 
     def __init__(self, action: Action) -> None:
         self.action = action
@@ -103,7 +103,7 @@ def owner_of_caller(caller: Identity) -> Owner:
 async def allowed(
     request: Request, gateway: Gateway, action: Action, thing: ResourceType, owner: Callable[[Identity], Owner]
 ) -> Identity:
-    """The caller, if they may do this to a thing of that owner."""
+    """Return the caller. Raises `ApiError` if they may not do this to a thing of that owner."""
     async with gateway.store.connection() as con:
         caller = await authenticate(con, request, gateway)
     check_scope(caller, SCOPES[action])
@@ -122,12 +122,16 @@ def check_scope(caller: Identity, scope: Scope) -> None:
 
 
 async def authenticate(con: Connection, request: Request, gateway: Gateway) -> Identity:
-    """The user whose token came with the request."""
+    """Return the user whose token came with the request. Raises `ApiError` if there is none."""
     return await identity_of(con, await repository.identify(con, digest_of(request), gateway.settings.seen_every))
 
 
 async def identity_of(con: Connection, row: CallerRow | None) -> Identity:
-    """The caller, if there is one whose key is not used too often. That they were seen is noted now and then."""
+    """Return the identity of the caller, and record now and then that they were seen.
+
+    Raises:
+        ApiError: There is no caller (401), or their key has reached its rate limit (429).
+    """
     if row is None:
         raise unauthorized()
     if row.requests_per_minute is not None:

@@ -1,4 +1,4 @@
-"""Who asks, before we know who it is."""
+"""The client of a request, before it is authenticated."""
 
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
@@ -13,11 +13,11 @@ LONGEST_PROGRAM = 200
 class Client:
     address: str
     program: str | None = None
-    """How it calls itself: `User-Agent`."""
+    """The value of `User-Agent`."""
 
     @property
     def network(self) -> str:
-        """The address; of IPv6 the part that its holder cannot choose."""
+        """The address; of an IPv6 address the part that its holder cannot choose."""
         try:
             parsed = ip_address(self.address)
         except ValueError:

@@ -1,4 +1,4 @@
-"""Where a request says who asks: in its Authorization header, or in a cookie that is guarded against forgery."""
+"""Credentials of requests: the Authorization header, or a cookie that is protected against request forgery."""
 
 import hmac
 from base64 import urlsafe_b64encode
@@ -16,7 +16,11 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def digest_of(request: Request) -> bytes:
-    """The hash of the token in the request. A header goes before a cookie; a request that was forged is refused."""
+    """Return the hash of the token in the request. A header goes before a cookie.
+
+    Raises:
+        ApiError: There is no token (401), or the request was forged (403).
+    """
     header = request.headers.get("authorization")
     if header is None:
         return digest_of_cookie(request)
@@ -41,30 +45,30 @@ def digest_of_cookie(request: Request) -> bytes:
 
 
 def session_digest(session: str) -> bytes:
-    """Another hash than that of a token, so that neither can be used in the place of the other."""
+    """Return the hash of a session. It differs from that of a token, so that neither can replace the other."""
     return digest(f"session {session}")
 
 
 def csrf_token(session: str) -> str:
-    """What pages of ours can know and others cannot: it is made from the cookie, which no script can read."""
+    """Return the CSRF token of a session, which pages of other sites cannot know. It is derived from the cookie."""
     return urlsafe_b64encode(hmac.digest(session.encode(), b"csrf", sha256)).decode().rstrip("=")
 
 
 def refuse_other_sites(request: Request) -> None:
-    """Refuse what a browser sends because a page of somebody else told it to."""
+    """Refuse a request that a page of another site makes a browser send."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site not in (None, "same-origin") or (origin is not None and origin not in own_origins(request)):
         raise forbidden("This request comes from a page of another site.")
 
 
 def own_origins(request: Request) -> tuple[str, str]:
-    """The address that was asked, and the one under which people are told to reach us."""
+    """Return the origin of the request's URL and the public origin."""
     public = urlsplit(request.app.state.gateway.settings.public_url)
     return f"{request.url.scheme}://{request.url.netloc}", f"{public.scheme}://{public.netloc}"
 
 
 def secure(request: Request) -> bool:
-    """Whether cookies of this request are for HTTPS only."""
+    """Return whether cookies of this request are for HTTPS only."""
     settings = request.app.state.gateway.settings
     if settings.secure_cookies == "auto":
         return request.url.scheme == "https" or settings.public_url.startswith("https:")
@@ -72,7 +76,7 @@ def secure(request: Request) -> bool:
 
 
 def cookie_name(request: Request) -> str:
-    """Browsers let nobody but this very host set a cookie whose name begins with `__Host-`, and only over HTTPS."""
+    """Return the name of the cookie. Only this host can set one that begins with `__Host-`, and only over HTTPS."""
     return f"__Host-{COOKIE}" if secure(request) else COOKIE
 
 

@@ -1,4 +1,4 @@
-"""Logging in, on the wire."""
+"""Requests and responses of logging in."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Permission for each of many sensors, asked in one query."""
+"""Permissions for many sensors, checked with one query."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ FIND_SENSORS = FIND[ResourceType.SENSOR].replace("n.id = $1", "n.id = any($1::in
 
 @dataclass(frozen=True, slots=True)
 class Sensors:
-    """Those of the sensors that one may, by id; and why not the others."""
+    """The sensors that the caller may act on, by id, and the ids of the others by reason."""
 
     rows: dict[int, ResourceRow]
     unknown: frozenset[int]
     forbidden: frozenset[int]
 
     def refusal_of(self, id: int | None) -> str | None:
-        """Why nothing is done to this sensor."""
+        """Return the reason why the caller may not act on this sensor, or None."""
         if id in self.unknown:
             return f"Sensor {id} not found"
         return f"You cannot be authorized for sensor {id}." if id in self.forbidden else None
 
     def refuse(self, message: object) -> ApiError:
-        """The answer to who asks for some that are not there, or that one may not."""
+        """Return the error for a request with unknown or forbidden sensors."""
         return not_found(message) if self.unknown else forbidden(message)
 
     def all(self, ids: Iterable[int]) -> list[ResourceRow]:
-        """All of them, or the whole request is refused."""
+        """Return all requested sensors. Raises `ApiError` if any of them is unknown or forbidden."""
         if self.unknown or self.forbidden:
             sentences = [self.refusal_of(id) for id in sorted(self.unknown | self.forbidden)]
             raise self.refuse({"sensor": sentences})
@@ -43,7 +43,7 @@ class Sensors:
 
 @dataclass(frozen=True, slots=True)
 class Doorkeeper:
-    """Lets the caller to sensors, those that they may do `action` to."""
+    """Finds the sensors that the caller may do `action` to."""
 
     caller: Identity
     gateway: Gateway
@@ -60,7 +60,7 @@ class Doorkeeper:
 
 
 class OnSensors(Requirement):
-    """Who may do `action` to sensors that the request names: whoever the doorkeeper lets to each of them."""
+    """The caller may do `action` to the sensors that the request names. The route checks each of them."""
 
     def __init__(self, action: Action) -> None:
         self.action = action

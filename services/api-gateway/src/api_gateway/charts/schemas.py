@@ -69,7 +69,7 @@ class KpiQuery(Query):
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What lies between two moments; without one of them, everything on that side."""
+    """The time from `start` to `end`. A bound of None leaves that side open."""
 
     start: datetime | None
     end: datetime | None

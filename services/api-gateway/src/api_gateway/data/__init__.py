@@ -1,1 +1,1 @@
-"""The data of sensors: values are read here, and posted ones are passed on to the ingest service."""
+"""Data of sensors. Posted values are passed on to the ingest service."""

@@ -44,7 +44,7 @@ class DataPost(Input):
 
 
 class DataDeletion(Input):
-    """Which data to delete; left out: all."""
+    """A deletion of data; without a field, no limit on it."""
 
     model_config = example(start="2026-11-22T00:00:00+01:00", until="2026-11-23T00:00:00+01:00")
 

@@ -1,1 +1,1 @@
-"""Server-sent events: what happens on the platform, while clients listen."""
+"""Activities of the platform as server-sent events."""

@@ -14,7 +14,7 @@ AT = "2026-11-22T09:15:00.123456+00:00"
 
 @dataclass(frozen=True, slots=True)
 class ActivityDescription:
-    """When an activity happens, with an example of its `data`."""
+    """A description of an activity type, with an example of its `data`."""
 
     sentence: str
     data: dict[str, Any]

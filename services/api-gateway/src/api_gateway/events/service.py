@@ -52,7 +52,7 @@ def parse_position(last_id: str) -> int:
 
 
 async def stream_frames(stream: EventStream, feed: ActivityFeed) -> AsyncGenerator[bytes]:
-    """Yield everything that the client gets."""
+    """Yield all frames for the client."""
     async with feed.joined(stream):
         yield RETRY + KEEP_ALIVE
         interest = await feed.follow(stream.follows)

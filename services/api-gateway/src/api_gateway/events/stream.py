@@ -49,7 +49,7 @@ class EventStream:
     _at: int = 0
     """The position up to which everything was sent."""
     _behind: bool = False
-    """Whether the next activities have to be loaded from the table."""
+    """True if the next activities have to be loaded from the table."""
     _waiting: deque[Activity] = field(default_factory=deque)
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _news: tuple[str, dict[str, Any]] | None = None

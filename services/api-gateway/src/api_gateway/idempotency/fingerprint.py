@@ -12,17 +12,17 @@ BOUNDARY = b"\0border\0"
 
 
 class RequestFingerprint:
-    """A request and the hash of what it asks for. Uploads are streamed, so their hash is complete only at their end."""
+    """A request and the hash of its content. Uploads are streamed, so their hash is complete only at their end."""
 
     def __init__(self, request: Request, known: bytes, content: "ContentHash | None" = None) -> None:
         self.request = request
         self.known = known
-        """A hash of everything but uploaded files."""
+        """Return a hash of everything but uploaded files."""
         self.content = content
 
     @property
     def current(self) -> bytes:
-        """The hash of everything that has arrived."""
+        """Return the hash of everything that has arrived."""
         return self.known if self.content is None else self.known + self.content.digest()
 
     async def complete(self) -> bytes:
@@ -40,7 +40,7 @@ class ContentHash:
         self._boundary = boundary
         self._hash = sha256()
         self._rest = b""
-        """May be the beginning of a boundary."""
+        """The last bytes, which may be the beginning of a boundary."""
 
     def add(self, data: bytes) -> None:
         """Add the next part of the body."""

@@ -1,4 +1,4 @@
-"""API keys on the wire."""
+"""Requests and responses with API keys."""
 
 from flexcore.fields import absent
 from pydantic import Field

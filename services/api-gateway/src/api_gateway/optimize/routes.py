@@ -1,4 +1,4 @@
-"""`/api/v1/optimize`: a problem in, a schedule out. Only a job for a long computation is stored."""
+"""`/api/v1/optimize`: solve a self-contained problem. Only jobs of long computations are stored."""
 
 from typing import Annotated, Any
 from uuid import UUID

@@ -1,1 +1,1 @@
-"""Passwords: choosing one through a mailed link, and changing it."""
+"""Passwords: chosen through a mailed link, and changed."""

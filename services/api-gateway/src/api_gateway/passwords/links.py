@@ -1,4 +1,4 @@
-"""Choosing a password through a mailed link."""
+"""Mailed links to choose a password."""
 
 from flexcore.credentials import password_rules, repository
 from flexcore.credentials.repository import LinkHolderRow
@@ -24,7 +24,7 @@ async def new_link(con: Connection, gateway: Gateway, user_id: int) -> str:
 
 
 async def invite(con: Connection, gateway: Gateway, email: str, link: str) -> None:
-    """Leave a mail with the link in the outbox, in the caller's transaction."""
+    """Put a mail with the link into the outbox, in the caller's transaction."""
     hours = gateway.settings.reset_lifetime.total_seconds() / 3600
     text = (
         f"Choose the password of your account at {gateway.settings.public_url}:\n\n{link}\n\n"
@@ -42,7 +42,7 @@ async def mail_link(gateway: Gateway, email: str) -> None:
 
 
 async def choose(gateway: Gateway, token: str, password: str) -> int:
-    """Set the password of the user to whom the link was mailed, log them out everywhere, and count their API keys."""
+    """Set the password of the link's user, revoke their logins, and return their number of API keys."""
     token_hash = digest(token)
     async with gateway.store.connection() as con:
         user = await get_link_holder(con, token_hash)

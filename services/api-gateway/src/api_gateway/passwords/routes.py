@@ -1,4 +1,4 @@
-"""Changing a password, asking for a link when it is forgotten, and the page behind the link."""
+"""Routes to change a password, to request a link for a forgotten one, and the page of that link."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ router = APIRouter(tags=["Passwords"], route_class=ProblemDetailsRoute)
 page = APIRouter(route_class=EnvelopeRoute)
 
 KEPT_NOWHERE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
-"""Of pages with the token of a link in them."""
+"""Headers of pages that hold the token of a link."""
 
 
 @router.put(
@@ -52,7 +52,7 @@ async def change_password(
 )
 async def ask_for_password_link(gateway: Gateway, client: Asking, body: ForgottenPassword) -> OrjsonResponse:
     await service.count_request(gateway, body.email, client)
-    # After the answer, which so takes the same time whether there is such a user.
+    # In the background, so that the response takes the same time for unknown users.
     answer = OrjsonResponse({"message": MAILED}, 202)
     answer.background = BackgroundTask(links.mail_link, gateway, body.email)
     return answer

@@ -1,4 +1,4 @@
-"""Passwords on the wire."""
+"""Requests and responses with passwords."""
 
 from typing import Annotated
 

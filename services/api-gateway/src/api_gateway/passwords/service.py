@@ -1,4 +1,4 @@
-"""Changing one's password, and asking for a link when it is forgotten."""
+"""Changes of passwords, and the limits of requests for links."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from api_gateway.rate_limits import RateLimit, per_minute
 async def change(
     gateway: Gateway, caller: Identity, current: str, new: str, client: Client, *, revoke_keys: bool
 ) -> dict[str, int]:
-    """Set the caller's password, and log them out everywhere but here; how many of which kind were revoked."""
+    """Set the caller's password, and revoke their other logins. Return the number of revoked tokens by kind."""
     await check_password(gateway, caller, current, client)
     password_rules.check("new_password", new, gateway.settings.shortest_password, caller.username, caller.email)
     if new == current:
@@ -32,13 +32,13 @@ async def change(
 
 
 async def check_password(gateway: Gateway, caller: Identity, password: str, client: Client) -> None:
-    """Refuse who is logged in but does not know the password."""
+    """Raise `Invalid` if this is not the caller's password."""
     if await identified(gateway, caller.email, password, client) is None:
         raise Invalid({"current_password": ["This is not your password."]})
 
 
 async def count_request(gateway: Gateway, email: str, client: Client) -> None:
-    """Refuse to mail link after link, no matter whether there is such a user."""
+    """Count a request for a link. Raises `ApiError` beyond the limit, for unknown users as well."""
     per_hour = gateway.settings.reset_mails_per_hour
     async with gateway.store.connection() as con:
         spelled = (await repository.find_login(con, email)).spelled

@@ -1,1 +1,1 @@
-"""Schedules: asking for one, and reading what came of it."""
+"""Schedules: triggers and results."""

@@ -1,4 +1,4 @@
-"""Triggers and schedules on the wire."""
+"""Requests and responses with triggers and schedules."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -22,7 +22,7 @@ WINDOW = {"start": "2026-11-22T07:00:00+01:00", "duration": "PT12H"}
 
 
 class Trigger(Input):
-    """What both kinds of triggers have. Triggers are read by flexmodel; this describes them."""
+    """The fields of all triggers. flexmodel parses triggers; this class describes them."""
 
     model_config = ConfigDict(alias_generator=kebab, extra="forbid")
 

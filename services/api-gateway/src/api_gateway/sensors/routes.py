@@ -28,7 +28,7 @@ router = APIRouter(tags=["Sensors"], route_class=EnvelopeRoute)
 
 
 def shown(row: SensorRow, settings: GatewaySettings) -> dict[str, Any]:
-    """A sensor as the API shows it."""
+    """Return a sensor as JSON."""
     return {
         "attributes": row.attributes,
         "entity_address": f"ea1.{settings.naming_authority}:fm1.{row.id}",
@@ -54,7 +54,7 @@ async def list_sensors(caller: Caller, gateway: Gateway, query: Annotated[Sensor
 
 
 async def listed_accounts(con: Connection, caller: Identity, query: SensorListQuery) -> tuple[list[int] | None, bool]:
-    """The accounts whose sensors are listed (none means all), and whether public ones are too."""
+    """Return the accounts whose sensors are listed (None: all), and whether public ones are listed too."""
     public = query.include_public_assets
     if query.account_id is not None:
         account = await resources.find(con, ResourceType.ACCOUNT, query.account_id)

@@ -1,4 +1,4 @@
-"""Sensors on the wire."""
+"""Requests and responses with sensors."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`/api/v1/session`: logging a browser in and out, and the identity of the caller."""
+"""`/api/v1/session`: log a browser in and out, and get the identity of the caller."""
 
 from typing import Annotated, Any
 

@@ -1,1 +1,1 @@
-"""Sources: who or what recorded data."""
+"""Sources of data."""

@@ -19,7 +19,7 @@ USUAL_TYPES = ("user", "scheduler", "forecaster", "reporter", "demo script", "ga
 
 
 def described(source: SourceRow) -> str:
-    """A source in words: who, with which model, in which version."""
+    """Return a description of a source: its name, model and version."""
     words: str = source.name
     if source.model:
         words += f"'s {source.model} model" if source.type != "forecaster" else f"'s {source.model} forecaster"

@@ -1,4 +1,4 @@
-"""Sources on the wire."""
+"""Requests and responses with sources."""
 
 from flexcore.fields import absent
 from flexcore.listing import Query

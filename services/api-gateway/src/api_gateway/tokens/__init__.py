@@ -1,1 +1,1 @@
-"""Whatever a user is known by: login tokens, sessions and API keys."""
+"""Tokens of users: logins, sessions and API keys."""

@@ -1,4 +1,4 @@
-"""`/api/v1/tokens`: see with what one is logged in, and revoke it; also for the users whom one administers."""
+"""`/api/v1/tokens`: list and revoke tokens, one's own and those of users whom one administers."""
 
 from typing import Annotated
 

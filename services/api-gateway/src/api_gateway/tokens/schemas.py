@@ -1,4 +1,4 @@
-"""Tokens on the wire."""
+"""Requests and responses with tokens."""
 
 from datetime import datetime
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""Users on the wire."""
+"""Requests and responses with users."""
 
 from typing import Any
 

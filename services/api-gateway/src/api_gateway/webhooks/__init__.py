@@ -1,1 +1,1 @@
-"""Webhooks: addresses of an account that are told what happens."""
+"""Webhooks: URLs of an account to which activities are sent."""

@@ -1,4 +1,4 @@
-"""What webhooks are sent, as the section `webhooks` of the OpenAPI document."""
+"""The messages of webhooks, as the section `webhooks` of the OpenAPI document."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ RESPONSES = {
 
 
 def described() -> dict[str, Any]:
-    """Every type of event with its meaning and an example."""
+    """Return an operation for every type of activity."""
     return {type: {"post": operation(type, meaning)} for type, meaning in DESCRIPTIONS.items()}
 
 

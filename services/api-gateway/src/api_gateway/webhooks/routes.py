@@ -1,4 +1,4 @@
-"""`/api/v1/webhooks`: who of an account is told what happens, and how that went."""
+"""`/api/v1/webhooks`: create, change, test and delete webhooks, and list their deliveries."""
 
 from typing import Annotated
 
@@ -66,7 +66,7 @@ async def list_webhooks(
 async def account_for(
     con: Connection, caller: Identity, account_id: int | None, action: Action, thing: ResourceType
 ) -> int:
-    """The account that is meant, if the caller may do this in it."""
+    """Return the requested account, by default the caller's own. Raises `ApiError` without permission."""
     chosen = caller.works_for if account_id is None else account_id
     account = await resources.find(con, ResourceType.ACCOUNT, chosen)
     if account is None:

@@ -1,4 +1,4 @@
-"""Webhooks on the wire."""
+"""Requests and responses with webhooks."""
 
 from datetime import datetime
 from typing import Any
