@@ -1,7 +1,7 @@
 """The relay delivers what was committed, at least once, however often delivery fails at first."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ async def relaying(*relays: Relay) -> AsyncIterator[None]:
 
 
 class Receiver:
-    """Gets messages, and refuses as many as it is told to."""
+    """A receiver that refuses the first `refusals` messages."""
 
     def __init__(self, refusals: int = 0) -> None:
         self.got: list[Message] = []
@@ -43,10 +43,16 @@ class Receiver:
         return [message.payload["n"] for message in self.got]
 
 
-async def add(store: Store, *numbers: int, topic: str = "task:schedule", **rest: Any) -> None:
+async def add(
+    store: Store,
+    *numbers: int,
+    topic: str = "task:schedule",
+    due_at: datetime | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> None:
     async with store.transaction() as con:
         for number in numbers:
-            await put(con, topic, {"n": number}, **rest)
+            await put(con, topic, {"n": number}, due_at, headers)
 
 
 async def left(store: Store) -> int:
@@ -72,7 +78,7 @@ async def is_empty(store: Store) -> bool:
 
 
 async def test_messages_of_other_processes_are_relayed_at_once(store: Store, url: str) -> None:
-    """With a minute between polls, only being told can be that quick."""
+    """A minute between polls leaves only the notification to be that quick."""
     receiver = Receiver()
     async with relaying(Relay(store, receiver.deliver, topics=["task:%"], poll=60)):
         await add(store, 1)
@@ -85,7 +91,7 @@ async def test_messages_of_other_processes_are_relayed_at_once(store: Store, url
 
 @pytest.fixture
 def deaf(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def hear_nothing(*_: Any) -> None:
+    async def hear_nothing(*_: object) -> None:
         await asyncio.sleep(3600)
 
     monkeypatch.setattr(store, "listen", hear_nothing)
@@ -110,7 +116,7 @@ async def test_without_notifications_it_polls_or_is_woken(store: Store) -> None:
 
 
 async def test_it_works_on_when_it_cannot_listen(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def break_down(*_: Any) -> None:
+    async def break_down(*_: object) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(store, "listen", break_down)
@@ -138,7 +144,7 @@ async def test_the_waits_between_attempts_grow(store: Store) -> None:
     waits: list[float] = []
 
     async def next_wait() -> bool:
-        """When the message has been put off once more, note for how long and make it due."""
+        """Note the wait of a message that has been put off once more, and make it due."""
         async with store.transaction() as con:
             put_off = await con.fetchval(
                 "select extract(epoch from due_at - now())::float from outbox where attempts > $1 for update",

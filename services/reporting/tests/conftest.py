@@ -1,50 +1,17 @@
-"""A reporting service over a real database, and a web server that webhooks can be sent to."""
+"""Fixtures: a database with an account, the delivery of notifications, and a receiver of webhook messages."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from asyncpg import Record
 from flexstore.store import Store
 from reporting.notifications.relays import notifying
 from reporting.settings import ReportingSettings
 from serving import serving
 from waiting import until
-
-
-@dataclass
-class Receiver:
-    """A web server that keeps what it was sent, and answers as it is told to."""
-
-    url: str = ""
-    answers: list[int] = field(default_factory=list)
-    """The statuses of the next answers; 200 after the last."""
-    delay: float = 0.0
-    delays: dict[str, float] = field(default_factory=dict)
-    """Longer ones, by path."""
-    endless: bool = False
-    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        self.received.append(({name.decode(): value.decode() for name, value in scope["headers"]}, body))
-        status = self.answers.pop(0) if self.answers else 200
-        await asyncio.sleep(self.delays.get(scope["path"], self.delay))
-        headers = [(b"location", self.url.encode())] if status in (301, 302, 307) else []
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        while self.endless:
-            await send({"type": "http.response.body", "body": b"x" * 65_536, "more_body": True})
-            await asyncio.sleep(0)
-        await send({"type": "http.response.body", "body": b"thanks"})
-
-    async def until(self, count: int) -> None:
-        """Wait until it has been sent so many messages."""
-        await until(lambda: len(self.received) >= count)
+from webhook_receiver import Attempts, Delivering, Receiver
 
 
 @pytest.fixture
@@ -70,12 +37,12 @@ async def account(store: Store) -> int:
 
 
 @pytest.fixture
-def delivering(store: Store, database_url: str) -> Callable[..., Any]:
-    """`async with delivering(…)`: the service is at work, with these settings."""
+def delivering(store: Store, database_url: str) -> Delivering:
+    """A function that delivers notifications within a block, with the given settings."""
 
     @asynccontextmanager
-    async def deliver(**settings: Any) -> AsyncIterator[None]:
-        chosen = {"webhook_private_addresses": True, "webhook_timeout": 0.5} | settings
+    async def deliver(**settings: object) -> AsyncIterator[None]:
+        chosen: dict[str, Any] = {"webhook_private_addresses": True, "webhook_timeout": 0.5} | settings
         async with notifying(store, ReportingSettings(database_url=database_url, **chosen)):
             yield
 
@@ -83,18 +50,18 @@ def delivering(store: Store, database_url: str) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def attempts(store: Store) -> Callable[[int], Awaitable[list[Any]]]:
-    """The attempts in the log, as soon as there are so many."""
+def attempts(store: Store) -> Attempts:
+    """A function that waits for a number of logged attempts, and returns them."""
 
-    rows: list[Any] = []
+    rows: list[Record] = []
 
-    async def are(count: int) -> bool:
+    async def are_logged(count: int) -> bool:
         async with store.connection() as con:
             rows[:] = await con.fetch("select * from webhook_delivery order by id")
         return len(rows) >= count
 
-    async def wait(count: int) -> list[Any]:
-        await until(lambda: are(count))
+    async def wait(count: int) -> list[Record]:
+        await until(lambda: are_logged(count))
         return list(rows)
 
     return wait

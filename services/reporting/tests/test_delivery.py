@@ -1,9 +1,13 @@
+"""Webhook messages are signed, repeated, given up and logged as the settings say."""
+
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from flexcore.webhooks import subscriptions
 from flexmodel.errors import Invalid
+from flexstore.store import Connection, Store
 from flexwork import activities
 from flexwork.activities import ActivityType
 from reporting.app import upkeep_of
@@ -11,23 +15,30 @@ from reporting.settings import ReportingSettings
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 from waiting import until
+from webhook_receiver import Attempts, Delivering, Receiver
 
 DONE = "schedule.finished"
 DATA = {"job": "5f7f3b1e", "sensor": 7}
 
 
-async def add(store, account, receiver, types=()) -> subscriptions.Webhook:
+async def add(store: Store, account: int, receiver: Receiver, types: Sequence[str] = ()) -> subscriptions.Webhook:
     async with store.connection() as con:
         return await subscriptions.add(con, account, receiver.url, types)
 
 
-async def tell(store, account, data=DATA) -> None:
+async def tell(store: Store, account: int | None, data: Mapping[str, object] = DATA) -> None:
     async with store.transaction() as con:
         await activities.record(con, account, ActivityType.SCHEDULE_FINISHED, data)
 
 
-async def until_empty(store, table: str) -> None:
-    """Wait until no event waits, and nothing is in the table."""
+async def is_active(con: Connection, hook: subscriptions.Webhook) -> bool:
+    current = await subscriptions.get(con, hook.id)
+    assert current is not None
+    return current.active
+
+
+async def until_empty(store: Store, table: str) -> None:
+    """Wait until every event has its position and the table is empty."""
     query = f"select exists (select from event where position is null) or exists (select from {table})"
 
     async def is_empty() -> bool:
@@ -37,7 +48,9 @@ async def until_empty(store, table: str) -> None:
     await until(is_empty)
 
 
-async def test_a_message_arrives_signed(store, account, receiver, delivering, attempts):
+async def test_a_message_arrives_signed(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering, attempts: Attempts
+) -> None:
     hook = await add(store, account, receiver)
     before = datetime.now(UTC)
     async with delivering():
@@ -54,7 +67,9 @@ async def test_a_message_arrives_signed(store, account, receiver, delivering, at
     assert row["message_id"] == headers["webhook-id"]
 
 
-async def test_a_forged_message_does_not_verify(store, account, receiver, delivering):
+async def test_a_forged_message_does_not_verify(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering
+) -> None:
     hook = await add(store, account, receiver)
     async with delivering():
         await tell(store, account)
@@ -68,7 +83,9 @@ async def test_a_forged_message_does_not_verify(store, account, receiver, delive
         Verifier(other.secret).verify(body, headers)
 
 
-async def test_only_those_who_asked_are_told(store, account, receiver, delivering):
+async def test_only_those_who_asked_are_told(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering
+) -> None:
     async with store.connection() as con:
         stranger = await con.fetchval("insert into account (name) values ('stranger') returning id")
         for owner, types in ((account, [DONE]), (account, []), (account, ["data.stored"]), (stranger, [])):
@@ -87,7 +104,9 @@ async def test_only_those_who_asked_are_told(store, account, receiver, deliverin
     assert len({headers["webhook-id"] for headers, _ in receiver.received}) == 1  # it is the same event
 
 
-async def test_what_is_rolled_back_is_told_to_nobody(store, account, receiver, delivering):
+async def test_what_is_rolled_back_is_told_to_nobody(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering
+) -> None:
     await add(store, account, receiver)
     async with delivering():
         with pytest.raises(ZeroDivisionError):
@@ -101,8 +120,8 @@ async def test_what_is_rolled_back_is_told_to_nobody(store, account, receiver, d
 
 
 async def test_a_failed_attempt_is_repeated_with_the_same_id_and_a_new_signature(
-    store, account, receiver, delivering, attempts
-):
+    store: Store, account: int, receiver: Receiver, delivering: Delivering, attempts: Attempts
+) -> None:
     hook = await add(store, account, receiver)
     receiver.answers = [503]
     async with delivering():
@@ -117,7 +136,9 @@ async def test_a_failed_attempt_is_repeated_with_the_same_id_and_a_new_signature
         Verifier(hook.secret).verify(body, headers)
 
 
-async def test_after_so_many_attempts_a_message_is_given_up(store, account, receiver, delivering, attempts):
+async def test_after_so_many_attempts_a_message_is_given_up(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering, attempts: Attempts
+) -> None:
     await add(store, account, receiver)
     receiver.answers = [500, 500, 500]
     async with delivering(webhook_attempts=2):
@@ -128,7 +149,9 @@ async def test_after_so_many_attempts_a_message_is_given_up(store, account, rece
     assert len(receiver.received) == 2
 
 
-async def test_a_slow_webhook_does_not_hold_up_the_others_for_long(store, account, receiver, delivering, attempts):
+async def test_a_slow_webhook_does_not_hold_up_the_others_for_long(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering, attempts: Attempts
+) -> None:
     await add(store, account, receiver)
     receiver.delay = 5.0
     async with delivering(webhook_attempts=1):
@@ -138,7 +161,9 @@ async def test_a_slow_webhook_does_not_hold_up_the_others_for_long(store, accoun
     assert row["error"] == "It did not answer within 0.5 seconds."
 
 
-async def test_an_endless_answer_is_not_read(store, account, receiver, delivering, attempts):
+async def test_an_endless_answer_is_not_read(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering, attempts: Attempts
+) -> None:
     await add(store, account, receiver)
     receiver.endless = True
     async with delivering():
@@ -148,7 +173,9 @@ async def test_an_endless_answer_is_not_read(store, account, receiver, deliverin
     assert (row["status"], row["error"]) == (200, None)  # it would not have ended within the time there is
 
 
-async def test_redirects_are_not_followed(store, account, receiver, delivering, attempts):
+async def test_redirects_are_not_followed(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering, attempts: Attempts
+) -> None:
     await add(store, account, receiver)
     receiver.answers = [307]
     async with delivering(webhook_attempts=1):
@@ -158,7 +185,9 @@ async def test_redirects_are_not_followed(store, account, receiver, delivering, 
     assert len(receiver.received) == 1
 
 
-async def test_a_webhook_that_is_gone_is_switched_off(store, account, receiver, delivering, attempts):
+async def test_a_webhook_that_is_gone_is_switched_off(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering, attempts: Attempts
+) -> None:
     hook = await add(store, account, receiver)
     receiver.answers = [410]
     async with delivering():
@@ -173,7 +202,9 @@ async def test_a_webhook_that_is_gone_is_switched_off(store, account, receiver, 
     assert len(receiver.received) == 1
 
 
-async def test_a_deleted_webhook_is_told_nothing(store, account, receiver, delivering):
+async def test_a_deleted_webhook_is_told_nothing(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering
+) -> None:
     hook = await add(store, account, receiver)
     await tell(store, account)
     async with store.connection() as con:
@@ -183,7 +214,9 @@ async def test_a_deleted_webhook_is_told_nothing(store, account, receiver, deliv
     assert receiver.received == []
 
 
-async def test_nobody_listens_there(store, account, receiver, delivering, attempts):
+async def test_nobody_listens_there(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering, attempts: Attempts
+) -> None:
     async with store.connection() as con:
         await subscriptions.add(con, account, "http://127.0.0.1:9/nobody")
     async with delivering(webhook_attempts=1):
@@ -193,7 +226,9 @@ async def test_nobody_listens_there(store, account, receiver, delivering, attemp
     assert row["error"]
 
 
-async def test_messages_wait_while_the_service_is_away(store, account, receiver, delivering):
+async def test_messages_wait_while_the_service_is_away(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering
+) -> None:
     await add(store, account, receiver)
     for number in range(30):
         await tell(store, account, {"number": number})
@@ -203,7 +238,9 @@ async def test_messages_wait_while_the_service_is_away(store, account, receiver,
     assert sorted(json.loads(body)["data"]["number"] for _, body in receiver.received) == list(range(30))
 
 
-async def test_old_attempts_are_forgotten(store, account, receiver, delivering, attempts, database_url):
+async def test_old_attempts_are_forgotten(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering, attempts: Attempts, database_url: str
+) -> None:
     await add(store, account, receiver)
     async with delivering():
         await tell(store, account)
@@ -216,13 +253,15 @@ async def test_old_attempts_are_forgotten(store, account, receiver, delivering, 
 
 
 @pytest.mark.parametrize("url", ["ftp://example.com", "example.com/hook", "https://", "javascript:alert(1)", ""])
-async def test_addresses_that_are_none_are_refused(store, account, url):
+async def test_addresses_that_are_none_are_refused(store: Store, account: int, url: str) -> None:
     async with store.connection() as con:
         with pytest.raises(Invalid, match="not an address"):
             await subscriptions.add(con, account, url)
 
 
-async def test_by_default_a_webhook_inside_is_not_reached(store, account, receiver, delivering, attempts):
+async def test_by_default_a_webhook_inside_is_not_reached(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering, attempts: Attempts
+) -> None:
     async with store.connection() as con:
         await subscriptions.add(con, account, receiver.url)
     async with delivering(webhook_private_addresses=False, webhook_attempts=1):
@@ -233,7 +272,9 @@ async def test_by_default_a_webhook_inside_is_not_reached(store, account, receiv
     assert receiver.received == []
 
 
-async def test_after_a_change_of_secrets_both_verify_for_a_while(store, account, receiver, delivering):
+async def test_after_a_change_of_secrets_both_verify_for_a_while(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering
+) -> None:
     hook = await add(store, account, receiver)
     async with store.connection() as con:
         renewed = await subscriptions.rotate(con, hook.id, timedelta(hours=1))
@@ -253,8 +294,13 @@ async def test_after_a_change_of_secrets_both_verify_for_a_while(store, account,
 
 
 async def test_a_webhook_that_fails_for_days_is_disabled_and_its_owners_hear_of_it(
-    store, account, receiver, delivering, attempts, capsys
-):
+    store: Store,
+    account: int,
+    receiver: Receiver,
+    delivering: Delivering,
+    attempts: Attempts,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     hook = await add(store, account, receiver)
     other = await add(store, account, receiver, ["webhook.disabled"])
     async with store.connection() as con:
@@ -272,7 +318,7 @@ async def test_a_webhook_that_fails_for_days_is_disabled_and_its_owners_hear_of_
             await attempts(number)
             await until_empty(store, "(select from outbox where topic = 'webhook') waiting")
             async with store.connection() as con:
-                assert (await subscriptions.get(con, hook.id)).active
+                assert await is_active(con, hook)
                 back = f"update webhook set failing_since = failing_since - interval '{since} days'"
                 await con.execute(back)
         receiver.answers = [500]
@@ -280,8 +326,8 @@ async def test_a_webhook_that_fails_for_days_is_disabled_and_its_owners_hear_of_
         await receiver.until(5)  # the fifth is for the other webhook, which hears of what became of the first
         await until_empty(store, "outbox")
     async with store.connection() as con:
-        assert not (await subscriptions.get(con, hook.id)).active
-        assert (await subscriptions.get(con, other.id)).active
+        assert not await is_active(con, hook)
+        assert await is_active(con, other)
         [entry] = await con.fetch("select event, account_id from audit_log")
     reason = "nothing could be delivered for 3 days. The last attempt: It answered 500 Internal Server Error."
     assert json.loads(receiver.received[-1][1])["data"] == {"webhook": hook.id, "reason": reason}
@@ -292,7 +338,9 @@ async def test_a_webhook_that_fails_for_days_is_disabled_and_its_owners_hear_of_
     assert reason in mail
 
 
-async def test_a_webhook_that_does_not_answer_holds_up_the_others_once(store, account, receiver, delivering):
+async def test_a_webhook_that_does_not_answer_holds_up_the_others_once(
+    store: Store, account: int, receiver: Receiver, delivering: Delivering
+) -> None:
     async with store.connection() as con:
         await subscriptions.add(con, account, receiver.url.replace("/hook", "/slow"))
         quick = await subscriptions.add(con, account, receiver.url)
@@ -303,7 +351,7 @@ async def test_a_webhook_that_does_not_answer_holds_up_the_others_once(store, ac
 
     async def all_told() -> bool:
         async with store.connection() as con:
-            return await con.fetchval(told, quick.id) == 60
+            return bool(await con.fetchval(told, quick.id) == 60)
 
     async with delivering():
         await until(all_told)

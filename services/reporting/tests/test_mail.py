@@ -1,7 +1,8 @@
-"""Mails leave through the server that is set, or where the operator of a laptop sees them."""
+"""Mails are sent through the configured server, or printed where the operator of a laptop sees them."""
 
 import smtplib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from email.message import EmailMessage
 from typing import Any, Self
 
 import pytest
@@ -9,16 +10,18 @@ from flexstore.store import Store
 from flexwork import outbox
 from flexwork.contracts import MailMessage, Topic
 from waiting import until
+from webhook_receiver import Delivering
 
+type Send = Callable[..., Awaitable[None]]
 LINK = "http://localhost:5000/password?token=secret"
 MAIL = MailMessage(to="toy-user@example.com", subject="Choose your password", text=f"Choose it:\n\n{LINK}\n")
 
 
 @pytest.fixture
-def send(store: Store, delivering: Callable[..., Any]) -> Callable[..., Any]:
-    """Leave the mail in the outbox, and deliver it with these settings."""
+def send(store: Store, delivering: Delivering) -> Send:
+    """A function that leaves the mail in the outbox, and delivers it with the given settings."""
 
-    async def send(**settings: Any) -> None:
+    async def send(**settings: object) -> None:
         async with store.transaction() as con:
             await outbox.put(con, Topic.MAIL, MAIL.to_payload())
 
@@ -32,14 +35,14 @@ def send(store: Store, delivering: Callable[..., Any]) -> Callable[..., Any]:
     return send
 
 
-async def test_on_a_laptop_mails_are_printed(send: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+async def test_on_a_laptop_mails_are_printed(send: Send, capsys: pytest.CaptureFixture[str]) -> None:
     await send(mail_to_stderr=True)
     printed = capsys.readouterr().err
     assert "here is the mail to toy-user@example.com" in printed and LINK in printed
 
 
 async def test_without_a_mail_server_no_link_is_in_the_log(
-    send: Callable[..., Any], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    send: Send, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await send()
     shown = f"{caplog.text} {capsys.readouterr()}"
@@ -48,7 +51,7 @@ async def test_without_a_mail_server_no_link_is_in_the_log(
 
 
 async def test_a_mail_goes_to_the_server_that_is_set(
-    send: Callable[..., Any],
+    send: Send,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
@@ -71,7 +74,7 @@ async def test_a_mail_goes_to_the_server_that_is_set(
         def login(self, user: str, password: str) -> None:
             sent.append((user, password))
 
-        def send_message(self, message: Any) -> None:
+        def send_message(self, message: EmailMessage) -> None:
             sent.append(message)
 
     monkeypatch.setattr(smtplib, "SMTP", Server)

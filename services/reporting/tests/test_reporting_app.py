@@ -1,14 +1,20 @@
+"""The reporting service works as long as its lifespan lasts."""
+
 import asyncio
 
 import httpx
 from flexcore.webhooks import subscriptions
+from flexstore.store import Store
 from flexwork import activities
 from flexwork.activities import ActivityType
 from reporting.app import create_app
 from reporting.settings import ReportingSettings
+from webhook_receiver import Receiver
 
 
-async def test_the_application_delivers_while_it_lives(store, account, receiver, database_url):
+async def test_the_application_delivers_while_it_lives(
+    store: Store, account: int, receiver: Receiver, database_url: str
+) -> None:
     settings = ReportingSettings(database_url=database_url, webhook_private_addresses=True)
     app = create_app(settings)
     async with store.connection() as con:
