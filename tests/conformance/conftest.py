@@ -20,7 +20,7 @@ from flexcore.sensors import service as sensors
 from flexcore.users import service as users
 from flexserve import service_token
 from flexserve.service_client import ServiceClient
-from flexstore.store import Store
+from flexstore.store import Connection, Store
 from flexwork import job_runner
 from ingest.settings import IngestSettings
 from platforms import Platform, base_environment, free_port
@@ -36,7 +36,7 @@ class Services:
     client: httpx.AsyncClient
     store: Store
     names: dict[str, Any]
-    """What is there from the start, by the name it has in cases."""
+    """Things that are there from the start, by the names that cases use."""
 
     async def work(self) -> None:
         """Run every schedule job that waits."""
@@ -83,7 +83,7 @@ def open_services() -> Callable[[str], AbstractAsyncContextManager[Services]]:
     return services
 
 
-async def add_toy_building(con: Any, account: int) -> None:
+async def add_toy_building(con: Connection, account: int) -> None:
     """Something that lists show: an asset with a child and a sensor."""
     at = {"latitude": 52.37, "longitude": 4.89, "account_id": account}
     building = await assets.create(con, None, {"name": "toy-building", "generic_asset_type_id": 6, **at})

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from flexmeasures_client import FlexMeasuresClient
 from flexmeasures_client.exceptions import InsufficientServerVersionError
-from flexstore.store import Store
+from flexstore.store import Connection, Store
 from flexwork import job_runner
+from flexwork.jobs import Job
 from platforms import EMAIL, PASSWORD, Platform
 
 START = "2025-11-22T00:00:00+01:00"
@@ -48,7 +49,7 @@ class Client:
 
 @dataclass
 class Site:
-    """What there is to ask about."""
+    """Ids of the things that scenarios use."""
 
     account: int
     building: int
@@ -234,7 +235,7 @@ async def schedules(client: Client, site: Site) -> None:
 
 @exercises("create_storage_flex_model", "create_storage_flex_context")
 async def old_configurations(client: Client, site: Site) -> None:
-    """What its helpers make is older than today's fields, and is understood."""
+    """Its helpers use older fields than today's, which are still accepted."""
     instants = [{"datetime": "2025-11-22T03:00:00+01:00", "value": 6}]
     model = client.create_storage_flex_model(
         "kWh", 2, soc_max=8, soc_min=1, soc_targets=instants, roundtrip_efficiency=0.9, storage_efficiency=0.99
@@ -251,8 +252,8 @@ async def units(client: Client, _site: Site) -> None:
     assert client.convert_units([1, 2], "MW", "kW") == [1000, 2000]
 
 
-async def compute(job: Any, _store: Store) -> job_runner.Outcome:
-    async def save(con: Any) -> None:
+async def compute(job: Job, _store: Store) -> job_runner.Outcome:
+    async def save(con: Connection) -> None:
         await con.execute(
             """insert into schedule (job_id, sensor_id, start, resolution, unit, consumption_positive, event_values)
                values ($1, $2, ($3::text)::timestamptz, interval '15 minutes', 'kW', true, $4)""",

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import pytest
@@ -27,6 +29,18 @@ CONTEXT = {"consumption-price": {"sensor": "{price}"}, "site-power-capacity": "1
 MACROS: dict[str, dict[str, Any]] = {"$battery": BATTERY, "$context": CONTEXT}
 
 
+class ConformanceServices(Protocol):
+    """The services of the fixture `open_services`, as far as exchanges need them."""
+
+    client: httpx.AsyncClient
+    names: dict[str, Any]
+
+    async def work(self) -> None: ...
+
+
+type OpenServices = Callable[[str], AbstractAsyncContextManager[ConformanceServices]]
+
+
 def filled(value: Any, names: dict[str, Any]) -> Any:
     """A part of a request with the names in it replaced by what they stand for."""
     if isinstance(value, dict):
@@ -46,7 +60,7 @@ def filled(value: Any, names: dict[str, Any]) -> Any:
     return value
 
 
-async def ask(services: Any, case: dict[str, Any]) -> httpx.Response:
+async def ask(services: ConformanceServices, case: dict[str, Any]) -> httpx.Response:
     names = services.names
     method, path = filled(case["do"], names).split(" ", 1)
     options: dict[str, Any] = {"params": filled(case.get("query", {}), names)}
@@ -62,7 +76,7 @@ async def ask(services: Any, case: dict[str, Any]) -> httpx.Response:
     return answer
 
 
-async def play(database_url: str, open_services: Any) -> dict[str, httpx.Response]:
+async def play(database_url: str, open_services: OpenServices) -> dict[str, httpx.Response]:
     """All answers, by case."""
     answers = {}
     async with open_services(database_url) as services:
@@ -80,7 +94,7 @@ async def play(database_url: str, open_services: Any) -> dict[str, httpx.Respons
 
 
 @pytest.fixture(scope="module")
-def answers(module_database_url: str, open_services: Any) -> dict[str, httpx.Response]:
+def answers(module_database_url: str, open_services: OpenServices) -> dict[str, httpx.Response]:
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, play(module_database_url, open_services)).result()
 
@@ -94,7 +108,7 @@ def expanded(keys: str | list[str]) -> set[str]:
     return found
 
 
-def paths(value: Any, before: str = "") -> set[str]:
+def paths(value: object, before: str = "") -> set[str]:
     """The paths of all keys in an answer; of a list, those of its first item."""
     if isinstance(value, dict):
         dot = f"{before}." if before else ""
@@ -105,7 +119,7 @@ def paths(value: Any, before: str = "") -> set[str]:
 
 
 def covers(path: str, other: str) -> bool:
-    """Whether `other` is the path or lies below it."""
+    """Return whether `other` is the path or lies below it."""
     return other == path or other.startswith((f"{path}.", f"{path}["))
 
 

@@ -171,7 +171,7 @@ async def fill_in(home: Home) -> None:
 
 
 def devices_at(home: Home, now: datetime) -> list[dict[str, Any]]:
-    """What is only known when the plan is made."""
+    """Fields that are only known when the plan is made."""
     entries: list[dict[str, Any]] = [
         {
             "sensor": home.sensors["roof/power"],
@@ -209,7 +209,7 @@ async def plan(home: Home, now: datetime) -> dict[str, np.ndarray]:
 
 
 def check(planned: dict[str, np.ndarray], now: datetime) -> None:
-    """Whether the plan keeps to what is physically so, and to the limits."""
+    """Assert that the plan respects physics and the limits."""
     first = (now - START) // QUARTER
     window = slice(first, first + QUARTERS)
     house = OWN_USE[window] + sum(planned[device] for device in DEVICES)

@@ -1,6 +1,6 @@
 """Plays every file in `cases/`: from the trigger's message to the stored values, with the series held in memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -125,13 +125,15 @@ def flat(entries: list[dict[str, Any]]) -> dict[tuple[str, ...], float]:
     }
 
 
-def assert_contains(expected: object, actual: Any) -> None:
+def assert_contains(expected: object, actual: object) -> None:
     """Every text wanted is part of what is found at the same place."""
     if isinstance(expected, Mapping):
         for key, value in expected.items():
+            assert isinstance(actual, Mapping)
             assert key in actual, (key, actual)
             assert_contains(value, actual[key])
     elif isinstance(expected, list):
+        assert isinstance(actual, Iterable)
         for text in expected:
             assert any(text in sentence for sentence in actual), (text, actual)
     else:

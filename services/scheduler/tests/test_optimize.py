@@ -30,7 +30,7 @@ BATTERY = {
 LARGEST = 1000
 
 
-def problem(*entries: dict[str, Any], **more: Any) -> dict[str, Any]:
+def problem(*entries: dict[str, Any], **more: object) -> dict[str, Any]:
     """Four hours with a price of 10, 20, 30 and 40 EUR/MWh."""
     price = {"unit": "EUR/MWh", "resolution": "PT1H", "start": START, "values": [10, 20, 30, 40]}
     return {
@@ -213,9 +213,9 @@ def test_a_gap_in_the_prices_names_the_series() -> None:
 
 @pytest.fixture
 def client() -> Callable[..., httpx.AsyncClient]:
-    def open_client(**changes: Any) -> httpx.AsyncClient:
+    def open_client(optimize_sync_seconds: float = 2.0) -> httpx.AsyncClient:
         token = generate_token()
-        app = create_app(SchedulerSettings(service_token=token, **changes))
+        app = create_app(SchedulerSettings(service_token=token, optimize_sync_seconds=optimize_sync_seconds))
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://scheduler", headers=headers)
 
@@ -256,10 +256,10 @@ async def test_slow_problems_are_not_solved_at_once(
             assert (await service_client.post("/optimize", json=problem())).status_code == 202
 
 
-async def done(store: Store, message: dict[str, Any], **settings: Any) -> jobs.Job:
+async def done(store: Store, message: dict[str, Any]) -> jobs.Job:
     async with store.transaction() as con:
         job_id = await jobs.create(con, queue="schedule", request={"optimize": message})
-    await job_runner.run(store, job_id, make_handler(SchedulerSettings(**settings)), on_failure=record_failure)
+    await job_runner.run(store, job_id, make_handler(SchedulerSettings()), on_failure=record_failure)
     async with store.connection() as con:
         job = await jobs.get(con, job_id)
         assert job is not None

@@ -1,7 +1,8 @@
-"""Which power a device may draw and give, from the capacities given."""
+"""Power limits of devices, from the capacities given."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,10 @@ WINDOW = Window(START, timedelta(hours=1), 4)
 TWO = Fixed(2.0)
 
 
-def device(**given: Any) -> Device:
-    return Device("battery", 1, 2, "electricity", **given)
+device = partial(Device, "battery", 1, 2, "electricity")
 
 
-def trigger(*flexible: Device, **given: Any) -> Trigger:
+def trigger(*flexible: Device, **given: object) -> Trigger:
     whole: dict[str, Any] = {
         "asset_id": 1,
         "window": WINDOW,
@@ -71,7 +71,7 @@ def segment(first: int, last: int, value: float) -> Segments:
         ({"power_capacity": TWO, "may_consume": False}, (-2, 0)),
     ],
 )
-def test_capacities_decide_on_the_range(given: dict[str, object], expected: tuple[float, float]) -> None:
+def test_capacities_decide_on_the_range(given: dict[str, Any], expected: tuple[float, float]) -> None:
     assert power_range(device(**given)) == expected
 
 
@@ -121,8 +121,8 @@ def test_inflexible_devices_follow_their_sensor_with_its_sign_and_zero_where_unk
     assert any("solar (sensor 9)" in warning for warning in profiles.warnings)
 
 
-def task(**given: Any) -> Device:
-    return device(process=Process(ProcessType.SHIFTABLE, timedelta(minutes=90), 0.004, **given))
+def task(restrictions: tuple[tuple[datetime, datetime], ...] = (), maximise: bool = False) -> Device:
+    return device(process=Process(ProcessType.SHIFTABLE, timedelta(minutes=90), 0.004, restrictions, maximise))
 
 
 def test_processes_run_in_whole_steps_outside_their_restrictions() -> None:
@@ -157,8 +157,7 @@ def test_operation_modes() -> None:
     assert modes.bands.tolist() == [[0.0, 0.0], [0.006, 0.011]]
 
 
-def context(**given: Any) -> Site:
-    return Site("electricity", Fixed(100.0), **given)
+context = partial(Site, "electricity", Fixed(100.0))
 
 
 def test_site_capacities_without_breach_prices_are_hard() -> None:

@@ -1,4 +1,4 @@
-"""What is asked of states of charge, what leaks, and from what they start."""
+"""Requirements of states of charge, losses, and the states at the start."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ def resolved(
     return resolve_stocks(trigger_, profiles, series, resolve_devices(trigger_, profiles), 1e-4)[0]
 
 
-def stock(**given: Any) -> Stock:
+def stock(**given: object) -> Stock:
     whole: dict[str, Any] = {"label": "battery", "asset_id": 1, "devices": (0,), "initial": Fixed(0.5), **given}
     return Stock(**whole)
 

@@ -37,7 +37,7 @@ def schedule(power: list[list[float]], soc: list[list[float]] | None = None, win
     )
 
 
-def output(**given: Any) -> PowerOutput:
+def output(**given: object) -> PowerOutput:
     whole: dict[str, Any] = {
         "sensor": 5, "unit": "kW", "resolution": QUARTER, "timezone": "UTC", "devices": (0,), "part": "all",
         "consumption_positive": False, **given,
@@ -151,7 +151,7 @@ def test_a_difference_below_a_watt_hour_is_kept() -> None:
     assert result.unresolved == []
 
 
-def sensor(number: int, unit: str = "kW", **attributes: Any) -> TreeSensor:
+def sensor(number: int, unit: str = "kW", **attributes: object) -> TreeSensor:
     return TreeSensor(number, f"sensor {number}", 1, None, unit, QUARTER, attributes=attributes)
 
 
@@ -160,12 +160,19 @@ def tree(*sensors: TreeSensor) -> AssetTree:
     return AssetTree(1, {1: site}, {series.id: series for series in sensors})
 
 
-def trigger(*devices: Device, **given: Any) -> Trigger:
-    return Trigger(1, WINDOW, WINDOW.end, None, False, "EUR", devices, (), (), **{"sites": (), **given})
+def trigger(*devices: Device, sites: tuple[Site, ...] = (), groups: tuple[Group, ...] = ()) -> Trigger:
+    return Trigger(1, WINDOW, WINDOW.end, None, False, "EUR", devices, (), (), sites, groups=groups)
 
 
-def device(number: int | None, **given: Any) -> Device:
-    return Device("device", 1, number, "electricity", **given)
+def device(number: int | None, consumption_output: int | None = None, production_output: int | None = None) -> Device:
+    return Device(
+        "device",
+        1,
+        number,
+        "electricity",
+        consumption_output=consumption_output,
+        production_output=production_output,
+    )
 
 
 def test_every_device_gets_its_schedule_and_sharers_their_sum() -> None:

@@ -32,8 +32,8 @@ WINDOW = Window(START, QUARTER, 16)
 LOAD = SensorReference(9)
 
 
-def device(number: int, **given: Any) -> Device:
-    return Device(f"device {number}", 1, number, "electricity", **given)
+def device(number: int, power_capacity: Fixed | None = None, stock: int | None = None) -> Device:
+    return Device(f"device {number}", 1, number, "electricity", stock, power_capacity=power_capacity)
 
 
 def tree() -> AssetTree:
@@ -46,8 +46,8 @@ def tree() -> AssetTree:
 
 @pytest.fixture
 def trigger() -> Callable[..., Trigger]:
-    def make(**given: Any) -> Trigger:
-        fields = {
+    def make(**given: object) -> Trigger:
+        fields: dict[str, Any] = {
             "asset_id": 1,
             "window": WINDOW,
             "requested_end": WINDOW.end,

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import numpy as np
@@ -33,7 +32,7 @@ def handler() -> job_runner.Handler:
 def run(store: Store, handler: job_runner.Handler) -> Run:
     """Create a job for a case and do it."""
 
-    async def run(case_file: Case, **changed: Any) -> Job:
+    async def run(case_file: Case, **changed: object) -> Job:
         subject = {"asset": case_file.asset_id} if case_file.sensor_id is None else {"sensor": case_file.sensor_id}
         async with store.transaction() as con:
             account = await con.fetchval("select account_id from asset where id = $1", case_file.asset_id)

@@ -1,6 +1,4 @@
-"""Where a linear program is not enough: choices between charging and discharging, buying and selling."""
-
-from typing import Any
+"""Choices between charging and discharging, buying and selling, for which a linear program is not enough."""
 
 import numpy as np
 import pytest
@@ -15,11 +13,11 @@ ENERGY = "electricity net energy"
 FULL = SolverOptions(every_binary=True)
 
 
-def hems(draft: type[Draft], consumption: ArrayLike, production: ArrayLike | None, **more: Any) -> Problem:
+def hems(draft: type[Draft], consumption: ArrayLike, production: ArrayLike | None) -> Problem:
     """A battery, a load and panels over a day."""
     case = draft(24)
     hours = np.arange(24)
-    case.battery(0.025, 0.04, 0.01, 0.1, roundtrip=0.9, stock=more)
+    case.battery(0.025, 0.04, 0.01, 0.1, roundtrip=0.9)
     case.fixed(0.006 + 0.004 * np.sin(hours))
     case.fixed(-0.03 * np.maximum(0, np.sin((hours - 6) / 12 * np.pi)))
     case.site(consumption, production)

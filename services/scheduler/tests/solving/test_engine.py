@@ -62,7 +62,7 @@ def test_solvers_agree(draft: type[Draft]) -> None:
 
 
 def dual_bound(program: Program, duals: Array) -> float:
-    """What the dual prices prove that no solution can go below."""
+    """Return the bound that the dual prices prove: no solution can go below it."""
     reduced = program.cost - program.matrix.T @ duals
     total = 0.0
     for price, low, high in ((reduced, program.lower, program.upper), (duals, program.row_lower, program.row_upper)):

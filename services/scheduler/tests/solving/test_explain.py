@@ -3,19 +3,19 @@
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pytest
 from flexmodel.problem import Devices, Group, Problem, Site, Stocks
-from problem_draft import Draft
+from problem_draft import Draft, SiteOptions
 from scheduler.explaining.explain import explain
 from scheduler.solving.solve import solve
 
 ENERGY = "electricity net energy"
 
 
-def house(draft: type[Draft], **site: Any) -> Draft:
+def house(draft: type[Draft], **site: Unpack[SiteOptions]) -> Draft:
     """A battery, a car that must be charged, panels and a load behind a tight connection."""
     case = draft(24)
     hours = np.arange(24)

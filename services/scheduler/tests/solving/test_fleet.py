@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 SMALL = SolverOptions(fleet=0)
 
 
-def fleet(draft: type[Draft], count: int, seed: int = 0, cars: bool = False, steps: int = 24, **site: Any) -> Draft:
+def fleet(draft: type[Draft], count: int, seed: int = 0, cars: bool = False, steps: int = 24, **site: object) -> Draft:
     """Storages of random sizes with a load, behind one connection."""
     case = draft(steps, minutes=60)
     random = np.random.default_rng(seed)
@@ -31,7 +31,8 @@ def fleet(draft: type[Draft], count: int, seed: int = 0, cars: bool = False, ste
     case.device(-0.1 * count, 0)
     case.fixed(0.3 * count * (1 + 0.5 * np.sin(np.arange(steps) / 4)))
     price = 60 + 25 * np.sin(np.arange(steps) / 3) + random.normal(0, 6, steps)
-    case.site(price, 0.6 * price - 2, **{"power": 0.9 * count, "consumption": 0.7 * count} | site)
+    limits: dict[str, Any] = {"power": 0.9 * count, "consumption": 0.7 * count, **site}
+    case.site(price, 0.6 * price - 2, **limits)
     return case
 
 
@@ -81,7 +82,7 @@ def test_same_bytes_again(draft: type[Draft]) -> None:
 
 
 def test_nothing_but_dust_is_cut_off(draft: type[Draft]) -> None:
-    """What rests at a bound is exactly there."""
+    """A value that rests at a bound is exactly there."""
     schedule = solve(fleet(draft, 50).problem(), SMALL)
     size = np.abs(schedule.power).max(axis=1, keepdims=True)
     share = np.abs(schedule.power) / np.maximum(size, 1e-12)

@@ -1,4 +1,4 @@
-"""When there is no schedule: what is said about it."""
+"""Explanations of why there is no schedule."""
 
 from collections.abc import Mapping
 

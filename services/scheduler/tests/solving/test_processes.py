@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +12,13 @@ PRICES = [10, 11, 12, 15, 18, 17, 10.5, 9, 9.5, 9, 8.5, 10, 8, 5, 4, 4, 5.5, 8, 
 DAY = [100] * 8 + [90] * 8 + [100] * 8
 
 
-def hours(prices: Sequence[float], kind: str, blocked: Collection[int] = (), steps: int = 4, **more: Any) -> list[int]:
+def hours(
+    prices: Sequence[float], kind: str, blocked: Collection[int] = (), steps: int = 4, dearest: bool = False
+) -> list[int]:
     allowed = np.ones(len(prices), dtype=bool)
     allowed[list(blocked)] = False
     return np.flatnonzero(
-        place_process(np.array(prices, dtype=float), steps, ProcessType(kind), allowed, **more)
+        place_process(np.array(prices, dtype=float), steps, ProcessType(kind), allowed, dearest=dearest)
     ).tolist()
 
 

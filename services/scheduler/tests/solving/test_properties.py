@@ -1,4 +1,4 @@
-"""What holds for every problem, tried on random ones."""
+"""Properties that hold for every problem, tried on random ones."""
 
 import dataclasses
 import itertools

@@ -1,12 +1,13 @@
 """Soft limits, their prices, and what is reported of them."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 import numpy as np
 import pytest
 from flexmodel.problem import Array, Problem
 from flexmodel.schedule import Schedule
-from problem_draft import Draft
+from problem_draft import Draft, SiteOptions
 from scheduler.formulation.terms import number_groups
 from scheduler.solving.solve import solve
 
@@ -107,12 +108,12 @@ def test_target_above_the_storage_is_met_as_far_as_possible(draft: type[Draft]) 
     assert schedule.costs["all soc targets"] == pytest.approx(3.5e6)
 
 
-def spiky(draft: type[Draft], **more: Any) -> tuple[Draft, Array, Array]:
+def spiky(draft: type[Draft], hard_targets: Mapping[int, float] | None = None) -> tuple[Draft, Array, Array]:
     """A day with one hour of negative prices and a cap on consumption."""
     steps = np.arange(24)
     bump = np.where(steps == 10, -100, steps / 23)
     case = draft(24)
-    case.battery(1, 0.4, 0, 1, stock={"prefer_full": False, **more})
+    case.battery(1, 0.4, 0, 1, stock={"prefer_full": False, "hard_targets": hard_targets})
     return case, 100 + bump, 90 + bump
 
 
@@ -192,7 +193,7 @@ def test_problem_keeps_the_peak_of_a_changing_tariff_to_one_charge(draft: type[D
 
 
 def test_soft_limits_beyond_reach_add_no_columns(draft: type[Draft]) -> None:
-    def columns(**more: Any) -> int:
+    def columns(**more: Unpack[SiteOptions]) -> int:
         case = draft(24)
         case.battery(1, 1, 0, 2)
         case.site(np.arange(24), **more)
