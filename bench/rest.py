@@ -70,15 +70,16 @@ class Client:
     fine_battery: int = 0
     past: int = 0
 
-    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, bytes]:
-        async with self.http.request(method, URL(self.base + path, encoded=True), **options) as answer:
+    async def ask(self, method: str, path: str, json: object = None) -> tuple[int, bytes]:
+        async with self.http.request(method, URL(self.base + path, encoded=True), json=json) as answer:
             return answer.status, await answer.read()
 
-    async def call(self, method: str, path: str, **options: Any) -> Any:
-        status, text = await self.ask(method, path, **options)
+    async def call(self, method: str, path: str, json: object = None) -> dict[str, Any]:
+        status, text = await self.ask(method, path, json)
         if status >= 300:
             sys.exit(f"{method} {path} answered {status}: {text[:300]!r}")
-        return orjson.loads(text)
+        content: dict[str, Any] = orjson.loads(text)
+        return content
 
     async def set_up(self, devices: int) -> None:
         login = await self.call("POST", "/api/requestAuthToken", json={"email": EMAIL, "password": PASSWORD})
@@ -165,7 +166,7 @@ class Client:
 
 
 async def rate(count: int, connections: int, work: Callable[[int], Awaitable[Any]]) -> float:
-    """How many times per second `work` runs with so many callers at once."""
+    """Return how many times per second `work` runs with so many callers at once."""
     numbers = iter(range(count))
 
     async def caller() -> None:

@@ -77,7 +77,7 @@ class Bench:
         return self.sensor
 
 
-def believed(sensor: Any, count: int, step: np.timedelta64 = HOUR, later: int = 0, plus: float = 0.0) -> BeliefBatch:
+def believed(sensor: int, count: int, step: np.timedelta64 = HOUR, later: int = 0, plus: float = 0.0) -> BeliefBatch:
     start = to_datetime64(START)
     values = plus + np.random.default_rng(count).normal(10.0, 3.0, count).round(3)
     return BeliefBatch(sensor, start + np.arange(count) * step, start + later * HOUR, values, 1)
@@ -121,8 +121,8 @@ async def writing(bench: Bench) -> None:
     con = bench.con
     sensors = [await bench.new_sensor() for _ in range(7)]
 
-    def year(number: int, **how: Any) -> BeliefBatch:
-        return believed(sensors[number], YEAR, **how)
+    def year(number: int, later: int = 0, plus: float = 0.0) -> BeliefBatch:
+        return believed(sensors[number], YEAR, later=later, plus=plus)
 
     cases: list[tuple[str, dict[str, Any], WriteCounts]] = [
         ("write 8,760 fresh values", {}, WriteCounts(new=YEAR)),

@@ -4,12 +4,11 @@ import asyncio
 import base64
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import helm_sdkpy
 import pytest
+from helm_cluster import Cluster, Manifest
 
-Manifest = dict[str, Any]
 OWN = {"database": {"url": "postgresql://me:pw@db:5432/flexmesh"}, "broker": {"url": "amqp://me:pw@mq:5672/"}}
 CHART = Path(__file__).parents[2] / "deploy" / "helm" / "flexmesh"
 SERVICES = {"gateway", "ingest", "uploads", "connectors", "scheduler", "reporting"}
@@ -18,13 +17,12 @@ Install = Callable[..., list[Manifest]]
 
 
 @pytest.fixture
-def install(cluster: Any) -> Install:
-    run: Install = cluster.install
-    return run
+def install(cluster: Cluster) -> Install:
+    return cluster.install
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> dict[str, Manifest]:
-    """Those of one kind, by name without the release."""
+    """Return the manifests of one kind, by name without the release."""
     found = (thing for thing in manifests if thing["kind"] == kind)
     return {thing["metadata"]["name"].removeprefix("flexmesh").lstrip("-"): thing for thing in found}
 
@@ -45,7 +43,7 @@ def secret(manifests: list[Manifest]) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-def test_helm_finds_no_error_in_the_chart(cluster: Any) -> None:
+def test_helm_finds_no_error_in_the_chart(cluster: Cluster) -> None:
     configuration = helm_sdkpy.Configuration(kubeconfig=str(cluster.kubeconfig))
     found = asyncio.run(helm_sdkpy.Lint(configuration).run(str(CHART)))
     errors_begin = 3
@@ -178,7 +176,7 @@ def test_the_charts_own_database_and_broker_are_reached_with_their_passwords(ins
         assert server["spec"]["serviceName"] == services[name]["metadata"]["name"]
 
 
-def test_generated_passwords_stay_at_an_upgrade(cluster: Any) -> None:
+def test_generated_passwords_stay_at_an_upgrade(cluster: Cluster) -> None:
     trial = {"timescaledb": {"enabled": True}, "rabbitmq": {"enabled": True}}
     first = secret(cluster.install(trial, upgrade={**trial, "gateway": {"replicas": 3}}))
     kept = next(thing for path, thing in cluster.objects.items() if path.endswith("/secrets/flexmesh"))

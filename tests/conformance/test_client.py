@@ -42,9 +42,10 @@ class Client:
         )
         self.called: set[str] = set()
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Callable[..., Any]:
         self.called.add(name)
-        return getattr(self.real, name)
+        method: Callable[..., Any] = getattr(self.real, name)
+        return method
 
 
 @dataclass

@@ -41,7 +41,7 @@ class ConformanceServices(Protocol):
 type OpenServices = Callable[[str], AbstractAsyncContextManager[ConformanceServices]]
 
 
-def filled(value: Any, names: dict[str, Any]) -> Any:
+def filled(value: object, names: dict[str, Any]) -> object:
     """A part of a request with the names in it replaced by what they stand for."""
     if isinstance(value, dict):
         parts = {key: item for key, item in value.items() if key not in MACROS}
@@ -62,7 +62,7 @@ def filled(value: Any, names: dict[str, Any]) -> Any:
 
 async def ask(services: ConformanceServices, case: dict[str, Any]) -> httpx.Response:
     names = services.names
-    method, path = filled(case["do"], names).split(" ", 1)
+    method, path = str(filled(case["do"], names)).split(" ", 1)
     options: dict[str, Any] = {"params": filled(case.get("query", {}), names)}
     if "body" in case:
         options["json"] = filled(case["body"], names)

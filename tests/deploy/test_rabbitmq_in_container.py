@@ -1,4 +1,4 @@
-"""Where RabbitMQ can only be had as a container, a script stands in for its server."""
+"""RabbitMQ as a container: a script stands in for its server."""
 
 import os
 import subprocess

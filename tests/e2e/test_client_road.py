@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from flexmeasures_client import FlexMeasuresClient
+from platforms import Platform
 
 START = datetime.fromisoformat("2026-11-22T07:00:00+01:00")
 HOURLY_PRICES = [9, 9.5, 9, 8.5, 10, 8, 5, 4, 4, 5.5, 8, 12]
@@ -16,7 +17,7 @@ TUTORIAL_COST = -4.655136239
 
 
 @pytest.fixture
-async def client(platform: Any) -> AsyncIterator[FlexMeasuresClient]:
+async def client(platform: Platform) -> AsyncIterator[FlexMeasuresClient]:
     client = FlexMeasuresClient(
         host=f"{platform.host}:{platform.port}",
         email="toy-user@flexmeasures.io",

@@ -1,4 +1,4 @@
-"""What happens is told to listeners and webhooks alike, on both kinds of platform, and over a restart without a gap."""
+"""Events reach listeners and webhooks alike, on both kinds of platform, and over a restart without a gap."""
 
 import json
 import signal
@@ -83,7 +83,7 @@ class Receiver:
                 self.send_response(204)
                 self.end_headers()
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, *_: object) -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)

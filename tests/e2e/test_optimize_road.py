@@ -22,6 +22,7 @@ from flexserve import service_token
 from flexserve.service_client import ServiceClient
 from flexstore.store import Store
 from flexwork import job_runner, jobs
+from platforms import Platform
 from scheduler.app import create_app as create_scheduler
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import make_handler, record_failure
@@ -64,9 +65,9 @@ def opened(database_url: str) -> Open:
     """The gateway and the scheduler in this process, and somebody who is logged in."""
 
     @asynccontextmanager
-    async def open_them(**settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Store]]:
+    async def open_them(optimize_sync_seconds: float = 2.0) -> AsyncIterator[tuple[httpx.AsyncClient, Store]]:
         token, store = service_token.generate_token(), await Store.connect(database_url)
-        back = create_scheduler(SchedulerSettings(service_token=token, **settings))
+        back = create_scheduler(SchedulerSettings(service_token=token, optimize_sync_seconds=optimize_sync_seconds))
         front = create_gateway(
             GatewaySettings(database_url=database_url, service_token=token),
             ingest=ServiceClient("ingest", "http://nowhere", token),
@@ -162,7 +163,7 @@ async def test_the_examples_are_so(opened: Open) -> None:
     assert found["total"] == pytest.approx(ANSWER["total"], abs=0.001)
 
 
-def test_however_the_platform_runs(platform: Any) -> None:
+def test_however_the_platform_runs(platform: Platform) -> None:
     message, cost = problem("g01-toy-battery")
     with platform.login() as client:
         answer = client.post(URL, json=message)

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import asyncpg
@@ -99,9 +98,9 @@ def packed(name: str, content: bytes) -> bytes:
     return made.getvalue()
 
 
-def parquet(**columns: Any) -> bytes:
+def parquet(start: pl.Expr, value: pl.Expr) -> bytes:
     made = io.BytesIO()
-    pl.select(**columns).write_parquet(made)
+    pl.select(start=start, value=value).write_parquet(made)
     return made.getvalue()
 
 
@@ -149,12 +148,12 @@ async def test_harmful_files_are_refused_with_a_reason(
 
 
 def refusals(services: Platform) -> int:
-    """How many requests the gateway said were too large."""
+    """Return the number of requests that the gateway refused as too large."""
     return sum('"status": 413' in line or '"status":413' in line for line in services.log("gateway").splitlines())
 
 
 def raw_request(services: Platform, sensor: int, head: str, body: Iterator[bytes]) -> str:
-    """What the gateway answers while the body is still being sent, as far as it lets us send it."""
+    """Return the response of the gateway, read while the body is being sent, as far as it lets us send it."""
     with services.login() as client:
         token = client.headers["Authorization"]
     with socket.create_connection((services.host, services.port), timeout=30) as wire:

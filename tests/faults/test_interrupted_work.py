@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -45,7 +44,7 @@ def platform(services: Platform) -> Iterator[Platform]:
             services.kill(name)
 
 
-def create(client: httpx.Client, path: str, **body: Any) -> int:
+def create(client: httpx.Client, path: str, **body: object) -> int:
     answer = client.post(f"/api/v3_0/{path}", json=body)
     assert answer.status_code == 201, answer.text
     return int(answer.json()["id"])

@@ -9,14 +9,17 @@ import json
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import psutil
+import pytest
 import requests
+from asker import Asker
+from platforms import Platform
 
 LATEST = 3.0
 """Seconds after which an answer is too late. Usually they take milliseconds; the machine may be busy."""
@@ -34,7 +37,7 @@ WRONG_MOMENTS = [
 WRONG_DURATIONS = ["P1000Y", "-PT1H", "PT" + "9" * 99 + "H", "1 hour", "P99999999999D"]
 WITHOUT_BODY = ("DELETE /api/v3_0/sensors/{id}/data", "POST /api/v1/webhooks/{id}/secret")
 FITTING = {(operation, how) for operation in WITHOUT_BODY for how in ("nothing", "null")}
-"""What is not wrong there."""
+"""Bodies that are not wrong for these operations."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Spoiled:
     field: str | None = None
 
 
-def spoiled(example: Any, schema: dict[str, Any]) -> Iterator[Spoiled]:
+def spoiled(example: dict[str, Any] | list[dict[str, Any]], schema: dict[str, Any]) -> Iterator[Spoiled]:
     text = json.dumps(example)
     yield Spoiled("truncated", text[:-1].encode())
     yield Spoiled("nothing", b"")
@@ -62,7 +65,7 @@ def spoiled(example: Any, schema: dict[str, Any]) -> Iterator[Spoiled]:
     yield Spoiled("null", b"null")
     listed = isinstance(example, list)
     yield Spoiled("another shape", b"{}" if listed else b"[]")
-    one = example[0] if listed else example
+    one = example[0] if isinstance(example, list) else example
     fields = (schema.get("items", {}) if listed else schema).get("properties", {})
     for case in spoiled_fields(one, fields):
         # What is wrong with one item of many may be told of all of them together.
@@ -70,7 +73,7 @@ def spoiled(example: Any, schema: dict[str, Any]) -> Iterator[Spoiled]:
 
 
 def spoiled_fields(example: dict[str, Any], schemas: dict[str, Any]) -> Iterator[Spoiled]:
-    def changed(name: str, how: str, wrong: Any) -> Spoiled:
+    def changed(name: str, how: str, wrong: object) -> Spoiled:
         return Spoiled(f"{name}: {how}", json.dumps(example | {name: wrong}).encode(), name)
 
     text = json.dumps(example)
@@ -104,7 +107,7 @@ def writing(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]
 
 
 async def counted(database_url: str) -> dict[str, int]:
-    """How many rows every table has."""
+    """Return the number of rows of every table."""
     con = await asyncpg.connect(database_url)
     tables = await con.fetch("select tablename from pg_tables where schemaname = 'public'")
     names = sorted(row["tablename"] for row in tables if row["tablename"] not in UNCOUNTED)
@@ -113,7 +116,7 @@ async def counted(database_url: str) -> dict[str, int]:
     return counts
 
 
-def placed(asker: Any, path: str) -> str:
+def placed(asker: Asker, path: str) -> str:
     """The path with ids of things that are there."""
     before, brace, rest = path.partition("{")
     if not brace:
@@ -123,7 +126,7 @@ def placed(asker: Any, path: str) -> str:
     return placed(asker, f"{before}{known[-1] if known else 1}{after}")
 
 
-def test_every_body_is_checked(new_asker: Any, subtests: Any) -> None:
+def test_every_body_is_checked(new_asker: Callable[[str], Asker], subtests: pytest.Subtests) -> None:
     asker = new_asker("admin")
     asker.settle()
     document = requests.get(f"{asker.address}/openapi.json").json()
@@ -152,7 +155,7 @@ def test_every_body_is_checked(new_asker: Any, subtests: Any) -> None:
     assert asyncio.run(counted(asker.database_url)) == before
 
 
-def test_every_body_must_be_json(new_asker: Any, subtests: Any) -> None:
+def test_every_body_must_be_json(new_asker: Callable[[str], Asker], subtests: pytest.Subtests) -> None:
     asker = new_asker("admin")
     asker.settle()
     document = requests.get(f"{asker.address}/openapi.json").json()
@@ -169,7 +172,7 @@ LARGE = 50_000_000
 PIECE = b"[" + b"1," * 499_999 + b"1"
 
 
-def ask_with_large_body(asker: Any, method: str, path: str, *, announced: bool) -> int:
+def ask_with_large_body(asker: Asker, method: str, path: str, *, announced: bool) -> int:
     """The status of the answer to 50 MB, which may come before all of them are sent."""
     host, _, port = asker.address.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
@@ -193,7 +196,9 @@ def ask_with_large_body(asker: Any, method: str, path: str, *, announced: bool) 
     return 0
 
 
-def test_large_bodies_cost_little(new_asker: Any, platform_to_ask: Any, subtests: Any) -> None:
+def test_large_bodies_cost_little(
+    new_asker: Callable[[str], Asker], platform_to_ask: Platform, subtests: pytest.Subtests
+) -> None:
     asker = new_asker("admin")
     asker.settle()
     process = psutil.Process(platform_to_ask.processes["up"].pid)

@@ -4,9 +4,10 @@ More of it: `FLEXMESH_FUZZ_EXAMPLES=500 pytest tests/fuzz`. Something else: `FLE
 """
 
 import os
-from typing import Any
+from collections.abc import Callable
 
 import requests
+from asker import Asker
 
 SEED = int(os.environ.get("FLEXMESH_FUZZ_SEED", "1"))
 EXAMPLES = int(os.environ.get("FLEXMESH_FUZZ_EXAMPLES", "3"))
@@ -22,7 +23,7 @@ HARD_TO_PLEASE = {
 """Operations that nothing made up would get a good answer from; other tests do."""
 
 
-def test_operations(new_asker: Any) -> None:
+def test_operations(new_asker: Callable[[str], Asker]) -> None:
     asker = new_asker("admin")
     document = requests.get(f"{asker.address}/openapi.json").json()
     asker.ask(

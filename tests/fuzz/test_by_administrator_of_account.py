@@ -1,15 +1,16 @@
 """Every operation, asked at random by somebody who may not do everything."""
 
 import os
-from typing import Any
+from collections.abc import Callable
 
 import requests
+from asker import Asker
 
 SEED = int(os.environ.get("FLEXMESH_FUZZ_SEED", "2"))
 EXAMPLES = int(os.environ.get("FLEXMESH_FUZZ_EXAMPLES", "4"))
 
 
-def test_operations(new_asker: Any) -> None:
+def test_operations(new_asker: Callable[[str], Asker]) -> None:
     asker = new_asker("account-admin")
     document = requests.get(f"{asker.address}/openapi.json").json()
     systematically = {"enabled": False}

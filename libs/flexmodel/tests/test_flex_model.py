@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from flexmodel.flex_model import FlexModelEntry
@@ -16,7 +15,7 @@ SEVEN = datetime(2026, 3, 2, 6, tzinfo=UTC)
 NIGHT = {"start": "2026-03-02T07:00:00+01:00", "end": "2026-03-02T13:00:00+01:00"}
 
 
-def value(context: ParseContext, field: str, given: object) -> Any:
+def value(context: ParseContext, field: str, given: object) -> object:
     return getattr(FlexModelEntry.parse({field: given}, context), field.replace("-", "_"))
 
 
@@ -70,13 +69,17 @@ def test_sensors(context: ParseContext) -> None:
     ],
 )
 def test_values_over_time(context: ParseContext, item: dict[str, str], start: int, end: int) -> None:
-    [segment] = value(context, "consumption-capacity", [{**item, "value": "0 kW"}]).items
+    segments = value(context, "consumption-capacity", [{**item, "value": "0 kW"}])
+    assert isinstance(segments, Segments)
+    [segment] = segments.items
     assert (segment.start, segment.end) == (SEVEN + timedelta(hours=start), SEVEN + timedelta(hours=end))
 
 
 def test_months_are_resolved_where_the_sensor_is(context: ParseContext) -> None:
     march = {"start": "2026-03-01T00:00:00+01:00", "duration": "P1M", "value": "1 kW"}
-    [segment] = value(context, "consumption-capacity", [march]).items
+    segments = value(context, "consumption-capacity", [march])
+    assert isinstance(segments, Segments)
+    [segment] = segments.items
     assert segment.end == datetime(2026, 3, 31, 22, tzinfo=UTC)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flexstore import audit_log, sources
 from flexstore.store import Store
+from sites import AddSite
 
 
 async def test_a_source_is_added_once_by_any_number_of_processes(store: Store) -> None:
@@ -19,7 +20,7 @@ async def test_a_source_is_added_once_by_any_number_of_processes(store: Store) -
         assert await con.fetchval("select count(*) from source") == 3
 
 
-async def test_what_differs_in_anything_is_another_source(store: Store, add_site: Any) -> None:
+async def test_what_differs_in_anything_is_another_source(store: Store, add_site: AddSite) -> None:
     variants: list[dict[str, Any]] = [{}, {"type": "user"}, {"model": "m"}, {"version": "1"}, {"user_id": 1}]
     account, _ = await add_site()
     async with store.connection() as con:

@@ -1,7 +1,9 @@
 """Types of the fields in request bodies and queries."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -49,13 +51,12 @@ def example(**fields: object) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": examples})
 
 
-def absent() -> Any:
-    """Return the default of a field that may be left out but not be null."""
-    return Field(default=None, json_schema_extra=without_default)
-
-
 def without_default(schema: dict[str, Any]) -> None:
     schema.pop("default", None)
+
+
+absent: Callable[[], Any] = partial(Field, default=None, json_schema_extra=without_default)
+"""Return the default of a field that may be left out but not be null."""
 
 
 def problem(sentence: str) -> PydanticCustomError:

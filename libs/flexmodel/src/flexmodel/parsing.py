@@ -68,7 +68,7 @@ class FieldError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ParseContext:
-    """What the fields of a configuration are parsed against. It is the context of pydantic's validation."""
+    """Context that the fields of a configuration are parsed in. It is the context of pydantic's validation."""
 
     tree: AssetTree
     currency: str = "EUR"

@@ -1,7 +1,5 @@
 """Rows of query results whose columns are typed attributes."""
 
-from typing import Any
-
 import asyncpg
 
 
@@ -13,7 +11,7 @@ class Row(asyncpg.Record):
     """
 
     # The declarations of subclasses are for readers and type checkers; the record keeps the values.
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         try:
             return self[name]
         except KeyError:

@@ -110,7 +110,7 @@ class ListenerContext:
     store: Store
     """Store for readings that wait for their event to end."""
     private_addresses: bool = False
-    """Whether servers at private addresses are allowed."""
+    """True if servers at private addresses are allowed."""
 
 
 class ListeningKind[S: ConnectorSettings](ConnectorKind[S]):

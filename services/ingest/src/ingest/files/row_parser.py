@@ -18,9 +18,9 @@ class RowParser:
 
     layout: ColumnLayout
     may_have_decimal_commas: bool
-    """Whether numbers may be written with a decimal comma."""
+    """True if numbers may be written with a decimal comma."""
     has_decimal_comma: bool = False
-    """Whether a number with a decimal comma was found."""
+    """True if a number with a decimal comma was found."""
     first_decimal_point: int | None = None
     """First row with a number that has a decimal point."""
 

@@ -44,9 +44,9 @@ class UploadOptions:
     unit: str | None = None
     timezone: str | None = None
     measured_instantly: bool = False
-    """Whether the belief time of each value is the end of its event, rather than now."""
+    """True if the belief time of each value is the end of its event, rather than now."""
     partial: bool = False
-    """Whether to store the good rows of files that also have bad ones."""
+    """True to store the good rows of files that also have bad ones."""
 
 
 @asynccontextmanager

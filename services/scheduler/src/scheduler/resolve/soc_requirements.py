@@ -74,7 +74,7 @@ class SocRequirements:
     maxima: Array
     targets: Array
     projected_minima: Mask
-    """Where a minimum is not required by itself, but projected from a moment between two steps."""
+    """Steps at which a minimum is not required by itself, but projected from a moment between two steps."""
     projected_maxima: Mask
 
 

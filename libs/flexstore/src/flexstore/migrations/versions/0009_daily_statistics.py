@@ -25,7 +25,7 @@ begin
     return null;
 end $$
 """
-"""When the time zone of a sensor changes, its days have to be rolled up again."""
+"""A change of the time zone of a sensor: its days have to be rolled up again."""
 
 MOVE_WITH_THE_SENSOR = """
 create trigger move_days after update of timezone on sensor
