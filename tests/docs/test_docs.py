@@ -32,7 +32,7 @@ def prose(page: Path) -> str:
 
 
 def code_spans(page: Path) -> Iterator[str]:
-    # What a changelog says of the past may have other names today.
+    # A changelog may use names of the past.
     if page.name != "CHANGELOG.md":
         yield from re.findall(r"`([^`\n]+)`", prose(page))
 

@@ -68,7 +68,7 @@ def spoiled(example: dict[str, Any] | list[dict[str, Any]], schema: dict[str, An
     one = example[0] if isinstance(example, list) else example
     fields = (schema.get("items", {}) if listed else schema).get("properties", {})
     for case in spoiled_fields(one, fields):
-        # What is wrong with one item of many may be told of all of them together.
+        # The error of one item of many may be reported for all of them together.
         yield Spoiled(case.how, b"[" + case.body + b"]") if listed else case
 
 

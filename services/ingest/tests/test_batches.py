@@ -3,39 +3,42 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
+from ingest_service import Service
 
 DAY = "2026-03-02T00:00:00+01:00"
 MIDNIGHT = datetime(2026, 3, 1, 23, tzinfo=UTC)
 QUARTER = timedelta(minutes=15)
 
 
-def item(sensor: int, *values: Any, **more: Any) -> dict[str, Any]:
+def item(sensor: int, *values: object, **more: object) -> dict[str, Any]:
     """Values of a sensor by quarters of an hour."""
     duration = f"PT{15 * len(values)}M"
     return {"sensor": sensor, "start": DAY, "duration": duration, "unit": "kW", "values": list(values)} | more
 
 
-async def post(service: Any, *items: Any, partial: bool = False) -> Any:
+async def post(service: Service, *items: object, partial: bool = False) -> httpx.Response:
     return await service.client.post("/internal/data", json=list(items), params={"partial": partial})
 
 
-async def stored(service: Any, *items: Any, partial: bool = False) -> tuple[int, int, int, int, dict[str, Any]]:
+async def stored(service: Service, *items: object, partial: bool = False) -> tuple[int, int, int, int, dict[str, Any]]:
     answer = await post(service, *items, partial=partial)
     assert answer.status_code == 200, answer.text
     body = answer.json()
     return body["items"], body["new"], body["changed"], body["unchanged"], body["refused"]
 
 
-async def refused(service: Any, *items: Any, partial: bool = False) -> Any:
+async def refused(service: Service, *items: object, partial: bool = False) -> dict[str, Any]:
     answer = await post(service, *items, partial=partial)
     assert answer.status_code == 422, answer.text
     async with service.store.connection() as con:
         assert await con.fetchval("select count(*) from belief") == 0
-    return answer.json()["fields"]
+    fields: dict[str, Any] = answer.json()["fields"]
+    return fields
 
 
-async def test_each_item_lands_as_if_it_had_been_posted_alone(service: Any) -> None:
+async def test_each_item_lands_as_if_it_had_been_posted_alone(service: Service) -> None:
     fine, coarse = await service.add_sensor("kW", 5), await service.add_sensor("kW", 60)
     meter, soc = await service.add_sensor("kWh", 15), await service.add_sensor("kWh", 0)
     warm = await service.add_sensor("°C", 15)
@@ -61,7 +64,7 @@ async def test_each_item_lands_as_if_it_had_been_posted_alone(service: Any) -> N
     assert (await service.rows(coarse))[1]["belief_time"] == MIDNIGHT + timedelta(hours=3)
 
 
-async def test_the_same_again_is_nothing_new_and_other_values_are(service: Any) -> None:
+async def test_the_same_again_is_nothing_new_and_other_values_are(service: Service) -> None:
     sensors = [await service.add_sensor() for _ in range(3)]
     items = [item(sensor, 1, 2) for sensor in sensors]
     assert await stored(service, *items) == (3, 6, 0, 0, {})
@@ -96,7 +99,7 @@ WRONG: list[tuple[Any, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-async def test_what_is_wrong_is_named_by_item_and_field(service: Any, subtests: Any) -> None:
+async def test_what_is_wrong_is_named_by_item_and_field(service: Service, subtests: pytest.Subtests) -> None:
     good, bad = await service.add_sensor(), await service.add_sensor()
     for change, fields in WRONG:
         with subtests.test(change=change):
@@ -109,7 +112,7 @@ async def test_what_is_wrong_is_named_by_item_and_field(service: Any, subtests: 
     }
 
 
-async def test_partial_stores_the_others(service: Any, subtests: Any) -> None:
+async def test_partial_stores_the_others(service: Service, subtests: pytest.Subtests) -> None:
     good, bad = await service.add_sensor(), await service.add_sensor()
     for hour, (change, fields) in enumerate(WRONG):
         with subtests.test(change=change):
@@ -121,12 +124,12 @@ async def test_partial_stores_the_others(service: Any, subtests: Any) -> None:
     assert list((await service.values(good)).values()) == list(range(len(WRONG)))
 
 
-async def test_if_no_item_is_good_even_partial_is_refused(service: Any) -> None:
+async def test_if_no_item_is_good_even_partial_is_refused(service: Service) -> None:
     sensor = await service.add_sensor()
     assert set(await refused(service, item(sensor, "x"), item(999, 1), partial=True)) == {"0", "1"}
 
 
-async def test_two_items_cannot_say_different_things_of_one_event(service: Any) -> None:
+async def test_two_items_cannot_say_different_things_of_one_event(service: Service) -> None:
     one, two = await service.add_sensor(), await service.add_sensor()
     items = item(one, 1, 2), item(two, 1, 2), item(one, 3, start="2026-03-02T00:15:00+01:00")
     assert await refused(service, *items) == {"2": {"sensor": ["Item 0 tells of the same events of this sensor."]}}
@@ -139,7 +142,7 @@ async def test_two_items_cannot_say_different_things_of_one_event(service: Any) 
 SPREAD = {"probabilities": [0.1, 0.5, 0.9]}
 
 
-async def test_spreads_are_stored_whole(service: Any) -> None:
+async def test_spreads_are_stored_whole(service: Service) -> None:
     sensor, fine = await service.add_sensor(), await service.add_sensor("kW", 5)
     prior = {"prior": "2026-03-01T12:00Z"}
     first = item(sensor, [1, 2, 3], None, [4, 5, 6], **SPREAD, **prior)
@@ -161,7 +164,7 @@ async def test_spreads_are_stored_whole(service: Any) -> None:
     assert await stored(service, middle) == (1, 2, 0, 0, {})
 
 
-async def test_wrong_spreads_are_named(service: Any, subtests: Any) -> None:
+async def test_wrong_spreads_are_named(service: Service, subtests: pytest.Subtests) -> None:
     sensor, hourly = await service.add_sensor(), await service.add_sensor("kW", 60)
     not_rising = {"probabilities": ["Must rise from one to the next, from 0 at the least to 1 at the most."]}
     three = ["Send 3 values, one per probability, or null where nothing is known."]
@@ -186,7 +189,7 @@ async def test_wrong_spreads_are_named(service: Any, subtests: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [1e99, -1e99])
-async def test_large_spreads_are_refused_not_stored_as_infinity(service: Any, value: float) -> None:
+async def test_large_spreads_are_refused_not_stored_as_infinity(service: Service, value: float) -> None:
     sensor = await service.add_sensor("W")
     fields = await refused(service, item(sensor, [value, value], probabilities=[0.1, 0.9]))
     assert fields == {"0": {"values": ["Too large a number in W, the unit of the sensor."]}}
@@ -194,7 +197,7 @@ async def test_large_spreads_are_refused_not_stored_as_infinity(service: Any, va
     assert fields == {"0": {"values": {"0": {place: ["Numbers must be between -1e100 and 1e100."] for place in "01"}}}}
 
 
-async def test_a_small_message_cannot_ask_for_too_much(service: Any) -> None:
+async def test_a_small_message_cannot_ask_for_too_much(service: Service) -> None:
     sensors = [await service.add_sensor() for _ in range(3)]
     long = [item(sensor, 1, duration="P50D") for sensor in sensors]
     assert "fill 14400 events together; at most 10000" in str(await refused(service, *long))
@@ -215,7 +218,7 @@ async def test_a_small_message_cannot_ask_for_too_much(service: Any) -> None:
     assert (await service.client.post("/internal/data", json=[], headers={"Authorization": ""})).status_code == 401
 
 
-async def test_a_users_first_batch_that_fails_does_not_spoil_the_next(service: Any) -> None:
+async def test_a_users_first_batch_that_fails_does_not_spoil_the_next(service: Service) -> None:
     sensor = await service.add_sensor()
     await refused(service, item(sensor, "x"))
     await stored(service, item(sensor, 1))
@@ -224,7 +227,7 @@ async def test_a_users_first_batch_that_fails_does_not_spoil_the_next(service: A
         assert await con.fetchval("select name from source where id = $1", row["source_id"]) == "ada"
 
 
-async def test_those_who_follow_data_are_told_once_per_account(service: Any) -> None:
+async def test_those_who_follow_data_are_told_once_per_account(service: Service) -> None:
     one, two = await service.add_sensor("kW", 15), await service.add_sensor("kW", 60)
     async with service.store.connection() as con:
         shed = await con.fetchval(

@@ -40,7 +40,7 @@ async def test_what_is_due_runs_and_is_stored(bench: ConnectorBench, service: Se
     assert timedelta(minutes=59) < row["next_run_at"] - datetime.now(UTC) <= timedelta(hours=1)
     assert await bench.due() == []
     async with bench.store.connection() as con:
-        source = await con.fetchrow("select distinct s.* from source s join belief b on b.source_id = s.id")
+        [source] = await con.fetch("select distinct s.* from source s join belief b on b.source_id = s.id")
     assert (source["name"], source["type"], source["model"]) == ("prices", "gateway", f"connector {number}")
 
 
@@ -122,6 +122,7 @@ async def test_a_run_that_died_is_taken_over_when_its_lease_is_over(bench: Conne
     number = await bench.add()
     async with bench.store.connection() as con:
         dead = await repository.claim(con, number, LEASE, forced=False)
+    assert dead is not None
     await bench.runner.run_due(number)
     assert bench.provider.requests == []
     await bench.set(number, claimed_until=datetime.now(UTC))
@@ -199,7 +200,7 @@ async def test_while_the_database_is_away_nothing_is_said_of_the_connector(
 ) -> None:
     number = await bench.add()
 
-    async def away(*_: Any) -> Any:
+    async def away(*_: object) -> None:
         raise Unavailable("database")
 
     monkeypatch.setattr(get_kind("http-json"), "fetch", away)
@@ -222,7 +223,7 @@ async def test_what_is_not_there_and_what_listens_cannot_be_run(bench: Connector
 async def test_bugs_of_ours_are_noted_too(bench: ConnectorBench, monkeypatch: pytest.MonkeyPatch) -> None:
     number = await bench.add()
 
-    async def broken(*_: Any) -> Any:
+    async def broken(*_: object) -> None:
         raise RuntimeError(f"with {CONNECTOR_SECRET}")
 
     monkeypatch.setattr(get_kind("http-json"), "fetch", broken)
@@ -235,7 +236,7 @@ async def test_the_log_says_which_connector_ran(bench: ConnectorBench, monkeypat
     said: list[Any] = []
 
     class Log:
-        def info(self, event: str, **_: Any) -> None:
+        def info(self, event: str, **_: object) -> None:
             said.append((event, logs.current("connector"), logs.current("kind")))
 
     monkeypatch.setattr(runner_module, "log", Log())

@@ -1,6 +1,7 @@
 """The connector kind `http-json`: location of values in responses, and errors in them."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from flexmodel.errors import Invalid
 from ingest.connectors.connector_kind import FetchRequest
-from ingest.connectors.fetched_series import FetchError
+from ingest.connectors.fetched_series import FetchedSeries, FetchError
 from ingest.connectors.http_client import HttpClient, ResponseLimits
 from ingest.connectors.http_json import HttpJson, HttpJsonSettings
 from ingest.connectors.loaded_connector import parse_settings, split_secrets
@@ -29,13 +30,15 @@ LISTS = {"url": "https://example.org/", "times": "times", "series": PRICE}
 EVEN = {"url": "https://example.org/", "start": "from", "resolution": "PT15M", "series": PRICE}
 
 
-def settings(base: dict[str, Any], **more: Any) -> HttpJsonSettings:
+def settings(base: dict[str, Any], **more: object) -> HttpJsonSettings:
     read = parse_settings(KIND, {**base, **more})
     assert isinstance(read, HttpJsonSettings)
     return read
 
 
-async def fetch(read: HttpJsonSettings, body: bytes | object, asked: list[httpx.Request] | None = None) -> Any:
+async def fetch(
+    read: HttpJsonSettings, body: bytes | object, asked: list[httpx.Request] | None = None
+) -> Sequence[FetchedSeries]:
     def answer(request: httpx.Request) -> httpx.Response:
         if asked is not None:
             asked.append(request)
@@ -99,12 +102,13 @@ async def test_the_same_with_the_latest_first() -> None:
 
 
 async def test_when_they_were_known() -> None:
-    body = {"data": [{"t": "2026-02-03T00:00Z", "p": 1}], "meta": {"made": "2026-02-03T06:00Z"}}
+    meta = {"made": "2026-02-03T06:00Z"}
+    body = {"data": [{"t": "2026-02-03T00:00Z", "p": 1}], "meta": meta}
     [fetched] = await fetch(settings(ITEMS, believed="meta.made"), body)
     assert fetched.belief_time == datetime(2026, 2, 3, 6, tzinfo=UTC)
     [fetched] = await fetch(settings(ITEMS), body)
     assert fetched.belief_time == NOW
-    body["meta"]["made"] = "2027-01-01T00:00Z"  # nobody knows tomorrow what we know today
+    meta["made"] = "2027-01-01T00:00Z"  # nobody knows tomorrow what we know today
     [fetched] = await fetch(settings(ITEMS, believed="meta.made"), body)
     assert fetched.belief_time == NOW
 

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
+import asyncpg
 import numpy as np
 import pytest
 from flexmodel.time import steps
@@ -65,7 +66,7 @@ def whisper(monkeypatch: pytest.MonkeyPatch) -> Whisper:
 
 
 @pytest.fixture
-async def number(service: Any, whisper: Whisper) -> int:
+async def number(service: Service, whisper: Whisper) -> int:
     sensor = await service.add_sensor("kW", 60)
     async with service.store.transaction() as con:
         return await connectors.add(
@@ -74,7 +75,7 @@ async def number(service: Any, whisper: Whisper) -> int:
 
 
 @pytest.fixture
-async def supervisors(service: Any) -> AsyncIterator[list["asyncio.Task[None]"]]:
+async def supervisors(service: Service) -> AsyncIterator[list["asyncio.Task[None]"]]:
     """Tasks of two supervisors, which stand for two processes."""
     tasks = [
         asyncio.create_task(ListenerSupervisor(service.store, BeliefWriter(), private_addresses=True).run())
@@ -86,9 +87,10 @@ async def supervisors(service: Any) -> AsyncIterator[list["asyncio.Task[None]"]]
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def row(service: Any, number: int) -> Any:
+async def row(service: Service, number: int) -> asyncpg.Record:
     async with service.store.connection() as con:
-        return await con.fetchrow("select * from connector where id = $1", number)
+        [row] = await con.fetch("select * from connector where id = $1", number)
+    return row
 
 
 async def test_one_process_listens_and_what_it_hears_is_stored(
@@ -154,7 +156,8 @@ async def test_it_is_tried_again_later_when_it_breaks_off(
     service: Service, whisper: Whisper, number: int, supervisors: list["asyncio.Task[None]"]
 ) -> None:
     async def failed() -> bool:
-        return (await row(service, number))["last_error"] == "It fell silent."
+        error: str | None = (await row(service, number))["last_error"]
+        return error == "It fell silent."
 
     async with service.store.transaction() as con:
         await connectors.edit(con, number, ConnectorChanges(settings={"says": -1}))
@@ -181,5 +184,6 @@ async def test_who_is_only_away_is_looked_for_every_minute(
     async with service.store.connection() as con:
         await con.execute("update connector set failures = 9, every = '5 minutes' where id = $1", number)
         connector = await repository.load(con, number)
+    assert connector is not None
     rest = listener_supervisor.restart_delay(connector, error)
     assert timedelta(minutes=minutes) <= rest <= timedelta(minutes=1.1 * minutes)

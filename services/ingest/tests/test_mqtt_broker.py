@@ -4,11 +4,11 @@ import asyncio
 import ssl
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 from uuid import uuid4
 
 import pytest
@@ -28,6 +28,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
+from rabbitmq import RabbitBroker
 from waiting import until
 
 GUEST = {"username": "guest", "password": "guest"}
@@ -53,12 +54,12 @@ class Device:
 
 
 @pytest.fixture
-def device(mqtt_broker) -> Device:
+def device(mqtt_broker: RabbitBroker) -> Device:
     return Device(mqtt_broker.mqtt_port)
 
 
 @pytest.fixture
-def settings(mqtt_broker) -> MqttSettings:
+def settings(mqtt_broker: RabbitBroker) -> MqttSettings:
     """Return settings with a topic and a session of their own."""
     name = uuid4().hex[:12]
     series = {"power": {"topic": f"{name}/+/power", "unit": "W"}}
@@ -118,7 +119,7 @@ async def context(settings: MqttSettings, delivered: Delivered) -> AsyncIterator
 class Storeless:
     """An instantaneous sensor, whose readings are delivered at once and not stored."""
 
-    def connection(self) -> Any:
+    def connection(self) -> Never:
         raise Unavailable("database")
 
 
@@ -138,7 +139,7 @@ async def unacknowledged(settings: MqttSettings, seconds: float = 0.3) -> list[b
             return []
 
 
-async def test_messages_are_stored_and_then_acknowledged(settings, device) -> None:
+async def test_messages_are_stored_and_then_acknowledged(settings: MqttSettings, device: Device) -> None:
     await open_session(settings)
     await asyncio.to_thread(device.publish, topic(settings), "1", "2", "3")
     delivered = Delivered()
@@ -150,7 +151,7 @@ async def test_messages_are_stored_and_then_acknowledged(settings, device) -> No
     assert await unacknowledged(settings) == []
 
 
-async def test_what_was_received_and_not_stored_comes_again(settings, device) -> None:
+async def test_what_was_received_and_not_stored_comes_again(settings: MqttSettings, device: Device) -> None:
     delivered = Delivered()
     delivered.blocked.clear()
     await open_session(settings)
@@ -163,7 +164,7 @@ async def test_what_was_received_and_not_stored_comes_again(settings, device) ->
         await again.until(lambda values: sorted(values) == [1, 2])
 
 
-async def test_while_the_database_is_away_nothing_is_acknowledged(settings, device) -> None:
+async def test_while_the_database_is_away_nothing_is_acknowledged(settings: MqttSettings, device: Device) -> None:
     delivered = Delivered()
     delivered.trouble = 2
     await open_session(settings)
@@ -179,17 +180,17 @@ async def test_while_the_database_is_away_nothing_is_acknowledged(settings, devi
     assert await unacknowledged(settings, 30) == [b"2"]
 
 
-async def test_bad_messages_do_not_stop_the_stream(settings, device) -> None:
+async def test_bad_messages_do_not_stop_the_stream(settings: MqttSettings, device: Device) -> None:
     delivered = Delivered()
     await open_session(settings)
-    bad = [b"x" * 10_000_000, b"[" * 500_000, b"NaN", b"", b"\xff\xfe\x00", b'{"a": 1}']
+    bad: list[str | bytes] = [b"x" * 10_000_000, b"[" * 500_000, b"NaN", b"", b"\xff\xfe\x00", b'{"a": 1}']
     async with context(settings, delivered):
         await asyncio.to_thread(device.publish, topic(settings), *bad, "7")
         await delivered.until(lambda values: values == [7])
     assert await unacknowledged(settings) == []
 
 
-async def test_a_flood_is_stored_in_few_parts(settings, device) -> None:
+async def test_a_flood_is_stored_in_few_parts(settings: MqttSettings, device: Device) -> None:
     delivered = Delivered()
     await open_session(settings)
     count = 1_500
@@ -203,7 +204,7 @@ def left_alone() -> float:
     return REGISTRY.get_sample_value("flexmesh_mqtt_messages_total", {"outcome": "retained"}) or 0.0
 
 
-async def test_retained_messages_without_a_time_are_left_alone(settings, device) -> None:
+async def test_retained_messages_without_a_time_are_left_alone(settings: MqttSettings, device: Device) -> None:
     # RabbitMQ repeats retained messages to subscriptions without wildcards only.
     exact = settings.series["power"].model_copy(update={"topic": topic(settings)})
     settings = settings.model_copy(update={"series": {"power": exact}})
@@ -215,7 +216,7 @@ async def test_retained_messages_without_a_time_are_left_alone(settings, device)
         await delivered.until(lambda values: values == [6])
 
 
-async def test_a_broker_that_does_not_want_us_says_why(settings) -> None:
+async def test_a_broker_that_does_not_want_us_says_why(settings: MqttSettings) -> None:
     with pytest.raises(FetchError, match="does not let us in") as refused:
         await open_session(settings.model_copy(update={"password": SecretStr("a secret")}))
     assert not isinstance(refused.value, ConnectionLostError)
@@ -224,9 +225,9 @@ async def test_a_broker_that_does_not_want_us_says_why(settings) -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_a_connection_that_breaks_within_this_process_is_noticed(
-    settings, device, monkeypatch: pytest.MonkeyPatch
+    settings: MqttSettings, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: Any) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("broken")
 
     monkeypatch.setattr(subscription_module, "CHECK_SECONDS", 0.05)
@@ -237,13 +238,13 @@ async def test_a_connection_that_breaks_within_this_process_is_noticed(
             await asyncio.wait_for(subscription.receive(), 10)
 
 
-async def test_private_addresses_are_out_of_reach_unless_allowed(settings) -> None:
+async def test_private_addresses_are_out_of_reach_unless_allowed(settings: MqttSettings) -> None:
     with pytest.raises(FetchError, match="private address"):
         async with open_subscription(settings, private_addresses=False):
             pass
 
 
-async def test_a_broker_that_stays_away_is_a_failure(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_broker_that_stays_away_is_a_failure(settings: MqttSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener_module, "GIVE_UP_SECONDS", 0.2)
     nobody = settings.model_copy(update={"port": 1})
     async with context(nobody, Delivered()) as task:
@@ -251,7 +252,7 @@ async def test_a_broker_that_stays_away_is_a_failure(settings, monkeypatch: pyte
             await asyncio.wait_for(task, 10)
 
 
-async def test_two_that_share_a_name_take_it_from_one_another(settings) -> None:
+async def test_two_that_share_a_name_take_it_from_one_another(settings: MqttSettings) -> None:
     """The broker accepts one connection of a client id at a time, and closes the other."""
     async with (
         open_subscription(settings, private_addresses=True) as first,
@@ -262,7 +263,7 @@ async def test_two_that_share_a_name_take_it_from_one_another(settings) -> None:
 
 
 async def test_a_restart_of_the_broker_loses_nothing(
-    settings, device, mqtt_broker, monkeypatch: pytest.MonkeyPatch
+    settings: MqttSettings, device: Device, mqtt_broker: RabbitBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener_module, "MAX_WAIT", 0.5)
     delivered = Delivered()
@@ -275,7 +276,7 @@ async def test_a_restart_of_the_broker_loses_nothing(
         await delivered.until(lambda values: set(values) == set(range(100)))
 
 
-async def test_the_framework_keeps_it_listening(service: Service, settings, device) -> None:
+async def test_the_framework_keeps_it_listening(service: Service, settings: MqttSettings, device: Device) -> None:
     sensor = await service.add_sensor("kW", 0)
     config = settings.model_dump(mode="json", exclude={"password"}, exclude_defaults=True)
     async with service.store.transaction() as con:
@@ -298,7 +299,7 @@ async def test_the_framework_keeps_it_listening(service: Service, settings, devi
         await asyncio.gather(ears, return_exceptions=True)
     assert set((await service.values(sensor)).values()) == {1.5}
     async with service.store.connection() as con:
-        row = await con.fetchrow("select * from connector")
+        [row] = await con.fetch("select * from connector")
     assert row["last_success_at"] is not None
     assert (row["last_error"], row["claim"]) == (None, None)
 
@@ -317,7 +318,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture(params=[ssl.CERT_NONE])
-def encrypted_broker(certificate, request: pytest.FixtureRequest):
+def encrypted_broker(certificate: tuple[Path, Path], request: pytest.FixtureRequest) -> Iterator[int]:
     """Accept every connection and subscription over TLS. Yields the port."""
     cert, key = certificate
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -340,17 +341,21 @@ def encrypted_broker(certificate, request: pytest.FixtureRequest):
     server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0, ssl=context))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    yield server.sockets[0].getsockname()[1]
+    port: int = server.sockets[0].getsockname()[1]
+    yield port
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     server.close()
 
 
-def encrypted(port: int, host: str, ca: str | None, **more: Any) -> MqttSettings:
-    return MqttSettings(host=host, port=port, tls=True, ca=ca, series={"power": {"topic": "a", "unit": "W"}}, **more)
+def encrypted(port: int, host: str, ca: str | None, **more: object) -> MqttSettings:
+    series = {"power": {"topic": "a", "unit": "W"}}
+    return MqttSettings.model_validate({"host": host, "port": port, "tls": True, "ca": ca, "series": series, **more})
 
 
-async def test_an_encrypted_connection_to_a_broker_that_is_who_it_says(encrypted_broker, certificate) -> None:
+async def test_an_encrypted_connection_to_a_broker_that_is_who_it_says(
+    encrypted_broker: int, certificate: tuple[Path, Path]
+) -> None:
     await open_session(encrypted(encrypted_broker, "localhost", certificate[0].read_text()))
 
 
@@ -370,11 +375,11 @@ def plain_certificate(tmp_path: Path) -> tuple[Path, Path]:
 
 class TestACertificateWithoutExtensions:
     @pytest.fixture
-    def certificate(self, plain_certificate) -> tuple[Path, Path]:
+    def certificate(self, plain_certificate: tuple[Path, Path]) -> tuple[Path, Path]:
         return plain_certificate
 
     async def test_it_is_as_good_as_another_for_an_authority_of_ones_own(
-        self, encrypted_broker, certificate, tmp_path: Path
+        self, encrypted_broker: int, certificate: tuple[Path, Path], tmp_path: Path
     ) -> None:
         authority = (tmp_path / "ca.pem").read_text()
         await open_session(encrypted(encrypted_broker, "localhost", authority))
@@ -383,21 +388,23 @@ class TestACertificateWithoutExtensions:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-async def test_a_broker_that_nobody_vouches_for_is_not_told_the_password(encrypted_broker, certificate, host) -> None:
+async def test_a_broker_that_nobody_vouches_for_is_not_told_the_password(
+    encrypted_broker: int, certificate: tuple[Path, Path], host: str
+) -> None:
     ca = certificate[0].read_text() if host == "127.0.0.1" else None  # vouched for, but as another
     with pytest.raises(FetchError, match="cannot be trusted"):
         await open_session(encrypted(encrypted_broker, host, ca))
 
 
 @pytest.mark.parametrize("encrypted_broker", [ssl.CERT_REQUIRED], indirect=True)
-async def test_a_broker_that_knows_us_by_a_certificate(encrypted_broker, certificate) -> None:
+async def test_a_broker_that_knows_us_by_a_certificate(encrypted_broker: int, certificate: tuple[Path, Path]) -> None:
     cert, key = (path.read_text() for path in certificate)
     await open_session(encrypted(encrypted_broker, "localhost", cert, certificate=cert, key=key))
     with pytest.raises(FetchError, match="a `certificate`"):
         await open_session(encrypted(encrypted_broker, "localhost", cert))
 
 
-def test_keys_that_do_not_open(certificate, tmp_path: Path) -> None:
+def test_keys_that_do_not_open(certificate: tuple[Path, Path], tmp_path: Path) -> None:
     cert, key = certificate
     locked, other = tmp_path / "locked.pem", tmp_path / "other.pem"
     command = ["openssl", "rsa", "-in", str(key), "-aes128", "-passout", "pass:hush", "-out", str(locked)]

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from flexmodel.errors import Unavailable
@@ -18,6 +17,7 @@ from ingest.connectors.mqtt.event_finalizer import EventFinalizer
 from ingest.connectors.mqtt.inbox import MqttMessage
 from ingest.connectors.mqtt.mapping import SeriesMapping, map_series
 from ingest.connectors.mqtt.message_handler import MessageHandler, ParsedMessages
+from ingest.connectors.mqtt.settings import MqttSettings
 from ingest.connectors.series_writer import store_series
 from ingest_service import Service
 from prometheus_client import REGISTRY
@@ -37,7 +37,7 @@ def noon() -> datetime:
 class Meter:
     """A connector with the handler of its messages."""
 
-    service: Any
+    service: Service
     connector: int
     sensor: int
     context: ListenerContext
@@ -61,7 +61,8 @@ class Meter:
 
     async def count(self, table: str) -> int:
         async with self.service.store.connection() as con:
-            return await con.fetchval(f"select count(*) from {table}")
+            number: int = await con.fetchval(f"select count(*) from {table}")
+        return number
 
     def restarted(self) -> "Meter":
         """Return the meter as after a restart of the process."""
@@ -71,7 +72,7 @@ class Meter:
 
 @pytest.fixture
 def meter(service: Service) -> MakeMeter:
-    async def make(unit: str = "W", sensor_unit: str = "kW", minutes: float = 15, **series: Any) -> Meter:
+    async def make(unit: str = "W", sensor_unit: str = "kW", minutes: float = 15, **series: object) -> Meter:
         sensor = await service.add_sensor(sensor_unit, minutes)
         told = {"topic": "m/+", "unit": unit, "value": "v", "time": "t", **series}
         async with service.store.transaction() as con:
@@ -84,6 +85,7 @@ def meter(service: Service) -> MakeMeter:
             )
             await con.execute("insert into connector_sensor values ($1, 'power', $2)", number, sensor)
             row = await connectors.load(con, number)
+        assert row is not None
         loaded = await load_connector(service.store, row)
         writer = BeliefWriter()
 
@@ -91,6 +93,7 @@ def meter(service: Service) -> MakeMeter:
             await store_series(service.store, writer, loaded, fetched)
 
         context = ListenerContext(number, loaded.sensors, deliver, service.store)
+        assert isinstance(loaded.settings, MqttSettings)
         mappings = map_series(loaded.settings, loaded.sensors)
         handler = MessageHandler(mappings, LATE, context)
         return Meter(service, number, sensor, context, mappings, handler, EventFinalizer(mappings, handler))
@@ -213,7 +216,7 @@ async def test_the_source_is_the_connector(meter: MakeMeter, noon: datetime) -> 
     await found.read(noon, {0: 1})
     [row] = await found.service.rows(found.sensor)
     async with found.service.store.connection() as con:
-        source = await con.fetchrow("select * from source where id = $1", row["source_id"])
+        [source] = await con.fetch("select * from source where id = $1", row["source_id"])
     assert (source["type"], source["model"]) == ("gateway", f"connector {found.connector}")
     assert row["belief_time"] > datetime.now(UTC) - MINUTE
 
@@ -345,7 +348,8 @@ async def test_a_sensor_whose_events_cannot_be_stored_does_not_keep_others_waiti
         await con.execute("insert into connector_sensor values ($1, 'other', $2)", found.connector, other.sensor)
     both = found.mappings | {"other": replace(other.mappings["power"], name="other")}
     handler = MessageHandler(both, LATE, found.context)
-    finalizer, delivered = EventFinalizer(both, handler), []
+    finalizer = EventFinalizer(both, handler)
+    delivered: list[str] = []
 
     async def deliver(fetched: Sequence[FetchedSeries]) -> None:
         delivered.extend(each.series for each in fetched)

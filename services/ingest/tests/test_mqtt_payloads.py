@@ -20,16 +20,16 @@ ARRIVED = datetime(2026, 3, 2, 12, 0, 7, tzinfo=UTC)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
-def message(payload: Any) -> MqttMessage:
+def message(payload: object) -> MqttMessage:
     content = payload if isinstance(payload, bytes) or payload is None else json.dumps(payload).encode()
     return MqttMessage("meters/1/power", content, 1, 1, False, ARRIVED)
 
 
-def series(**more: Any) -> MqttSeries:
-    return MqttSeries(topic="meters/1/power", unit="W", **more)
+def series(**more: object) -> MqttSeries:
+    return MqttSeries.model_validate({"topic": "meters/1/power", "unit": "W", **more})
 
 
-def readings(payload: Any, **more: Any) -> list[tuple[datetime, float]]:
+def readings(payload: object, **more: object) -> list[tuple[datetime, float]]:
     found = parse_readings(message(payload), series(**more))
     times = [time.replace(tzinfo=UTC) for time in found.times.astype("datetime64[us]").tolist()]
     return list(zip(times, found.values.tolist(), strict=True))
@@ -131,8 +131,8 @@ def test_topics_that_are_none(topic: str) -> None:
         MqttSeries(topic=topic, unit="W")
 
 
-def settings(**more: Any) -> MqttSettings:
-    return MqttSettings(**{"host": "broker", "series": {"power": {"topic": "a", "unit": "W"}}, **more})
+def settings(**more: object) -> MqttSettings:
+    return MqttSettings.model_validate({"host": "broker", "series": {"power": {"topic": "a", "unit": "W"}}, **more})
 
 
 def test_settings_that_do_not_go_together() -> None:

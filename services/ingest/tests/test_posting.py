@@ -19,9 +19,10 @@ def stored(answer: httpx.Response) -> tuple[int, int, int]:
     return body["new"], body["changed"], body["unchanged"]
 
 
-def refused(answer: httpx.Response, status: int = 422) -> dict:
+def refused(answer: httpx.Response, status: int = 422) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
-    return answer.json().get("fields", {})
+    fields: dict[str, Any] = answer.json().get("fields", {})
+    return fields
 
 
 async def test_a_day_of_prices_is_stored_when_it_is_acknowledged(service: Service) -> None:
@@ -38,7 +39,7 @@ async def test_the_source_is_the_user_and_belongs_to_the_account(service: Servic
     await service.post(sensor, start=DAY, duration="PT15M", values=[1], unit="kW")
     [row] = await service.rows(sensor)
     async with service.store.connection() as con:
-        source = await con.fetchrow("select * from source where id = $1", row["source_id"])
+        [source] = await con.fetch("select * from source where id = $1", row["source_id"])
     assert (source["name"], source["type"], source["user_id"], source["account_id"]) == (
         "ada",
         "user",

@@ -91,8 +91,8 @@ def test_values_that_do_not_fit_are_refused(count: int, duration: timedelta, res
 
 @settings(deadline=None)
 @given(st.integers(1, 500), st.integers(1, 10_000_000), st.integers(1, 10_000_000))
-def test_any_window_is_either_filled_whole_or_refused(count: int, duration: timedelta, resolution: timedelta) -> None:
-    duration, resolution = timedelta(microseconds=duration), timedelta(microseconds=resolution)
+def test_any_window_is_either_filled_whole_or_refused(count: int, length: int, step: int) -> None:
+    duration, resolution = timedelta(microseconds=length), timedelta(microseconds=step)
     try:
         slots = resampling.count_slots(count, duration, resolution)
     except Invalid:
@@ -166,6 +166,7 @@ def test_belief_times() -> None:
     starts = steps(START, QUARTER, 2)
     now = START + timedelta(days=1)
     by_horizon = resampling.compute_belief_times(starts, QUARTER, prior=None, horizon=HOUR, now=now)
+    assert isinstance(by_horizon, np.ndarray)
     assert list(by_horizon) == [instant(START + QUARTER - HOUR), instant(START + 2 * QUARTER - HOUR)]
     by_prior = resampling.compute_belief_times(starts, QUARTER, prior=START, horizon=HOUR, now=now)
     assert by_prior == instant(START)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from errno import ENOSPC
 from io import BytesIO
+from typing import Any
 from unittest.mock import Mock
 from uuid import UUID
 
@@ -55,16 +56,27 @@ def uploading() -> UploadWriter:
     return UploadWriter(BeliefWriter(), UserSources(), file_limits(IngestSettings()))
 
 
+async def load_job(service: Service, job: str) -> Job:
+    async with service.store.connection() as con:
+        loaded = await jobs.get(con, UUID(job))
+    assert loaded is not None
+    return loaded
+
+
+def result_of(job: Job) -> dict[str, Any]:
+    assert job.result is not None
+    return job.result
+
+
 @pytest.fixture
 def work(service: Service, uploading: UploadWriter) -> RunJob:
     """Run a job as a worker does."""
 
-    async def run(job: str, lease: float = 15.0) -> jobs.Job:
+    async def run(job: str, lease: float = 15.0) -> Job:
         await job_runner.run(
             service.store, UUID(job), make_job_handler(uploading), on_failure=delete_files, lease=lease
         )
-        async with service.store.connection() as con:
-            return await jobs.get(con, UUID(job))
+        return await load_job(service, job)
 
     return run
 
@@ -75,7 +87,8 @@ def left(service: Service) -> CountParts:
 
     async def count() -> int:
         async with service.store.connection() as con:
-            return await con.fetchval("select count(*) from upload_chunk")
+            number: int = await con.fetchval("select count(*) from upload_chunk")
+        return number
 
     return count
 
@@ -83,24 +96,28 @@ def left(service: Service) -> CountParts:
 async def accepted(service: Service, sensor: int, text: str, **fields: str) -> str:
     answer = await service.upload(sensor, ("large.csv", text), **fields)
     assert answer.status_code == 202, answer.text
-    return answer.json()["job"]
+    job: str = answer.json()["job"]
+    return job
 
 
 async def test_a_large_file_is_kept_when_it_is_acknowledged_and_stored_by_a_worker(
-    service: Service, work, left
+    service: Service, work: RunJob, left: CountParts
 ) -> None:
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(ROWS), belief_time_measured_instantly="on", unit="MW")
     assert await left() > 1
     async with service.store.connection() as con:
         [message] = await con.fetch("select topic, payload from outbox")
-        row = await con.fetchrow("select sensor_id, account_id, user_id from job")
+        [row] = await con.fetch("select sensor_id, account_id, user_id from job")
     assert (message["topic"], message["payload"]) == ("task:ingest", {"job": job})
     assert tuple(row) == (sensor, service.account, service.user)
     assert await service.rows(sensor) == []
     done = await work(job)
     assert done.status == "FINISHED"
-    assert (done.result["rows"], done.result["new"], done.result["refused"]) == (ROWS, ROWS, 0)
+    result = result_of(done)
+    assert (result["rows"], result["new"], result["refused"]) == (ROWS, ROWS, 0)
+    assert done.started_at is not None
+    assert done.ended_at is not None
     assert done.ended_at > done.started_at
     values = await service.values(sensor)
     assert values == {START + n * MINUTE: 1000.0 * n for n in range(ROWS)}
@@ -115,6 +132,7 @@ async def test_a_large_file_with_bad_rows_is_refused_with_their_numbers(
     job = await accepted(service, sensor, minutes(ROWS, "2030-01-01T00:00Z,much", "never,1"))
     failed = await work(job)
     assert failed.status == "FAILED"
+    assert failed.error is not None
     assert failed.error.startswith(f"Nothing was stored. large.csv: row {ROWS + 2}: 'much' is not a number")
     assert f"row {ROWS + 3}: 'never'" in failed.error
     assert await service.rows(sensor) == []
@@ -122,7 +140,7 @@ async def test_a_large_file_with_bad_rows_is_refused_with_their_numbers(
 
 
 async def test_a_full_disk_is_not_the_fault_of_a_file(
-    service: Service, work, left, monkeypatch: pytest.MonkeyPatch
+    service: Service, work: RunJob, left: CountParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An accepted upload stays accepted and waits until there is room."""
     full = OSError(ENOSPC, "No space left on device")
@@ -146,7 +164,7 @@ async def test_why_the_reading_of_a_workbook_ended_decides_who_is_to_blame(
     service: Service, monkeypatch: pytest.MonkeyPatch, code: int, status: int
 ) -> None:
     sensor = await service.add_sensor("kW", 1)
-    monkeypatch.setattr(file_formats.subprocess, "run", Mock(return_value=Mock(returncode=code)))
+    monkeypatch.setattr("ingest.files.file_formats.subprocess.run", Mock(return_value=Mock(returncode=code)))
     assert (await service.upload(sensor, ("up.xlsx", b"PK\x03\x04"))).status_code == status
 
 
@@ -155,7 +173,7 @@ async def test_or_stored_without_them(service: Service, work: RunJob) -> None:
     job = await accepted(
         service, sensor, minutes(ROWS, "2030-01-01T00:00Z,much", "2024-01-01T00:00Z,9"), partial="true"
     )
-    report = (await work(job)).result
+    report = result_of(await work(job))
     assert (report["rows"], report["new"], report["refused"]) == (ROWS, ROWS, 2)
     [file] = report["files"]
     assert file["problems"] == [
@@ -180,13 +198,13 @@ async def test_rows_in_any_order_and_from_one_part_of_a_file_to_the_next(service
     head, *rows = minutes(ROWS - ROWS % 3).splitlines()
     shuffled = pl.Series(rows).sample(fraction=1, shuffle=True, seed=1).to_list()
     job = await accepted(service, sensor, "\n".join([head, *shuffled]))
-    assert (await work(job)).result["new"] == ROWS // 3
+    assert result_of(await work(job))["new"] == ROWS // 3
     values = await service.values(sensor)
     assert values == {START + 3 * n * MINUTE: 3.0 * n + 1 for n in range(ROWS // 3)}
 
 
 async def test_a_worker_that_is_killed_half_way_loses_and_doubles_nothing(
-    service: Service, work, left, database_url: str
+    service: Service, work: RunJob, left: CountParts, database_url: str
 ) -> None:
     sensor = await service.add_sensor("kW", 1)
     job = await accepted(service, sensor, minutes(150_000))
@@ -208,7 +226,7 @@ async def test_a_worker_that_is_killed_half_way_loses_and_doubles_nothing(
     assert await left() == 0
 
 
-async def stop_half_way(service: Service, job: UUID, storing):
+async def stop_half_way(service: Service, job: str, storing: "asyncio.Task[Any]") -> None:
     """Stop the storage of an upload once it has begun to read. The job must be released."""
     async with asyncio.timeout(30), service.store.connection() as con:
         while not await con.fetchval("select rows_read from upload"):  # noqa: ASYNC110 - others write it
@@ -216,8 +234,7 @@ async def stop_half_way(service: Service, job: UUID, storing):
     storing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await storing
-    async with service.store.connection() as con:
-        assert (await jobs.get(con, UUID(job))).status == "QUEUED"
+    assert (await load_job(service, job)).status == "QUEUED"
 
 
 async def test_a_worker_that_is_stopped_half_way_gives_the_job_back(
@@ -231,7 +248,7 @@ async def test_a_worker_that_is_stopped_half_way_gives_the_job_back(
     await stop_half_way(service, job, working)
     assert await service.rows(sensor) == []
     assert await left() > 1
-    assert (await work(job)).result["new"] == 150_000
+    assert result_of(await work(job))["new"] == 150_000
 
 
 async def test_a_process_for_one_upload_takes_little_memory_and_gives_it_back(
@@ -247,8 +264,7 @@ async def test_a_process_for_one_upload_takes_little_memory_and_gives_it_back(
         await asyncio.sleep(0.05)
     assert worker.returncode == 0
     assert 0 < most < MEMORY_MB * 2**20
-    async with service.store.connection() as con:
-        assert (await jobs.get(con, UUID(job))).result["new"] == 400_000
+    assert result_of(await load_job(service, job))["new"] == 400_000
 
 
 async def test_a_process_for_one_upload_that_is_to_end_gives_the_job_back(service: Service, database_url: str) -> None:
@@ -258,5 +274,4 @@ async def test_a_process_for_one_upload_that_is_to_end_gives_the_job_back(servic
     storing = asyncio.create_task(store_in_subprocess(settings, UUID(job)))
     await stop_half_way(service, job, storing)
     await store_in_subprocess(settings, UUID(job))
-    async with service.store.connection() as con:
-        assert (await jobs.get(con, UUID(job))).result["new"] == 150_000
+    assert result_of(await load_job(service, job))["new"] == 150_000

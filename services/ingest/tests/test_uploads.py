@@ -1,6 +1,5 @@
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
-from typing import Any
 
 import httpx
 import polars as pl
@@ -28,7 +27,8 @@ def taken(answer: httpx.Response) -> tuple[int, int, int, int]:
 
 def reasons(answer: httpx.Response) -> list[str]:
     assert answer.status_code == 422, answer.text
-    return answer.json()["fields"]["uploaded-files"]["0"]
+    listed: list[str] = answer.json()["fields"]["uploaded-files"]["0"]
+    return listed
 
 
 async def test_a_file_is_stored_when_it_is_acknowledged(service: Service) -> None:
@@ -56,7 +56,7 @@ async def test_a_file_is_stored_when_it_is_acknowledged(service: Service) -> Non
     ],
 )
 async def test_a_unit_in_the_name_of_the_column_counts(
-    service: Service, name: str, sent: str | None, expected: Any
+    service: Service, name: str, sent: str | None, expected: str | float
 ) -> None:
     sensor = await service.add_sensor("kW", 15)
     text = csv("2026-11-24T00:00Z,1", head=f"time,{name}")
@@ -91,7 +91,13 @@ async def test_without_that_option_the_values_are_believed_now(service: Service)
     ],
 )
 async def test_units_and_the_spacing_of_rows(
-    service: Service, unit: str, minutes: float, posted: str, step: timedelta, values: list[float], expected: Any
+    service: Service,
+    unit: str,
+    minutes: float,
+    posted: str,
+    step: timedelta,
+    values: list[float],
+    expected: list[float],
 ) -> None:
     sensor = await service.add_sensor(unit, minutes)
     assert taken(await service.upload(sensor, ("up.csv", every(step, values)), unit=posted))[1] == len(expected)
@@ -256,7 +262,7 @@ async def test_the_same_row_twice_is_one(service: Service) -> None:
         ("event_start,event_value\nväli,1\n".encode("latin-1"), "row 2: this is not UTF-8"),
     ],
 )
-async def test_other_files_are_refused(service: Service, content: bytes, said: list[str]) -> None:
+async def test_other_files_are_refused(service: Service, content: bytes, said: str) -> None:
     sensor = await service.add_sensor()
     assert said in reasons(await service.upload(sensor, ("up.csv", content)))[0]
 

@@ -29,7 +29,8 @@ def upload(service: Service) -> Upload:
 
 async def name_of(service: Service, sensor: int) -> str:
     async with service.store.connection() as con:
-        return await con.fetchval("select name from sensor where id = $1", sensor)
+        name: str = await con.fetchval("select name from sensor where id = $1", sensor)
+    return name
 
 
 async def test_a_column_per_sensor_by_id_or_name(service: Service, upload: Upload) -> None:

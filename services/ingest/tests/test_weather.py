@@ -1,7 +1,7 @@
 """Series of weather and CO2 services, and their errors."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ KEY = "a1b2c3d4e5f6"
 class Server:
     """Server that sends given responses and records the requests."""
 
-    def __init__(self, *answers: Any, status: int = 200) -> None:
+    def __init__(self, *answers: object, status: int = 200) -> None:
         self.answers = list(answers)
         self.status = status
         self.asked: list[httpx.URL] = []
@@ -41,12 +41,16 @@ class Server:
 
 
 def asking(
-    server: Callable[[httpx.Request], httpx.Response], *series: str, hours: float = 3, **more: Any
+    server: Callable[[httpx.Request], httpx.Response],
+    *series: str,
+    hours: float = 3,
+    start: datetime = TEN,
+    locations: Mapping[str, Location] | None = None,
 ) -> FetchRequest:
     sensors = {name: Sensor(number, name, "", HOUR, "UTC", 1) for number, name in enumerate(series)}
     http = HttpClient(httpx.MockTransport(server), ResponseLimits(seconds=2, max_bytes=100_000))
-    request = FetchRequest(sensors, TEN, TEN + hours * HOUR, NOW, http, dict.fromkeys(series, AMSTERDAM))
-    return replace(request, **more)
+    places = dict.fromkeys(series, AMSTERDAM) if locations is None else locations
+    return FetchRequest(sensors, start, TEN + hours * HOUR, NOW, http, places)
 
 
 async def fetched(
@@ -70,7 +74,7 @@ def unix(hours: float) -> int:
     return int((TEN + hours * HOUR).timestamp())
 
 
-def open_meteo(step: float = 1, block: str = "hourly", **series: Any) -> dict[str, Any]:
+def open_meteo(step: float = 1, block: str = "hourly", **series: Sequence[object]) -> dict[str, Any]:
     units = {"temperature_2m": "°C", "wind_speed_120m": "m/s", "shortwave_radiation": "W/m²"}
     count = len(next(iter(series.values())))
     return {
@@ -226,7 +230,7 @@ class TestOpenMeteo:
         assert window(self.settings, NOW, NOW - timedelta(days=300))[0] == TEN - timedelta(days=7)
 
 
-def hour(number: int, temperature: float, **more: Any) -> dict[str, Any]:
+def hour(number: int, temperature: float, **more: object) -> dict[str, Any]:
     return {"dt": unix(number), "temp": temperature, "wind_speed": 3.1, "clouds": 40, "pop": 0.25, **more}
 
 

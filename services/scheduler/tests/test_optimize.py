@@ -240,7 +240,7 @@ async def test_slow_problems_are_not_solved_at_once(
 ) -> None:
     async with client(optimize_sync_seconds=0) as service_client:
         assert (await service_client.post("/optimize", json=problem())).status_code == 202
-        # What is wrong is said at once all the same.
+        # Errors are reported at once all the same.
         assert (await service_client.post("/optimize", json=problem(foo=1))).status_code == 422
 
     def late(*_: object) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def upgrade() -> None:
         sa.Column("until", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("timezone"),
     )
-    # Where TimescaleDB maintains the rollups, this view is replaced by one on its continuous aggregates.
+    # If TimescaleDB maintains the rollups, this view is replaced by one on its continuous aggregates.
     op.execute("create view belief_per_day as select * from belief_day")
     op.execute(FORGET_BELIEFS)
     op.execute(MOVE_DAYS)
