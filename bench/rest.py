@@ -238,7 +238,7 @@ async def reading(client: Client, size: int, count: int, connections: int) -> fl
 
 
 def figures(devices: int, quick: bool) -> list[Figure]:
-    """Name, unit and measurement of everything we promise."""
+    """Return name, unit and measurement of every promised figure."""
     share, repeats = (4, 2) if quick else (1, 7)
     found: list[Figure] = []
     for verb, work, sizes in (

@@ -266,7 +266,7 @@ async def compute(job: Job, _store: Store) -> job_runner.Outcome:
 
 @asynccontextmanager
 async def forecaster(database_url: str) -> AsyncIterator[None]:
-    """Somebody who computes the forecasts that are asked for; this is about how clients get them."""
+    """Compute requested forecasts, for tests of how clients get them."""
     store = await Store.connect(database_url)
     waiting = "select id from job where queue = 'forecast' and status = 'QUEUED'"
 

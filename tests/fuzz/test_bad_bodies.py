@@ -24,7 +24,7 @@ from platforms import Platform
 LATEST = 3.0
 """Seconds after which an answer is too late. Usually they take milliseconds; the machine may be busy."""
 UNCOUNTED = {"rate_limit", "idempotency_key", "token", "outbox", "job"}
-"""Tables that change for other reasons: limits are counted, tokens are used, what waits is done."""
+"""Tables that change for other reasons: limits are counted, tokens are used, jobs are done."""
 DEEP = "[" * 100_000
 HUGE = 10**30
 WRONG_MOMENTS = [
@@ -117,7 +117,7 @@ async def counted(database_url: str) -> dict[str, int]:
 
 
 def placed(asker: Asker, path: str) -> str:
-    """The path with ids of things that are there."""
+    """Return the path with ids of existing things."""
     before, brace, rest = path.partition("{")
     if not brace:
         return path
@@ -173,7 +173,7 @@ PIECE = b"[" + b"1," * 499_999 + b"1"
 
 
 def ask_with_large_body(asker: Asker, method: str, path: str, *, announced: bool) -> int:
-    """The status of the answer to 50 MB, which may come before all of them are sent."""
+    """Return the status of the response to 50 MB, which may come before all of them are sent."""
     host, _, port = asker.address.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         size = f"Content-Length: {LARGE}" if announced else "Transfer-Encoding: chunked"

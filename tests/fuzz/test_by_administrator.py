@@ -20,7 +20,7 @@ HARD_TO_PLEASE = {
     "GET /api/v1/optimize/{job}": "needs a problem that takes long",
     "POST /api/v1/webhooks/{id}/deliveries/{delivery}/redeliver": "needs a message that was delivered",
 }
-"""Operations that nothing made up would get a good answer from; other tests do."""
+"""Operations that made-up requests cannot succeed with; other tests do."""
 
 
 def test_operations(new_asker: Callable[[str], Asker]) -> None:

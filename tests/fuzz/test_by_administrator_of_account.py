@@ -1,4 +1,4 @@
-"""Every operation, asked at random by somebody who may not do everything."""
+"""Random requests to every operation, by a user without all permissions."""
 
 import os
 from collections.abc import Callable
