@@ -65,12 +65,12 @@ async def annotate(gateway: Gateway, subject: Found, thing: ResourceType, body: 
         linked = await repository.link(con, annotation_id, thing, subject.id)
         row = await repository.get(con, annotation_id)
         if linked:
-            await note_annotation(con, thing, subject, row)
-    return OrjsonResponse(shown(row), 200 if known else 201)
+            await record_annotation(con, thing, subject, row)
+    return OrjsonResponse(annotation_response(row), 200 if known else 201)
 
 
-async def note_annotation(con: Connection, thing: ResourceType, subject: Found, row: AnnotationRow) -> None:
-    details = changes_between(None, shown(row), ("content", "start", "end", "type"))
+async def record_annotation(con: Connection, thing: ResourceType, subject: Found, row: AnnotationRow) -> None:
+    details = changes_between(None, annotation_response(row), ("content", "start", "end", "type"))
     event = f"Annotation (ID {row.id}) added to {thing} '{subject.row.name}': {subject.id}"
     asset_id = {ResourceType.ASSET: subject.id, ResourceType.SENSOR: subject.row.get("asset_id")}.get(thing)
     sensor_id = subject.id if thing is ResourceType.SENSOR else None
@@ -85,7 +85,7 @@ async def note_annotation(con: Connection, thing: ResourceType, subject: Found, 
     )
 
 
-def shown(row: AnnotationRow) -> dict[str, Any]:
+def annotation_response(row: AnnotationRow) -> dict[str, Any]:
     return {
         "content": row.content,
         "end": instant(row.end),

@@ -28,7 +28,7 @@ from api_gateway.routing import EnvelopeRoute
 router = APIRouter(prefix="/assets", tags=["Assets"], route_class=EnvelopeRoute)
 
 
-def shown(row: AssetRow, fields: Sequence[str] | None = None) -> dict[str, Any]:
+def asset_response(row: AssetRow, fields: Sequence[str] | None = None) -> dict[str, Any]:
     """Return an asset as JSON, all of it or only some fields. Documents are text, as existing clients expect."""
     owner = None if row.account_id is None else {"id": row.account_id, "name": row.owner_name}
     asset = {
@@ -63,7 +63,7 @@ async def list_assets(caller: Caller, gateway: Gateway, query: Annotated[AssetQu
         public = query.all_accessible or query.include_public or query.root is not None
         order = repository.SORT[query.sort_by or "id"]
         rows, filtered = await repository.fetch_page(con, within, query, public=public, order=order)
-        assets = [shown(row, query.chosen) for row in rows]
+        assets = [asset_response(row, query.chosen) for row in rows]
         if query.page is None:
             return OrjsonResponse(assets)
         total = await repository.count(con, within, query, public=public)
@@ -100,7 +100,7 @@ async def create_asset(
                 row = await repository.get(con, asset_id)
     except Forbidden as refused:
         raise forbidden() from refused
-    return OrjsonResponse(shown(row), 201)
+    return OrjsonResponse(asset_response(row), 201)
 
 
 @router.get("/types", response_model=list[AssetType], summary="List asset types.")
@@ -116,7 +116,7 @@ async def list_public_assets(
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await repository.load_public(con)
-    return OrjsonResponse([shown(row, query.chosen) for row in rows])
+    return OrjsonResponse([asset_response(row, query.chosen) for row in rows])
 
 
 @router.post("/default_asset_view", response_model=MessageResponse, summary="Choose the page that opens for assets.")
@@ -146,7 +146,7 @@ async def get_asset(
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, asset.id)
-    return OrjsonResponse(shown(row) | {"status": 200})
+    return OrjsonResponse(asset_response(row) | {"status": 200})
 
 
 @router.patch("/{id}", response_model=AssetAnswer, summary="Update an asset.")
@@ -162,7 +162,7 @@ async def update_asset(
                 row = await repository.get(con, asset.id)
     except Forbidden as refused:
         raise forbidden() from refused
-    return OrjsonResponse(shown(row) | {"status": 200})
+    return OrjsonResponse(asset_response(row) | {"status": 200})
 
 
 @router.delete(

@@ -73,10 +73,10 @@ async def list_changes(
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await repository.load_changes(con, account.id, query.before, query.limit)
-    return OrjsonResponse({"changes": [shown(row) for row in rows]})
+    return OrjsonResponse({"changes": [change_response(row) for row in rows]})
 
 
-def shown(row: ChangeRow) -> dict[str, Any]:
+def change_response(row: ChangeRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "at": instant(row.event_datetime),

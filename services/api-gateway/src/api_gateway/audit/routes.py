@@ -21,7 +21,7 @@ from api_gateway.times import naive
 router = APIRouter(tags=["Audit log"], route_class=EnvelopeRoute)
 
 
-def shown(row: AuditRow) -> dict[str, Any]:
+def log_entry_response(row: AuditRow) -> dict[str, Any]:
     return {
         "active_user_id": row.active_user_id,
         "active_user_name": row.active_user_name,
@@ -65,9 +65,9 @@ async def get_user_log(
     async with gateway.store.connection() as con:
         rows, filtered = await repository.fetch_page_of_user(con, user.id, query, "event_datetime")
         if query.page is None:
-            return OrjsonResponse([shown(row) for row in rows])
+            return OrjsonResponse([log_entry_response(row) for row in rows])
         total = await repository.count_of_user(con, user.id)
-    return OrjsonResponse(paged([shown(row) for row in rows], total, filtered))
+    return OrjsonResponse(paged([log_entry_response(row) for row in rows], total, filtered))
 
 
 @router.get(
@@ -83,4 +83,4 @@ async def get_asset_log(
     async with gateway.store.connection() as con:
         rows, filtered = await repository.fetch_page_of_asset(con, asset.id, query, "event_datetime")
         total = await repository.count_of_asset(con, asset.id)
-    return OrjsonResponse(paged([shown(row) for row in rows], total, filtered))
+    return OrjsonResponse(paged([log_entry_response(row) for row in rows], total, filtered))

@@ -71,7 +71,7 @@ class OnPlatform(Requirement):
         self.action = action
 
     async def __call__(self, request: Request, gateway: Gateway) -> Identity:
-        return await allowed(request, gateway, self.action, ResourceType.PLATFORM, lambda _: Owner(None))
+        return await authorize(request, gateway, self.action, ResourceType.PLATFORM, lambda _: Owner(None))
 
 
 class InOwnAccount(Requirement):
@@ -81,7 +81,7 @@ class InOwnAccount(Requirement):
         self.action = action
 
     async def __call__(self, request: Request, gateway: Gateway) -> Identity:
-        return await allowed(
+        return await authorize(
             request, gateway, self.action, ResourceType.ACCOUNT, lambda caller: Owner(caller.account_id)
         )
 
@@ -93,14 +93,14 @@ class OnSelf(Requirement):
         self.action = action
 
     async def __call__(self, request: Request, gateway: Gateway) -> Identity:
-        return await allowed(request, gateway, self.action, ResourceType.USER, owner_of_caller)
+        return await authorize(request, gateway, self.action, ResourceType.USER, owner_of_caller)
 
 
 def owner_of_caller(caller: Identity) -> Owner:
     return Owner(caller.account_id, user_id=caller.user_id)
 
 
-async def allowed(
+async def authorize(
     request: Request, gateway: Gateway, action: Action, thing: ResourceType, owner: Callable[[Identity], Owner]
 ) -> Identity:
     """Return the caller. Raises `ApiError` if they may not do this to a thing of that owner."""

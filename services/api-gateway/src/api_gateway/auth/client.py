@@ -25,9 +25,9 @@ class Client:
         return parsed.exploded[:19] if isinstance(parsed, IPv6Address) else self.address
 
 
-async def asking(request: Request) -> Client:
+async def client_of(request: Request) -> Client:
     program = request.headers.get("user-agent", "")[:LONGEST_PROGRAM]
     return Client(request.client.host if request.client else "unknown", program or None)
 
 
-Asking = Annotated[Client, Depends(asking)]
+Asking = Annotated[Client, Depends(client_of)]

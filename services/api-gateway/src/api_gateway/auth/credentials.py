@@ -67,7 +67,7 @@ def own_origins(request: Request) -> tuple[str, str]:
     return f"{request.url.scheme}://{request.url.netloc}", f"{public.scheme}://{public.netloc}"
 
 
-def secure(request: Request) -> bool:
+def is_cookie_secure(request: Request) -> bool:
     """Return whether cookies of this request are for HTTPS only."""
     settings = request.app.state.gateway.settings
     if settings.secure_cookies == "auto":
@@ -77,7 +77,7 @@ def secure(request: Request) -> bool:
 
 def cookie_name(request: Request) -> str:
     """Return the name of the cookie. Only this host can set one that begins with `__Host-`, and only over HTTPS."""
-    return f"__Host-{COOKIE}" if secure(request) else COOKIE
+    return f"__Host-{COOKIE}" if is_cookie_secure(request) else COOKIE
 
 
 def session_in(request: Request) -> str | None:

@@ -32,10 +32,10 @@ class VerifiedUser:
 
 async def log_in(gateway: Gateway, email: str, password: str, client: Client) -> Login:
     """Create a login token for the user with this password."""
-    user = await known(gateway, email, password, client)
+    user = await verify_user(gateway, email, password, client)
     token = new_token()
     async with gateway.transaction() as con:
-        await admit(con, user)
+        await record_login(con, user)
         await repository.add_token(
             con,
             user.id,
@@ -47,11 +47,11 @@ async def log_in(gateway: Gateway, email: str, password: str, client: Client) ->
     return Login(user.id, token)
 
 
-async def known(gateway: Gateway, email: str, password: str, client: Client) -> VerifiedUser:
+async def verify_user(gateway: Gateway, email: str, password: str, client: Client) -> VerifiedUser:
     """Return the active user with this password. The error does not tell a wrong password from an unknown user."""
-    user = await identified(gateway, email, password, client)
+    user = await find_verified_user(gateway, email, password, client)
     if user is None or user.id is None or user.password_hash is None:
-        raise wrong()
+        raise wrong_credentials()
     if not outdated(user.password_hash):
         return VerifiedUser(user.id, user.password_hash)
     fresh = await gateway.passwords.hash(password)
@@ -60,17 +60,17 @@ async def known(gateway: Gateway, email: str, password: str, client: Client) -> 
     return VerifiedUser(user.id, fresh)
 
 
-async def admit(con: Connection, user: VerifiedUser) -> None:
+async def record_login(con: Connection, user: VerifiedUser) -> None:
     """Record the login in its transaction, unless the password was changed or the user deactivated meanwhile."""
     if not await repository.mark_login(con, user.id, user.password_hash):
-        raise wrong()
+        raise wrong_credentials()
 
 
-def wrong() -> ApiError:
+def wrong_credentials() -> ApiError:
     return ApiError(401, {"errors": [WRONG], "status": 401})
 
 
-async def identified(gateway: Gateway, email: str, password: str, client: Client) -> LoginRow | None:
+async def find_verified_user(gateway: Gateway, email: str, password: str, client: Client) -> LoginRow | None:
     """Return the active user with this password, or None. Failed attempts are limited.
 
     An attempt is counted before the password is checked, and uncounted if it was right. So no more attempts pass at the

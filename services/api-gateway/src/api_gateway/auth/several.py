@@ -16,7 +16,7 @@ FIND_SENSORS = FIND[ResourceType.SENSOR].replace("n.id = $1", "n.id = any($1::in
 
 
 @dataclass(frozen=True, slots=True)
-class Sensors:
+class AuthorizedSensors:
     """The sensors that the caller may act on, by id, and the ids of the others by reason."""
 
     rows: dict[int, ResourceRow]
@@ -29,7 +29,7 @@ class Sensors:
             return f"Sensor {id} not found"
         return f"You cannot be authorized for sensor {id}." if id in self.forbidden else None
 
-    def refuse(self, message: object) -> ApiError:
+    def refusal(self, message: object) -> ApiError:
         """Return the error for a request with unknown or forbidden sensors."""
         return not_found(message) if self.unknown else forbidden(message)
 
@@ -37,26 +37,26 @@ class Sensors:
         """Return all requested sensors. Raises `ApiError` if any of them is unknown or forbidden."""
         if self.unknown or self.forbidden:
             sentences = [self.refusal_of(id) for id in sorted(self.unknown | self.forbidden)]
-            raise self.refuse({"sensor": sentences})
+            raise self.refusal({"sensor": sentences})
         return [self.rows[id] for id in ids]
 
 
 @dataclass(frozen=True, slots=True)
-class Doorkeeper:
+class SensorAuthorizer:
     """Finds the sensors that the caller may do `action` to."""
 
     caller: Identity
     gateway: Gateway
     action: Action
 
-    async def find(self, ids: Collection[int]) -> Sensors:
+    async def find(self, ids: Collection[int]) -> AuthorizedSensors:
         possible: Sequence[int] = [id for id in ids if 0 < id <= LARGEST_ID]
         async with self.gateway.store.connection() as con:
             found = {row.id: row for row in await con.fetch(FIND_SENSORS, possible, record_class=ResourceRow)}
         allowed = {
             id: row for id, row in found.items() if may(self.caller, self.action, ResourceType.SENSOR, owner_of(row))
         }
-        return Sensors(allowed, frozenset(ids) - found.keys(), frozenset(found) - allowed.keys())
+        return AuthorizedSensors(allowed, frozenset(ids) - found.keys(), frozenset(found) - allowed.keys())
 
 
 class OnSensors(Requirement):
@@ -65,8 +65,8 @@ class OnSensors(Requirement):
     def __init__(self, action: Action) -> None:
         self.action = action
 
-    async def __call__(self, request: Request, gateway: Gateway) -> Doorkeeper:
+    async def __call__(self, request: Request, gateway: Gateway) -> SensorAuthorizer:
         async with gateway.store.connection() as con:
             caller = await authenticate(con, request, gateway)
         check_scope(caller, SCOPES[self.action])
-        return Doorkeeper(caller, gateway, self.action)
+        return SensorAuthorizer(caller, gateway, self.action)

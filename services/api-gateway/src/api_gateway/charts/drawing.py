@@ -45,13 +45,13 @@ def chart(
         "height": tall,
         "width": int(width) if width and width.isdigit() else "container",
         "description": "A vertically concatenated chart showing sensor data.",
-        "vconcat": [panel(graph, sensors, period, tall, remarks) for graph in graphs if known(graph, sensors)],
+        "vconcat": [panel(graph, sensors, period, tall, remarks) for graph in graphs if known_sensors(graph, sensors)],
         "data": {"name": dataset},
         "resolve": {"scale": {"x": "shared", **legends}},
     }
 
 
-def known(graph: Graph, sensors: Mapping[int, ChartSensorRow]) -> list[int]:
+def known_sensors(graph: Graph, sensors: Mapping[int, ChartSensorRow]) -> list[int]:
     return [sensor for sensor in graph.sensors if sensor in sensors]
 
 
@@ -59,7 +59,7 @@ def panel(
     graph: Graph, sensors: Mapping[int, ChartSensorRow], period: Period, height: int, remarks: str | None
 ) -> dict[str, Any]:
     """Return one graph: a line per sensor and source, above the annotations."""
-    shown = known(graph, sensors)
+    shown = known_sensors(graph, sensors)
     names = ", ".join(dict.fromkeys(sensors[sensor].name for sensor in shown))
     lines = values([sensors[sensor] for sensor in shown], period)
     lines["transform"] = [{"filter": {"field": "sensor.id", "oneOf": shown}}]

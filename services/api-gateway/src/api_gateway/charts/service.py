@@ -17,7 +17,7 @@ from flexstore.store import Connection
 from api_gateway.charts import repository
 from api_gateway.charts.repository import ChartBelief, ChartSensorRow
 from api_gateway.charts.schemas import Period
-from api_gateway.sources.routes import described
+from api_gateway.sources.routes import describe_source
 
 MOST_ROWS = 200_000
 MILLISECOND = timedelta(milliseconds=1)
@@ -100,7 +100,7 @@ def source_json(source: SourceRow) -> dict[str, Any]:
         "type": kind if kind in ("forecaster", "scheduler", "reporter") else "other",
         "raw_type": kind,
         "display_type": kind,
-        "description": described(source),
+        "description": describe_source(source),
     }
 
 

@@ -99,11 +99,11 @@ async def forward_to_ingest(sensor: Found, gateway: Gateway, request: Request, p
 def sensor_header(sensor: Found) -> str:
     """Return the header that describes the sensor to the ingest service."""
     row = sensor.row
-    return _told(row.name, row.unit, row.event_resolution, row.timezone, row.account_id)
+    return _encode_sensor(row.name, row.unit, row.event_resolution, row.timezone, row.account_id)
 
 
 @lru_cache(maxsize=2_000)
-def _told(name: str, unit: str, resolution: timedelta, timezone: str, account: int | None) -> str:
+def _encode_sensor(name: str, unit: str, resolution: timedelta, timezone: str, account: int | None) -> str:
     """Return JSON in ASCII, as headers need it. Cached, because meters post again and again."""
     seconds = resolution.total_seconds()
     return json.dumps({"name": name, "unit": unit, "resolution": seconds, "timezone": timezone, "account": account})

@@ -19,7 +19,7 @@ from api_gateway.gateway import Gateway
 from api_gateway.keys.schemas import Keys, KeysOfAccount, NewKey
 from api_gateway.responses import NoContentResponse, SecretOnceResponse
 from api_gateway.routing import ProblemDetailsRoute
-from api_gateway.tokens.schemas import Token, shown
+from api_gateway.tokens.schemas import Token, token_response
 
 router = APIRouter(tags=["API keys"], route_class=ProblemDetailsRoute)
 
@@ -37,14 +37,14 @@ async def create_key(
     holder = Holder(caller.user_id, caller.account_id, caller.username)
     async with gateway.transaction() as con:
         key, row = await service.create(con, caller, holder, body, gateway.settings.keys_per_account)
-    return SecretOnceResponse(shown(row, caller), {"key": key}, 201)
+    return SecretOnceResponse(token_response(row, caller), {"key": key}, 201)
 
 
 @router.get("/keys", summary="List your API keys.", response_model=Keys)
 async def list_keys(caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], gateway: Gateway) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await tokens.load_of_user(con, caller.user_id, (TokenKind.KEY,))
-    return OrjsonResponse({"keys": [shown(row, caller) for row in rows]})
+    return OrjsonResponse({"keys": [token_response(row, caller) for row in rows]})
 
 
 @router.patch("/keys/{id}", summary="Rename an API key.", response_model=Token)
@@ -53,7 +53,7 @@ async def rename_key(
 ) -> OrjsonResponse:
     async with gateway.transaction() as con:
         row = await service.rename(con, key, body.name)
-    return OrjsonResponse(shown(row, key.caller))
+    return OrjsonResponse(token_response(row, key.caller))
 
 
 @router.delete("/keys/{id}", status_code=204, response_class=NoContentResponse, summary="Revoke an API key.")
@@ -86,4 +86,4 @@ async def shown_of_account(gateway: Gateway, account: Found) -> OrjsonResponse:
         limit = await repository.lock_limit(con, account.id)
         rows = await repository.load_of_account(con, account.id)
     most = gateway.settings.keys_per_account if limit is None else limit
-    return OrjsonResponse({"limit": most, "keys": [shown(row, account.caller) for row in rows]})
+    return OrjsonResponse({"limit": most, "keys": [token_response(row, account.caller) for row in rows]})

@@ -45,7 +45,7 @@ def completed(document: dict[str, Any], routes: dict[tuple[str, str], RouteConte
     components["securitySchemes"] = descriptions.SECURITY
     add_examples(document, schemas)
     add_links(document)
-    document["webhooks"] = webhooks.described()
+    document["webhooks"] = webhooks.webhook_operations()
     drop_unused(document, schemas)
     document["info"] |= descriptions.INFO
     used = {tag for _, _, operation in operations(document) for tag in operation["tags"]}

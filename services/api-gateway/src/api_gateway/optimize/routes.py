@@ -43,7 +43,7 @@ async def optimize(
     if answer.status_code != service.LONG:
         return Response(answer.content, media_type="application/json")
     job = await service.create_job(gateway, caller, message)
-    return waiting(job, "QUEUED", wording.STATES["QUEUED"].format("Scheduling"))
+    return pending_problem_response(job, "QUEUED", wording.STATES["QUEUED"].format("Scheduling"))
 
 
 @router.get("/{job}", summary="Get the answer to a problem that took long.", responses=RESPONSES)
@@ -53,13 +53,13 @@ async def get_optimized(job: str, caller: Caller, gateway: Gateway) -> OrjsonRes
         if found is None or not service.is_problem(found) or not await access.may_see(con, caller, found):
             raise NotFound(f"There is no job {job} that solves a problem.")
     if wording.STATUS_CODES[found.status] == 202:
-        return waiting(found.id, found.status, wording.message(found))
+        return pending_problem_response(found.id, found.status, wording.message(found))
     if found.result is None:
         raise Invalid({}, wording.message(found))
     return OrjsonResponse(found.result)
 
 
-def waiting(job: UUID, status: str, message: str) -> OrjsonResponse:
+def pending_problem_response(job: UUID, status: str, message: str) -> OrjsonResponse:
     where = f"/api/v1/optimize/{job}"
     body = {"job": str(job), "job-url": where, "status": status, "message": message}
     return OrjsonResponse(body, 202, {"Location": where})

@@ -41,7 +41,7 @@ async def mail_link(gateway: Gateway, email: str) -> None:
             await invite(con, gateway, user.email, await new_link(con, gateway, user.id))
 
 
-async def choose(gateway: Gateway, token: str, password: str) -> int:
+async def set_password(gateway: Gateway, token: str, password: str) -> int:
     """Set the password of the link's user, revoke their logins, and return their number of API keys."""
     token_hash = digest(token)
     async with gateway.store.connection() as con:

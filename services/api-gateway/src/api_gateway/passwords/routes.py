@@ -36,7 +36,7 @@ KEPT_NOWHERE = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 async def change_password(
     caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], gateway: Gateway, client: Asking, body: PasswordChange
 ) -> OrjsonResponse:
-    revoked = await service.change(
+    revoked = await service.change_password(
         gateway, caller, body.current_password, body.new_password, client, revoke_keys=body.revoke_keys
     )
     return OrjsonResponse({"revoked": {kind.value: revoked.get(kind, 0) for kind in LISTED}})
@@ -68,7 +68,7 @@ async def choose_password(
     gateway: Gateway, token: Annotated[str, Form()], password: Annotated[str, Form()] = ""
 ) -> HTMLResponse:
     try:
-        keys = await links.choose(gateway, token, password)
+        keys = await links.set_password(gateway, token, password)
     except Invalid as invalid:
         again = "" if "token" in invalid.fields else token
         problem = " ".join(all_sentences(invalid.fields))

@@ -8,12 +8,12 @@ from flexcore.permissions.identity import BY_PASSWORD, Identity, TokenKind
 from flexmodel.errors import Invalid
 
 from api_gateway.auth.client import Client
-from api_gateway.auth.service import identified
+from api_gateway.auth.service import find_verified_user
 from api_gateway.gateway import Gateway
 from api_gateway.rate_limits import RateLimit, per_minute
 
 
-async def change(
+async def change_password(
     gateway: Gateway, caller: Identity, current: str, new: str, client: Client, *, revoke_keys: bool
 ) -> dict[str, int]:
     """Set the caller's password, and revoke their other logins. Return the number of revoked tokens by kind."""
@@ -33,7 +33,7 @@ async def change(
 
 async def check_password(gateway: Gateway, caller: Identity, password: str, client: Client) -> None:
     """Raise `Invalid` if this is not the caller's password."""
-    if await identified(gateway, caller.email, password, client) is None:
+    if await find_verified_user(gateway, caller.email, password, client) is None:
         raise Invalid({"current_password": ["This is not your password."]})
 
 

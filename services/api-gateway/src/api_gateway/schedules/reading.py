@@ -46,7 +46,7 @@ def part_of(row: ScheduleRow, sensor: ResourceRow, query: ScheduleQuery, default
         start,
         steps * resolution,
         unit,
-        converted * sign(row, query) + 0.0,
+        converted * sign_of(row, query) + 0.0,
     )
 
 
@@ -62,7 +62,7 @@ def length(query: ScheduleQuery, start: datetime) -> timedelta:
     return asked
 
 
-def sign(row: ScheduleRow, query: ScheduleQuery) -> int:
+def sign_of(row: ScheduleRow, query: ScheduleQuery) -> int:
     """Return the factor from stored values to the requested sign. Only power has a direction."""
     if query.sign_convention == "wysiwyg" or not is_power(row.unit):
         return 1

@@ -27,7 +27,7 @@ from api_gateway.times import calendar_duration
 router = APIRouter(tags=["Sensors"], route_class=EnvelopeRoute)
 
 
-def shown(row: SensorRow, settings: GatewaySettings) -> dict[str, Any]:
+def sensor_response(row: SensorRow, settings: GatewaySettings) -> dict[str, Any]:
     """Return a sensor as JSON."""
     return {
         "attributes": row.attributes,
@@ -49,7 +49,7 @@ async def list_sensors(caller: Caller, gateway: Gateway, query: Annotated[Sensor
         rows, filtered, total = await repository.fetch_page(
             con, query, within, public=public, below=query.asset_id, unit=query.unit, order=order
         )
-    sensors = [shown(row, gateway.settings) for row in rows]
+    sensors = [sensor_response(row, gateway.settings) for row in rows]
     return OrjsonResponse(sensors if query.page is None else paged(sensors, total, filtered))
 
 
@@ -87,7 +87,7 @@ async def create_sensor(
                 row = await repository.get(con, sensor_id)
     except Forbidden as refused:
         raise forbidden() from refused
-    return OrjsonResponse(shown(row, gateway.settings), 201)
+    return OrjsonResponse(sensor_response(row, gateway.settings), 201)
 
 
 @router.get("/sensors/{id}", response_model=SensorAnswer, summary="Get a sensor.")
@@ -96,7 +96,7 @@ async def get_sensor(
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, sensor.id)
-    return OrjsonResponse(shown(row, gateway.settings) | {"status": 200})
+    return OrjsonResponse(sensor_response(row, gateway.settings) | {"status": 200})
 
 
 @router.patch("/sensors/{id}", response_model=SensorAnswer, summary="Update a sensor.")
@@ -107,7 +107,7 @@ async def update_sensor(
         async with gateway.transaction() as con:
             await service.update(con, sensor.caller, sensor.row, body.sent())
             row = await repository.get(con, sensor.id)
-    return OrjsonResponse(shown(row, gateway.settings) | {"status": 200})
+    return OrjsonResponse(sensor_response(row, gateway.settings) | {"status": 200})
 
 
 @router.delete(
@@ -130,4 +130,4 @@ async def list_asset_sensors(
     async with gateway.store.connection() as con:
         order = repository.SORT[query.sort_by or "id"]
         rows, filtered, total = await repository.fetch_page_of_asset(con, asset.id, query, order)
-    return OrjsonResponse(paged([shown(row, gateway.settings) for row in rows], total, filtered))
+    return OrjsonResponse(paged([sensor_response(row, gateway.settings) for row in rows], total, filtered))

@@ -27,7 +27,7 @@ class Parts:
         self._parts.append(bytes(part))
         return len(self._parts[-1])
 
-    def taken(self) -> bytes:
+    def take(self) -> bytes:
         whole, self._parts = b"".join(self._parts), []
         return whole
 
@@ -37,8 +37,8 @@ async def write_arrow(request: SeriesRequest, tables: AsyncIterator[Table]) -> A
     with StreamWriter.from_writable(parts) as writer:
         async for table in tables:
             writer.write_array(batch_of(request, table))
-            yield parts.taken()
-    yield parts.taken()
+            yield parts.take()
+    yield parts.take()
 
 
 def batch_of(request: SeriesRequest, table: Table) -> CArray:

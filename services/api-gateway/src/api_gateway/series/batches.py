@@ -7,7 +7,7 @@ import orjson
 from flexmodel.errors import Invalid
 from flexwork.contracts import BATCH_PATH
 
-from api_gateway.auth.several import Doorkeeper
+from api_gateway.auth.several import SensorAuthorizer
 from api_gateway.gateway import Gateway
 
 MOST_ITEMS = 10_000
@@ -15,7 +15,7 @@ Refusals = dict[int, Any]
 """The errors of items, by their position."""
 
 
-async def store_batch(gateway: Gateway, feeders: Doorkeeper, message: object, *, partial: bool) -> dict[str, Any]:
+async def store_batch(gateway: Gateway, feeders: SensorAuthorizer, message: object, *, partial: bool) -> dict[str, Any]:
     """Store the items, and return the counts. One that is refused keeps back all, unless `partial` is set."""
     if not isinstance(message, list) or not message:
         raise Invalid({"_schema": ["Send a JSON array with one item per sensor."]})
@@ -28,7 +28,7 @@ async def store_batch(gateway: Gateway, feeders: Doorkeeper, message: object, *,
         if (sentence := sensors.refusal_of(sensor_of(item)))
     }
     if refused and (not partial or len(refused) == len(message)):
-        raise sensors.refuse(by_position(refused))
+        raise sensors.refusal(by_position(refused))
     kept = [number for number in range(len(message)) if number not in refused]
     try:
         answer = await gateway.ingest.post(
@@ -40,9 +40,9 @@ async def store_batch(gateway: Gateway, feeders: Doorkeeper, message: object, *,
             headers={"Content-Type": "application/json"},
         )
     except Invalid as invalid:
-        raise Invalid(by_position(refused | placed(invalid.fields, kept))) from invalid
+        raise Invalid(by_position(refused | restore_positions(invalid.fields, kept))) from invalid
     done = answer.json()
-    refused |= placed(done["refused"], kept)
+    refused |= restore_positions(done["refused"], kept)
     return {"message": "Sensor data has been stored.", **done, "refused": by_position(refused)}
 
 
@@ -52,7 +52,7 @@ def sensor_of(item: object) -> int | None:
     return id if type(id) is int else None
 
 
-def placed(fields: Mapping[str, Any], kept: list[int]) -> dict[Any, Any]:
+def restore_positions(fields: Mapping[str, Any], kept: list[int]) -> dict[Any, Any]:
     """Return errors by the position in the received message, not in the one passed on."""
     return {kept[int(key)] if str(key).isdecimal() else key: errors for key, errors in fields.items()}
 

@@ -10,7 +10,7 @@ from flexserve.responses import OrjsonResponse
 from starlette.responses import Response
 
 from api_gateway.auth.access import Access, unknown_data_sensor
-from api_gateway.auth.several import Doorkeeper, OnSensors
+from api_gateway.auth.several import OnSensors, SensorAuthorizer
 from api_gateway.gateway import Gateway
 from api_gateway.routing import ProblemDetailsRoute
 from api_gateway.series import batches, latest
@@ -33,8 +33,8 @@ from api_gateway.strict_json import json_body
 router = APIRouter(tags=["Sensor data"], route_class=ProblemDetailsRoute)
 
 Readable = Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.READ, unknown_data_sensor))]
-Readers = Annotated[Doorkeeper, Depends(OnSensors(Action.READ))]
-Feeders = Annotated[Doorkeeper, Depends(OnSensors(Action.FEED))]
+Readers = Annotated[SensorAuthorizer, Depends(OnSensors(Action.READ))]
+Feeders = Annotated[SensorAuthorizer, Depends(OnSensors(Action.FEED))]
 
 
 @router.get(

@@ -30,8 +30,8 @@ router = APIRouter(prefix="/session", tags=["Auth"], route_class=ProblemDetailsR
 )
 async def log_in(request: Request, gateway: Gateway, client: Asking, body: Credentials) -> OrjsonResponse:
     credentials.refuse_other_sites(request)
-    user = await service.known(gateway, body.email, body.password, client)
-    session, caller = await sessions.begin(gateway, user, client, before=credentials.session_in(request))
+    user = await service.verify_user(gateway, body.email, body.password, client)
+    session, caller = await sessions.begin_session(gateway, user, client, before=credentials.session_in(request))
     answer = OrjsonResponse(identity_response(caller, session))
     set_cookie(answer, request, session, round(gateway.settings.session_lifetime.total_seconds()))
     return answer
@@ -49,7 +49,7 @@ async def log_out(
     request: Request, caller: Annotated[Identity, Depends(LoggedIn(Scope.LOGIN))], gateway: Gateway
 ) -> Response:
     """Ends the session, or the login token, with which it is asked."""
-    await sessions.end(gateway, caller)
+    await sessions.end_session(gateway, caller)
     answer = NoContentResponse()
     if caller.kind == TokenKind.SESSION:
         set_cookie(answer, request, "", 0)
@@ -63,7 +63,7 @@ def set_cookie(answer: Response, request: Request, value: str, seconds: int) -> 
         max_age=seconds,
         httponly=True,
         samesite="lax",
-        secure=credentials.secure(request),
+        secure=credentials.is_cookie_secure(request),
     )
 
 

@@ -8,15 +8,17 @@ from flexcore.tokens import repository as tokens
 from api_gateway.auth.access import identity_of
 from api_gateway.auth.client import Client
 from api_gateway.auth.credentials import session_digest
-from api_gateway.auth.service import VerifiedUser, admit
+from api_gateway.auth.service import VerifiedUser, record_login
 from api_gateway.gateway import Gateway
 
 
-async def begin(gateway: Gateway, user: VerifiedUser, client: Client, before: str | None) -> tuple[str, Identity]:
+async def begin_session(
+    gateway: Gateway, user: VerifiedUser, client: Client, before: str | None
+) -> tuple[str, Identity]:
     """Begin a session, end the browser's earlier one, and return the cookie and the identity."""
     session, settings = new_token(), gateway.settings
     async with gateway.transaction() as con:
-        await admit(con, user)
+        await record_login(con, user)
         if before:
             await tokens.revoke_hash(con, session_digest(before))
         await repository.add_token(
@@ -33,7 +35,7 @@ async def begin(gateway: Gateway, user: VerifiedUser, client: Client, before: st
     return session, caller
 
 
-async def end(gateway: Gateway, caller: Identity) -> None:
+async def end_session(gateway: Gateway, caller: Identity) -> None:
     """End the session, or the login token, of the caller."""
     async with gateway.store.connection() as con:
         await tokens.revoke(con, caller.token_id)

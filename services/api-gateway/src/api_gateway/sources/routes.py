@@ -18,7 +18,7 @@ router = APIRouter(tags=["Sources"], route_class=EnvelopeRoute)
 USUAL_TYPES = ("user", "scheduler", "forecaster", "reporter", "demo script", "gateway", "market")
 
 
-def described(source: SourceRow) -> str:
+def describe_source(source: SourceRow) -> str:
     """Return a description of a source: its name, model and version."""
     words: str = source.name
     if source.model:
@@ -26,9 +26,9 @@ def described(source: SourceRow) -> str:
     return f"{words} v{source.version}" if source.version else words
 
 
-def shown(source: SourceRow) -> dict[str, Any]:
+def source_response(source: SourceRow) -> dict[str, Any]:
     optional = {key: source[key] for key in ("account_id", "user_id", "model", "version") if source[key] is not None}
-    own = {"description": described(source), "id": source.id, "name": source.name, "type": source.type}
+    own = {"description": describe_source(source), "id": source.id, "name": source.name, "type": source.type}
     return own | optional
 
 
@@ -38,4 +38,4 @@ async def list_sources(caller: Caller, gateway: Gateway, query: Annotated[Source
         within = await visible_accounts(con, caller)
         rows = await repository.load_visible(con, within, only_latest=query.only_latest)
     types = dict.fromkeys((*USUAL_TYPES, *(row.type for row in rows)))
-    return OrjsonResponse({"sources": [shown(row) for row in rows], "status": 200, "types": list(types)})
+    return OrjsonResponse({"sources": [source_response(row) for row in rows], "status": 200, "types": list(types)})

@@ -13,7 +13,7 @@ from api_gateway.auth.access import Access, OnSelf
 from api_gateway.gateway import Gateway
 from api_gateway.responses import NoContentResponse
 from api_gateway.routing import ProblemDetailsRoute
-from api_gateway.tokens.schemas import Revoked, TokenQuery, Tokens, shown
+from api_gateway.tokens.schemas import Revoked, TokenQuery, Tokens, token_response
 
 router = APIRouter(tags=["Tokens"], route_class=ProblemDetailsRoute)
 
@@ -24,7 +24,7 @@ Asked = Annotated[TokenQuery, Query()]
 async def list_tokens(
     caller: Annotated[Identity, Depends(OnSelf(Action.AUDIT))], gateway: Gateway, query: Asked
 ) -> OrjsonResponse:
-    return await listed(gateway, caller, caller.user_id, query)
+    return await list_tokens_of(gateway, caller, caller.user_id, query)
 
 
 @router.delete("/tokens", summary="Log out everywhere: revoke all of them, or all of a kind.", response_model=Revoked)
@@ -51,7 +51,7 @@ async def revoke_token(
 async def list_user_tokens(
     user: Annotated[Found, Depends(Access(ResourceType.USER, Action.AUDIT))], gateway: Gateway, query: Asked
 ) -> OrjsonResponse:
-    return await listed(gateway, user.caller, user.id, query)
+    return await list_tokens_of(gateway, user.caller, user.id, query)
 
 
 @router.delete("/users/{id}/tokens", summary="Log a user out everywhere.", response_model=Revoked)
@@ -63,7 +63,7 @@ async def revoke_user_tokens(
     return OrjsonResponse({"revoked": gone})
 
 
-async def listed(gateway: Gateway, caller: Identity, user_id: int, query: TokenQuery) -> OrjsonResponse:
+async def list_tokens_of(gateway: Gateway, caller: Identity, user_id: int, query: TokenQuery) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows = await repository.load_of_user(con, user_id, query.kinds)
-    return OrjsonResponse({"tokens": [shown(row, caller) for row in rows]})
+    return OrjsonResponse({"tokens": [token_response(row, caller) for row in rows]})

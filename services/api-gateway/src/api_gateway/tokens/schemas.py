@@ -69,7 +69,7 @@ class Revoked(ResponseModel):
     revoked: dict[str, int]
 
 
-def shown(row: TokenRow, caller: Identity) -> dict[str, Any]:
+def token_response(row: TokenRow, caller: Identity) -> dict[str, Any]:
     """Return a token as JSON, without its secret, which only its holder knows."""
     return {
         "id": row.id,

@@ -30,7 +30,7 @@ from api_gateway.users.schemas import User, UserAnswer, UserInList
 router = APIRouter(prefix="/users", tags=["Users"], route_class=EnvelopeRoute)
 
 
-def shown(row: UserRow) -> dict[str, Any]:
+def user_response(row: UserRow) -> dict[str, Any]:
     """Return a user as JSON, with the ids of their roles."""
     return {
         "account_id": row.account_id,
@@ -45,9 +45,9 @@ def shown(row: UserRow) -> dict[str, Any]:
     }
 
 
-def listed(row: UserRow, account: AccountRow) -> dict[str, Any]:
+def listed_user_response(row: UserRow, account: AccountRow) -> dict[str, Any]:
     """Return a user as JSON for lists: with the account, and the names of their roles."""
-    return shown(row) | {"flexmeasures_roles": row.role_names, "account": account_response(account)}
+    return user_response(row) | {"flexmeasures_roles": row.role_names, "account": account_response(account)}
 
 
 @router.get(
@@ -67,7 +67,7 @@ async def list_users(caller: Caller, gateway: Gateway, query: Annotated[UserQuer
         rows, filtered = await repository.fetch_page(con, within, query, order, include_inactive=query.include_inactive)
         owners = await repository.load_accounts(con, [row.account_id for row in rows])
         total = await repository.count(con, within, include_inactive=query.include_inactive)
-    users = [listed(row, owners[row.account_id]) for row in rows]
+    users = [listed_user_response(row, owners[row.account_id]) for row in rows]
     return OrjsonResponse(users if query.page is None else paged(users, total, filtered))
 
 
@@ -87,7 +87,7 @@ async def create_user(
             user_id = await service.create(con, caller, account_id, body.email, body.username, password)
             await invite(con, gateway, body.email, await new_link(con, gateway, user_id))
             row = await repository.get(con, user_id)
-    return OrjsonResponse(shown(row), 201)
+    return OrjsonResponse(user_response(row), 201)
 
 
 @router.get("/{id}", response_model=UserAnswer, summary="Fetch a given user.")
@@ -96,7 +96,7 @@ async def get_user(
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         row = await repository.get(con, user.id)
-    return OrjsonResponse(shown(row) | {"status": 200})
+    return OrjsonResponse(user_response(row) | {"status": 200})
 
 
 @router.patch("/{id}", response_model=UserAnswer, summary="Update a user.")
@@ -121,7 +121,7 @@ async def update_user(
                 row = await repository.get(con, user.id)
     except Forbidden as refused:
         raise forbidden(refused.message) from refused
-    return OrjsonResponse(shown(row) | {"status": 200})
+    return OrjsonResponse(user_response(row) | {"status": 200})
 
 
 @router.patch(

@@ -16,7 +16,7 @@ RESPONSES = {
 }
 
 
-def described() -> dict[str, Any]:
+def webhook_operations() -> dict[str, Any]:
     """Return an operation for every type of activity."""
     return {type: {"post": operation(type, meaning)} for type, meaning in DESCRIPTIONS.items()}
 

@@ -27,8 +27,8 @@ from api_gateway.webhooks.schemas import (
     Secret,
     Webhook,
     Webhooks,
-    shown,
-    shown_delivery,
+    delivery_response,
+    webhook_response,
 )
 
 router = APIRouter(prefix="/webhooks", tags=["Webhooks"], route_class=ProblemDetailsRoute)
@@ -50,7 +50,7 @@ async def create_webhook(caller: Administrator, gateway: Gateway, body: WebhookP
     async with gateway.transaction() as con:
         account = await account_for(con, caller, body.account, Action.CREATE, ResourceType.ACCOUNT)
         row, secret = await service.create(con, caller, account, body, gateway.settings.webhooks_per_account)
-    return SecretOnceResponse(shown(row), {"secret": secret}, 201)
+    return SecretOnceResponse(webhook_response(row), {"secret": secret}, 201)
 
 
 @router.get("", summary="List the webhooks of an account.", response_model=Webhooks, responses={404: {}})
@@ -60,7 +60,7 @@ async def list_webhooks(
     async with gateway.store.connection() as con:
         account = await account_for(con, caller, query.account, Action.AUDIT, ResourceType.WEBHOOK)
         rows = await repository.load_of_account(con, account)
-    return OrjsonResponse({"webhooks": [shown(row) for row in rows]})
+    return OrjsonResponse({"webhooks": [webhook_response(row) for row in rows]})
 
 
 async def account_for(
@@ -79,13 +79,13 @@ async def account_for(
 @router.get("/{id}", summary="Get a webhook.", response_model=Webhook)
 async def get_webhook(webhook: Readable, gateway: Gateway) -> OrjsonResponse:
     async with gateway.store.connection() as con:
-        return OrjsonResponse(shown(await repository.get(con, webhook.id)))
+        return OrjsonResponse(webhook_response(await repository.get(con, webhook.id)))
 
 
 @router.patch("/{id}", summary="Change a webhook, or switch it off or on.", response_model=Webhook)
 async def update_webhook(webhook: Changeable, gateway: Gateway, body: WebhookPatch) -> OrjsonResponse:
     async with gateway.transaction() as con:
-        return OrjsonResponse(shown(await service.update(con, webhook, body.sent())))
+        return OrjsonResponse(webhook_response(await service.update(con, webhook, body.sent())))
 
 
 @router.delete("/{id}", status_code=204, response_class=NoContentResponse, summary="Delete a webhook.")
@@ -120,7 +120,7 @@ async def list_webhook_deliveries(
 ) -> OrjsonResponse:
     async with gateway.store.connection() as con:
         rows, filtered, total = await repository.fetch_deliveries(con, webhook.id, query)
-    return OrjsonResponse(paged([shown_delivery(row) for row in rows], total, filtered))
+    return OrjsonResponse(paged([delivery_response(row) for row in rows], total, filtered))
 
 
 @router.post(

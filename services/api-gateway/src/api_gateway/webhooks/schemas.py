@@ -99,7 +99,7 @@ class Delivery(ResponseModel):
     attempted_at: datetime
 
 
-def shown(row: WebhookRow) -> dict[str, Any]:
+def webhook_response(row: WebhookRow) -> dict[str, Any]:
     plain = ("id", "url", "events", "assets", "sensors", "description", "active", "disabled_reason")
     return {
         **{name: row[name] for name in plain},
@@ -109,6 +109,6 @@ def shown(row: WebhookRow) -> dict[str, Any]:
     }
 
 
-def shown_delivery(row: DeliveryRow) -> dict[str, Any]:
+def delivery_response(row: DeliveryRow) -> dict[str, Any]:
     plain = ("id", "message_id", "type", "attempt", "status", "error", "seconds")
     return {**{name: row[name] for name in plain}, "attempted_at": instant(row["attempted_at"])}
