@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from api_gateway.auth.access import Public, Requirement
 from api_gateway.auth.several import OnSensors
 from api_gateway.openapi import descriptions
-from api_gateway.webhooks import described as webhooks
+from api_gateway.webhooks.openapi import webhook_operations
 
 METHODS = ("get", "post", "put", "patch", "delete")
 SCHEMAS = "#/components/schemas/"
@@ -45,7 +45,7 @@ def completed(document: dict[str, Any], routes: dict[tuple[str, str], RouteConte
     components["securitySchemes"] = descriptions.SECURITY
     add_examples(document, schemas)
     add_links(document)
-    document["webhooks"] = webhooks.webhook_operations()
+    document["webhooks"] = webhook_operations()
     drop_unused(document, schemas)
     document["info"] |= descriptions.INFO
     used = {tag for _, _, operation in operations(document) for tag in operation["tags"]}
