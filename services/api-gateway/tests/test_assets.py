@@ -2,14 +2,14 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from flexstore import sources
 from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
+from gateway_house import AddSite, House, Person, QueryParam
 
 
-async def test_documents_come_and_go_as_text_or_json(toy: Any) -> None:
+async def test_documents_come_and_go_as_text_or_json(toy: Person) -> None:
     model = {"soc-max": "90 kWh", "soc-min": "5 kWh"}
     for sent in (model, json.dumps(model)):
         name = f"battery {type(sent).__name__}"
@@ -19,7 +19,7 @@ async def test_documents_come_and_go_as_text_or_json(toy: Any) -> None:
         assert made["sensors_to_show"] == "[]"
 
 
-async def test_changes_are_kept_and_recorded(toy: Any, add_site: Any) -> None:
+async def test_changes_are_kept_and_recorded(toy: Person, add_site: AddSite) -> None:
     building, price, battery, _ = await add_site()
     changed = await toy.patch(f"/assets/{battery}", {"latitude": 52.1, "attributes": {"a": 1}, "description": "new"})
     assert (changed["latitude"], changed["attributes"], changed["description"]) == (52.1, '{"a": 1}', "new")
@@ -38,7 +38,7 @@ async def test_changes_are_kept_and_recorded(toy: Any, add_site: Any) -> None:
     assert (page["num-records"], page["filtered-records"], len(page["data"])) == (4, 1, 1)
 
 
-async def test_nothing_is_recorded_when_nothing_changes(house: Any, toy: Any, add_site: Any) -> None:
+async def test_nothing_is_recorded_when_nothing_changes(house: House, toy: Person, add_site: AddSite) -> None:
     building, *_ = await add_site()
     before = await house.fetch("select count(*) from audit_log")
     await toy.patch(f"/assets/{building}", {"name": "site"})
@@ -46,7 +46,7 @@ async def test_nothing_is_recorded_when_nothing_changes(house: Any, toy: Any, ad
     assert await house.fetch("select count(*) from audit_log") == before
 
 
-async def test_names_are_unique_where_people_look(house: Any, toy: Any, add_site: Any) -> None:
+async def test_names_are_unique_where_people_look(house: House, toy: Person, add_site: AddSite) -> None:
     building, price, _, _ = await add_site()
     again = await toy.post("/assets", {"name": "site", "generic_asset_type_id": 6}, status=422)
     expected = "An asset with the name 'site' already exists as a top-level asset in account 1"
@@ -67,7 +67,7 @@ async def test_names_are_unique_where_people_look(house: Any, toy: Any, add_site
     await stranger.post("/assets", {"name": "site", "generic_asset_type_id": 6})
 
 
-async def test_an_asset_cannot_be_below_itself(toy: Any, add_site: Any) -> None:
+async def test_an_asset_cannot_be_below_itself(toy: Person, add_site: AddSite) -> None:
     building, _, battery, _ = await add_site()
     for parent in (building, battery):
         refused = await toy.patch(f"/assets/{building}", {"parent_asset_id": parent}, status=422)
@@ -76,7 +76,7 @@ async def test_an_asset_cannot_be_below_itself(toy: Any, add_site: Any) -> None:
     assert moved["parent_asset_id"] is None
 
 
-async def test_a_tree_is_given_to_another_account_as_a_whole(house: Any, toy: Any, add_site: Any) -> None:
+async def test_a_tree_is_given_to_another_account_as_a_whole(house: House, toy: Person, add_site: AddSite) -> None:
     building, _, battery, power = await add_site()
     other = await house.account("other")
     await toy.patch(f"/assets/{building}", {"account_id": toy.account_id, "name": "the same account"})
@@ -96,7 +96,7 @@ async def test_a_tree_is_given_to_another_account_as_a_whole(house: Any, toy: An
     assert (public["owner"], public["child_assets"][0]["account_id"]) == (None, None)
 
 
-async def test_where_copies_may_stand(house: Any, toy: Any, add_site: Any) -> None:
+async def test_where_copies_may_stand(house: House, toy: Person, add_site: AddSite) -> None:
     building, _, battery, _ = await add_site()
     for parent in (building, battery):
         refused = await toy.post(f"/assets/{building}/copy", params={"parent": parent}, status=422)
@@ -110,7 +110,7 @@ async def test_where_copies_may_stand(house: Any, toy: Any, add_site: Any) -> No
         await toy.post(f"/assets/{battery}/copy", params=place, status=403)
 
 
-async def test_what_stands_in_an_asset_is_of_its_account(house: Any, toy: Any, add_site: Any) -> None:
+async def test_what_stands_in_an_asset_is_of_its_account(house: House, toy: Person, add_site: AddSite) -> None:
     building, *_ = await add_site()
     admin = await house.person("admin", await house.account("operator"), "admin")
     stranger = await house.person("stranger", await house.account("other"), "account-admin")
@@ -121,13 +121,13 @@ async def test_what_stands_in_an_asset_is_of_its_account(house: Any, toy: Any, a
         await stranger.post("/assets", child | account, status=403)
 
 
-async def test_trees_show_what_may_be_seen(house: Any, toy: Any, add_site: Any) -> None:
+async def test_trees_show_what_may_be_seen(house: House, toy: Person, add_site: AddSite) -> None:
     building, *_ = await add_site()
     stranger = await house.person("stranger", await house.account("other"), "account-admin")
     assert await stranger.get("/assets", root=building) == []
 
 
-async def test_trees_and_fields(toy: Any, add_site: Any) -> None:
+async def test_trees_and_fields(toy: Person, add_site: AddSite) -> None:
     building, _, battery, _ = await add_site()
     cell = await toy.post("/assets", {"name": "cell", "generic_asset_type_id": 5, "parent_asset_id": battery})
     await add_site("elsewhere")
@@ -140,18 +140,19 @@ async def test_trees_and_fields(toy: Any, add_site: Any) -> None:
     assert tops == [{"name": "site"}, {"name": "elsewhere"}]
 
 
-async def test_pages_and_sorting(toy: Any) -> None:
+async def test_pages_and_sorting(toy: Person) -> None:
     for name in ("b", "C", "a", "d"):
         await toy.post("/assets", {"name": name, "generic_asset_type_id": 1})
     page = await toy.get("/assets", page=2, per_page=3, sort_by="name", sort_dir="asc")
     assert [asset["name"] for asset in page["data"]] == ["d"]
     assert (page["num-records"], page["filtered-records"]) == (4, 4)
-    page = await toy.get("/assets", **{"page": 1, "per-page": 2, "sort-by": "name", "sort-dir": "desc"})
+    query: dict[str, QueryParam] = {"page": 1, "per-page": 2, "sort-by": "name", "sort-dir": "desc"}
+    page = await toy.get("/assets", **query)
     assert [asset["name"] for asset in page["data"]] == ["d", "C"]
     assert len(await toy.get("/assets")) == 4
 
 
-async def test_sensors_of_an_asset_and_below(toy: Any, add_site: Any) -> None:
+async def test_sensors_of_an_asset_and_below(toy: Person, add_site: AddSite) -> None:
     building, price, battery, power = await add_site()
     assert [sensor["id"] for sensor in await toy.get("/sensors", asset_id=building)] == [price, power]
     assert [sensor["id"] for sensor in (await toy.get(f"/assets/{building}/sensors"))["data"]] == [price]
@@ -160,7 +161,7 @@ async def test_sensors_of_an_asset_and_below(toy: Any, add_site: Any) -> None:
     assert (await toy.get("/sensors", page=1, filter="pri"))["data"][0]["event_resolution"] == "PT1H"
 
 
-async def test_deleting_takes_everything_below_along(house: Any, toy: Any, add_site: Any) -> None:
+async def test_deleting_takes_everything_below_along(house: House, toy: Person, add_site: AddSite) -> None:
     building, price, battery, power = await add_site()
     _, other_price, _, _ = await add_site("kept")
     starts = np.array(["2026-01-01T00:00"], "datetime64[us]")
@@ -181,7 +182,7 @@ async def test_deleting_takes_everything_below_along(house: Any, toy: Any, add_s
     assert row["details"]["name"] == {"before": "site", "after": None}
 
 
-async def test_a_copy_refers_to_its_own_sensors(toy: Any, add_site: Any) -> None:
+async def test_a_copy_refers_to_its_own_sensors(toy: Person, add_site: AddSite) -> None:
     building, price, battery, power = await add_site()
     outside = (await add_site("outside"))[1]
     context = {"consumption-price": {"sensor": price}, "production-price": {"sensor": outside}}
@@ -211,7 +212,7 @@ async def test_a_copy_refers_to_its_own_sensors(toy: Any, add_site: Any) -> None
     assert (await toy.get(f"/assets/{moved['asset']}"))["name"] == "battery (Copy)"
 
 
-async def test_public_assets_are_templates_for_all(house: Any, toy: Any) -> None:
+async def test_public_assets_are_templates_for_all(house: House, toy: Person) -> None:
     admin = await house.person("admin", await house.account("platform"), "admin")
     template = await admin.post("/assets", {"name": "template", "generic_asset_type_id": 5, "account_id": None})
     assert template["owner"] is None
@@ -220,7 +221,7 @@ async def test_public_assets_are_templates_for_all(house: Any, toy: Any) -> None
     assert (copy["account_id"], copy["name"]) == (toy.account_id, "template")
 
 
-async def test_views_are_remembered(house: Any, toy: Any) -> None:
+async def test_views_are_remembered(house: House, toy: Person) -> None:
     await toy.post("/assets/default_asset_view", {"default_asset_view": "Graphs"}, status=200)
     await toy.post("/assets/keep_legends_below_graphs", {"keep_legends_below_graphs": True}, status=200)
     [row] = await house.fetch("select preferences from users")
@@ -232,7 +233,7 @@ async def test_views_are_remembered(house: Any, toy: Any) -> None:
     await toy.post("/assets/default_asset_view", {"default_asset_view": "Upside down"}, status=422)
 
 
-async def test_accounts_and_users_are_managed(house: Any, toy: Any) -> None:
+async def test_accounts_and_users_are_managed(house: House, toy: Person) -> None:
     admin = await house.person("admin", await house.account("platform"), "admin")
     made = await admin.post("/accounts", {"name": "client", "consultancy_account_id": toy.account_id})
     assert made["consultancy_account_id"] == toy.account_id
@@ -257,7 +258,7 @@ async def test_accounts_and_users_are_managed(house: Any, toy: Any) -> None:
     )
 
 
-async def test_remarks_are_made_once(toy: Any, add_site: Any) -> None:
+async def test_remarks_are_made_once(toy: Person, add_site: AddSite) -> None:
     building, price, *_ = await add_site()
     remark = {"content": "note", "start": "2026-03-02T00:00:00+01:00", "end": "2026-03-02T05:00:00+01:00"}
     first = await toy.post(f"/sensors/{price}/annotations", remark)
@@ -274,7 +275,7 @@ async def test_remarks_are_made_once(toy: Any, add_site: Any) -> None:
     assert [(one["content"], one["end"] - one["start"]) for one in shown] == [(["note"], 3_600_000)]
 
 
-async def test_stored_configuration_may_name_a_group_and_must_name_price_sensors(toy: Any) -> None:
+async def test_stored_configuration_may_name_a_group_and_must_name_price_sensors(toy: Person) -> None:
     inverter = (await toy.post("/assets", {"name": "inverter", "generic_asset_type_id": 5}))["id"]
     member = {"power-capacity": "5 kW", "group": {"asset": inverter}}
     made = await toy.post("/assets", {"name": "panels", "generic_asset_type_id": 1, "flex_model": member})

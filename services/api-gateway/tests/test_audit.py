@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 import structlog
+from asyncpg import Record
 from flexserve import logs
+from gateway_house import PASSWORD, AddSite, House, JsonObject, Person, TenancyRule, Things, World
 
-PASSWORD = "correct horse"
-"""As in conftest."""
 PLANTED = "planted-secret-4711"
 ATTRIBUTES = {"api_token": PLANTED, "nested": {"password": PLANTED}, "text": f"password={PLANTED}", "plain": "said"}
 REMARK = {"content": "Closed", "start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
@@ -89,13 +90,15 @@ def loud() -> Iterator[None]:
     structlog.configure(**before)
 
 
-async def test_every_route_that_changes_something_is_audited_here(table: Any) -> None:
+async def test_every_route_that_changes_something_is_audited_here(table: list[TenancyRule]) -> None:
     changing = {str(row) for row in table if row.method != "GET" and row.scope != "open"}
     assert changing == CHANGES.keys() | ELSEWHERE.keys()
     assert not CHANGES.keys() & ELSEWHERE.keys()
 
 
-async def test_every_change_leaves_one_line_and_no_secret(world: Any, table: Any, loud: None, capsys: Any) -> None:
+async def test_every_change_leaves_one_line_and_no_secret(
+    world: World, table: list[TenancyRule], loud: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     admin, secrets, wrong = world.people["A"], {PLANTED, PASSWORD}, []
     await world.house.fetch("delete from audit_log")
     for row in (row for row in table if str(row) in CHANGES):
@@ -113,18 +116,18 @@ async def test_every_change_leaves_one_line_and_no_secret(world: Any, table: Any
     assert not wrong
 
 
-def said(answer: Any) -> dict[str, Any]:
+def said(answer: httpx.Response) -> JsonObject:
     return answer.json() if answer.content and isinstance(answer.json(), dict) else {}
 
 
-def body_for(row: Any, things: dict[str, Any]) -> Any:
+def body_for(row: TenancyRule, things: Things) -> JsonObject | None:
     """The body, with the id of what it goes below."""
-    body = CHANGES[str(row)]
-    return body | {"generic_asset_id": things["asset"]} if row.path == "/api/v3_0/sensors" else body
+    body: JsonObject | None = CHANGES[str(row)]
+    return (body or {}) | {"generic_asset_id": things["asset"]} if row.path == "/api/v3_0/sensors" else body
 
 
-def problem_with(route: str, lines: list[Any], admin: Any) -> str | None:
-    """What is wrong with the lines that the route left, if anything is."""
+def problem_with(route: str, lines: list[Record], admin: Person) -> str | None:
+    """Return the error in the lines that the route left, if there is one."""
     if len(lines) != 1:
         return f"{len(lines)} lines"
     [line] = lines
@@ -142,7 +145,9 @@ def problem_with(route: str, lines: list[Any], admin: Any) -> str | None:
     return "not what was before" if method == "DELETE" and not before else None
 
 
-async def test_logging_in_tells_no_secret(house: Any, toy: Any, loud: None, capsys: Any) -> None:
+async def test_logging_in_tells_no_secret(
+    house: House, toy: Person, loud: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     credentials = {"email": "toy-user@example.com", "password": PASSWORD}
     secrets = {PASSWORD, PLANTED}
     for path in ("/api/requestAuthToken", "/api/v1/session"):
@@ -159,7 +164,7 @@ async def test_logging_in_tells_no_secret(house: Any, toy: Any, loud: None, caps
     assert not [secret for secret in secrets if secret in told]
 
 
-async def test_long_values_are_whole_in_the_details_only(house: Any, toy: Any, add_site: Any) -> None:
+async def test_long_values_are_whole_in_the_details_only(house: House, toy: Person, add_site: AddSite) -> None:
     _, _, battery, _ = await add_site()
     await toy.patch(f"/assets/{battery}", {"attributes": {"note": "x" * 5000}})
     [row] = await house.fetch("select event, details from audit_log order by id desc limit 1")
@@ -167,7 +172,7 @@ async def test_long_values_are_whole_in_the_details_only(house: Any, toy: Any, a
     assert len(row["details"]["attributes"]["after"]) > 5000
 
 
-async def test_before_and_after_are_told_to_who_may_audit(house: Any, toy: Any, add_site: Any) -> None:
+async def test_before_and_after_are_told_to_who_may_audit(house: House, toy: Person, add_site: AddSite) -> None:
     _, _, battery, power = await add_site()
     await toy.patch(f"/sensors/{power}", {"unit": "MW"})
     await toy.patch(f"/assets/{battery}", {"latitude": 52.5})
@@ -181,7 +186,7 @@ async def test_before_and_after_are_told_to_who_may_audit(house: Any, toy: Any, 
     assert next_one == before
 
 
-async def test_it_is_told_with_what_somebody_was_logged_in(world: Any) -> None:
+async def test_it_is_told_with_what_somebody_was_logged_in(world: World) -> None:
     person, house = world.people["M"], world.house
     path = f"/api/v1/accounts/{person.account_id}/auditlog"
     session = await world.session("M")
@@ -202,7 +207,7 @@ async def test_it_is_told_with_what_somebody_was_logged_in(world: Any) -> None:
     assert changes["changes"][0]["token"] is None
 
 
-async def test_what_changes_nothing_is_not_in_the_log(house: Any, toy: Any) -> None:
+async def test_what_changes_nothing_is_not_in_the_log(house: House, toy: Person) -> None:
     await house.fetch("delete from audit_log")
     for path, body in ((f"/accounts/{toy.account_id}", {"name": "Toy Account"}), (f"/users/{toy.user_id}", {})):
         await toy.patch(path, body)
@@ -212,7 +217,7 @@ async def test_what_changes_nothing_is_not_in_the_log(house: Any, toy: Any) -> N
     assert len(await house.fetch("select * from audit_log")) == 1
 
 
-async def test_failed_changes_are_not_in_the_log(house: Any, toy: Any) -> None:
+async def test_failed_changes_are_not_in_the_log(house: House, toy: Person) -> None:
     await house.fetch("delete from audit_log")
     await toy.post("/assets", {"name": uuid4().hex, "generic_asset_type_id": 999}, status=422)
     await toy.client.post("/api/v1/keys", json={"name": "n", "scopes": ["everything"]})

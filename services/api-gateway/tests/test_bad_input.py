@@ -1,9 +1,10 @@
 """Input that is wrong in every way people think of: an answer of 4xx that names the field, and nothing stored."""
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+from gateway_house import AddSite, House, OpenHouse, Person
 
 DEEP = "[" * 5000 + "]" * 5000
 
@@ -23,7 +24,7 @@ STRANGE = {
 }
 
 
-async def test_strange_bodies(house: Any, toy: Any, add_site: Any, subtests: Any) -> None:
+async def test_strange_bodies(house: House, toy: Person, add_site: AddSite, subtests: pytest.Subtests) -> None:
     await add_site()
     for text, said in STRANGE.items():
         for path in ("/assets", "/sensors/2/schedules/trigger"):
@@ -37,7 +38,7 @@ async def test_strange_bodies(house: Any, toy: Any, add_site: Any, subtests: Any
     assert not await house.fetch("select id from job")
 
 
-async def test_depth_that_cannot_be_stored(house: Any, toy: Any, add_site: Any) -> None:
+async def test_depth_that_cannot_be_stored(house: House, toy: Person, add_site: AddSite) -> None:
     """It can be read, but not written again."""
     _, _, battery, power = await add_site()
 
@@ -58,7 +59,7 @@ async def test_depth_that_cannot_be_stored(house: Any, toy: Any, add_site: Any) 
         assert await asked(depth) == [400, 422, 400, 400]
 
 
-async def test_of_very_many_problems_some_are_told(house: Any, toy: Any, add_site: Any) -> None:
+async def test_of_very_many_problems_some_are_told(house: House, toy: Person, add_site: AddSite) -> None:
     building, _, battery, power = await add_site()
     many, start = 8_000, "2026-03-02T00:00:00Z"
     unknown = {f"x{number}": 1 for number in range(many)}
@@ -90,7 +91,7 @@ async def test_of_very_many_problems_some_are_told(house: Any, toy: Any, add_sit
     assert "at most 10000" in answer.json()["detail"]
 
 
-async def test_wrong_content_type(toy: Any) -> None:
+async def test_wrong_content_type(toy: Person) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/xml"):
         for path in ("/assets", "/sensors/1/schedules/trigger"):
             content = json.dumps({"name": "x", "generic_asset_type_id": 1})
@@ -101,7 +102,7 @@ async def test_wrong_content_type(toy: Any) -> None:
                 assert "application/json" in answer.json()["message"]
 
 
-async def test_large_bodies_are_refused(open_house: Any) -> None:
+async def test_large_bodies_are_refused(open_house: OpenHouse) -> None:
     async with open_house(max_body_mb=0.1) as house:
         toy = await house.person("toy", await house.account("toy"), "account-admin")
         body = {"name": "x", "generic_asset_type_id": 1, "description": "y" * 200_000}
@@ -149,7 +150,7 @@ WRONG_ASSETS: list[tuple[Any, ...]] = [
 ]
 
 
-async def test_wrong_assets(house: Any, toy: Any, subtests: Any) -> None:
+async def test_wrong_assets(house: House, toy: Person, subtests: pytest.Subtests) -> None:
     for change, field, problem in WRONG_ASSETS:
         with subtests.test(field, change=change):
             refused = await toy.post("/assets", ASSET | change, status=422)
@@ -183,7 +184,7 @@ WRONG_FIGURES: list[tuple[Any, str]] = [
 ]
 
 
-async def test_wrong_graphs_and_figures(house: Any, toy: Any, subtests: Any) -> None:
+async def test_wrong_graphs_and_figures(house: House, toy: Person, subtests: pytest.Subtests) -> None:
     wrong = [("sensors_to_show", *one) for one in WRONG_GRAPHS]
     wrong += [("sensors_to_show_as_kpis", *one) for one in WRONG_FIGURES]
     for field, entry, problem in wrong:
@@ -197,14 +198,14 @@ async def test_wrong_graphs_and_figures(house: Any, toy: Any, subtests: Any) -> 
 @pytest.mark.parametrize(
     "address", ["x", "javascript:alert(1)", "//example.com/x.png", "https:///x", "https://[", "ftp://x.io"]
 )
-async def test_logos_come_from_the_web(toy: Any, address: str) -> None:
+async def test_logos_come_from_the_web(toy: Person, address: str) -> None:
     refused = await toy.patch(f"/accounts/{toy.account_id}", {"logo_url": address}, status=422)
     assert list(refused["message"]["json"]) == ["logo_url"]
     given = await toy.patch(f"/accounts/{toy.account_id}", {"logo_url": "https://example.com/x.svg"})
     assert given["logo_url"] == "https://example.com/x.svg"
 
 
-async def test_no_body_is_told_what_it_lacks(toy: Any) -> None:
+async def test_no_body_is_told_what_it_lacks(toy: Person) -> None:
     refused = await toy.post("/assets", status=422)
     missing = ["Missing data for required field."]
     assert refused["message"]["json"] == {"generic_asset_type_id": missing, "name": missing}
@@ -227,7 +228,7 @@ WRONG_SENSORS: list[tuple[Any, ...]] = [
 ]
 
 
-async def test_wrong_sensors(house: Any, toy: Any, subtests: Any) -> None:
+async def test_wrong_sensors(house: House, toy: Person, subtests: pytest.Subtests) -> None:
     await toy.post("/assets", ASSET)
     for change, field in WRONG_SENSORS:
         with subtests.test(field, change=change):
@@ -258,7 +259,7 @@ WRONG_QUESTIONS: list[tuple[Any, ...]] = [
 ]
 
 
-async def test_wrong_questions(toy: Any, subtests: Any) -> None:
+async def test_wrong_questions(toy: Person, subtests: pytest.Subtests) -> None:
     for path, params, field in WRONG_QUESTIONS:
         with subtests.test(path, params=params):
             refused = await toy.get(path, 422, **params)
@@ -268,7 +269,7 @@ async def test_wrong_questions(toy: Any, subtests: Any) -> None:
 NASTY = ["'; drop table asset; --", '<script>alert("x")</script>', "%_\\", "Ω≈ç√∫ 🔋", "{0} {name}", "null", "../.."]
 
 
-async def test_names_are_only_names(toy: Any, subtests: Any) -> None:
+async def test_names_are_only_names(toy: Person, subtests: pytest.Subtests) -> None:
     for name in NASTY:
         with subtests.test(name):
             made = await toy.post("/assets", ASSET | {"name": name, "attributes": {"note": name}})
@@ -283,7 +284,7 @@ IDS = ["abc", "1.5", "-1", "0", "99999999999999999999", "%00", "1;2"]
 PATHS = ["/assets/{}", "/sensors/{}", "/users/{}", "/accounts/{}", "/sensors/{}/data", "/jobs/{}"]
 
 
-async def test_ids_that_nothing_has(toy: Any, subtests: Any) -> None:
+async def test_ids_that_nothing_has(toy: Person, subtests: pytest.Subtests) -> None:
     for path in [path.format(id) for path in PATHS for id in IDS]:
         with subtests.test(path):
             answer = await toy.client.get(f"/api/v3_0{path}")
@@ -291,7 +292,7 @@ async def test_ids_that_nothing_has(toy: Any, subtests: Any) -> None:
             assert answer.json()["message"]
 
 
-async def test_unknown_paths_and_methods(house: Any) -> None:
+async def test_unknown_paths_and_methods(house: House) -> None:
     unknown = await house.guest().get("/api/v3_0/nope")
     assert unknown.status_code == 404
     assert unknown.json()["status"] == 404
@@ -301,10 +302,12 @@ async def test_unknown_paths_and_methods(house: Any) -> None:
     assert wrong.headers["FlexMeasures-Version"] == "1.0.1"
 
 
-async def test_database_away_is_a_503_that_says_when(house: Any, toy: Any, monkeypatch: Any) -> None:
+async def test_database_away_is_a_503_that_says_when(
+    house: House, toy: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from flexmodel.errors import Unavailable
 
-    async def away() -> Any:
+    async def away() -> NoReturn:
         raise Unavailable("database")
 
     monkeypatch.setattr(house.store, "_acquire", away)

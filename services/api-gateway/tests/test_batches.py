@@ -4,26 +4,29 @@ import json
 from typing import Any
 
 import pytest
+from gateway_house import AddSite, House, JsonBody, JsonObject, Person, World
 
 DONE = {"items": 2, "new": 2, "changed": 0, "unchanged": 0, "refused": {}}
 
 
-def item(sensor: Any, value: float = 1) -> dict[str, Any]:
+def item(sensor: object, value: float = 1) -> JsonObject:
     return {"sensor": sensor, "start": "2026-03-02T00:00Z", "duration": "PT15M", "unit": "kW", "values": [value]}
 
 
-async def post(person: Any, *items: Any, status: int = 200, partial: bool = False, **headers: str) -> Any:
+async def post(
+    person: Person, *items: object, status: int = 200, partial: bool = False, key: str | None = None
+) -> JsonBody:
     path = "/api/v1/data?partial=true" if partial else "/api/v1/data"
-    answer = await person.client.post(path, json=list(items), headers=headers)
+    answer = await person.client.post(path, json=list(items), headers={"Idempotency-Key": key} if key else {})
     assert answer.status_code == status, answer.text
     return answer.json()
 
 
-def passed_on(house: Any) -> list[Any]:
+def passed_on(house: House) -> list[Any]:
     return [json.loads(body) for _, _, body in house.ingest.received]
 
 
-async def test_items_are_passed_on_for_the_caller(house: Any, toy: Any, add_site: Any) -> None:
+async def test_items_are_passed_on_for_the_caller(house: House, toy: Person, add_site: AddSite) -> None:
     _, price, _, power = await add_site()
     house.ingest.answer = (200, DONE)
     items = [item(power), item(price) | {"probabilities": [0.1, 0.9], "values": [[1, 2]]}]
@@ -35,7 +38,7 @@ async def test_items_are_passed_on_for_the_caller(house: Any, toy: Any, add_site
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", "5", '"x"', "null"])
-async def test_only_a_list_of_items_is_taken(house: Any, toy: Any, body: str) -> None:
+async def test_only_a_list_of_items_is_taken(house: House, toy: Person, body: str) -> None:
     answer = await toy.client.post("/api/v1/data", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422
     assert answer.json()["fields"] == {"_schema": ["Send a JSON array with one item per sensor."]}
@@ -47,7 +50,7 @@ async def test_only_a_list_of_items_is_taken(house: Any, toy: Any, body: str) ->
     assert not house.ingest.received
 
 
-async def test_refusals_name_the_item_as_it_was_sent(house: Any, toy: Any, add_site: Any) -> None:
+async def test_refusals_name_the_item_as_it_was_sent(house: House, toy: Person, add_site: AddSite) -> None:
     *_, power = await add_site()
     house.ingest.answer = (422, {"detail": "x", "fields": {"1": {"unit": ["Wrong."]}}})
     answer = await post(toy, item(power), item(power), status=422)
@@ -62,7 +65,7 @@ async def test_refusals_name_the_item_as_it_was_sent(house: Any, toy: Any, add_s
     assert [one["sensor"] for one in passed_on(house)[-1]] == [power, power]
 
 
-async def test_who_may_post_to_what(house: Any, world: Any) -> None:
+async def test_who_may_post_to_what(house: House, world: World) -> None:
     sensors = {place: (await world.things(place))["sensor"] for place in world.accounts}
     may = {"A": {"own", "client", "foreign", "public"}, "M": {"own"}, "P": {"own"}, "C": {"own", "client"},
            "V": set(), "R": set()}  # fmt: skip
@@ -91,7 +94,7 @@ async def test_who_may_post_to_what(house: Any, world: Any) -> None:
             assert not house.ingest.received
 
 
-async def test_who_may_read_what_together(world: Any) -> None:
+async def test_who_may_read_what_together(world: World) -> None:
     sensors = {place: (await world.things(place))["sensor"] for place in world.accounts}
     may = {"A": "own client foreign public", "R": "own client foreign public", "M": "own public", "P": "own public",
            "V": "own public", "C": "own client public"}  # fmt: skip
@@ -112,7 +115,7 @@ async def test_who_may_read_what_together(world: Any) -> None:
             assert bad.json()["fields"] == {"sensor": ["Sensor 998 not found", "Sensor 999 not found"]}
 
 
-async def test_sensors_that_cannot_be(house: Any, toy: Any, add_site: Any) -> None:
+async def test_sensors_that_cannot_be(house: House, toy: Person, add_site: AddSite) -> None:
     *_, power = await add_site()
     house.ingest.answer = (422, {"detail": "x", "fields": {"1": {"sensor": ["Not the id of a sensor."]}}})
     for odd in (True, "5", None, [power], 1.5):  # named by who reads the items
@@ -122,17 +125,15 @@ async def test_sensors_that_cannot_be(house: Any, toy: Any, add_site: Any) -> No
         assert answer["fields"] == {"1": {"sensor": [f"Sensor {odd} not found"]}}
 
 
-async def test_a_batch_is_stored_once_under_its_key(house: Any, toy: Any, add_site: Any) -> None:
+async def test_a_batch_is_stored_once_under_its_key(house: House, toy: Person, add_site: AddSite) -> None:
     *_, power = await add_site()
     house.ingest.answer = (200, DONE)
-    key = {"Idempotency-Key": "monday"}
-    first, again = [await post(toy, item(power), **key) for _ in range(2)]
+    first, again = [await post(toy, item(power), key="monday") for _ in range(2)]
     assert first == again
     assert len(house.ingest.received) == 1
-    await post(toy, item(power, 2), status=422, **key)
-    await post(toy, item(power), status=422, partial=True, **key)
+    await post(toy, item(power, 2), status=422, key="monday")
+    await post(toy, item(power), status=422, partial=True, key="monday")
     house.ingest.answer = (422, {"detail": "x", "fields": {"0": {"unit": ["Wrong."]}}})
-    later = {"Idempotency-Key": "tuesday"}
-    await post(toy, item(power), status=422, **later)
+    await post(toy, item(power), status=422, key="tuesday")
     house.ingest.answer = (200, DONE)
-    assert (await post(toy, item(power), **later))["items"] == 2
+    assert (await post(toy, item(power), key="tuesday"))["items"] == 2

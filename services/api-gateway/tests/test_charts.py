@@ -3,6 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from gateway_house import AddBeliefs, AddSite, Person, QueryParam
+
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = 3_600_000
 DAY = {"start": START.isoformat(), "end": (START + timedelta(days=1)).isoformat()}
@@ -12,7 +15,7 @@ def milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-async def test_graphs_are_those_chosen(toy: Any, add_site: Any, know: Any) -> None:
+async def test_graphs_are_those_chosen(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     building, price, battery, power = await add_site()
     await know(price, [1, 2], 60)
     graphs = [{"title": "Prices", "plots": [{"asset": building, "flex-context": "consumption-price"}]}, power]
@@ -30,12 +33,17 @@ async def test_graphs_are_those_chosen(toy: Any, add_site: Any, know: Any) -> No
     assert "scale" not in own["layer"][0]["encoding"]["x"]
 
 
-async def test_chart_brings_its_data_along(toy: Any, add_site: Any, know: Any) -> None:
+async def test_chart_brings_its_data_along(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     building, price, *_ = await add_site()
     await know(price, [1, 2], 60)
     remark = {"content": "holiday", "start": DAY["start"], "end": DAY["end"]}
     await toy.post(f"/assets/{building}/annotations", remark)
-    names = {"dataset-name": "mine", "include-data": True, "include-asset-annotations": True, "combine-legend": False}
+    names: dict[str, QueryParam] = {
+        "dataset-name": "mine",
+        "include-data": True,
+        "include-asset-annotations": True,
+        "combine-legend": False,
+    }
     chart = await toy.get(f"/assets/{building}/chart", **DAY, **names, height="200", width="tall")
     assert (chart["height"], chart["width"], chart["data"]) == (200, "container", {"name": "mine"})
     assert chart["resolve"] == {"scale": {"x": "shared", "color": "independent"}}
@@ -46,7 +54,7 @@ async def test_chart_brings_its_data_along(toy: Any, add_site: Any, know: Any) -
     assert shade["data"] == {"name": "mine_annotations"}
 
 
-async def test_data_of_a_chart(toy: Any, add_site: Any, know: Any) -> None:
+async def test_data_of_a_chart(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     _building, _price, battery, power = await add_site()
     meter = await know(power, [1, 2], 15)
     oracle = await know(power, [3], 15, source="oracle", kind="forecaster", at=START - timedelta(hours=1))
@@ -89,7 +97,7 @@ async def test_data_of_a_chart(toy: Any, add_site: Any, know: Any) -> None:
     assert small["sources"][str(oracle)] == {k: v for k, v in data[1]["source"].items() if k != "id"}
 
 
-async def test_everything_that_was_ever_believed(toy: Any, add_site: Any, know: Any) -> None:
+async def test_everything_that_was_ever_believed(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     _building, _price, battery, power = await add_site()
     await know(power, [1], 15, at=START - timedelta(hours=2))
     await know(power, [2], 15, at=START - timedelta(hours=1))
@@ -106,7 +114,9 @@ async def test_everything_that_was_ever_believed(toy: Any, add_site: Any, know: 
     assert [row["bt"] for row in small["data"]] == [row["belief_time"] for row in rows]
 
 
-async def test_of_too_much_data_the_days_are_shown(toy: Any, add_site: Any, know: Any, monkeypatch: Any) -> None:
+async def test_of_too_much_data_the_days_are_shown(
+    toy: Person, add_site: AddSite, know: AddBeliefs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from api_gateway.charts import service
 
     monkeypatch.setattr(service, "MOST_ROWS", 3)
@@ -124,7 +134,7 @@ async def test_of_too_much_data_the_days_are_shown(toy: Any, add_site: Any, know
 
 
 async def test_too_many_beliefs_are_refused_before_they_are_read(
-    toy: Any, add_site: Any, know: Any, monkeypatch: Any
+    toy: Person, add_site: AddSite, know: AddBeliefs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from api_gateway.charts import service
 
@@ -135,7 +145,7 @@ async def test_too_many_beliefs_are_refused_before_they_are_read(
     assert "more than 3 values" in refused["message"]["query"]["end"][0]
 
 
-async def test_annotations_of_a_chart(toy: Any, add_site: Any) -> None:
+async def test_annotations_of_a_chart(toy: Person, add_site: AddSite) -> None:
     building, price, *_ = await add_site()
     long = "A remark that is too long for one line of a chart goes on below."
     remark = {"start": "2026-03-01T00:00:00Z", "end": "2026-03-03T00:00:00Z"}
@@ -159,7 +169,7 @@ async def test_annotations_of_a_chart(toy: Any, add_site: Any) -> None:
     assert await toy.get(f"/assets/{building}/chart_annotations", **early) == []
 
 
-async def test_figures(toy: Any, add_site: Any, know: Any) -> None:
+async def test_figures(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     building, price, *_ = await add_site()
     await know(price, [1, 2, 6], 60)
     functions = ["sum", "mean", "median", "min", "max"]
@@ -190,7 +200,7 @@ WRONG = [
 ]
 
 
-async def test_wrong_periods(toy: Any, add_site: Any, subtests: Any) -> None:
+async def test_wrong_periods(toy: Person, add_site: AddSite, subtests: pytest.Subtests) -> None:
     building, *_ = await add_site()
     for page in ("chart", "chart_data", "chart_annotations"):
         for params, field in WRONG:

@@ -1,4 +1,4 @@
-"""Which format is answered in."""
+"""Formats of responses, by the Accept header."""
 
 import pytest
 from api_gateway.series.responses import choose_media_type

@@ -2,25 +2,25 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
+from gateway_house import AddBeliefs, AddSite, House, JsonBody, JsonObject, Person, QueryParam
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-async def make_sensor(toy: Any, asset: int, name: str, unit: str, resolution: str) -> int:
+async def make_sensor(toy: Person, asset: int, name: str, unit: str, resolution: str) -> int:
     body = {"name": name, "unit": unit, "event_resolution": resolution, "generic_asset_id": asset}
     sensor: int = (await toy.post("/sensors", body))["id"]
     return sensor
 
 
-async def test_values_come_as_asked(toy: Any, add_site: Any, know: Any) -> None:
+async def test_values_come_as_asked(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     _, _, _, power = await add_site()
     await know(power, [1.5, -2, float("nan"), 4, 5, 6, 7, 8], 15)
     asked = {"start": "2026-03-02T01:00:00+01:00", "duration": "PT2H"}
 
-    async def values(**more: Any) -> Any:
+    async def values(**more: QueryParam) -> JsonBody:
         return (await toy.get(f"/sensors/{power}/data", **asked, **more))["values"]
 
     whole = await toy.get(f"/sensors/{power}/data", **asked, unit="kW")
@@ -37,7 +37,9 @@ async def test_values_come_as_asked(toy: Any, add_site: Any, know: Any) -> None:
 
 
 @pytest.mark.parametrize("version", ["v3_0", "v1"])
-async def test_a_plus_that_nobody_encoded_is_still_one(toy: Any, add_site: Any, know: Any, version: str) -> None:
+async def test_a_plus_that_nobody_encoded_is_still_one(
+    toy: Person, add_site: AddSite, know: AddBeliefs, version: str
+) -> None:
     _, _, _, power = await add_site()
     await know(power, [1.5], 15)
     query = "start=2026-03-02T01:00:00+01:00&duration=PT15M&unit=kW&prior=2100-01-01T00:00+01:00"
@@ -45,14 +47,14 @@ async def test_a_plus_that_nobody_encoded_is_still_one(toy: Any, add_site: Any, 
     assert answer.json()["values"] == [1.5]
 
 
-async def test_nothing_known_is_null(toy: Any, add_site: Any) -> None:
+async def test_nothing_known_is_null(toy: Person, add_site: AddSite) -> None:
     _, _, _, power = await add_site()
     asked = {"start": "2030-01-01T00:00Z", "duration": "PT1H", "unit": "kW"}
     assert (await toy.get(f"/sensors/{power}/data", **asked))["values"] == [None] * 4
     assert (await toy.get(f"/sensors/{power}/data", **(asked | {"duration": "PT0H"})))["values"] == []
 
 
-async def test_no_dust_and_no_minus_zero(toy: Any, add_site: Any, know: Any) -> None:
+async def test_no_dust_and_no_minus_zero(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     _, _, _, power = await add_site()
     await know(power, [-0.0, -164.078309, 0.1], 15)
     answer = await toy.client.get(
@@ -61,7 +63,7 @@ async def test_no_dust_and_no_minus_zero(toy: Any, add_site: Any, know: Any) -> 
     assert '"values":[0.0,-164078.309,100.0]' in answer.text
 
 
-async def test_amounts_add_up(toy: Any, add_site: Any, know: Any) -> None:
+async def test_amounts_add_up(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     building, *_ = await add_site()
     meter = await make_sensor(toy, building, "meter", "kWh", "PT15M")
     await know(meter, [1, 2, 3, 4], 15)
@@ -80,7 +82,7 @@ async def test_amounts_add_up(toy: Any, add_site: Any, know: Any) -> None:
     assert cents["values"] == [200] * 4
 
 
-async def test_moments_on_a_grid(toy: Any, add_site: Any, know: Any) -> None:
+async def test_moments_on_a_grid(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     building, *_ = await add_site()
     soc = await make_sensor(toy, building, "soc", "kWh", "PT0M")
     await know(soc, [20, 30], 15)
@@ -91,7 +93,7 @@ async def test_moments_on_a_grid(toy: Any, add_site: Any, know: Any) -> None:
     assert (answer["resolution"], answer["values"]) == ("PT15M", [20, 30])
 
 
-async def test_who_said_what_when(toy: Any, add_site: Any, know: Any) -> None:
+async def test_who_said_what_when(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     _, _, _, power = await add_site()
     meter = await know(power, [1], 15, at=START + timedelta(hours=1))
     await know(power, [2], 15, at=START - timedelta(days=1), source="oracle", kind="forecaster")
@@ -109,7 +111,7 @@ async def test_who_said_what_when(toy: Any, add_site: Any, know: Any) -> None:
         assert (await toy.get(f"/sensors/{power}/data", **asked, **more))["values"] == [expected], more
 
 
-async def test_days_have_24_hours_as_in_what_is_posted(toy: Any, add_site: Any) -> None:
+async def test_days_have_24_hours_as_in_what_is_posted(toy: Person, add_site: AddSite) -> None:
     _, price, _, _ = await add_site()
     await toy.patch(f"/sensors/{price}", {"timezone": "Europe/Amsterdam"})
     asked = {"start": "2026-03-29T00:00:00+01:00", "duration": "P1D", "unit": "EUR/MWh"}
@@ -117,7 +119,7 @@ async def test_days_have_24_hours_as_in_what_is_posted(toy: Any, add_site: Any) 
     assert (answer["duration"], len(answer["values"])) == ("PT24H", 24)
 
 
-WRONG = [
+WRONG: list[tuple[JsonObject, str]] = [
     ({"unit": None}, "unit"),
     ({"unit": "EUR"}, "_schema"),
     ({"unit": "florps"}, "_schema"),
@@ -145,22 +147,22 @@ WRONG = [
 ]
 
 
-async def test_wrong_questions(toy: Any, add_site: Any, subtests: Any) -> None:
+async def test_wrong_questions(toy: Person, add_site: AddSite, subtests: pytest.Subtests) -> None:
     _, _, _, power = await add_site()
-    good = {"start": START.isoformat(), "duration": "PT1H", "unit": "kW"}
+    good: JsonObject = {"start": START.isoformat(), "duration": "PT1H", "unit": "kW"}
     for change, field in WRONG:
         with subtests.test(field, change=change):
-            params = {key: value for key, value in (good | change).items() if value is not None}
+            params = {key: value for key, value in {**good, **change}.items() if value is not None}
             answer = await toy.get(f"/sensors/{power}/data", 422, **params)
             assert list(answer["message"]["combined_sensor_data_description"]) == [field]
-    answer = await toy.get(f"/sensors/{power}/data", 404, **good, **{"source-account": 999})
+    answer = await toy.get(f"/sensors/{power}/data", 404, **good | {"source-account": 999})
     assert answer == {"message": "Account 999 not found", "status": 404}
     answer = await toy.get("/sensors/abc/data", 422, **good)
     assert answer["message"]["combined_sensor_data_description"]["sensor"] == ["Not a valid integer."]
     assert (await toy.get("/sensors/999/data", 404, **good)) == {"message": "Sensor 999 not found", "status": 404}
 
 
-async def test_posts_are_passed_on(house: Any, toy: Any, add_site: Any) -> None:
+async def test_posts_are_passed_on(house: House, toy: Person, add_site: AddSite) -> None:
     _, _, _, power = await add_site()
     body = {"start": START.isoformat(), "duration": "PT1H", "values": [1, 2, 3, 4], "unit": "kW"}
     answer = await toy.post(f"/sensors/{power}/data", body, status=200)
@@ -182,7 +184,7 @@ async def test_posts_are_passed_on(house: Any, toy: Any, add_site: Any) -> None:
     assert headers["content-length"] == str(len(sent))
 
 
-async def test_refusals_of_ingest_become_ours(house: Any, toy: Any, add_site: Any) -> None:
+async def test_refusals_of_ingest_become_ours(house: House, toy: Person, add_site: AddSite) -> None:
     _, _, _, power = await add_site()
     house.ingest.answer = (422, {"detail": "wrong", "fields": {"unit": ["Missing data for required field."]}})
     answer = await toy.post(f"/sensors/{power}/data", {}, status=422)
@@ -196,7 +198,9 @@ async def test_refusals_of_ingest_become_ours(house: Any, toy: Any, add_site: An
     assert answer.status_code == 502
 
 
-async def test_data_are_deleted_by_source_and_time(house: Any, toy: Any, add_site: Any, know: Any) -> None:
+async def test_data_are_deleted_by_source_and_time(
+    house: House, toy: Person, add_site: AddSite, know: AddBeliefs
+) -> None:
     _, _, _, power = await add_site()
     meter = await know(power, [1, 2, 3, 4], 15)
     await know(power, [5, 6, 7, 8], 15, source="other")
@@ -220,7 +224,7 @@ async def test_data_are_deleted_by_source_and_time(house: Any, toy: Any, add_sit
     await toy.get(f"/sensors/{power}")
 
 
-async def test_statistics_per_source(toy: Any, add_site: Any, know: Any) -> None:
+async def test_statistics_per_source(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     _, _, _, power = await add_site()
     source = await know(power, [1, 2, 3, 6], 15)
     stats = await toy.get(f"/sensors/{power}/stats")
@@ -237,7 +241,7 @@ async def test_statistics_per_source(toy: Any, add_site: Any, know: Any) -> None
     assert ["Number of values", 2] in pairs
 
 
-async def test_staleness(house: Any, toy: Any, add_site: Any, know: Any) -> None:
+async def test_staleness(house: House, toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     _building, _price, _, power = await add_site()
     [line] = (await toy.get(f"/sensors/{power}/status"))["sensors_data"]
     assert (line["stale"], line["reason"], line["staleness"]) == (True, "no data recorded", None)

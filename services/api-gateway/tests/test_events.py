@@ -1,24 +1,32 @@
-"""What listeners are told: what concerns them, once, in order, from where they left off, for as long as they may."""
+"""Event streams: activities of the listener, once, in order, from the last id on, as long as permission lasts."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from api_gateway.events import activity_descriptions, response, stream
+from api_gateway.events.feed import ActivityFeed
 from flexcore.credentials.repository import revoke
+from flexcore.webhooks.inputs import TEST
 from flexwork import activities, activity_log, jobs
 from flexwork.activities import ActivityType
+from gateway_house import AddSite, House, OpenHouse, Person, World, claim_job
+from starlette.types import Message
 from waiting import until
 
 PATH = "/api/v1/events"
+type Listen = Callable[..., AbstractAsyncContextManager[Listener]]
+type Tell = Callable[..., Awaitable[None]]
+
 NO_DATA = {"type": ["job.queued", "job.failed", "schedule.finished", "asset.updated"]}
-"""Who does not ask for stored data need not wait until writers know of it."""
+"""Filter without stored data. Its streams start at once: they need not wait until the writers know of them."""
 
 
 @dataclass
@@ -30,8 +38,9 @@ class Told:
     body: dict[str, Any]
 
     @property
-    def number(self) -> Any:
-        return self.body["data"].get("number")
+    def number(self) -> int | None:
+        number: int | None = self.body["data"].get("number")
+        return number
 
 
 @dataclass
@@ -48,13 +57,13 @@ class Listener:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
-    async def receive(self) -> dict[str, Any]:
+    async def receive(self) -> Message:
         if self.task is None:
             return {"type": "http.request", "body": b"", "more_body": False}
         await self.gone.wait()
         return {"type": "http.disconnect"}
 
-    async def send(self, message: Any) -> None:
+    async def send(self, message: Message) -> None:
         async with self.changed:
             await self.changed.wait_for(lambda: not self.stuck)
             if message["type"] == "http.response.start":
@@ -67,7 +76,7 @@ class Listener:
                 self.told = [read(one) for one in whole]
             self.changed.notify_all()
 
-    async def until(self, condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
         async with asyncio.timeout(seconds), self.changed:
             await self.changed.wait_for(condition)
 
@@ -92,10 +101,18 @@ def read(text: str) -> Told:
     return Told(int(fields["id"]), fields["event"], json.loads(fields["data"]))
 
 
+def has_numbers(listener: Listener, numbers: list[int]) -> bool:
+    return listener.numbers == numbers
+
+
+def ends_with(listener: Listener, number: int) -> bool:
+    return listener.numbers[-1:] == [number]
+
+
 @pytest.fixture
-async def feed(house: Any) -> AsyncIterator[Any]:
+async def feed(house: House) -> AsyncIterator[ActivityFeed]:
     """The feed of the gateway, at work."""
-    feed = house.app.state.gateway.feed
+    feed: ActivityFeed = house.app.state.gateway.feed
     running = asyncio.create_task(feed.run())
     yield feed
     running.cancel()
@@ -104,11 +121,11 @@ async def feed(house: Any) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-def listen(house: Any) -> Callable[..., Any]:
+def listen(house: House) -> Listen:
     """`async with listen(person, …) as listener`: with these filters, which by default leave out stored data."""
 
     @asynccontextmanager
-    async def listening(person: Any, last_id: Any = None, **query: Any) -> AsyncIterator[Listener]:
+    async def listening(person: Person | None, last_id: object = None, **query: object) -> AsyncIterator[Listener]:
         token = person.client.headers["Authorization"] if person else ""
         headers = [(b"authorization", token.encode())]
         headers += [] if last_id is None else [(b"last-event-id", str(last_id).encode())]
@@ -132,10 +149,10 @@ def listen(house: Any) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def tell(house: Any) -> Callable[..., Any]:
-    """Tell of an asset that was updated; the number is told along."""
+def tell(house: House) -> Tell:
+    """Record the update of an asset, with the number in its data."""
 
-    async def tell(account: int | None, *numbers: int, **data: Any) -> None:
+    async def tell(account: int | None, *numbers: int, **data: object) -> None:
         async with house.store.transaction() as con:
             for number in numbers:
                 await activities.record(con, account, ActivityType.ASSET_UPDATED, {"number": number, **data})
@@ -143,15 +160,15 @@ def tell(house: Any) -> Callable[..., Any]:
     return tell
 
 
-async def test_a_job_is_followed_to_its_end(house: Any, toy: Any, feed: Any, listen: Any) -> None:
+async def test_a_job_is_followed_to_its_end(house: House, toy: Person, feed: ActivityFeed, listen: Listen) -> None:
     async with listen(toy, type=["job.queued", "job.started", "job.finished"]) as listener:
         assert (listener.status, listener.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
         assert listener.headers["cache-control"] == "private, no-store"
         await listener.hears("stream.open")
         async with house.store.connection() as con:
             job_id = await jobs.create(con, queue="schedule", request={}, account_id=toy.account_id)
-            job = await jobs.claim(con, job_id)
-            await jobs.finish(con, job_id, job.claim, {})
+            claim = await claim_job(con, job_id)
+            await jobs.finish(con, job_id, claim, {})
         told = await listener.hears("stream.open", "job.queued", "job.started", "job.finished")
     assert [one.id for one in told] == sorted({one.id for one in told})
     for one in told[1:]:
@@ -160,7 +177,9 @@ async def test_a_job_is_followed_to_its_end(house: Any, toy: Any, feed: Any, lis
     assert listener.text.startswith("retry: 3000\n")
 
 
-async def test_everybody_is_told_what_they_may_read(house: Any, world: Any, feed: Any, listen: Any, tell: Any) -> None:
+async def test_everybody_is_told_what_they_may_read(
+    house: House, world: World, feed: ActivityFeed, listen: Listen, tell: Tell
+) -> None:
     numbers = dict(zip(("own", "client", "foreign", "public"), range(1, 5), strict=True))
     may = {"A": [1, 2, 3, 4], "R": [1, 2, 3, 4], "M": [1, 4], "P": [1, 4], "V": [1, 4], "C": [1, 2, 4]}
     for letter, expected in may.items():
@@ -175,7 +194,9 @@ async def test_everybody_is_told_what_they_may_read(house: Any, world: Any, feed
         assert again.numbers == expected, letter
 
 
-async def test_filters_leave_out_the_rest(toy: Any, add_site: Any, feed: Any, listen: Any, tell: Any) -> None:
+async def test_filters_leave_out_the_rest(
+    toy: Person, add_site: AddSite, feed: ActivityFeed, listen: Listen, tell: Tell
+) -> None:
     site, _, battery, power = await add_site()
     for query, expected in (
         ({"type": "asset.updated", "asset": site}, [1, 2, 4]),
@@ -192,34 +213,40 @@ async def test_filters_leave_out_the_rest(toy: Any, add_site: Any, feed: Any, li
             await tell(toy.account_id, 3, job="5f7f3b1e-7c1c-4b7e-9e7b-0d3f6a1c2b4d")
             await tell(toy.account_id, 4, sensor=power)
             await all.until(lambda: all.numbers == [1, 2, 3, 4])
-            await listener.until(lambda expected=expected: listener.numbers == expected)
+            await listener.until(partial(has_numbers, listener, expected))
 
 
-async def test_who_comes_back_is_told_exactly_the_rest(toy: Any, feed: Any, listen: Any, tell: Any) -> None:
+async def test_who_comes_back_is_told_exactly_the_rest(
+    toy: Person, feed: ActivityFeed, listen: Listen, tell: Tell
+) -> None:
     async with listen(toy) as listener:
         await listener.hears("stream.open")
         await tell(toy.account_id, *range(5))
         await listener.until(lambda: listener.numbers == [0, 1, 2, 3, 4])
     third = listener.told[3].id
     await tell(toy.account_id, *range(5, 400))
-    for new, last_id, query in ((400, third, {}), (401, None, {"last-event-id": third})):
+    resumptions: list[tuple[int, int | None, dict[str, int]]] = [
+        (400, third, {}),
+        (401, None, {"last-event-id": third}),
+    ]
+    for new, last_id, query in resumptions:
         async with listen(toy, last_id, **NO_DATA, **query) as again:
-            await again.until(lambda new=new: again.numbers[-1:] == [new - 1])
+            await again.until(partial(ends_with, again, new - 1))
             await tell(toy.account_id, new)
-            await again.until(lambda new=new: again.numbers[-1:] == [new])
+            await again.until(partial(ends_with, again, new))
         assert again.numbers == [*range(3, new + 1)]
         assert {one.type for one in again.told} == {"asset.updated"}
 
 
 @pytest.mark.parametrize("wrong", ["x", "-1", "1.5", "٣", str(2**63)])
-async def test_ids_that_are_none_are_refused(toy: Any, wrong: str) -> None:
+async def test_ids_that_are_none_are_refused(toy: Person, wrong: str) -> None:
     answered = await toy.client.get(PATH, params={"last-event-id": wrong})
     assert answered.status_code == 422
     assert answered.json()["fields"].keys() == {"last-event-id"}
 
 
 async def test_who_has_missed_something_for_good_is_told_so(
-    house: Any, toy: Any, feed: Any, listen: Any, tell: Any
+    house: House, toy: Person, feed: ActivityFeed, listen: Listen, tell: Tell
 ) -> None:
     await tell(toy.account_id, 1, 2, 3)
     async with house.store.connection() as con:
@@ -239,7 +266,7 @@ async def test_who_has_missed_something_for_good_is_told_so(
 
 
 async def test_stored_data_are_told_without_a_gap_or_that_is_said(
-    house: Any, toy: Any, feed: Any, listen: Any, tell: Any, monkeypatch: Any
+    house: House, toy: Person, feed: ActivityFeed, listen: Listen, tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activity_log, "SETTLES_WITHIN", timedelta(seconds=0.3))
 
@@ -269,7 +296,7 @@ async def test_stored_data_are_told_without_a_gap_or_that_is_said(
 
 
 async def test_who_may_no_longer_read_is_told_no_more(
-    house: Any, world: Any, feed: Any, listen: Any, tell: Any
+    house: House, world: World, feed: ActivityFeed, listen: Listen, tell: Tell
 ) -> None:
     member, consultant = world.people["M"], world.people["C"]
     async with listen(member) as gone, listen(consultant) as less:
@@ -297,7 +324,9 @@ async def test_who_may_no_longer_read_is_told_no_more(
         "update account set consultancy_account_id = null where consultancy_account_id is not null",
     ],
 )
-async def test_what_is_taken_away_is_known_at_once(house: Any, world: Any, feed: Any, listen: Any, change: str) -> None:
+async def test_what_is_taken_away_is_known_at_once(
+    house: House, world: World, feed: ActivityFeed, listen: Listen, change: str
+) -> None:
     async with listen(world.people["C"]) as consultant:
         await consultant.hears("stream.open")
         [one] = feed._streams
@@ -305,11 +334,11 @@ async def test_what_is_taken_away_is_known_at_once(house: Any, world: Any, feed:
         await until(lambda: one.ended.is_set() or one.wanted.accounts == {world.accounts["own"]}, 10.0)
 
 
-async def test_who_comes_while_others_are_checked_stays(house: Any, toy: Any) -> None:
+async def test_who_comes_while_others_are_checked_stays(house: House, toy: Person) -> None:
     feed = house.app.state.gateway.feed
     late = stream.EventStream(toy.account_id, 2, activity_log.ActivityFilter(frozenset({toy.account_id})))
 
-    async def reach(tokens: Any) -> dict[int, Any]:
+    async def reach(tokens: object) -> dict[int, frozenset[int] | None]:
         feed._add(late)
         return {}
 
@@ -321,7 +350,7 @@ async def test_who_comes_while_others_are_checked_stays(house: Any, toy: Any) ->
 
 
 async def test_a_slow_client_gets_everything_when_it_takes_it(
-    toy: Any, feed: Any, listen: Any, tell: Any, monkeypatch: Any
+    toy: Person, feed: ActivityFeed, listen: Listen, tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "MAX_WAITING", 10)
     async with listen(toy) as slow, listen(toy) as quick:
@@ -341,7 +370,7 @@ async def test_a_slow_client_gets_everything_when_it_takes_it(
 
 
 async def test_who_takes_nothing_for_long_is_let_go(
-    toy: Any, feed: Any, listen: Any, tell: Any, monkeypatch: Any
+    toy: Person, feed: ActivityFeed, listen: Listen, tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(response, "SEND_TIMEOUT_SECONDS", 0.1)
     async with listen(toy) as stuck:
@@ -353,7 +382,7 @@ async def test_who_takes_nothing_for_long_is_let_go(
                 await asyncio.sleep(0.01)
 
 
-async def test_nothing_is_left_of_who_leaves(toy: Any, feed: Any, listen: Any) -> None:
+async def test_nothing_is_left_of_who_leaves(toy: Person, feed: ActivityFeed, listen: Listen) -> None:
     before = len(asyncio.all_tasks())
     async with listen(toy) as listener:
         await listener.hears("stream.open")
@@ -363,7 +392,7 @@ async def test_nothing_is_left_of_who_leaves(toy: Any, feed: Any, listen: Any) -
     assert len(asyncio.all_tasks()) <= before
 
 
-async def test_when_the_server_stops_streams_end(toy: Any, feed: Any, listen: Any) -> None:
+async def test_when_the_server_stops_streams_end(toy: Person, feed: ActivityFeed, listen: Listen) -> None:
     async with listen(toy) as listener:
         await listener.hears("stream.open")
         feed.close()
@@ -373,7 +402,7 @@ async def test_when_the_server_stops_streams_end(toy: Any, feed: Any, listen: An
 
 
 async def test_idle_streams_show_signs_of_life_and_keep_ids_fresh(
-    house: Any, toy: Any, feed: Any, listen: Any, tell: Any, monkeypatch: Any
+    house: House, toy: Person, feed: ActivityFeed, listen: Listen, tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "KEEP_ALIVE_SECONDS", 0.05)
     async with listen(toy) as other, listen(toy, type="job.failed") as idle:
@@ -386,7 +415,7 @@ async def test_idle_streams_show_signs_of_life_and_keep_ids_fresh(
     assert told[1].id == other.told[-1].id > told[0].id
 
 
-async def test_an_account_may_have_so_many_streams(open_house: Any) -> None:
+async def test_an_account_may_have_so_many_streams(open_house: OpenHouse) -> None:
     async with open_house(event_streams_per_account=1) as house:
         person = await house.person("a", await house.account("A"))
         feed = house.app.state.gateway.feed
@@ -402,7 +431,7 @@ async def test_an_account_may_have_so_many_streams(open_house: Any) -> None:
         assert "1 event streams" in refused.json()["detail"]
 
 
-async def test_a_thousand_idle_listeners_cost_little(open_house: Any) -> None:
+async def test_a_thousand_idle_listeners_cost_little(open_house: OpenHouse) -> None:
     async with open_house(event_streams_per_account=0) as house, AsyncExitStack() as stack:
         account = await house.account("A")
         feed = house.app.state.gateway.feed
@@ -411,7 +440,7 @@ async def test_a_thousand_idle_listeners_cost_little(open_house: Any) -> None:
         ]
         asked = 0
 
-        async def reach(tokens: Any) -> dict[int, Any]:
+        async def reach(tokens: object) -> dict[int, frozenset[int] | None]:
             nonlocal asked
             asked += 1
             return {1: frozenset({account})}
@@ -430,4 +459,4 @@ async def test_a_thousand_idle_listeners_cost_little(open_house: Any) -> None:
 
 
 def test_every_type_has_its_meaning() -> None:
-    assert activity_descriptions.DESCRIPTIONS.keys() == {*ActivityType, activity_descriptions.TEST}
+    assert activity_descriptions.DESCRIPTIONS.keys() == {*ActivityType, TEST}

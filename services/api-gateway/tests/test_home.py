@@ -1,12 +1,12 @@
 """The front of the house: versions, listing, documents, pages, headers, and versions long gone."""
 
 import re
-from typing import Any
 
+from gateway_house import AddSite, House, Person
 from packaging.version import Version
 
 
-async def test_versions_satisfy_clients(house: Any) -> None:
+async def test_versions_satisfy_clients(house: House) -> None:
     answer = await house.guest().get("/api/")
     body = answer.json()
     assert body["versions"] == ["v3_0"]
@@ -19,7 +19,7 @@ async def test_versions_satisfy_clients(house: Any) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_the_listing_names_every_operation(house: Any) -> None:
+async def test_the_listing_names_every_operation(house: House) -> None:
     body = (await house.guest().get("/api/v3_0")).json()
     names = {service["name"]: service for service in body["services"]}
     assert len(names) > 50
@@ -30,7 +30,7 @@ async def test_the_listing_names_every_operation(house: Any) -> None:
     assert all(service["description"] for service in body["services"])
 
 
-async def test_pages_need_nothing_from_elsewhere(house: Any) -> None:
+async def test_pages_need_nothing_from_elsewhere(house: House) -> None:
     for path in ("/", "/docs"):
         answer = await house.guest().get(path)
         assert answer.status_code == 200
@@ -39,7 +39,7 @@ async def test_pages_need_nothing_from_elsewhere(house: Any) -> None:
         assert not re.search(r'(?:src|href)="(?:https?:)?//', answer.text)
 
 
-async def test_the_page_of_the_api_has_all_its_files_here(house: Any) -> None:
+async def test_the_page_of_the_api_has_all_its_files_here(house: House) -> None:
     page = await house.guest().get("/docs")
     assert "script-src 'self';" in page.headers["Content-Security-Policy"]
     assert "<script>" not in page.text
@@ -50,7 +50,7 @@ async def test_the_page_of_the_api_has_all_its_files_here(house: Any) -> None:
     assert "/openapi.json" in (await house.guest().get("/docs/start.js")).text
 
 
-async def test_versions_long_gone(house: Any) -> None:
+async def test_versions_long_gone(house: House) -> None:
     for path in ("/api/v2_0/assets", "/api/v1/getMeterData", "/api/v1_3"):
         answer = await house.guest().get(path)
         assert answer.status_code == 410
@@ -62,20 +62,20 @@ async def test_versions_long_gone(house: Any) -> None:
     assert (await house.guest().get("/api/v1/nonsense")).status_code == 404
 
 
-async def test_health(house: Any) -> None:
+async def test_health(house: House) -> None:
     assert (await house.guest().get("/api/v3_0/health/ready")).json() == {"database_sql": True, "status": 200}
     assert (await house.guest().get("/health/ready")).status_code == 200
     assert (await house.guest().get("/api/ops/ping")).json() == {"message": "ok", "status": 200}
 
 
-async def test_deletions_name_a_content_type(toy: Any, add_site: Any) -> None:
+async def test_deletions_name_a_content_type(toy: Person, add_site: AddSite) -> None:
     # Clients parse every answer as JSON and look at its type first.
     building, *_ = await add_site()
     answer = await toy.client.delete(f"/api/v3_0/assets/{building}")
     assert (answer.status_code, answer.content, answer.headers["content-type"]) == (204, b"", "application/json")
 
 
-async def test_sources_are_listed(house: Any, toy: Any) -> None:
+async def test_sources_are_listed(house: House, toy: Person) -> None:
     from flexstore import sources
 
     async with house.store.transaction() as con:

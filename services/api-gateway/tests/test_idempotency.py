@@ -1,22 +1,25 @@
 """A POST with an Idempotency-Key is carried out once."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 from api_gateway.idempotency import attempts
 from flexcore import upkeep
 from flexmodel.errors import Conflict, Unavailable
+from gateway_house import AddSite, House, Person
 
 LONG_AGO = "update idempotency_key set created_at = created_at - interval '31 seconds'"
 ASSET = {"name": "once", "generic_asset_type_id": 5}
 
 
-async def create(person: Any, key: str, body: Any = ASSET) -> Any:
+async def create(person: Person, key: str, body: object = ASSET) -> httpx.Response:
     return await person.client.post("/api/v3_0/assets", json=body, headers={"Idempotency-Key": key})
 
 
-async def test_the_same_request_is_carried_out_once(house: Any, toy: Any) -> None:
+async def test_the_same_request_is_carried_out_once(house: House, toy: Person) -> None:
     first, second = await create(toy, "a"), await create(toy, "a")
     assert first.status_code == second.status_code == 201
     assert first.content == second.content
@@ -25,7 +28,7 @@ async def test_the_same_request_is_carried_out_once(house: Any, toy: Any) -> Non
     assert len(await house.fetch("select id from asset")) == 1
 
 
-async def test_a_key_belongs_to_one_request_of_one_user(house: Any, toy: Any) -> None:
+async def test_a_key_belongs_to_one_request_of_one_user(house: House, toy: Person) -> None:
     assert (await create(toy, "a")).status_code == 201
     other = await create(toy, "a", ASSET | {"name": "twice"})
     assert other.status_code == 422
@@ -35,7 +38,7 @@ async def test_a_key_belongs_to_one_request_of_one_user(house: Any, toy: Any) ->
     assert (await create(toy, "x" * 256)).status_code == 422
 
 
-async def test_what_was_refused_may_be_tried_again(house: Any, toy: Any) -> None:
+async def test_what_was_refused_may_be_tried_again(house: House, toy: Person) -> None:
     assert (await create(toy, "a", ASSET | {"generic_asset_type_id": 99})).status_code == 422
     assert (await create(toy, "a")).status_code == 201
     stranger = house.guest("nonsense")
@@ -44,7 +47,7 @@ async def test_what_was_refused_may_be_tried_again(house: Any, toy: Any) -> None
     assert len(await house.fetch("select key from idempotency_key")) == 1
 
 
-async def test_at_once_only_one_is_carried_out(house: Any, toy: Any) -> None:
+async def test_at_once_only_one_is_carried_out(house: House, toy: Person) -> None:
     answers = await asyncio.gather(*(create(toy, "a") for _ in range(8)))
     statuses = [answer.status_code for answer in answers]
     assert set(statuses) <= {201, 409}
@@ -53,7 +56,7 @@ async def test_at_once_only_one_is_carried_out(house: Any, toy: Any) -> None:
     assert all(answer.headers["Retry-After"] for answer in answers if answer.status_code == 409)
 
 
-async def test_keys_are_forgotten(house: Any, toy: Any) -> None:
+async def test_keys_are_forgotten(house: House, toy: Person) -> None:
     await create(toy, "a")
     await house.fetch("delete from asset")
     await house.fetch("update idempotency_key set created_at = now() - interval '25 hours'")
@@ -70,8 +73,10 @@ async def test_keys_are_forgotten(house: Any, toy: Any) -> None:
     await toy.get("/assets")
 
 
-async def test_what_was_done_without_an_answer_is_not_done_again(house: Any, toy: Any, monkeypatch: Any) -> None:
-    async def away(*_: Any) -> None:
+async def test_what_was_done_without_an_answer_is_not_done_again(
+    house: House, toy: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
         raise Unavailable("database")
 
     monkeypatch.setattr(attempts.Attempt, "complete", away)
@@ -86,13 +91,14 @@ async def test_what_was_done_without_an_answer_is_not_done_again(house: Any, toy
     assert len(await house.fetch("select id from asset")) == 1
 
 
-async def test_whoever_is_overtaken_changes_nothing(house: Any, toy: Any) -> None:
+async def test_whoever_is_overtaken_changes_nothing(house: House, toy: Person) -> None:
     async with house.store.connection() as con:
         slow = await attempts.begin(con, toy.user_id, "a", b"1")
     await house.fetch(LONG_AGO)
     async with house.store.connection() as con:
         fast = await attempts.begin(con, toy.user_id, "a", b"1")
         assert await attempts.begin(con, toy.user_id, "a", b"1") is None
+        assert slow is not None and fast is not None
         with pytest.raises(Conflict, match="sent again meanwhile"):
             await slow.seal(con)
         await fast.seal(con)
@@ -102,7 +108,7 @@ async def test_whoever_is_overtaken_changes_nothing(house: Any, toy: Any) -> Non
     assert kept["status"] == attempts.SEALED
 
 
-async def test_an_answer_is_for_tokens_that_may_as_much(house: Any, toy: Any) -> None:
+async def test_an_answer_is_for_tokens_that_may_as_much(house: House, toy: Person) -> None:
     keys = [
         (await toy.client.post("/api/v1/keys", json={"name": "k", "scopes": scopes, "requests_per_minute": 2})).json()
         for scopes in (["admin"], ["read"])
@@ -115,8 +121,8 @@ async def test_an_answer_is_for_tokens_that_may_as_much(house: Any, toy: Any) ->
 
 
 @pytest.mark.parametrize("key", ["", "é", "a\x7f", "x" * 256])
-async def test_keys_that_are_none(house: Any, toy: Any, key: str) -> None:
-    headers = {"Idempotency-Key": key.encode("latin-1")}
+async def test_keys_that_are_none(house: House, toy: Person, key: str) -> None:
+    headers = {b"Idempotency-Key": key.encode("latin-1")}
     answer = await toy.client.post("/api/v3_0/assets", json=ASSET, headers=headers)
     assert answer.status_code == 422
     assert "printable" in answer.json()["message"]["headers"]["Idempotency-Key"][0]
@@ -128,17 +134,17 @@ def form(content: bytes, border: bytes) -> dict[str, Any]:
     head = b'Content-Disposition: form-data; name="uploaded-files"; filename="v.csv"\r\nContent-Type: text/csv\r\n\r\n'
     body = b"--%b\r\n%b%b\r\n--%b--\r\n" % (border, head, content, border)
 
-    async def pieces() -> Any:
+    async def pieces() -> AsyncIterator[bytes]:
         for at in range(0, len(body), 7):
             yield body[at : at + 7]
 
     return {"content": pieces(), "headers": {"Content-Type": f"multipart/form-data; boundary={border.decode()}"}}
 
 
-async def test_files_are_told_apart_by_what_is_in_them(house: Any, toy: Any, add_site: Any) -> None:
+async def test_files_are_told_apart_by_what_is_in_them(house: House, toy: Person, add_site: AddSite) -> None:
     *_, power = await add_site()
 
-    async def upload(content: bytes, border: bytes) -> Any:
+    async def upload(content: bytes, border: bytes) -> httpx.Response:
         sent = form(content, border)
         headers = sent["headers"] | {"Idempotency-Key": "a"}
         path = f"/api/v3_0/sensors/{power}/data/upload"

@@ -6,17 +6,18 @@ from typing import Any
 
 import httpx
 import pytest
+from gateway_house import House, JsonBody, OpenHouse, Person
 
 KEYS = "/api/v1/keys"
 
 
-async def made(client: httpx.AsyncClient, status: int = 201, **fields: Any) -> Any:
+async def made(client: httpx.AsyncClient, status: int = 201, **fields: object) -> JsonBody:
     answer = await client.post(KEYS, json={"name": "Grafana", "scopes": ["read"], **fields})
     assert answer.status_code == status, answer.text
     return answer.json()
 
 
-async def test_a_key_is_shown_once_and_works_until_it_is_revoked(house: Any, toy: Any) -> None:
+async def test_a_key_is_shown_once_and_works_until_it_is_revoked(house: House, toy: Person) -> None:
     key = await made(toy.client)
     assert key["key"].startswith("fmk_")
     assert key["hint"] == key["key"][:8]
@@ -33,7 +34,7 @@ async def test_a_key_is_shown_once_and_works_until_it_is_revoked(house: Any, toy
     assert (again.status_code, again.json()["detail"]) == (404, f"There is no API key with ID {key['id']}.")
 
 
-async def test_only_a_hash_of_the_key_is_kept_even_for_a_request_that_is_repeated(house: Any, toy: Any) -> None:
+async def test_only_a_hash_of_the_key_is_kept_even_for_a_request_that_is_repeated(house: House, toy: Person) -> None:
     body, headers = {"name": "Grafana", "scopes": ["read"]}, {"Idempotency-Key": "1"}
     first = await toy.client.post(KEYS, json=body, headers=headers)
     secret = first.json()["key"]
@@ -60,14 +61,14 @@ async def test_only_a_hash_of_the_key_is_kept_even_for_a_request_that_is_repeate
     ],
 )
 async def test_a_wrong_key_is_refused_by_field(
-    house: Any, toy: Any, fields: dict[str, Any], field: str, problem: str
+    house: House, toy: Person, fields: dict[str, Any], field: str, problem: str
 ) -> None:
     await house.account("foreign")
     refused = await made(toy.client, 422, **fields)
     assert problem in str(refused["fields"]), refused
 
 
-async def test_a_key_ends_when_it_says(house: Any, toy: Any) -> None:
+async def test_a_key_ends_when_it_says(house: House, toy: Person) -> None:
     ends = datetime.now(UTC) + timedelta(hours=1)
     key = await made(toy.client, expires_at=ends.isoformat())
     assert datetime.fromisoformat(key["expires_at"]) == ends
@@ -77,7 +78,7 @@ async def test_a_key_ends_when_it_says(house: Any, toy: Any) -> None:
     assert (await machine.get("/api/v3_0/assets")).status_code == 401
 
 
-async def test_a_key_may_no_more_than_its_user_at_that_moment(house: Any, toy: Any) -> None:
+async def test_a_key_may_no_more_than_its_user_at_that_moment(house: House, toy: Person) -> None:
     key = await made(toy.client, scopes=["admin", "read"])
     machine = house.guest(key["key"])
     me = f"/api/v3_0/accounts/{toy.account_id}"
@@ -87,7 +88,7 @@ async def test_a_key_may_no_more_than_its_user_at_that_moment(house: Any, toy: A
     assert (await machine.get(me)).status_code == 200
 
 
-async def test_keys_die_with_their_user(house: Any, toy: Any) -> None:
+async def test_keys_die_with_their_user(house: House, toy: Person) -> None:
     user = await house.person("gateway", toy.account_id)
     machine = house.guest((await made(user.client))["key"])
     assert (await machine.get("/api/v3_0/assets")).status_code == 200
@@ -97,7 +98,7 @@ async def test_keys_die_with_their_user(house: Any, toy: Any) -> None:
     assert (await machine.get("/api/v3_0/assets")).status_code == 401
 
 
-async def test_a_key_creates_no_key_that_can_more(house: Any, toy: Any) -> None:
+async def test_a_key_creates_no_key_that_can_more(house: House, toy: Person) -> None:
     ends = datetime.now(UTC) + timedelta(days=1)
     parent = house.guest((await made(toy.client, scopes=["admin", "read"], expires_at=ends.isoformat()))["key"])
     assert "scope 'write'" in (await made(parent, 403, scopes=["read", "write"]))["detail"]
@@ -110,7 +111,7 @@ async def test_a_key_creates_no_key_that_can_more(house: Any, toy: Any) -> None:
     await made(limited, scopes=["admin"], only_account=toy.account_id)
 
 
-async def test_a_key_can_be_good_for_so_many_requests(house: Any, toy: Any) -> None:
+async def test_a_key_can_be_good_for_so_many_requests(house: House, toy: Person) -> None:
     limited = house.guest((await made(toy.client, scopes=["admin", "read"], requests_per_minute=3))["key"])
     other = house.guest((await made(toy.client, requests_per_minute=3))["key"])
     assert "requests_per_minute to 3" in (await made(limited, 403))["detail"]
@@ -123,7 +124,7 @@ async def test_a_key_can_be_good_for_so_many_requests(house: Any, toy: Any) -> N
     assert "requests_per_minute" in (await made(toy.client, 422, requests_per_minute=0))["fields"]
 
 
-async def test_a_consultants_key_can_be_for_one_client(house: Any, toy: Any) -> None:
+async def test_a_consultants_key_can_be_for_one_client(house: House, toy: Person) -> None:
     clients = [await house.account(name, toy.account_id) for name in ("first", "second")]
     consultant = await house.person("advisor", toy.account_id, "consultant")
     assets = {}
@@ -150,7 +151,7 @@ async def test_a_consultants_key_can_be_for_one_client(house: Any, toy: Any) -> 
     assert (await machine.get("/api/v3_0/assets")).json() == []
 
 
-async def test_an_account_has_so_many_keys_and_no_more(open_house: Any) -> None:
+async def test_an_account_has_so_many_keys_and_no_more(open_house: OpenHouse) -> None:
     async with open_house(keys_per_account=2) as house:
         account = await house.account("Toy Account")
         toy, other = await house.person("toy", account, "account-admin"), await house.person("other", account)
@@ -174,7 +175,7 @@ async def test_an_account_has_so_many_keys_and_no_more(open_house: Any) -> None:
         await made(toy.client)
 
 
-async def test_who_administers_an_account_sees_and_revokes_its_keys(house: Any, toy: Any) -> None:
+async def test_who_administers_an_account_sees_and_revokes_its_keys(house: House, toy: Person) -> None:
     user = await house.person("gateway", toy.account_id)
     key = await made(user.client)
     listed = (await toy.client.get(f"/api/v1/users/{user.user_id}/tokens", params={"kind": "key"})).json()["tokens"]
@@ -183,7 +184,7 @@ async def test_who_administers_an_account_sees_and_revokes_its_keys(house: Any, 
     assert (await house.guest(key["key"]).get("/api/v3_0/assets")).status_code == 401
 
 
-async def test_keys_do_not_log_in_or_out(house: Any, toy: Any) -> None:
+async def test_keys_do_not_log_in_or_out(house: House, toy: Person) -> None:
     machine = house.guest((await made(toy.client, scopes=["read", "write", "schedule", "admin"]))["key"])
     for method, path in (("DELETE", "/api/v1/session"), ("PUT", "/api/v1/password")):
         answer = await machine.request(method, path, json={})

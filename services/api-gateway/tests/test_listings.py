@@ -1,13 +1,15 @@
 """Lists of assets, sensors, users, accounts and logs: pages, sorting and searching, as existing clients know them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
+from gateway_house import JsonObject, Person
+
+type AddAssets = Callable[[int], Awaitable[int]]
 
 
 @pytest.fixture
-def add_assets(toy: Any) -> Callable[[int], Awaitable[int]]:
+def add_assets(toy: Person) -> AddAssets:
     async def add(number: int) -> int:
         """So many assets, with a sensor each on the first; the id of the first."""
         first: int = 0
@@ -21,11 +23,13 @@ def add_assets(toy: Any) -> Callable[[int], Awaitable[int]]:
     return add
 
 
-def names(listed: Any) -> list[str]:
+def names(listed: list[JsonObject]) -> list[str]:
     return [one["name"] for one in (listed if isinstance(listed, list) else listed["data"])]
 
 
-async def test_lists_are_whole_until_a_page_is_asked_for(toy: Any, add_assets: Any, subtests: Any) -> None:
+async def test_lists_are_whole_until_a_page_is_asked_for(
+    toy: Person, add_assets: AddAssets, subtests: pytest.Subtests
+) -> None:
     await add_assets(12)
     for path in ("/assets", "/sensors"):
         with subtests.test(path):
@@ -37,7 +41,7 @@ async def test_lists_are_whole_until_a_page_is_asked_for(toy: Any, add_assets: A
             assert (await toy.get(path, **{"page": 3, "per-page": 5}))["data"] == whole[10:]
 
 
-async def test_what_belongs_to_one_asset_always_comes_in_pages(toy: Any, add_assets: Any) -> None:
+async def test_what_belongs_to_one_asset_always_comes_in_pages(toy: Person, add_assets: AddAssets) -> None:
     asset = await add_assets(12)
     page = await toy.get(f"/assets/{asset}/sensors")
     assert (len(page["data"]), page["num-records"]) == (10, 12)
@@ -46,7 +50,7 @@ async def test_what_belongs_to_one_asset_always_comes_in_pages(toy: Any, add_ass
     assert (len(log["data"]), log["num-records"]) == (10, 13)
 
 
-async def test_there_is_an_end_to_pages(toy: Any, add_assets: Any, subtests: Any) -> None:
+async def test_there_is_an_end_to_pages(toy: Person, add_assets: AddAssets, subtests: pytest.Subtests) -> None:
     asset = await add_assets(1)
     lists = ["/assets", "/sensors", "/users", "/accounts", f"/assets/{asset}/sensors", f"/assets/{asset}/auditlog"]
     for path in [*lists, f"/users/{toy.user_id}/auditlog"]:
@@ -56,7 +60,7 @@ async def test_there_is_an_end_to_pages(toy: Any, add_assets: Any, subtests: Any
     assert (await toy.get("/assets", page=1, filter="nothing"))["data"] == []
 
 
-async def test_words_are_found_where_people_look(toy: Any, add_assets: Any) -> None:
+async def test_words_are_found_where_people_look(toy: Person, add_assets: AddAssets) -> None:
     await add_assets(3)
     for words, found in (("01", 1), ("asset 02", 1), ('"asset 02"', 1), ('"02 asset"', 0), ("asset", 3)):
         page = await toy.get("/assets", page=1, filter=words)
@@ -69,7 +73,7 @@ async def test_words_are_found_where_people_look(toy: Any, add_assets: Any) -> N
     assert len((await toy.get("/users", page=1, filter='"Toy Account" toy-user'))["data"]) == 1
 
 
-async def test_lists_are_sorted_as_asked(toy: Any, add_assets: Any) -> None:
+async def test_lists_are_sorted_as_asked(toy: Person, add_assets: AddAssets) -> None:
     asset = await add_assets(3)
     down = {"sort_by": "name", "sort_dir": "desc"}
     assert names(await toy.get("/assets", **down)) == ["asset 02", "asset 01", "asset 00"]

@@ -4,12 +4,12 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # has no stubs
 import pytest
 import yaml
 from api_gateway.openapi.document import SCHEMAS, operations
+from gateway_house import House, JsonObject
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 PUBLIC = {
@@ -22,16 +22,16 @@ ERRORS = {"400", "401", "403", "404", "408", "409", "413", "415", "422", "429", 
 
 
 @pytest.fixture
-def document(house: Any) -> Any:
+def document(house: House) -> JsonObject:
     return house.app.openapi()
 
 
-def operations_of(document: Any) -> Iterator[tuple[str, Any]]:
+def operations_of(document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
     for path, method, operation in operations(document):
         yield f"{method.upper()} {path}", operation
 
 
-def nodes(node: Any) -> Iterator[Any]:
+def nodes(node: object) -> Iterator[JsonObject]:
     """Every object in the document, however deep."""
     if isinstance(node, dict):
         yield node
@@ -39,11 +39,11 @@ def nodes(node: Any) -> Iterator[Any]:
         yield from nodes(inner)
 
 
-def references(document: Any) -> Iterator[str]:
+def references(document: JsonObject) -> Iterator[str]:
     return (node["$ref"] for node in nodes(document) if isinstance(node.get("$ref"), str))
 
 
-def contents(operation: Any) -> Iterator[tuple[str, str, Any]]:
+def contents(operation: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:
     """Everything the operation sends or receives: what it is, its media type, and its description."""
     bodies = {"request": operation.get("requestBody", {})} | operation["responses"]
     for name, body in bodies.items():
@@ -51,14 +51,14 @@ def contents(operation: Any) -> Iterator[tuple[str, str, Any]]:
             yield name, media_type, content
 
 
-def test_published_names_are_stable(document: Any) -> None:
+def test_published_names_are_stable(document: JsonObject) -> None:
     """Client generators make names of these. Whoever renames a class adds its name to `PUBLISHED_NAMES`."""
     names = [f"operation {operation['operationId']}" for _, operation in operations_of(document)]
     names += [f"schema {name}" for name in document["components"]["schemas"]]
     assert sorted(names) == PUBLISHED.read_text().splitlines()
 
 
-def test_the_document_is_valid(document: Any) -> None:
+def test_the_document_is_valid(document: JsonObject) -> None:
     OpenAPIV31SpecValidator(document).validate()
     assert document["openapi"].startswith("3.1")
     # Unlike the validator, look wherever something refers to something.
@@ -67,7 +67,7 @@ def test_the_document_is_valid(document: Any) -> None:
     assert "$defs" not in str(document)
 
 
-def test_what_is_read_elsewhere_is_described_too(document: Any) -> None:
+def test_what_is_read_elsewhere_is_described_too(document: JsonObject) -> None:
     data = document["paths"]["/api/v3_0/sensors/{id}/data"]["get"]
     assert {"start", "duration", "unit", "source-type"} <= {parameter["name"] for parameter in data["parameters"]}
     assert "soc-at-start" in document["components"]["schemas"]["FlexModelEntry"]["properties"]
@@ -82,7 +82,7 @@ def test_what_is_read_elsewhere_is_described_too(document: Any) -> None:
     }
 
 
-def test_every_operation_can_be_told_apart_and_found(document: Any) -> None:
+def test_every_operation_can_be_told_apart_and_found(document: JsonObject) -> None:
     found = dict(operations_of(document))
     ids = [operation["operationId"] for operation in found.values()]
     assert len(set(ids)) == len(ids) > 60
@@ -92,7 +92,7 @@ def test_every_operation_can_be_told_apart_and_found(document: Any) -> None:
     assert all(operation["summary"].endswith(".") for operation in found.values())
 
 
-def test_every_operation_says_who_may(document: Any) -> None:
+def test_every_operation_says_who_may(document: JsonObject) -> None:
     free = {operation["operationId"] for _, operation in operations_of(document) if not operation["security"]}
     assert free == PUBLIC
     for name, operation in operations_of(document):
@@ -100,7 +100,7 @@ def test_every_operation_says_who_may(document: Any) -> None:
         assert not operation["security"] or "401" in operation["responses"]
 
 
-def test_every_error_is_described(document: Any) -> None:
+def test_every_error_is_described(document: JsonObject) -> None:
     for name, operation in operations_of(document):
         for status, response in operation["responses"].items():
             assert response["description"], (name, status)
@@ -111,7 +111,7 @@ def test_every_error_is_described(document: Any) -> None:
             assert operation["responses"].keys() >= {"400", "413", "415", "422"}, name
 
 
-def test_everything_has_an_example_that_fits(document: Any) -> None:
+def test_everything_has_an_example_that_fits(document: JsonObject) -> None:
     wrong = []
     for name, operation in operations_of(document):
         for body, media_type, content in contents(operation):
@@ -128,7 +128,7 @@ def test_everything_has_an_example_that_fits(document: Any) -> None:
     assert not wrong
 
 
-async def test_the_documentation_needs_nothing_from_elsewhere(house: Any) -> None:
+async def test_the_documentation_needs_nothing_from_elsewhere(house: House) -> None:
     """The page, its styles and its programs come from this server, and so does the document that it shows."""
     guest = house.guest()
     page = (await guest.get("/docs")).text
@@ -142,7 +142,7 @@ async def test_the_documentation_needs_nothing_from_elsewhere(house: Any) -> Non
     assert "/openapi.json" in (await guest.get("/docs/start.js")).text
 
 
-def test_programs_can_write_clients(document: Any) -> None:
+def test_programs_can_write_clients(document: JsonObject) -> None:
     yaml.reader.Reader(json.dumps(document, ensure_ascii=False))  # some read it as YAML, which has fewer characters
     schemas = document["components"]["schemas"]
     assert {reference.removeprefix(SCHEMAS) for reference in references(document)} == schemas.keys()

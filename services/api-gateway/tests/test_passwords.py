@@ -1,38 +1,36 @@
 """Choosing, changing and forgetting passwords."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from flexcore.credentials.password_rules import weakness_of
+from gateway_house import PASSWORD, House, JsonObject, OpenHouse, Person
 
-PASSWORD = "correct horse"
-"""As in conftest."""
 NEW = "another correct horse"
 
 
-async def log_in(house: Any, password: str, email: str = "toy-user@example.com") -> int:
+async def log_in(house: House, password: str, email: str = "toy-user@example.com") -> int:
     answer = await house.guest().post("/api/requestAuthToken", json={"email": email, "password": password})
     return int(answer.status_code)
 
 
-async def mails(house: Any) -> list[dict[str, str]]:
+async def mails(house: House) -> list[dict[str, str]]:
     """The mails in the outbox."""
     rows = await house.fetch("select payload from outbox where topic = 'mail' order by id")
     return [row["payload"] for row in rows]
 
 
-async def link_in(house: Any) -> str:
+async def link_in(house: House) -> str:
     """The link in the newest mail."""
     text = (await mails(house))[-1]["text"]
     return text.split("http://localhost:5000")[-1].split()[0]
 
 
-async def test_password_reset_works_once(house: Any, toy: Any) -> None:
+async def test_password_reset_works_once(house: House, toy: Person) -> None:
     await toy.patch(f"/users/{toy.user_id}/password-reset", {})
     link = await link_in(house)
     assert await log_in(house, PASSWORD) == 401
-    await toy.get("/assets", status=401)
+    await toy.get("/assets", 401)
     page = await house.guest().get(link)
     token = link.split("token=")[1]
     assert f'value="{token}"' in page.text
@@ -47,7 +45,7 @@ async def test_password_reset_works_once(house: Any, toy: Any) -> None:
     assert await log_in(house, "a third password") == 401
 
 
-async def test_who_forgot_a_password_has_a_link_mailed(house: Any, toy: Any) -> None:
+async def test_who_forgot_a_password_has_a_link_mailed(house: House, toy: Person) -> None:
     asked = await house.guest().post("/api/v1/password-reset", json={"email": "TOY-user@example.com"})
     assert (asked.status_code, "on its way" in asked.json()["message"]) == (202, True)
     # Until the link is used everything goes on: else anybody could lock anybody out.
@@ -56,7 +54,7 @@ async def test_who_forgot_a_password_has_a_link_mailed(house: Any, toy: Any) -> 
     await toy.client.post("/api/v1/keys", json={"name": "Grafana", "scopes": ["read"]})
     done = await house.guest().post("/password", data={"token": link.split("token=")[1], "password": NEW})
     assert "Your API keys (1) go on working" in done.text
-    await toy.get("/assets", status=401)
+    await toy.get("/assets", 401)
     assert await log_in(house, NEW) == 200
     [row] = await house.fetch("select * from audit_log order by id desc limit 1")
     assert (row["active_user_id"], row["event"]) == (
@@ -65,7 +63,7 @@ async def test_who_forgot_a_password_has_a_link_mailed(house: Any, toy: Any) -> 
     )
 
 
-async def test_nobody_learns_who_has_an_account(house: Any, toy: Any) -> None:
+async def test_nobody_learns_who_has_an_account(house: House, toy: Person) -> None:
     await house.person("gone", toy.account_id)
     await house.fetch("update users set active = false where username = 'gone'")
     answers = [
@@ -76,7 +74,7 @@ async def test_nobody_learns_who_has_an_account(house: Any, toy: Any) -> None:
     assert len(await mails(house)) == 1
 
 
-async def test_other_letters_are_not_mailed_more_links(open_house: Any) -> None:
+async def test_other_letters_are_not_mailed_more_links(open_house: OpenHouse) -> None:
     async with open_house(reset_mails_per_hour=1) as house:
         await house.person("victim", await house.account("Toy Account"))
         asked = [{"email": email} for email in ("victim@example.com", "v\u0130ctim@example.com")]
@@ -85,7 +83,7 @@ async def test_other_letters_are_not_mailed_more_links(open_house: Any) -> None:
 
 
 @pytest.mark.parametrize("email", ["toy-user@example.com", "nobody@example.com"])
-async def test_only_so_many_links_are_mailed(open_house: Any, email: str) -> None:
+async def test_only_so_many_links_are_mailed(open_house: OpenHouse, email: str) -> None:
     async with open_house(reset_mails_per_hour=2) as house:
         await house.person("toy-user", await house.account("Toy Account"))
         answers = [await house.guest().post("/api/v1/password-reset", json={"email": email}) for _ in range(3)]
@@ -93,7 +91,7 @@ async def test_only_so_many_links_are_mailed(open_house: Any, email: str) -> Non
         assert 0 < int(answers[2].headers["Retry-After"]) <= 3600
 
 
-async def test_the_own_address_is_changed_with_the_password_only(house: Any, toy: Any) -> None:
+async def test_the_own_address_is_changed_with_the_password_only(house: House, toy: Person) -> None:
     """Or whoever finds an open browser, or a key, could have the user's password replaced."""
     key = (await toy.client.post("/api/v1/keys", json={"name": "n", "scopes": ["admin"]})).json()["key"]
     path, moved = f"/api/v3_0/users/{toy.user_id}", {"email": "thief@example.com"}
@@ -108,7 +106,7 @@ async def test_the_own_address_is_changed_with_the_password_only(house: Any, toy
     assert await log_in(house, PASSWORD, "thief@example.com") == 200
 
 
-async def test_after_a_change_of_address_the_old_one_is_told_and_opens_nothing(house: Any, toy: Any) -> None:
+async def test_after_a_change_of_address_the_old_one_is_told_and_opens_nothing(house: House, toy: Person) -> None:
     member = await house.person("member", toy.account_id)
     await house.guest().post("/api/v1/password-reset", json={"email": "member@example.com"})
     token = (await link_in(house)).split("token=")[1]
@@ -120,14 +118,14 @@ async def test_after_a_change_of_address_the_old_one_is_told_and_opens_nothing(h
     assert "from member@example.com to moved@example.com, by user toy-user" in mail["text"]
 
 
-async def test_links_of_a_user_who_was_deactivated_are_worth_nothing(house: Any, toy: Any) -> None:
+async def test_links_of_a_user_who_was_deactivated_are_worth_nothing(house: House, toy: Person) -> None:
     await house.guest().post("/api/v1/password-reset", json={"email": "toy-user@example.com"})
     await house.fetch("update users set active = false")
     form = {"token": (await link_in(house)).split("token=")[1], "password": NEW}
     assert (await house.guest().post("/password", data=form)).status_code == 422
 
 
-async def test_a_link_changes_one_password_even_if_used_twice_at_once(house: Any, toy: Any) -> None:
+async def test_a_link_changes_one_password_even_if_used_twice_at_once(house: House, toy: Person) -> None:
     await house.guest().post("/api/v1/password-reset", json={"email": "toy-user@example.com"})
     token = (await link_in(house)).split("token=")[1]
     forms = [{"token": token, "password": f"{NEW} {number}"} for number in range(2)]
@@ -135,17 +133,19 @@ async def test_a_link_changes_one_password_even_if_used_twice_at_once(house: Any
     assert sorted(answer.status_code for answer in answers) == [200, 422]
 
 
-async def test_the_log_names_no_link(house: Any, toy: Any, caplog: Any, capsys: Any) -> None:
+async def test_the_log_names_no_link(
+    house: House, toy: Person, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     await house.guest().post("/api/v1/password-reset", json={"email": "toy-user@example.com"})
     assert await link_in(house)
     assert "token=" not in f"{caplog.text} {capsys.readouterr()}"
 
 
-async def test_changing_a_password_ends_everything_but_keys_and_this(house: Any, toy: Any) -> None:
+async def test_changing_a_password_ends_everything_but_keys_and_this(house: House, toy: Person) -> None:
     key = (await toy.client.post("/api/v1/keys", json={"name": "Grafana", "scopes": ["read"]})).json()["key"]
     assert await log_in(house, PASSWORD) == 200
     await house.guest().post("/api/v1/session", json={"email": "toy-user@example.com", "password": PASSWORD})
-    change = {"current_password": PASSWORD, "new_password": NEW}
+    change: JsonObject = {"current_password": PASSWORD, "new_password": NEW}
     answer = await toy.client.put("/api/v1/password", json=change)
     assert answer.json() == {"revoked": {"login": 1, "session": 1, "key": 0}}
     await toy.get("/assets")
@@ -167,7 +167,7 @@ async def test_changing_a_password_ends_everything_but_keys_and_this(house: Any,
     ],
 )
 async def test_a_wrong_change_is_refused_by_field(
-    house: Any, toy: Any, fields: dict[str, str], field: str, problem: str
+    house: House, toy: Person, fields: dict[str, str], field: str, problem: str
 ) -> None:
     change = {"current_password": PASSWORD, "new_password": NEW} | fields
     answer = await toy.client.put("/api/v1/password", json=change)
@@ -177,7 +177,7 @@ async def test_a_wrong_change_is_refused_by_field(
     assert await log_in(house, PASSWORD) == 200
 
 
-async def test_guessing_the_current_password_is_throttled(open_house: Any) -> None:
+async def test_guessing_the_current_password_is_throttled(open_house: OpenHouse) -> None:
     async with open_house(failed_logins_per_user=2) as house:
         toy = await house.person("toy-user", await house.account("Toy Account"))
         change = {"current_password": "wrong", "new_password": NEW}
@@ -216,6 +216,6 @@ def test_rules(password: str, problem: str | None) -> None:
     assert (found is None) if problem is None else problem in str(found)
 
 
-async def test_scripts_in_links_stay_text(house: Any) -> None:
+async def test_scripts_in_links_stay_text(house: House) -> None:
     page = await house.guest().get("/password", params={"token": '"><script>alert(1)</script>'})
     assert "<script>" not in page.text

@@ -1,13 +1,14 @@
-"""What people see in lists, create and copy where, and how far their own rights reach."""
+"""Rights on lists, on creating and copying things, and on passing on rights."""
 
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from gateway_house import House, JsonObject, Person, World
 
 ASSET_WRITERS = {"own": "AMPC", "client": "AC", "foreign": "A", "public": "A"}
-"""Who may create assets and sensors below an asset of whom."""
+"""People who may create assets and sensors, by owner of the parent asset."""
 LISTED: dict[str, dict[str, str]] = {
     # What of the four owners each person sees.
     "/accounts": {"A": "own client foreign", "R": "own client foreign", "M": "own", "C": "own client"},
@@ -26,7 +27,7 @@ LISTED: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("path", LISTED)
-async def test_lists_show_only_what_may_be_seen(path: str, world: Any) -> None:
+async def test_lists_show_only_what_may_be_seen(path: str, world: World) -> None:
     things = {place: await world.things_of(place) for place in world.accounts}
     kind = path.split("/")[1].split("?")[0].removesuffix("s")
     ids: Callable[[Any], int | None] = lambda one: one.get(kind)  # noqa: E731 - shorter than its type
@@ -36,7 +37,7 @@ async def test_lists_show_only_what_may_be_seen(path: str, world: Any) -> None:
         assert seen == set(places.split()), f"{letter} sees {seen}"
 
 
-async def test_things_are_created_only_where_one_may(world: Any) -> None:
+async def test_things_are_created_only_where_one_may(world: World) -> None:
     allowed = {"own": "AMC", "client": "AC", "foreign": "A", "public": "A"}
     # A consultant is a plain member at home, so may not create at the top of the own account.
     allowed["own"] = "AM"
@@ -55,7 +56,7 @@ async def test_things_are_created_only_where_one_may(world: Any) -> None:
                 assert (answer.status_code == 201) == (letter in letters), (letter, place, path, answer.text)
 
 
-async def test_copies_are_made_only_of_and_to_what_one_may(world: Any) -> None:
+async def test_copies_are_made_only_of_and_to_what_one_may(world: World) -> None:
     sources = {place: await world.things_of(place) for place in world.accounts}
     may = {
         "M": {("own", "own"), ("public", "own")},
@@ -73,7 +74,7 @@ async def test_copies_are_made_only_of_and_to_what_one_may(world: Any) -> None:
                 assert copied == ((source, target) in pairs), (letter, source, target, answer.status_code, answer.text)
 
 
-async def test_users_are_created_only_where_one_may(world: Any) -> None:
+async def test_users_are_created_only_where_one_may(world: World) -> None:
     for place, letters in {"own": "AM", "client": "AC", "foreign": "A"}.items():
         for letter, person in world.people.items():
             name = uuid4().hex
@@ -82,7 +83,7 @@ async def test_users_are_created_only_where_one_may(world: Any) -> None:
             assert answer.status_code == (201 if letter in letters else 403), (letter, place, answer.text)
 
 
-async def test_a_trigger_cannot_read_what_its_caller_may_not(world: Any) -> None:
+async def test_a_trigger_cannot_read_what_its_caller_may_not(world: World) -> None:
     own, foreign = await world.things_of("own"), await world.things_of("foreign")
     price = {"consumption-price": {"sensor": foreign["sensor"]}}
     trigger = {"start": "2026-01-01T00:00:00Z", "flex-model": {"power-capacity": "1 kW"}, "flex-context": price}
@@ -98,7 +99,7 @@ async def test_a_trigger_cannot_read_what_its_caller_may_not(world: Any) -> None
     )
 
 
-async def test_users_cannot_raise_themselves(world: Any) -> None:
+async def test_users_cannot_raise_themselves(world: World) -> None:
     plain, manager, admin = world.people["P"], world.people["M"], world.people["A"]
     await plain.patch(f"/users/{plain.user_id}", {"timezone": "Europe/Amsterdam"})
     await plain.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": ["account-admin"]}, status=403)
@@ -110,20 +111,21 @@ async def test_users_cannot_raise_themselves(world: Any) -> None:
     await manager.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": []}, status=403)
 
 
-async def test_users_of_an_account_that_is_not_there(world: Any) -> None:
+async def test_users_of_an_account_that_is_not_there(world: World) -> None:
     refused = await world.people["M"].get("/users", 404, account_id=99_999)
     assert refused == {"message": "Account 99999 not found", "status": 404}
 
 
-async def test_administrators_cannot_lock_themselves_out(world: Any) -> None:
+async def test_administrators_cannot_lock_themselves_out(world: World) -> None:
     manager = world.people["M"]
-    for change in ({"active": False}, {"flexmeasures_roles": []}):
+    changes: list[JsonObject] = [{"active": False}, {"flexmeasures_roles": []}]
+    for change in changes:
         await manager.patch(f"/users/{manager.user_id}", change, status=403)
     assert (await manager.get(f"/users/{manager.user_id}"))["active"]
 
 
 @pytest.mark.parametrize("role", ["²", "-1", "admin "])
-async def test_roles_that_there_are_not_are_named(world: Any, role: str) -> None:
+async def test_roles_that_there_are_not_are_named(world: World, role: str) -> None:
     body = {"flexmeasures_roles": [role]}
     answer = await world.people["M"].patch(f"/users/{world.people['P'].user_id}", body, status=422)
     assert answer["message"]["json"]["flexmeasures_roles"] == [f"No role found with ID or name {role}."]
@@ -132,19 +134,19 @@ async def test_roles_that_there_are_not_are_named(world: Any, role: str) -> None
 @pytest.mark.parametrize(
     "email", ["a@b.c,evil@example.com", "<a@b.c>", "a@b.c\r\nBcc: evil@example.com", 'a"@b.c', "a\x01@b.c"]
 )
-async def test_a_user_has_one_address(world: Any, email: str) -> None:
+async def test_a_user_has_one_address(world: World, email: str) -> None:
     body = {"email": email, "username": "new"}
     answer = await world.people["M"].post("/users", body, status=422)
     assert answer["message"]["json"] == {"email": ["Not a valid email address."]}
 
 
-async def test_names_of_users_stay_on_their_line(world: Any) -> None:
+async def test_names_of_users_stay_on_their_line(world: World) -> None:
     body = {"username": "me\n2026-01-01 root logged in"}
     answer = await world.people["P"].patch(f"/users/{world.people['P'].user_id}", body, status=422)
     assert answer["message"]["json"] == {"username": ["Must not contain line breaks or other control characters."]}
 
 
-async def test_a_key_for_one_account_takes_over_nobody_who_rules_the_platform(world: Any) -> None:
+async def test_a_key_for_one_account_takes_over_nobody_who_rules_the_platform(world: World) -> None:
     reader = world.people["R"]
     token = await world.token("A", kind="key", scopes=["admin"], account_id=reader.account_id)
     async with world.house.guest(token) as client:
@@ -153,7 +155,7 @@ async def test_a_key_for_one_account_takes_over_nobody_who_rules_the_platform(wo
             assert answer.status_code == 403
 
 
-async def test_a_key_for_one_account_makes_nobody_rule_the_platform(world: Any) -> None:
+async def test_a_key_for_one_account_makes_nobody_rule_the_platform(world: World) -> None:
     """The key is an administrator's: what it is limited to must not be what its user could make of it."""
     member, admin = world.people["P"], world.people["A"]
     for only_account, status in ((world.accounts["own"], 403), (None, 200)):
@@ -171,7 +173,7 @@ async def test_a_key_for_one_account_makes_nobody_rule_the_platform(world: Any) 
     ] == ["admin", "admin"]
 
 
-async def test_schedules_are_stored_only_where_the_caller_may_store(world: Any) -> None:
+async def test_schedules_are_stored_only_where_the_caller_may_store(world: World) -> None:
     own, public = await world.things_of("own"), await world.things_of("public")
     window = {"start": "2026-01-01T00:00:00Z", "flex-context": {"consumption-price": "1 EUR/MWh"}}
     outputs: list[dict[str, Any]] = [
@@ -221,7 +223,7 @@ UNKNOWN: dict[str, Any] = {
 }
 
 
-async def test_what_is_not_there_is_told_as_existing_clients_know_it(house: Any, toy: Any) -> None:
+async def test_what_is_not_there_is_told_as_existing_clients_know_it(house: House, toy: Person) -> None:
     for route, told in UNKNOWN.items():
         method, path = route.split()
         answer = await toy.client.request(method, f"/api/v3_0{path}", json=None if method == "GET" else {})
@@ -229,7 +231,7 @@ async def test_what_is_not_there_is_told_as_existing_clients_know_it(house: Any,
         assert answer.status_code == (404 if isinstance(told, str) else 422), route
 
 
-async def test_what_is_forbidden_looks_the_same_everywhere(world: Any) -> None:
+async def test_what_is_forbidden_looks_the_same_everywhere(world: World) -> None:
     foreign = await world.things_of("foreign")
     body = {
         "message": "You cannot be authorized for this content or functionality.",
@@ -240,7 +242,7 @@ async def test_what_is_forbidden_looks_the_same_everywhere(world: Any) -> None:
         assert await world.people["M"].get(path, 403) == body
 
 
-async def test_what_only_administrators_change_is_refused_in_the_same_way(world: Any) -> None:
+async def test_what_only_administrators_change_is_refused_in_the_same_way(world: World) -> None:
     for field, value in (("consultancy_account_id", None), ("plan_id", 1), ("account_roles", [])):
         answer = await world.people["M"].patch(f"/accounts/{world.accounts['own']}", {field: value}, status=403)
         told = f"Only administrators may change {field}."

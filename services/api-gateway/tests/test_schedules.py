@@ -1,6 +1,7 @@
 """Triggers become jobs, one per question; schedules are read as they were made."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,18 +10,19 @@ import pytest
 from flexstore import sources
 from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
 from flexwork import jobs
+from gateway_house import AddSite, House, OpenHouse, Person, claim_job
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 BATTERY = {"soc-at-start": "20 kWh", "soc-min": "5 kWh", "soc-max": "90 kWh", "power-capacity": "20 kW"}
 
 
-def question(price: int, **more: Any) -> dict[str, Any]:
+def question(price: int, **more: object) -> dict[str, Any]:
     """A trigger for the sensor endpoint."""
     context = {"consumption-price": {"sensor": price}}
     return {"start": START.isoformat(), "duration": "PT12H", "flex-model": BATTERY, "flex-context": context} | more
 
 
-async def store_values(house: Any, sensor: int, values: list[float], kind: str = "user") -> None:
+async def store_values(house: House, sensor: int, values: list[float], kind: str = "user") -> None:
     import numpy as np
 
     starts = np.datetime64(START.replace(tzinfo=None), "us") + np.arange(len(values)) * np.timedelta64(60, "m")
@@ -29,26 +31,26 @@ async def store_values(house: Any, sensor: int, values: list[float], kind: str =
         await write_beliefs(con, BeliefBatch(sensor, starts, to_datetime64(START), np.array(values, float), source))
 
 
-async def finish(house: Any, job: str, **schedules: Any) -> None:
+async def finish(house: House, job: str, **schedules: tuple[float, str, bool, Sequence[float | None]]) -> None:
     """Do what a worker does: finish the job, with these rows of the table `schedule`."""
     async with house.store.transaction() as con:
-        claimed = await jobs.claim(con, UUID(job))
+        claim = await claim_job(con, UUID(job))
         info = {"scheduler_info": {"scheduler": "StorageScheduler", "commitment_costs": {"energy": 1.0}}}
-        await jobs.finish(con, claimed.id, claimed.claim, {"num-beliefs": 4, "resolved": [], "unresolved": []}, info)
+        await jobs.finish(con, UUID(job), claim, {"num-beliefs": 4, "resolved": [], "unresolved": []}, info)
         for sensor, (resolution, unit, positive, values) in schedules.items():
             await con.execute(
                 "insert into schedule values ($1, $2, $3, $4, $5, $6, $7)",
-                claimed.id, int(sensor.removeprefix("s")), START, timedelta(minutes=resolution), unit, positive, values,
+                UUID(job), int(sensor.removeprefix("s")), START, timedelta(minutes=resolution), unit, positive, values,
             )  # fmt: skip
 
 
-async def fail(house: Any, job: str, error: str) -> None:
+async def fail(house: House, job: str, error: str) -> None:
     async with house.store.transaction() as con:
-        claimed = await jobs.claim(con, UUID(job))
-        await jobs.fail(con, claimed.id, claimed.claim, error, "Traceback: secrets")
+        claim = await claim_job(con, UUID(job))
+        await jobs.fail(con, UUID(job), claim, error, "Traceback: secrets")
 
 
-async def test_a_trigger_becomes_a_job_that_is_announced(house: Any, toy: Any, add_site: Any) -> None:
+async def test_a_trigger_becomes_a_job_that_is_announced(house: House, toy: Person, add_site: AddSite) -> None:
     _, price, battery, power = await add_site()
     asked = question(price)
     answer = await toy.post(f"/sensors/{power}/schedules/trigger", asked, status=202)
@@ -68,7 +70,7 @@ async def test_a_trigger_becomes_a_job_that_is_announced(house: Any, toy: Any, a
     assert (message["topic"], message["payload"]) == ("task:schedule", {"job": job})
 
 
-async def test_a_trigger_for_an_asset(house: Any, toy: Any, add_site: Any) -> None:
+async def test_a_trigger_for_an_asset(house: House, toy: Person, add_site: AddSite) -> None:
     building, price, _, power = await add_site()
     model = [{"sensor": power, **BATTERY}]
     asked = question(price, **{"flex-model": model})
@@ -79,11 +81,11 @@ async def test_a_trigger_for_an_asset(house: Any, toy: Any, add_site: Any) -> No
     assert row["request"] == {"asset": building, **asked}
 
 
-async def test_the_same_question_is_answered_once(house: Any, toy: Any, add_site: Any) -> None:
+async def test_the_same_question_is_answered_once(house: House, toy: Person, add_site: AddSite) -> None:
     _, price, battery, power = await add_site()
     await store_values(house, price, [1, 2, 3])
 
-    async def ask(**more: Any) -> str:
+    async def ask(**more: object) -> str:
         answer = await toy.post(f"/sensors/{power}/schedules/trigger", question(price, **more), status=202)
         job: str = answer["job"]
         return job
@@ -130,7 +132,7 @@ async def test_the_same_question_is_answered_once(house: Any, toy: Any, add_site
     assert await ask() == after != latest
 
 
-async def test_the_same_question_at_once_is_one_job(house: Any, toy: Any, add_site: Any) -> None:
+async def test_the_same_question_at_once_is_one_job(house: House, toy: Person, add_site: AddSite) -> None:
     _, price, battery, power = await add_site()
     await house.fetch("update asset set account_id = null where id = $1", battery)
     admin = await house.person("admin", toy.account_id, "admin")
@@ -140,7 +142,9 @@ async def test_the_same_question_at_once_is_one_job(house: Any, toy: Any, add_si
     assert len(await house.fetch("select id from job")) == 1
 
 
-async def test_a_schedule_that_begins_in_another_one_depends_on_it(house: Any, toy: Any, add_site: Any) -> None:
+async def test_a_schedule_that_begins_in_another_one_depends_on_it(
+    house: House, toy: Person, add_site: AddSite
+) -> None:
     _, price, battery, power = await add_site()
     soc = {"name": "soc", "unit": "kWh", "event_resolution": "PT0H", "generic_asset_id": battery}
     soc_sensor = (await toy.post("/sensors", soc))["id"]
@@ -163,7 +167,7 @@ async def test_a_schedule_that_begins_in_another_one_depends_on_it(house: Any, t
     assert await ask() != known
 
 
-async def test_a_schedule_whose_values_are_gone_is_computed_again(house: Any, toy: Any, add_site: Any) -> None:
+async def test_a_schedule_whose_values_are_gone_is_computed_again(house: House, toy: Person, add_site: AddSite) -> None:
     _, price, _, power = await add_site()
 
     async def ask() -> str:
@@ -179,7 +183,7 @@ async def test_a_schedule_whose_values_are_gone_is_computed_again(house: Any, to
     assert await ask() != first
 
 
-async def test_a_failed_answer_is_not_given_again(house: Any, toy: Any, add_site: Any) -> None:
+async def test_a_failed_answer_is_not_given_again(house: House, toy: Person, add_site: AddSite) -> None:
     _, price, _, power = await add_site()
     first = (await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202))["job"]
     await fail(house, first, "No prices.")
@@ -203,7 +207,7 @@ WRONG: list[tuple[dict[str, Any], Any]] = [
 ]
 
 
-async def test_wrong_triggers(house: Any, toy: Any, add_site: Any, subtests: Any) -> None:
+async def test_wrong_triggers(house: House, toy: Person, add_site: AddSite, subtests: pytest.Subtests) -> None:
     _, price, _, power = await add_site()
     for change, message in WRONG:
         with subtests.test(change=change):
@@ -219,7 +223,7 @@ async def test_wrong_triggers(house: Any, toy: Any, add_site: Any, subtests: Any
     assert answer["message"] == {"path": {"id": ["No sensor found with ID 999."]}}
 
 
-async def test_triggers_are_limited_per_account(open_house: Any, monkeypatch: Any) -> None:
+async def test_triggers_are_limited_per_account(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1_800_000_030.0]
     monkeypatch.setattr("api_gateway.rate_limits.time", lambda: now[0])
     async with open_house(triggers_per_minute=3) as house:
@@ -246,7 +250,7 @@ async def test_triggers_are_limited_per_account(open_house: Any, monkeypatch: An
         assert (await toy.client.post(path, json={})).status_code == 422
 
 
-async def make_schedule(house: Any, toy: Any, add_site: Any) -> tuple[int, int, str]:
+async def make_schedule(house: House, toy: Person, add_site: AddSite) -> tuple[int, int, str]:
     """A battery's schedule of an hour, stored production positive, and its states of charge."""
     _, price, battery, power = await add_site()
     soc = {"name": "soc", "unit": "kWh", "event_resolution": "PT0H", "generic_asset_id": battery}
@@ -261,7 +265,7 @@ async def make_schedule(house: Any, toy: Any, add_site: Any) -> tuple[int, int, 
     return power, soc_sensor, job
 
 
-async def test_schedules_are_read_in_part_unit_and_sign(house: Any, toy: Any, add_site: Any) -> None:
+async def test_schedules_are_read_in_part_unit_and_sign(house: House, toy: Person, add_site: AddSite) -> None:
     power, soc, job = await make_schedule(house, toy, add_site)
     path = f"/sensors/{power}/schedules/{job}"
     whole = await toy.get(path, duration="PT48H")
@@ -291,7 +295,9 @@ async def test_schedules_are_read_in_part_unit_and_sign(house: Any, toy: Any, ad
     assert (everything["duration"], everything["values"][-1]) == ("PT10H", 0.06)
 
 
-async def test_a_days_schedule_has_24_hours_when_the_clock_changes(house: Any, toy: Any, add_site: Any) -> None:
+async def test_a_days_schedule_has_24_hours_when_the_clock_changes(
+    house: House, toy: Person, add_site: AddSite
+) -> None:
     power, _, job = await make_schedule(house, toy, add_site)
     await house.fetch(
         "update schedule set start = '2026-03-29T00:00+01', event_values = array_fill(1::float8, array[120])"
@@ -303,13 +309,13 @@ async def test_a_days_schedule_has_24_hours_when_the_clock_changes(house: Any, t
         assert (day["start"], day["duration"], len(day["values"])) == ("2026-03-29T00:00:00+01:00", "PT24H", 96)
 
 
-async def test_filters_name_sources_and_accounts_that_are_there(house: Any, toy: Any, add_site: Any) -> None:
+async def test_filters_name_sources_and_accounts_that_are_there(house: House, toy: Person, add_site: AddSite) -> None:
     building, price, _, power = await add_site()
     async with house.store.transaction() as con:
         source = await sources.ensure(con, "exchange", "market")
     path = f"/sensors/{power}/schedules/trigger"
 
-    def reading(**filters: Any) -> dict[str, Any]:
+    def reading(**filters: object) -> dict[str, Any]:
         return {"flex-context": {"consumption-price": {"sensor": price, **filters}}}
 
     await toy.post(path, question(price) | reading(sources=[source], **{"source-account": toy.account_id}), status=202)
@@ -337,13 +343,15 @@ async def test_filters_name_sources_and_accounts_that_are_there(house: Any, toy:
         ({"duration": "-PT1H"}, {"duration": ["A duration cannot be negative."]}),
     ],
 )
-async def test_wrong_questions(house: Any, toy: Any, add_site: Any, params: dict[str, Any], message: Any) -> None:
+async def test_wrong_questions(
+    house: House, toy: Person, add_site: AddSite, params: dict[str, Any], message: object
+) -> None:
     power, _, job = await make_schedule(house, toy, add_site)
     answer = await toy.get(f"/sensors/{power}/schedules/{job}", 422, **params)
     assert answer == {"message": message, "result": "Rejected", "status": "UNPROCESSABLE_ENTITY"}
 
 
-async def test_jobs_tell_how_they_are(house: Any, toy: Any, add_site: Any) -> None:
+async def test_jobs_tell_how_they_are(house: House, toy: Person, add_site: AddSite) -> None:
     _, price, _, power = await add_site()
     job = (await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202))["job"]
     path = f"/sensors/{power}/schedules/{job}"
@@ -353,7 +361,7 @@ async def test_jobs_tell_how_they_are(house: Any, toy: Any, add_site: Any) -> No
     assert waiting["started-at"] is waiting["result"] is waiting["exc-info"] is None
     assert await toy.get(path, 202) == {"message": "Scheduling job waiting to be processed.", "status": "QUEUED"}
     async with house.store.connection() as con:
-        await jobs.claim(con, UUID(job))
+        await claim_job(con, UUID(job))
     assert (await toy.get(f"/jobs/{job}", 202))["message"] == "Scheduling job in progress."
     assert (await toy.get(path, 202))["status"] == "STARTED"
     await house.fetch("update job set status = 'QUEUED'")
@@ -368,7 +376,7 @@ async def test_jobs_tell_how_they_are(house: Any, toy: Any, add_site: Any) -> No
     assert (listed["job_id"], listed["status"], listed["entity"]) == (job, "failed", f"sensor: power (Id: {power})")
 
 
-async def test_warnings_are_told(house: Any, toy: Any, add_site: Any) -> None:
+async def test_warnings_are_told(house: House, toy: Person, add_site: AddSite) -> None:
     _, price, _, power = await add_site()
     job = (await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202))["job"]
     await finish(house, job)
@@ -376,7 +384,7 @@ async def test_warnings_are_told(house: Any, toy: Any, add_site: Any) -> None:
     assert (await toy.get(f"/jobs/{job}"))["warnings"] == ["The price was held."]
 
 
-async def test_a_schedule_is_of_one_job_and_one_account(house: Any, toy: Any, add_site: Any) -> None:
+async def test_a_schedule_is_of_one_job_and_one_account(house: House, toy: Person, add_site: AddSite) -> None:
     power, _, job = await make_schedule(house, toy, add_site)
     gone = await toy.get(f"/sensors/1/schedules/{job}", 400)
     assert gone["status"] == "UNKNOWN_SCHEDULE"
@@ -390,7 +398,7 @@ async def test_a_schedule_is_of_one_job_and_one_account(house: Any, toy: Any, ad
     await stranger.get(f"/sensors/{power}/schedules/{job}", 403)
 
 
-async def test_forecasts_are_taken_on_where_they_are_computed(house: Any, toy: Any, add_site: Any) -> None:
+async def test_forecasts_are_taken_on_where_they_are_computed(house: House, toy: Person, add_site: AddSite) -> None:
     _building, price, _, power = await add_site()
     asked = {"start": START.isoformat(), "duration": "P1D", "config": {"past-regressors": [price]}}
     refused = await toy.post(f"/sensors/{power}/forecasts/trigger", asked, status=503)
@@ -413,7 +421,7 @@ async def test_forecasts_are_taken_on_where_they_are_computed(house: Any, toy: A
         assert list(refused["message"]["combined_sensor_data_description"]) == [key]
 
 
-async def test_who_asks_too_early_waits_a_moment(house: Any, toy: Any, add_site: Any) -> None:
+async def test_who_asks_too_early_waits_a_moment(house: House, toy: Person, add_site: AddSite) -> None:
     _, price, _, power = await add_site()
     job = (await toy.post(f"/sensors/{power}/schedules/trigger", question(price), status=202))["job"]
     gateway = house.app.state.gateway

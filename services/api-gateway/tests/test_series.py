@@ -4,11 +4,11 @@ import csv
 import io
 import json
 import tempfile
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import polars as pl
 import psutil
@@ -20,7 +20,9 @@ from flexcore.permissions.policy import ResourceType
 from flexcore.permissions.resources import ResourceRow
 from flexstore import sources
 from flexstore.series import BeliefBatch, to_datetime64, write_beliefs
+from gateway_house import AddBeliefs, AddSite, House, JsonBody, JsonObject, Person, QueryParam
 from nanoarrow import ArrayStream
+from starlette.types import Message
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -28,34 +30,36 @@ HOURS = {"start": START.isoformat(), "duration": "PT2H"}
 CSV, PARQUET, ARROW = (name for name in responses.FORMATS if name != responses.JSON)
 
 
-async def ask(toy: Any, path: str, status: int = 200, accept: str = "*/*", **params: Any) -> Any:
+async def ask(
+    toy: Person, path: str, status: int = 200, /, accept: str = "*/*", **params: QueryParam
+) -> httpx.Response:
     params = {name.replace("_", "-"): value for name, value in params.items()}
     answer = await toy.client.get(f"/api/v1{path}", params=params, headers={"Accept": accept})
     assert answer.status_code == status, answer.text
     return answer
 
 
-async def fields(toy: Any, path: str, status: int = 422, **params: Any) -> Any:
-    answer = await ask(toy, path, status, **params)
+async def fields(toy: Person, path: str, status: int = 422, /, **params: QueryParam) -> JsonBody:
+    answer = await ask(toy, path, status, accept="*/*", **params)
     assert answer.headers["content-type"] == "application/problem+json"
     return answer.json()["fields"]
 
 
-async def sensor_of(toy: Any, asset: int, name: str, unit: str, resolution: str, zone: str = "UTC") -> int:
+async def sensor_of(toy: Person, asset: int, name: str, unit: str, resolution: str, zone: str = "UTC") -> int:
     body = {"name": name, "unit": unit, "event_resolution": resolution, "generic_asset_id": asset, "timezone": zone}
     sensor: int = (await toy.post("/sensors", body))["id"]
     return sensor
 
 
 @pytest.fixture
-async def power(toy: Any, add_site: Any, know: Any) -> int:
+async def power(toy: Person, add_site: AddSite, know: AddBeliefs) -> int:
     """Two hours of quarters in kW, one of them unknown."""
     power: int = (await add_site())[3]
     await know(power, [1.5, -2, float("nan"), 4, 5, 6, 7, 8], 15)
     return power
 
 
-async def believe(house: Any, sensor: int, at: datetime, values: dict[float, float], event: datetime = START) -> int:
+async def believe(house: House, sensor: int, at: datetime, values: dict[float, float], event: datetime = START) -> int:
     """A spread of values of one event."""
     async with house.store.transaction() as con:
         source: int = await sources.ensure(con, "oracle", "forecaster")
@@ -69,7 +73,7 @@ async def believe(house: Any, sensor: int, at: datetime, values: dict[float, flo
 # --- JSON
 
 
-async def test_values_are_told_in_steps(toy: Any, power: int) -> None:
+async def test_values_are_told_in_steps(toy: Person, power: int) -> None:
     path = f"/sensors/{power}/data"
     assert (await ask(toy, path, **HOURS)).json() == {
         "sensor": power, "name": "power", "unit": "kW", "start": "2026-03-02T00:00:00+00:00",
@@ -96,7 +100,7 @@ async def test_values_are_told_in_steps(toy: Any, power: int) -> None:
             assert found == expected, more
 
 
-async def test_amounts_add_up(toy: Any, add_site: Any, know: Any) -> None:
+async def test_amounts_add_up(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     building, *_ = await add_site()
     meter = await sensor_of(toy, building, "meter", "kWh", "PT15M")
     await know(meter, [1, 2, 3, 4], 15)
@@ -106,7 +110,7 @@ async def test_amounts_add_up(toy: Any, add_site: Any, know: Any) -> None:
     assert (await ask(toy, f"/sensors/{meter}/data", **HOURS, unit="kW")).json()["values"][:4] == [4, 8, 12, 16]
 
 
-async def test_instantaneous_sensors_tell_events_where_they_are(toy: Any, add_site: Any, house: Any) -> None:
+async def test_instantaneous_sensors_tell_events_where_they_are(toy: Person, add_site: AddSite, house: House) -> None:
     building, *_ = await add_site()
     soc = await sensor_of(toy, building, "soc", "kWh", "PT0M", "Europe/Amsterdam")
     for minute, value in ((0, 20.0), (7, 21.0), (60, 22.0)):
@@ -122,7 +126,7 @@ async def test_instantaneous_sensors_tell_events_where_they_are(toy: Any, add_si
     assert stepped["values"] == [20.0, None, 22.0, None]
 
 
-async def test_who_said_what_when(toy: Any, house: Any, power: int, know: Any) -> None:
+async def test_who_said_what_when(toy: Person, house: House, power: int, know: AddBeliefs) -> None:
     path, event = f"/sensors/{power}/data", {"start": START.isoformat(), "duration": "PT15M"}
     [meter] = [row["id"] for row in await house.fetch("select id from source")]
     oracle = await believe(house, power, START - 2 * HOUR, {0.1: 1, 0.5: 2, 0.9: 3})
@@ -180,7 +184,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-async def test_wrong_questions_name_the_parameter(toy: Any, power: int, subtests: Any) -> None:
+async def test_wrong_questions_name_the_parameter(toy: Person, power: int, subtests: pytest.Subtests) -> None:
     for change, name, said in WRONG:
         with subtests.test(change=change):
             params = {key: value for key, value in (HOURS | change).items() if value is not None}
@@ -209,7 +213,7 @@ def rows_of(media_type: str, content: bytes) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("media_type", [CSV, PARQUET, ARROW])
-async def test_a_table_has_a_row_per_known_event(toy: Any, power: int, media_type: str) -> None:
+async def test_a_table_has_a_row_per_known_event(toy: Person, power: int, media_type: str) -> None:
     path = f"/sensors/{power}/data"
     answer = await ask(toy, path, accept=media_type, **HOURS, unit="W")
     assert answer.headers["content-type"].partition(";")[0] == media_type
@@ -229,9 +233,9 @@ async def test_a_table_has_a_row_per_known_event(toy: Any, power: int, media_typ
 
 
 @pytest.mark.parametrize("media_type", [CSV, PARQUET, ARROW])
-async def test_a_table_of_beliefs(toy: Any, house: Any, power: int, media_type: str) -> None:
+async def test_a_table_of_beliefs(toy: Person, house: House, power: int, media_type: str) -> None:
     oracle = await believe(house, power, START - 2 * HOUR, {0.1: 1, 0.9: 3})
-    asked = HOURS | {"beliefs": "all", "source": oracle}
+    asked: dict[str, QueryParam] = {**HOURS, "beliefs": "all", "source": oracle}
     answer = await ask(toy, f"/sensors/{power}/data", accept=media_type, **asked)
     told = {"sensor": power, "event_start": START, "belief_time": START - 2 * HOUR, "source": oracle}
     assert rows_of(media_type, answer.content) == [
@@ -240,7 +244,7 @@ async def test_a_table_of_beliefs(toy: Any, house: Any, power: int, media_type: 
     ]
 
 
-async def test_files_say_what_their_numbers_are(toy: Any, power: int, add_site: Any) -> None:
+async def test_files_say_what_their_numbers_are(toy: Person, power: int, add_site: AddSite) -> None:
     _, price, _, _ = await add_site("other site")
     one = {"start": "2026-03-02T01:00+01:00", "duration": "PT15M", "timezone": "Europe/Amsterdam", "unit": "MW"}
     text = (await ask(toy, f"/sensors/{power}/data", accept=CSV, **one)).text
@@ -252,7 +256,7 @@ async def test_files_say_what_their_numbers_are(toy: Any, power: int, add_site: 
         str(power): {"name": "power", "unit": "MW", "resolution": "PT15M", "timezone": "UTC"}
     }
     assert pl.read_parquet_schema(parquet)["event_start"] == pl.Datetime("us", "Europe/Amsterdam")
-    both = {"start": START.isoformat(), "duration": "PT1H", "sensor": [power, price]}
+    both: dict[str, QueryParam] = {"start": START.isoformat(), "duration": "PT1H", "sensor": [power, price]}
     arrow = (await ask(toy, "/data", accept=ARROW, **both)).content
     described = dict(ArrayStream.from_readable(arrow).schema.metadata)
     assert b"unit" not in described
@@ -262,7 +266,7 @@ async def test_files_say_what_their_numbers_are(toy: Any, power: int, add_site: 
 # --- many sensors
 
 
-async def test_many_sensors_in_the_order_asked_for(toy: Any, add_site: Any, know: Any) -> None:
+async def test_many_sensors_in_the_order_asked_for(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     building, price, _, power = await add_site()
     soc = await sensor_of(toy, building, "soc", "kWh", "PT0M")
     await know(price, [50, 60], 60)
@@ -284,7 +288,7 @@ async def test_many_sensors_in_the_order_asked_for(toy: Any, add_site: Any, know
     assert list(await fields(toy, "/data", **hour, sensor=[1] * 1001)) == ["sensor"]
 
 
-async def test_the_latest_values(toy: Any, add_site: Any, know: Any) -> None:
+async def test_the_latest_values(toy: Person, add_site: AddSite, know: AddBeliefs) -> None:
     _, price, _, power = await add_site()
     source = await know(power, [1, 2, 3, 4], 15, at=START - HOUR)
     at = {"at": (START + timedelta(minutes=40)).isoformat()}
@@ -310,7 +314,7 @@ async def test_the_latest_values(toy: Any, add_site: Any, know: Any) -> None:
 
 
 @pytest.fixture
-async def patchy(toy: Any, add_site: Any, house: Any) -> list[int]:
+async def patchy(toy: Person, add_site: AddSite, house: House) -> list[int]:
     """Sensors of quarters, hours and moments, in which by far not everything is known, and some things twice."""
     building, *_ = await add_site()
     random = np.random.default_rng(7)
@@ -334,10 +338,10 @@ async def patchy(toy: Any, add_site: Any, house: Any) -> list[int]:
 
 @pytest.mark.parametrize("media_type", list(responses.FORMATS))
 async def test_series_are_the_same_in_pieces_of_any_size(
-    toy: Any, patchy: list[int], media_type: str, monkeypatch: pytest.MonkeyPatch
+    toy: Person, patchy: list[int], media_type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window = {"start": (START - 3 * HOUR + timedelta(minutes=20)).isoformat(), "duration": "P4DT7H10M"}
-    resolutions = ({}, {"resolution": "PT45M"}, {"resolution": "PT5M"}, {"resolution": "P1D"})
+    resolutions: tuple[JsonObject, ...] = ({}, {"resolution": "PT45M"}, {"resolution": "PT5M"}, {"resolution": "P1D"})
     questions: list[dict[str, Any]] = [*resolutions, {"beliefs": "latest"}, {"beliefs": "all"}]
 
     async def told() -> list[Any]:
@@ -356,13 +360,13 @@ async def test_series_are_the_same_in_pieces_of_any_size(
         assert await told() == whole
 
 
-async def load_sensors(house: Any, *sensor_ids: int) -> list[ResourceRow]:
+async def load_sensors(house: House, *sensor_ids: int) -> list[ResourceRow]:
     async with house.store.connection() as con:
         return [await resources.get(con, ResourceType.SENSOR, id) for id in sensor_ids]
 
 
 async def test_a_slow_client_holds_no_connection(
-    house: Any, toy: Any, patchy: list[int], monkeypatch: pytest.MonkeyPatch
+    house: House, toy: Person, patchy: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chunks, "CHUNK_SIZE", 5)
     monkeypatch.setattr(tables, "ROWS", 5)
@@ -371,7 +375,7 @@ async def test_a_slow_client_holds_no_connection(
     for format in responses.FORMATS.values():
         asked = request.parse_request(rows, query, several=True, table=format.is_table, most_values=10**6)
         answer = await responses.series_response(house.store, asked, format)
-        parts: AsyncIterator[bytes] = answer.body_iterator
+        parts = answer.body_iterator
         number = 0
         async for _ in parts:
             number += 1
@@ -384,7 +388,7 @@ def left_in(folder: Path) -> list[Path]:
 
 
 async def test_nothing_is_left_of_what_a_client_did_not_take(
-    house: Any, toy: Any, power: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    house: House, toy: Person, power: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     rows = await load_sensors(house, power)
@@ -392,7 +396,7 @@ async def test_nothing_is_left_of_what_a_client_did_not_take(
     answer = await responses.series_response(house.store, asked, responses.FORMATS[PARQUET])
     assert len(left_in(tmp_path)) == 1
 
-    async def gone(message: Any) -> None:
+    async def gone(message: Message) -> None:
         if message.get("body"):
             raise OSError("the client is gone")
 
@@ -401,13 +405,15 @@ async def test_nothing_is_left_of_what_a_client_did_not_take(
     assert left_in(tmp_path) == []
 
 
-async def test_a_million_values_take_no_more_memory(house: Any, toy: Any, add_site: Any) -> None:
+async def test_a_million_values_take_no_more_memory(house: House, toy: Person, add_site: AddSite) -> None:
     count = 1_000_000
     sensor = await sensor_of(toy, (await add_site())[0], "long", "kW", "PT5M")
     starts = to_datetime64(START) + np.arange(count) * np.timedelta64(5, "m")
     async with house.store.transaction() as con:
         source = await sources.ensure(con, "meter", "user")
-        await write_beliefs(con, BeliefBatch(sensor, starts, to_datetime64(START), np.arange(count) % 1000.0, source))
+        await write_beliefs(
+            con, BeliefBatch(sensor, starts, to_datetime64(START), (np.arange(count) % 1000).astype(np.float64), source)
+        )
     del starts
     [row] = await load_sensors(house, sensor)
     process = psutil.Process()
@@ -416,11 +422,11 @@ async def test_a_million_values_take_no_more_memory(house: Any, toy: Any, add_si
         query = SeriesQuery(start=START.isoformat(), end=(START + values * HOUR / 12).isoformat())
         asked = request.parse_request([row], query, several=False, table=format.is_table, most_values=count)
         answer = await responses.series_response(house.store, asked, format)
-        before = most = process.memory_info().rss
+        before = most = int(process.memory_info().rss)
         size = 0
         async for part in answer.body_iterator:
             size += len(part)
-            most = max(most, process.memory_info().rss)
+            most = max(most, int(process.memory_info().rss))
         assert size > 2 * values
         return (most - before) / 1e6
 

@@ -2,21 +2,21 @@
 
 from datetime import timedelta
 from http.cookies import SimpleCookie
-from typing import Any
 
 import httpx
 import pytest
+from gateway_house import House, OpenHouse, Person
 
 CREDENTIALS = {"email": "toy-user@example.com", "password": "correct horse"}
 SESSION = "/api/v1/session"
 
 
-def browser(house: Any, address: str = "http://gateway") -> httpx.AsyncClient:
+def browser(house: House, address: str = "http://gateway") -> httpx.AsyncClient:
     """It keeps cookies, as browsers do."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(house.app), base_url=address)
 
 
-async def logged_in(house: Any, address: str = "http://gateway") -> tuple[httpx.AsyncClient, dict[str, str]]:
+async def logged_in(house: House, address: str = "http://gateway") -> tuple[httpx.AsyncClient, dict[str, str]]:
     """A browser that is logged in, and the header for what changes something."""
     client = browser(house, address)
     answer = await client.post(SESSION, json=CREDENTIALS)
@@ -24,7 +24,7 @@ async def logged_in(house: Any, address: str = "http://gateway") -> tuple[httpx.
     return client, {"X-CSRF-Token": answer.json()["csrf_token"]}
 
 
-async def test_a_browser_logs_in_asks_changes_and_logs_out(house: Any, toy: Any) -> None:
+async def test_a_browser_logs_in_asks_changes_and_logs_out(house: House, toy: Person) -> None:
     client, csrf = await logged_in(house)
     who = (await client.get(SESSION)).json()
     assert who["user"] == {
@@ -42,7 +42,7 @@ async def test_a_browser_logs_in_asks_changes_and_logs_out(house: Any, toy: Any)
     assert (await client.get(SESSION)).status_code == 401
 
 
-async def test_wrong_password_and_unknown_user_look_alike(house: Any, toy: Any) -> None:
+async def test_wrong_password_and_unknown_user_look_alike(house: House, toy: Person) -> None:
     wrong = await browser(house).post(SESSION, json=CREDENTIALS | {"password": "wrong"})
     unknown = await browser(house).post(SESSION, json=CREDENTIALS | {"email": "nobody@example.com"})
     said = [answer.json() | {"request_id": ""} for answer in (wrong, unknown)]
@@ -62,7 +62,7 @@ async def test_wrong_password_and_unknown_user_look_alike(house: Any, toy: Any) 
     ],
 )
 async def test_the_cookie_is_for_this_host_and_no_script(
-    open_house: Any, settings: dict[str, str], address: str, name: str
+    open_house: OpenHouse, settings: dict[str, str], address: str, name: str
 ) -> None:
     async with open_house(**settings) as house:
         await house.person("toy-user", await house.account("Toy Account"))
@@ -74,7 +74,7 @@ async def test_the_cookie_is_for_this_host_and_no_script(
         assert bool(cookie["secure"]) == name.startswith("__Host-")
 
 
-async def test_over_https_a_cookie_that_anybody_could_set_is_worth_nothing(house: Any, toy: Any) -> None:
+async def test_over_https_a_cookie_that_anybody_could_set_is_worth_nothing(house: House, toy: Person) -> None:
     client, _ = await logged_in(house)
     planted = {"flexmesh_session": client.cookies["flexmesh_session"]}
     async with browser(house, "https://gateway") as other:
@@ -82,7 +82,7 @@ async def test_over_https_a_cookie_that_anybody_could_set_is_worth_nothing(house
         assert (await other.get(SESSION)).status_code == 401
 
 
-async def test_a_new_login_ends_the_session_before(house: Any, toy: Any) -> None:
+async def test_a_new_login_ends_the_session_before(house: House, toy: Person) -> None:
     client, _ = await logged_in(house)
     before = client.cookies["flexmesh_session"]
     await client.post(SESSION, json=CREDENTIALS)
@@ -105,14 +105,14 @@ async def test_a_new_login_ends_the_session_before(house: Any, toy: Any) -> None
     ],
 )
 async def test_a_session_ends_when_it_is_idle_and_in_any_case_one_day(
-    house: Any, toy: Any, change: str, status: int
+    house: House, toy: Person, change: str, status: int
 ) -> None:
     client, _ = await logged_in(house)
     await house.fetch(change)
     assert (await client.get(SESSION)).status_code == status
 
 
-async def test_use_keeps_a_session_even_if_the_user_is_seen_elsewhere(house: Any, toy: Any) -> None:
+async def test_use_keeps_a_session_even_if_the_user_is_seen_elsewhere(house: House, toy: Person) -> None:
     client, _ = await logged_in(house)
     await house.fetch("update token set last_used_at = now() - interval '11 hours' where kind = 'session'")
     await toy.get("/assets")
@@ -121,7 +121,7 @@ async def test_use_keeps_a_session_even_if_the_user_is_seen_elsewhere(house: Any
     assert row["idle"] < timedelta(minutes=1)
 
 
-async def test_what_changes_something_needs_the_token_that_no_other_site_knows(house: Any, toy: Any) -> None:
+async def test_what_changes_something_needs_the_token_that_no_other_site_knows(house: House, toy: Person) -> None:
     client, csrf = await logged_in(house)
     _, of_another_session = await logged_in(house)
     asset = {"name": "site", "generic_asset_type_id": 6}
@@ -143,7 +143,7 @@ async def test_what_changes_something_needs_the_token_that_no_other_site_knows(h
         ({"Origin": "null"}, 403),
     ],
 )
-async def test_pages_of_other_sites_change_nothing(open_house: Any, headers: dict[str, str], status: int) -> None:
+async def test_pages_of_other_sites_change_nothing(open_house: OpenHouse, headers: dict[str, str], status: int) -> None:
     async with open_house(public_url="https://flex.example", secure_cookies="never") as house:
         await house.person("toy-user", await house.account("Toy Account"))
         client, csrf = await logged_in(house)
@@ -153,7 +153,7 @@ async def test_pages_of_other_sites_change_nothing(open_house: Any, headers: dic
         assert (await client.delete(SESSION, headers=csrf | headers)).status_code == status
 
 
-async def test_a_header_goes_before_a_cookie(house: Any, toy: Any) -> None:
+async def test_a_header_goes_before_a_cookie(house: House, toy: Person) -> None:
     other = await house.person("other", await house.account("other"))
     client, _ = await logged_in(house)
     token = other.client.headers["Authorization"]
@@ -167,7 +167,7 @@ async def test_a_header_goes_before_a_cookie(house: Any, toy: Any) -> None:
     assert (await client.get(SESSION, headers={"Authorization": "nonsense"})).status_code == 401
 
 
-async def test_neither_is_good_in_the_place_of_the_other(house: Any, toy: Any) -> None:
+async def test_neither_is_good_in_the_place_of_the_other(house: House, toy: Person) -> None:
     client, _ = await logged_in(house)
     assert (await house.guest(client.cookies["flexmesh_session"]).get(SESSION)).status_code == 401
     async with browser(house) as other:
@@ -175,8 +175,8 @@ async def test_neither_is_good_in_the_place_of_the_other(house: Any, toy: Any) -
         assert (await other.get(SESSION)).status_code == 401
 
 
-async def test_logging_out_with_a_token_ends_that_token_only(house: Any, toy: Any) -> None:
+async def test_logging_out_with_a_token_ends_that_token_only(house: House, toy: Person) -> None:
     client, _ = await logged_in(house)
     assert (await toy.client.delete(SESSION)).status_code == 204
-    await toy.get("/assets", status=401)
+    await toy.get("/assets", 401)
     assert (await client.get(SESSION)).status_code == 200

@@ -6,12 +6,14 @@ from typing import Any
 from api_gateway.auth.access import Public, Requirement
 from api_gateway.home.versions import SUNSET_VERSIONS
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from gateway_house import House, TenancyRule, World
 
 SCOPES = ("read", "write", "schedule", "admin")
 
 
-def requirements(dependant: Any) -> list[Requirement]:
+def requirements(dependant: Dependant) -> list[Requirement]:
     inner = [one for dependency in dependant.dependencies for one in requirements(dependency)]
     return [dependant.call, *inner] if isinstance(dependant.call, Requirement) else inner
 
@@ -20,13 +22,14 @@ def api_routes(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
     """Method and path of the routes as the application really has them, those of included routers too."""
     for route in app.routes:
         contexts = getattr(route, "effective_route_contexts", None)
-        for one in contexts() if contexts is not None else [route] * isinstance(route, APIRoute):
+        found: list[Any] = contexts() if contexts is not None else [route] * isinstance(route, APIRoute)
+        for one in found:
             gone = one.name == "sunset" and any(one.path.startswith(f"/api/{version}") for version in SUNSET_VERSIONS)
             if not gone and not one.path.startswith(("/health/", "/metrics")):
                 yield from ((method, one.path, one) for method in one.methods)
 
 
-async def test_every_route_states_one_permission(house: Any, table: Any) -> None:
+async def test_every_route_states_one_permission(house: House, table: list[TenancyRule]) -> None:
     open_to_all = {(row.method, row.path) for row in table if row.scope == "open"}
     for method, path, route in api_routes(house.app):
         stated = requirements(route.dependant)
@@ -34,18 +37,18 @@ async def test_every_route_states_one_permission(house: Any, table: Any) -> None
         assert isinstance(stated[0], Public) == ((method, path) in open_to_all), f"{method} {path}"
 
 
-async def test_every_route_is_in_the_table_and_nothing_else(house: Any, table: Any) -> None:
+async def test_every_route_is_in_the_table_and_nothing_else(house: House, table: list[TenancyRule]) -> None:
     there = {f"{method} {path}" for method, path, _ in api_routes(house.app)}
     listed = [f"{row.method} {row.path}" for row in table]
     assert sorted(there) == sorted(listed)
     assert len(there) > 70
 
 
-async def test_what_changes_things_needs_more_than_reading(table: Any) -> None:
+async def test_what_changes_things_needs_more_than_reading(table: list[TenancyRule]) -> None:
     assert not [row for row in table if row.method != "GET" and row.scope in ("read", "any")]
 
 
-async def test_rights(world: Any, table: Any) -> None:
+async def test_rights(world: World, table: list[TenancyRule]) -> None:
     wrong = []
     for row in table:
         for place, allowed in row.may.items():
@@ -56,14 +59,14 @@ async def test_rights(world: Any, table: Any) -> None:
     assert not wrong
 
 
-async def test_nobody_comes_in_without_a_token(world: Any, table: Any) -> None:
+async def test_nobody_comes_in_without_a_token(world: World, table: list[TenancyRule]) -> None:
     for row in (row for row in table if row.scope != "open"):
         for token in (None, "nonsense", "Bearer", "Basic abc"):
             answer = await world.ask(row, "own", token)
             assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), row
 
 
-async def test_keys_are_good_for_their_scope_only(world: Any, table: Any) -> None:
+async def test_keys_are_good_for_their_scope_only(world: World, table: list[TenancyRule]) -> None:
     wrong = []
     for row in (row for row in table if row.scope != "open"):
         for scope in SCOPES:
@@ -74,7 +77,7 @@ async def test_keys_are_good_for_their_scope_only(world: Any, table: Any) -> Non
     assert not wrong
 
 
-async def test_keys_are_good_for_their_account_only(world: Any, table: Any) -> None:
+async def test_keys_are_good_for_their_account_only(world: World, table: list[TenancyRule]) -> None:
     """The administrator's key for one account is worth nothing with other accounts, and reads what is public."""
     wrong = []
     for row in (row for row in table if row.about != "-"):
@@ -87,7 +90,7 @@ async def test_keys_are_good_for_their_account_only(world: Any, table: Any) -> N
     assert not wrong
 
 
-async def test_cookies_open_what_tokens_open(world: Any, table: Any) -> None:
+async def test_cookies_open_what_tokens_open(world: World, table: list[TenancyRule]) -> None:
     """And without the CSRF token they change nothing."""
     wrong = []
     for row in (row for row in table if row.scope != "open"):

@@ -1,21 +1,19 @@
 """Seeing with what one is logged in, and revoking it."""
 
-from typing import Any
-
+import httpx
 import pytest
+from gateway_house import PASSWORD, House, Person
 
-PASSWORD = "correct horse"
-"""As in conftest."""
 TOKENS = "/api/v1/tokens"
 
 
-async def log_in(house: Any, name: str, program: str = "a program") -> Any:
+async def log_in(house: House, name: str, program: str = "a program") -> httpx.AsyncClient:
     credentials = {"email": f"{name}@example.com", "password": PASSWORD}
     answer = await house.guest().post("/api/requestAuthToken", json=credentials, headers={"User-Agent": program})
     return house.guest(answer.json()["auth_token"])
 
 
-async def test_everything_one_is_known_by_is_listed_without_its_secret(house: Any, toy: Any) -> None:
+async def test_everything_one_is_known_by_is_listed_without_its_secret(house: House, toy: Person) -> None:
     client = await log_in(house, "toy-user", "curl/8")
     await client.post("/api/v1/keys", json={"name": "Grafana", "scopes": ["read", "write"]})
     credentials = {"email": "toy-user@example.com", "password": PASSWORD}
@@ -38,7 +36,7 @@ async def test_everything_one_is_known_by_is_listed_without_its_secret(house: An
     assert (await client.get(TOKENS, params={"kind": "reset"})).status_code == 422
 
 
-async def test_one_of_them_is_revoked(house: Any, toy: Any) -> None:
+async def test_one_of_them_is_revoked(house: House, toy: Person) -> None:
     client, other = await log_in(house, "toy-user"), await log_in(house, "toy-user")
     [current] = [one for one in (await other.get(TOKENS)).json()["tokens"] if one["current"]]
     assert (await client.delete(f"{TOKENS}/{current['id']}")).status_code == 204
@@ -53,7 +51,7 @@ async def test_one_of_them_is_revoked(house: Any, toy: Any) -> None:
     [("login", {"login": 2}, 1), ("key", {"key": 1}, 0), (None, {"login": 2, "session": 0, "key": 1}, 0)],
 )
 async def test_all_of_them_are_revoked(
-    house: Any, toy: Any, kind: str | None, revoked: dict[str, int], keys_after: int
+    house: House, toy: Person, kind: str | None, revoked: dict[str, int], keys_after: int
 ) -> None:
     client = await log_in(house, "toy-user")
     await client.post("/api/v1/keys", json={"name": "Grafana", "scopes": ["read"]})
@@ -67,16 +65,16 @@ async def test_all_of_them_are_revoked(
     await bystander.get("/assets")
 
 
-async def test_who_administers_a_user_logs_them_out(house: Any, toy: Any) -> None:
+async def test_who_administers_a_user_logs_them_out(house: House, toy: Person) -> None:
     user = await house.person("gateway", toy.account_id)
     path = f"/api/v1/users/{user.user_id}/tokens"
     assert [one["kind"] for one in (await toy.client.get(path)).json()["tokens"]] == ["login"]
     assert (await toy.client.delete(path)).json() == {"revoked": {"login": 1, "session": 0, "key": 0}}
-    await user.get("/assets", status=401)
+    await user.get("/assets", 401)
     await toy.get("/assets")
 
 
-async def test_administrators_of_accounts_keep_off_those_of_the_platform(house: Any, toy: Any) -> None:
+async def test_administrators_of_accounts_keep_off_those_of_the_platform(house: House, toy: Person) -> None:
     """Else they could set the address of one to their own, have a link mailed to it, and rule the platform."""
     admin = await house.person("boss", toy.account_id, "admin")
     token = (await admin.client.get(TOKENS)).json()["tokens"][0]["id"]

@@ -1,21 +1,31 @@
 """Webhooks are managed by who administers the account; secrets are shown once and stand in no log."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from flexcore.webhooks import subscriptions
+from flexstore.store import Connection
 from flexwork import activities, activity_log
 from flexwork.activities import ActivityType
+from gateway_house import AddSite, House, JsonBody, JsonObject, OpenHouse, Person, QueryParam, World
 
 URL = "https://example.com/hooks/T0P-SECRET?key=abc"
 
 
-@pytest.fixture
-def api(toy: Any) -> Any:
-    """The answers to requests below `/api/v1`, of the account's administrator."""
+class Api(Protocol):
+    """Requests below `/api/v1`."""
 
-    async def call(method: str, path: str, json: Any = None, status: int = 200, **params: Any) -> Any:
+    async def __call__(
+        self, method: str, path: str, json: object = None, status: int = 200, **params: QueryParam
+    ) -> JsonBody: ...
+
+
+@pytest.fixture
+def api(toy: Person) -> Api:
+    """Send requests below `/api/v1` as the account's administrator. Returns the bodies of the responses."""
+
+    async def call(method: str, path: str, json: object = None, status: int = 200, **params: QueryParam) -> JsonBody:
         answer = await toy.client.request(method, f"/api/v1{path}", json=json, params=params)
         assert answer.status_code == status, answer.text
         return answer.json() if answer.content else None
@@ -23,13 +33,19 @@ def api(toy: Any) -> Any:
     return call
 
 
-async def payloads(house: Any) -> list[Any]:
+async def load_webhook(con: Connection, webhook_id: int) -> subscriptions.Webhook:
+    webhook = await subscriptions.get(con, webhook_id)
+    assert webhook is not None
+    return webhook
+
+
+async def payloads(house: House) -> list[JsonObject]:
     rows = await house.fetch("select payload from outbox where topic = 'webhook' order by id")
     # The database and Python write one moment in two ways, if its microseconds end in a zero.
     return [row["payload"] | {"timestamp": datetime.fromisoformat(row["payload"]["timestamp"])} for row in rows]
 
 
-async def test_a_webhook_is_created_changed_and_deleted(house: Any, toy: Any, api: Any, add_site: Any) -> None:
+async def test_a_webhook_is_created_changed_and_deleted(house: House, toy: Person, api: Api, add_site: AddSite) -> None:
     site, *_, power = await add_site()
     wanted = {"url": URL, "events": ["schedule.finished"], "assets": [site], "sensors": [power], "description": "BMS"}
     made = await api("POST", "/webhooks", wanted, 201)
@@ -55,7 +71,7 @@ async def test_a_webhook_is_created_changed_and_deleted(house: Any, toy: Any, ap
     assert not any(hidden in str(row) for row in log for hidden in (secret, "SECRET", "abc"))
 
 
-async def test_a_repeated_request_makes_one_webhook_and_keeps_no_secret(house: Any, toy: Any) -> None:
+async def test_a_repeated_request_makes_one_webhook_and_keeps_no_secret(house: House, toy: Person) -> None:
     asked: dict[str, Any] = {"json": {"url": URL}, "headers": {"Idempotency-Key": "once"}}
     first = await toy.client.post("/api/v1/webhooks", **asked)
     again = await toy.client.post("/api/v1/webhooks", **asked)
@@ -83,12 +99,12 @@ async def test_a_repeated_request_makes_one_webhook_and_keeps_no_secret(house: A
         ({"url": URL, "secret": "mine"}, "secret"),
     ],
 )
-async def test_what_makes_no_sense_is_refused_by_name(api: Any, wrong: Any, field: str) -> None:
+async def test_what_makes_no_sense_is_refused_by_name(api: Api, wrong: JsonObject, field: str) -> None:
     refused = await api("POST", "/webhooks", wrong, 422)
     assert refused["fields"].keys() == {field}
 
 
-async def test_filters_name_what_the_account_has(house: Any, api: Any) -> None:
+async def test_filters_name_what_the_account_has(house: House, api: Api) -> None:
     stranger = await house.person("stranger", await house.account("elsewhere"), "account-admin")
     theirs = await stranger.post("/assets", {"name": "theirs", "generic_asset_type_id": 6})
     refused = await api("POST", "/webhooks", {"url": URL, "assets": [theirs["id"]]}, 422)
@@ -97,7 +113,7 @@ async def test_filters_name_what_the_account_has(house: Any, api: Any) -> None:
     await api("PATCH", f"/webhooks/{made['id']}", {"assets": [theirs["id"]]}, 422)
 
 
-async def test_webhooks_are_created_and_listed_only_where_one_may(world: Any) -> None:
+async def test_webhooks_are_created_and_listed_only_where_one_may(world: World) -> None:
     for place, letters in {"own": "AM", "client": "AC", "foreign": "A"}.items():
         for letter, person in world.people.items():
             account = world.accounts[place]
@@ -113,28 +129,28 @@ async def test_webhooks_are_created_and_listed_only_where_one_may(world: Any) ->
     assert (await world.people["A"].client.get("/api/v1/webhooks?account=4711")).status_code == 404
 
 
-async def test_an_account_may_have_so_many(open_house: Any) -> None:
+async def test_an_account_may_have_so_many(open_house: OpenHouse) -> None:
     async with open_house(webhooks_per_account=1) as house:
         person = await house.person("a", await house.account("A"), "account-admin")
         statuses = [(await person.client.post("/api/v1/webhooks", json={"url": URL})).status_code for _ in range(2)]
     assert statuses == [201, 409]
 
 
-async def test_a_new_secret_leaves_time_to_use_it(house: Any, api: Any) -> None:
+async def test_a_new_secret_leaves_time_to_use_it(house: House, api: Api) -> None:
     made = await api("POST", "/webhooks", {"url": URL}, 201)
     renewed = await api("POST", f"/webhooks/{made['id']}/secret")
     assert renewed.keys() == {"secret"}
     assert renewed["secret"] != made["secret"]
     async with house.store.connection() as con:
-        hook = await subscriptions.get(con, made["id"])
+        hook = await load_webhook(con, made["id"])
         assert (hook.secret, hook.old_secret) == (renewed["secret"], made["secret"])
         await api("POST", f"/webhooks/{made['id']}/secret", {"keep_old_hours": 0})
-        hook = await subscriptions.get(con, made["id"])
+        hook = await load_webhook(con, made["id"])
     assert hook.old_secret is None
     assert hook.secret not in (made["secret"], renewed["secret"])
 
 
-async def test_a_webhook_is_tried_whatever_it_hears_of(house: Any, api: Any) -> None:
+async def test_a_webhook_is_tried_whatever_it_hears_of(house: House, api: Api) -> None:
     made = await api("POST", "/webhooks", {"url": URL, "events": ["schedule.failed"]}, 201)
     other = await api("POST", "/webhooks", {"url": URL}, 201)
     sent = await api("POST", f"/webhooks/{made['id']}/test", status=202)
@@ -146,7 +162,7 @@ async def test_a_webhook_is_tried_whatever_it_hears_of(house: Any, api: Any) -> 
     assert "switched off" in refused["detail"]
 
 
-async def test_deliveries_are_listed_and_sent_again(house: Any, toy: Any, api: Any) -> None:
+async def test_deliveries_are_listed_and_sent_again(house: House, toy: Person, api: Api) -> None:
     made = await api("POST", "/webhooks", {"url": URL}, 201)
     other = await api("POST", "/webhooks", {"url": URL}, 201)
     async with house.store.connection() as con:
@@ -156,7 +172,7 @@ async def test_deliveries_are_listed_and_sent_again(house: Any, toy: Any, api: A
         await con.execute("delete from outbox")
         for attempt, status in enumerate((503, 200), start=1):
             error = None if status == 200 else "It answered 503."
-            details = {
+            details: JsonObject = {
                 "type": "schedule.finished",
                 "attempt": attempt,
                 "status": status,
@@ -185,11 +201,11 @@ async def test_deliveries_are_listed_and_sent_again(house: Any, toy: Any, api: A
     assert "no longer kept" in refused["detail"]
 
 
-async def test_one_that_was_switched_off_starts_anew(house: Any, api: Any) -> None:
+async def test_one_that_was_switched_off_starts_anew(house: House, api: Api) -> None:
     made = await api("POST", "/webhooks", {"url": URL}, 201)
     async with house.store.transaction() as con:
         await subscriptions.note_failure(con, made["id"])
-        await subscriptions.disable(con, await subscriptions.get(con, made["id"]), "it is broken.")
+        await subscriptions.disable(con, await load_webhook(con, made["id"]), "it is broken.")
     found = await api("GET", f"/webhooks/{made['id']}")
     assert (found["active"], found["disabled_reason"]) == (False, "it is broken.")
     changed = await api("PATCH", f"/webhooks/{made['id']}", {"active": True})
