@@ -1,4 +1,4 @@
-"""Assets and sensors: created, changed, listed, copied, deleted, and every change on record."""
+"""Assets and sensors: creating, changing, listing, copying and deleting them, and the record of changes."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Every change leaves one line in the audit log: who, what, before and after; and no secret, there or in the logs."""
+"""Audit log: one line per change, with user, values before and after; no secrets there or in the logs."""
 
 import logging
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ CHANGES: dict[str, Any] = {
     "POST /api/v1/webhooks/{id}/secret": {},
     "DELETE /api/v1/webhooks/{id}": None,
 }
-"""Every route that changes something, with a body that makes it do so."""
+"""Routes that change something, with a body that makes them do so."""
 WITHOUT_VALUES = {
     "PATCH /api/v3_0/users/{id}/password-reset",
     "PUT /api/v1/password",
@@ -62,7 +62,7 @@ WITHOUT_VALUES = {
     "POST /api/v3_0/assets/{id}/copy",
     "DELETE /api/v3_0/sensors/{id}/data",
 }
-"""Of these there is no value before and after that could be told; the event says what was done."""
+"""Changes without values before and after; the event names the change."""
 ELSEWHERE: dict[str, str] = {
     "POST /api/v3_0/sensors/{id}/data": "Values say who sent them: their source.",
     "POST /api/v3_0/sensors/{id}/data/upload": "As above.",
@@ -76,12 +76,12 @@ ELSEWHERE: dict[str, str] = {
     "POST /api/v1/webhooks/{id}/deliveries/{delivery}/redeliver": "As above.",
     "DELETE /api/v1/session": "Logging in and out changes nothing but the list of tokens.",
 }
-"""Routes that leave no line in the audit log, and why."""
+"""Routes that leave no line in the audit log, with the reason."""
 
 
 @pytest.fixture
 def loud() -> Iterator[None]:
-    """Everything is logged, to stderr, as in a service."""
+    """Log everything to stderr, as in a service."""
     root, before = logging.getLogger(), structlog.get_config()
     handlers, level = root.handlers, root.level
     logs.setup("gateway", "debug", "json")
@@ -121,7 +121,7 @@ def said(answer: httpx.Response) -> JsonObject:
 
 
 def body_for(row: TenancyRule, things: Things) -> JsonObject | None:
-    """The body, with the id of what it goes below."""
+    """Return the body, with the id of the parent asset."""
     body: JsonObject | None = CHANGES[str(row)]
     return (body or {}) | {"generic_asset_id": things["asset"]} if row.path == "/api/v3_0/sensors" else body
 

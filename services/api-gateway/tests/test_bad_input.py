@@ -1,4 +1,4 @@
-"""Input that is wrong in every way people think of: an answer of 4xx that names the field, and nothing stored."""
+"""Invalid input of many kinds: a 4xx response that names the field, and nothing stored."""
 
 import json
 from typing import Any, NoReturn
@@ -39,7 +39,7 @@ async def test_strange_bodies(house: House, toy: Person, add_site: AddSite, subt
 
 
 async def test_depth_that_cannot_be_stored(house: House, toy: Person, add_site: AddSite) -> None:
-    """It can be read, but not written again."""
+    """Such text can be parsed, but not encoded again."""
     _, _, battery, power = await add_site()
 
     async def asked(depth: int) -> list[int]:

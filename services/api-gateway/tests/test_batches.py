@@ -56,7 +56,7 @@ async def test_refusals_name_the_item_as_it_was_sent(house: House, toy: Person, 
     answer = await post(toy, item(power), item(power), status=422)
     assert answer["fields"] == {"1": {"unit": ["Wrong."]}}
     assert answer["detail"].startswith("1.unit: Wrong.")
-    # What was left out here is counted, too.
+    # Items that the gateway left out are counted, too.
     answer = await post(toy, item(999), item(power), item(power), status=422, partial=True)
     assert answer["fields"] == {"0": {"sensor": ["Sensor 999 not found"]}, "2": {"unit": ["Wrong."]}}
     house.ingest.answer = (200, DONE | {"items": 1, "refused": {"1": {"unit": ["Wrong."]}}})
@@ -118,7 +118,7 @@ async def test_who_may_read_what_together(world: World) -> None:
 async def test_sensors_that_cannot_be(house: House, toy: Person, add_site: AddSite) -> None:
     *_, power = await add_site()
     house.ingest.answer = (422, {"detail": "x", "fields": {"1": {"sensor": ["Not the id of a sensor."]}}})
-    for odd in (True, "5", None, [power], 1.5):  # named by who reads the items
+    for odd in (True, "5", None, [power], 1.5):  # reported by the parser of the items
         assert (await post(toy, item(power), item(odd), status=422))["fields"].keys() == {"1"}
     for odd in (-1, 0, 2**31, 10**18):
         answer = await post(toy, item(power), item(odd), status=404)

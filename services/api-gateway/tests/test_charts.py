@@ -1,4 +1,4 @@
-"""Charts of assets: the graphs, their data and annotations, and figures, as existing clients read them."""
+"""Charts of assets: the graphs, their data and annotations, and figures, as existing clients expect them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ async def test_graphs_are_those_chosen(toy: Person, add_site: AddSite, know: Add
     [lines] = chart["vconcat"][0]["layer"]
     assert lines["transform"] == [{"filter": {"field": "sensor.id", "oneOf": [price]}}]
     assert lines["encoding"]["x"]["scale"]["domain"] == [milliseconds(START), milliseconds(START) + 24 * HOUR]
-    # Where nothing was chosen, each sensor has its graph; without a period, the axis goes as far as the values.
+    # By default each sensor has its own graph; without a period, the axis goes as far as the values.
     [own] = (await toy.get(f"/assets/{battery}/chart"))["vconcat"]
     assert "scale" not in own["layer"][0]["encoding"]["x"]
 

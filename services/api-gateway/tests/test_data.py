@@ -1,4 +1,4 @@
-"""Reading data as asked, and passing on what is posted."""
+"""Sensor data: reading them by window, unit and resolution, and passing on posted ones."""
 
 import json
 from datetime import UTC, datetime, timedelta

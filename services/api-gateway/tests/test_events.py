@@ -31,7 +31,7 @@ NO_DATA = {"type": ["job.queued", "job.failed", "schedule.finished", "asset.upda
 
 @dataclass
 class Told:
-    """An event as it was sent."""
+    """Event of a stream, as it was sent."""
 
     id: int
     type: str
@@ -81,7 +81,7 @@ class Listener:
             await self.changed.wait_for(condition)
 
     async def hears(self, *types: str) -> list[Told]:
-        """All that it has been told, when the last so many are of these types."""
+        """Return all events received, once the last ones are of these types."""
         await self.until(lambda: tuple(one.type for one in self.told[-len(types) :]) == types)
         return self.told
 
@@ -111,7 +111,7 @@ def ends_with(listener: Listener, number: int) -> bool:
 
 @pytest.fixture
 async def feed(house: House) -> AsyncIterator[ActivityFeed]:
-    """The feed of the gateway, at work."""
+    """The running feed of the gateway."""
     feed: ActivityFeed = house.app.state.gateway.feed
     running = asyncio.create_task(feed.run())
     yield feed
@@ -122,7 +122,7 @@ async def feed(house: House) -> AsyncIterator[ActivityFeed]:
 
 @pytest.fixture
 def listen(house: House) -> Listen:
-    """`async with listen(person, …) as listener`: with these filters, which by default leave out stored data."""
+    """Open a stream: `async with listen(person, …) as listener`. The default filters leave out stored data."""
 
     @asynccontextmanager
     async def listening(person: Person | None, last_id: object = None, **query: object) -> AsyncIterator[Listener]:
@@ -283,7 +283,7 @@ async def test_stored_data_are_told_without_a_gap_or_that_is_said(
         assert await awaited()
         assert asyncio.get_running_loop().time() - begun > 0.3
         await house.fetch("update event_interest set until = now() - interval '1 second'")
-        await feed.check()  # comes too late: nobody knew for a second that this listener was there
+        await feed.check()  # too late: the listener was not announced for a second
         told = await listener.hears("stream.open", "stream.reset")
         assert told[1].body["data"] == {"reason": stream.NOT_RECORDED}
         assert await awaited()
@@ -306,7 +306,7 @@ async def test_who_may_no_longer_read_is_told_no_more(
             await revoke(con, member.user_id, ("login",))
             await con.execute("delete from user_role where user_id = $1", consultant.user_id)
         await gone.until(lambda: gone.ended)
-        await feed.check()  # what follows should not wait for word of the role
+        await feed.check()  # the rest should not wait for the notice about the role
         await tell(world.accounts["client"], 1)
         await tell(world.accounts["own"], 2)
         await less.until(lambda: less.numbers == [2])
@@ -422,7 +422,7 @@ async def test_an_account_may_have_so_many_streams(open_house: OpenHouse) -> Non
         async with feed.joined(stream.EventStream(person.account_id, 1, activity_log.ActivityFilter(None))):
             refused = await person.client.get(PATH)
         one = stream.EventStream(person.account_id, 1, activity_log.ActivityFilter(None))
-        feed.expect(one)  # of many that are asked for at once, too
+        feed.expect(one)  # the limit holds for simultaneous requests, too
         assert (await person.client.get(PATH)).status_code == 429
         async with feed.joined(one):
             assert feed.streams_of(person.account_id) == 1

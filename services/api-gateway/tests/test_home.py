@@ -1,4 +1,4 @@
-"""The front of the house: versions, listing, documents, pages, headers, and versions long gone."""
+"""Versions, lists of services, documents, pages and headers of the gateway, and versions long gone."""
 
 import re
 
@@ -57,7 +57,7 @@ async def test_versions_long_gone(house: House) -> None:
         assert 'rel="sunset"' in answer.headers["Link"]
     assert answer.json()["message"].startswith("API version 1.3 has been sunset.")
     assert "API version 1.0 has" in (await house.guest().get("/api/v1/getMeterData")).json()["message"]
-    # Ours has taken the place of the first version.
+    # This API has taken the place of the first version.
     assert (await house.guest().put("/api/v1/keys/5")).status_code == 405
     assert (await house.guest().get("/api/v1/nonsense")).status_code == 404
 

@@ -63,7 +63,7 @@ async def test_keys_are_forgotten(house: House, toy: Person) -> None:
     again = await create(toy, "a")
     assert "Idempotent-Replayed" not in again.headers
     assert len(await house.fetch("select id from asset")) == 1
-    # Who began and crashed does not hold the key for ever.
+    # A crashed request does not hold the key for ever.
     await house.fetch("update idempotency_key set status = null, created_at = now() - interval '6 minutes'")
     assert (await create(toy, "a", ASSET | {"name": "new"})).status_code == 201
     await house.fetch("update idempotency_key set created_at = now() - interval '25 hours'")
@@ -130,7 +130,7 @@ async def test_keys_that_are_none(house: House, toy: Person, key: str) -> None:
 
 
 def form(content: bytes, border: bytes) -> dict[str, Any]:
-    """A file in a form, in pieces that are cut anywhere."""
+    """Return a form with a file, in pieces that are cut anywhere."""
     head = b'Content-Disposition: form-data; name="uploaded-files"; filename="v.csv"\r\nContent-Type: text/csv\r\n\r\n'
     body = b"--%b\r\n%b%b\r\n--%b--\r\n" % (border, head, content, border)
 

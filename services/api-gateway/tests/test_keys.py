@@ -1,4 +1,4 @@
-"""API keys: what they are good for, for which account, how many, and until when."""
+"""API keys: scopes, accounts, limits on their number, and expiry."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -145,7 +145,7 @@ async def test_a_consultants_key_can_be_for_one_client(house: House, toy: Person
     assert [account["id"] for account in (await machine.get("/api/v3_0/accounts")).json()] == [clients[0]]
     created = await machine.post("/api/v3_0/assets", json={"name": "new", "generic_asset_type_id": 5})
     assert created.json()["account_id"] == clients[0]
-    # It is worth nothing any more when the client takes another consultant.
+    # The key loses its rights when the client takes another consultant.
     await house.fetch("update account set consultancy_account_id = null where id = $1", clients[0])
     assert (await machine.get(f"/api/v3_0/assets/{assets[clients[0]]}")).status_code == 403
     assert (await machine.get("/api/v3_0/assets")).json() == []
@@ -170,7 +170,7 @@ async def test_an_account_has_so_many_keys_and_no_more(open_house: OpenHouse) ->
         await made(toy.client, 409)
         assert (await admin.client.patch(of_account, json={"limit": None})).json()["limit"] == 2
         assert (await admin.client.patch(of_account, json={})).status_code == 422
-        # A key that is over makes room.
+        # An expired key makes room.
         await house.fetch("update token set expires_at = now() where kind = 'key'")
         await made(toy.client)
 

@@ -1,4 +1,4 @@
-"""Lists of assets, sensors, users, accounts and logs: pages, sorting and searching, as existing clients know them."""
+"""Lists of assets, sensors, users, accounts and logs: pages, sorting and searching, as existing clients expect them."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +11,7 @@ type AddAssets = Callable[[int], Awaitable[int]]
 @pytest.fixture
 def add_assets(toy: Person) -> AddAssets:
     async def add(number: int) -> int:
-        """So many assets, with a sensor each on the first; the id of the first."""
+        """Add assets, and a sensor on the first for each. Returns the id of the first."""
         first: int = 0
         for index in range(number):
             made = await toy.post("/assets", {"name": f"asset {index:02}", "generic_asset_type_id": 5})
@@ -65,7 +65,7 @@ async def test_words_are_found_where_people_look(toy: Person, add_assets: AddAss
     for words, found in (("01", 1), ("asset 02", 1), ('"asset 02"', 1), ('"02 asset"', 0), ("asset", 3)):
         page = await toy.get("/assets", page=1, filter=words)
         assert (len(page["data"]), page["filtered-records"], page["num-records"]) == (found, found, 3), words
-    # By what they belong to as well: all sensors are on the first asset, and all is in one account.
+    # The search covers owners as well: all sensors are on the first asset, and all is in one account.
     for words, found in (("sensor 02", 1), ('"asset 00"', 3), ("asset 01", 1), ('"asset 01"', 0)):
         assert len((await toy.get("/sensors", page=1, filter=words))["data"]) == found, words
     assert len((await toy.get("/assets", page=1, filter="toy account"))["data"]) == 3

@@ -1,4 +1,4 @@
-"""Logging in: tokens, throttling, and nothing that tells who has an account."""
+"""Logging in: tokens, throttling, and no hints about existing accounts."""
 
 import asyncio
 
@@ -65,7 +65,7 @@ async def test_unknown_user_and_wrong_password_look_alike(house: House, toy: Per
 async def test_every_failed_login_does_the_same_work(
     house: House, toy: Person, monkeypatch: pytest.MonkeyPatch, email: str
 ) -> None:
-    """Checking one password of the same cost, whether the user exists, is active, or does not exist."""
+    """One password of the same cost is checked for active, inactive and unknown users."""
     await house.person("gone", toy.account_id)
     await house.fetch("update users set active = false where username = 'gone'")
     checked: list[str] = []
@@ -87,7 +87,7 @@ async def test_failed_logins_are_throttled(open_house: OpenHouse, monkeypatch: p
         statuses = [(await log_in(house, password="wrong")).status_code for _ in range(4)]
         assert statuses == [401, 401, 401, 429]
         assert (await log_in(house)).headers["Retry-After"] == "30"
-        # Whoever knows the password does not get in either while someone is guessing, but others do.
+        # The right password is refused, too, while someone is guessing; other users can log in.
         other = await house.person("other", 1)
         answer = await log_in(house, "other@example.com")
         assert answer.status_code == (200 if limit == "failed_logins_per_user" else 429)
@@ -122,7 +122,7 @@ async def test_guessing_locks_nobody_out_where_they_logged_in_before(open_house:
 
 
 async def test_other_letters_do_not_make_other_users(open_house: OpenHouse) -> None:
-    """The database takes some letters for the same that Python does not."""
+    """The database folds some letters that Python keeps apart."""
     async with open_house(failed_logins_per_user=3) as house:
         await house.person("victim", await house.account("Toy Account"))
         spelled = [

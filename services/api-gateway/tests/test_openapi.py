@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and true about who must log in."""
+"""The OpenAPI document: validity, completeness, and correct security requirements."""
 
 import json
 import re
@@ -16,7 +16,7 @@ PUBLIC = {
     "list_versions", "list_services", "get_readiness", "request_token", "log_in",
     "ask_for_password_link",
 }  # fmt: skip
-"""Operations for which nobody has to log in."""
+"""Operations without login."""
 PUBLISHED = Path(__file__).with_name("openapi_names.txt")
 ERRORS = {"400", "401", "403", "404", "408", "409", "413", "415", "422", "429", "503"}
 
@@ -32,7 +32,7 @@ def operations_of(document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
 
 
 def nodes(node: object) -> Iterator[JsonObject]:
-    """Every object in the document, however deep."""
+    """Yield every object in the document, at any depth."""
     if isinstance(node, dict):
         yield node
     for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
@@ -44,7 +44,7 @@ def references(document: JsonObject) -> Iterator[str]:
 
 
 def contents(operation: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:
-    """Everything the operation sends or receives: what it is, its media type, and its description."""
+    """Yield the bodies that the operation sends or receives: name, media type, and description."""
     bodies = {"request": operation.get("requestBody", {})} | operation["responses"]
     for name, body in bodies.items():
         for media_type, content in body.get("content", {}).items():
@@ -52,7 +52,7 @@ def contents(operation: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:
 
 
 def test_published_names_are_stable(document: JsonObject) -> None:
-    """Client generators make names of these. Whoever renames a class adds its name to `PUBLISHED_NAMES`."""
+    """Client generators derive names from these. A renamed class keeps its published name in `PUBLISHED_NAMES`."""
     names = [f"operation {operation['operationId']}" for _, operation in operations_of(document)]
     names += [f"schema {name}" for name in document["components"]["schemas"]]
     assert sorted(names) == PUBLISHED.read_text().splitlines()
@@ -61,7 +61,7 @@ def test_published_names_are_stable(document: JsonObject) -> None:
 def test_the_document_is_valid(document: JsonObject) -> None:
     OpenAPIV31SpecValidator(document).validate()
     assert document["openapi"].startswith("3.1")
-    # Unlike the validator, look wherever something refers to something.
+    # Unlike the validator, check references at every place.
     schemas = document["components"]["schemas"]
     assert {reference.removeprefix(SCHEMAS) for reference in references(document)} <= schemas.keys()
     assert "$defs" not in str(document)
@@ -143,7 +143,9 @@ async def test_the_documentation_needs_nothing_from_elsewhere(house: House) -> N
 
 
 def test_programs_can_write_clients(document: JsonObject) -> None:
-    yaml.reader.Reader(json.dumps(document, ensure_ascii=False))  # some read it as YAML, which has fewer characters
+    yaml.reader.Reader(
+        json.dumps(document, ensure_ascii=False)
+    )  # some clients parse it as YAML, which has fewer characters
     schemas = document["components"]["schemas"]
     assert {reference.removeprefix(SCHEMAS) for reference in references(document)} == schemas.keys()
     titles = [schema["title"] for schema in schemas.values() if "title" in schema]

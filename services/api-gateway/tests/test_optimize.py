@@ -1,4 +1,4 @@
-"""Self-contained problems: who may ask, what the scheduler is asked, and what becomes a job."""
+"""Self-contained problems: permissions, requests to the scheduler, and jobs."""
 
 from uuid import UUID, uuid4
 
@@ -140,7 +140,7 @@ async def test_an_explanation(house: House, toy: Person, accept: str) -> None:
 
 
 async def explained(house: House, toy: Person) -> tuple[UUID, JsonObject]:
-    """A finished job with its explanation."""
+    """Create a finished job with its explanation."""
     document: JsonObject = {
         "format": "explanation/1",
         "costs": {"energy": 1.5},

@@ -15,13 +15,13 @@ async def log_in(house: House, password: str, email: str = "toy-user@example.com
 
 
 async def mails(house: House) -> list[dict[str, str]]:
-    """The mails in the outbox."""
+    """Return the mails in the outbox."""
     rows = await house.fetch("select payload from outbox where topic = 'mail' order by id")
     return [row["payload"] for row in rows]
 
 
 async def link_in(house: House) -> str:
-    """The link in the newest mail."""
+    """Return the link in the newest mail."""
     text = (await mails(house))[-1]["text"]
     return text.split("http://localhost:5000")[-1].split()[0]
 
@@ -48,7 +48,7 @@ async def test_password_reset_works_once(house: House, toy: Person) -> None:
 async def test_who_forgot_a_password_has_a_link_mailed(house: House, toy: Person) -> None:
     asked = await house.guest().post("/api/v1/password-reset", json={"email": "TOY-user@example.com"})
     assert (asked.status_code, "on its way" in asked.json()["message"]) == (202, True)
-    # Until the link is used everything goes on: else anybody could lock anybody out.
+    # Nothing changes until the link is used: otherwise anybody could lock anybody out.
     assert await log_in(house, PASSWORD) == 200
     link = await link_in(house)
     await toy.client.post("/api/v1/keys", json={"name": "Grafana", "scopes": ["read"]})
@@ -92,7 +92,7 @@ async def test_only_so_many_links_are_mailed(open_house: OpenHouse, email: str) 
 
 
 async def test_the_own_address_is_changed_with_the_password_only(house: House, toy: Person) -> None:
-    """Or whoever finds an open browser, or a key, could have the user's password replaced."""
+    """Otherwise an open browser or a key would be enough to replace the user's password."""
     key = (await toy.client.post("/api/v1/keys", json={"name": "n", "scopes": ["admin"]})).json()["key"]
     path, moved = f"/api/v3_0/users/{toy.user_id}", {"email": "thief@example.com"}
     for client in (toy.client, house.guest(key)):

@@ -10,7 +10,7 @@ from gateway_house import House, JsonObject, Person, World
 ASSET_WRITERS = {"own": "AMPC", "client": "AC", "foreign": "A", "public": "A"}
 """People who may create assets and sensors, by owner of the parent asset."""
 LISTED: dict[str, dict[str, str]] = {
-    # What of the four owners each person sees.
+    # Owners whose things each person sees.
     "/accounts": {"A": "own client foreign", "R": "own client foreign", "M": "own", "C": "own client"},
     "/users": {"A": "own client foreign", "R": "own client foreign", "M": "own", "C": "own client"},
     "/assets": {"A": "", "R": "", "M": "own", "C": "own"},
@@ -107,7 +107,7 @@ async def test_users_cannot_raise_themselves(world: World) -> None:
     await manager.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": ["admin"]}, status=403)
     await manager.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": ["account-admin"]})
     await admin.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": ["admin", "account-admin"]})
-    # Who is not an administrator cannot take the role away either.
+    # Only administrators can take the role away, too.
     await manager.patch(f"/users/{plain.user_id}", {"flexmeasures_roles": []}, status=403)
 
 
@@ -156,7 +156,7 @@ async def test_a_key_for_one_account_takes_over_nobody_who_rules_the_platform(wo
 
 
 async def test_a_key_for_one_account_makes_nobody_rule_the_platform(world: World) -> None:
-    """The key is an administrator's: what it is limited to must not be what its user could make of it."""
+    """An administrator's key stays within its limits: it must not use the rights of its user to widen them."""
     member, admin = world.people["P"], world.people["A"]
     for only_account, status in ((world.accounts["own"], 403), (None, 200)):
         token = await world.token("A", kind="key", scopes=["admin"], account_id=only_account)
@@ -185,7 +185,7 @@ async def test_schedules_are_stored_only_where_the_caller_may_store(world: World
         await world.people["P"].post(f"/sensors/{own['sensor']}/schedules/trigger", trigger, status=403)
     for stored in ({"flex_model": outputs[0]["flex-model"]}, {"flex_context": outputs[1]["flex-context"]}):
         await world.people["M"].patch(f"/assets/{own['asset']}", stored, status=403)
-    # Reading a public price is what it is there for.
+    # Public prices are there to be read.
     await world.house.fetch("update sensor set unit = 'EUR/MWh' where id = $1", public["sensor"])
     price = {"flex_context": {"consumption-price": {"sensor": public["sensor"]}}}
     await world.people["M"].patch(f"/assets/{own['asset']}", price)
@@ -196,7 +196,7 @@ async def test_schedules_are_stored_only_where_the_caller_may_store(world: World
 NO_ASSET = {"path": {"id": ["No asset found with ID 999999."]}}
 NO_SENSOR = "No sensor found with ID 999999."
 UNKNOWN: dict[str, Any] = {
-    # What existing clients know for things that are not there: a sentence (404), or fields (422).
+    # Responses about unknown things that existing clients expect: a sentence (404), or fields (422).
     "GET /accounts/999999": "Account 999999 not found",
     "PATCH /accounts/999999": "Account 999999 not found",
     "GET /accounts/999999/auditlog": "Account 999999 not found",

@@ -1,4 +1,4 @@
-"""Values go when nobody wants to keep them any longer, as accounts and sensors say in their attributes."""
+"""Retention: values expire by the attributes of accounts and sensors."""
 
 from datetime import UTC, datetime, timedelta
 

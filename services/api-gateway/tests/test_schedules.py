@@ -1,4 +1,4 @@
-"""Triggers become jobs, one per question; schedules are read as they were made."""
+"""Schedules: triggers become jobs, one per distinct question; results are returned as they were computed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ BATTERY = {"soc-at-start": "20 kWh", "soc-min": "5 kWh", "soc-max": "90 kWh", "p
 
 
 def question(price: int, **more: object) -> dict[str, Any]:
-    """A trigger for the sensor endpoint."""
+    """Return a trigger for the sensor endpoint."""
     context = {"consumption-price": {"sensor": price}}
     return {"start": START.isoformat(), "duration": "PT12H", "flex-model": BATTERY, "flex-context": context} | more
 
@@ -32,7 +32,7 @@ async def store_values(house: House, sensor: int, values: list[float], kind: str
 
 
 async def finish(house: House, job: str, **schedules: tuple[float, str, bool, Sequence[float | None]]) -> None:
-    """Do what a worker does: finish the job, with these rows of the table `schedule`."""
+    """Finish the job as a worker does, with these rows of the table `schedule`."""
     async with house.store.transaction() as con:
         claim = await claim_job(con, UUID(job))
         info = {"scheduler_info": {"scheduler": "StorageScheduler", "commitment_costs": {"energy": 1.0}}}
@@ -94,7 +94,7 @@ async def test_the_same_question_is_answered_once(house: House, toy: Person, add
     assert await ask() == first
     await finish(house, first)
     assert await ask() == first
-    # What the schedule itself left behind does not make it another question.
+    # Values stored by the schedule itself do not make it another question.
     await store_values(house, power, [5, 5], "scheduler")
     assert await ask() == first
     forced = await ask(**{"force-new-job-creation": True})
@@ -124,7 +124,7 @@ async def test_the_same_question_is_answered_once(house: House, toy: Person, add
     await toy.post("/sensors", {"name": "other", "unit": "kW", "generic_asset_id": battery, "event_resolution": "PT1H"})
     assert await ask() == again
     assert await ask(duration="PT6H") not in seen
-    # Data of another time have no say.
+    # Data of another time have no influence.
     latest = await ask()
     await house.fetch("update belief set event_start = event_start + interval '1 year' where event_value = 4")
     after = await ask()
@@ -232,7 +232,7 @@ async def test_triggers_are_limited_per_account(open_house: OpenHouse, monkeypat
         other = await house.person("other", await house.account("other"), "account-admin")
         asset = await toy.post("/assets", {"name": "x", "generic_asset_type_id": 5})
         path = f"/api/v3_0/assets/{asset['id']}/schedules/trigger"
-        # What is not there, or not theirs, costs nothing.
+        # Unknown and foreign things do not count against the limit.
         assert (await toy.client.post("/api/v3_0/assets/999/schedules/trigger", json={})).status_code == 422
         assert (await other.client.post(path, json={})).status_code == 403
         answers = [await person.client.post(path, json={}) for person in (toy, colleague, toy, colleague)]
@@ -251,7 +251,7 @@ async def test_triggers_are_limited_per_account(open_house: OpenHouse, monkeypat
 
 
 async def make_schedule(house: House, toy: Person, add_site: AddSite) -> tuple[int, int, str]:
-    """A battery's schedule of an hour, stored production positive, and its states of charge."""
+    """Store a battery's schedule of an hour, production positive, and its states of charge."""
     _, price, battery, power = await add_site()
     soc = {"name": "soc", "unit": "kWh", "event_resolution": "PT0H", "generic_asset_id": battery}
     soc_sensor = (await toy.post("/sensors", soc))["id"]

@@ -60,7 +60,7 @@ async def power(toy: Person, add_site: AddSite, know: AddBeliefs) -> int:
 
 
 async def believe(house: House, sensor: int, at: datetime, values: dict[float, float], event: datetime = START) -> int:
-    """A spread of values of one event."""
+    """Store a distribution of values of one event."""
     async with house.store.transaction() as con:
         source: int = await sources.ensure(con, "oracle", "forecaster")
         starts, chances = np.full(len(values), to_datetime64(event)), np.array(list(values))
@@ -200,7 +200,7 @@ async def test_wrong_questions_name_the_parameter(toy: Person, power: int, subte
 
 
 def rows_of(media_type: str, content: bytes) -> list[dict[str, Any]]:
-    """A table as Polars reads it; of CSV without the unit."""
+    """Return the rows of a table by Polars; those of CSV without the unit."""
     if media_type == CSV:
         types = {"event_start": pl.Datetime("us", "UTC"), "belief_time": pl.Datetime("us", "UTC")}
         frame = pl.read_csv(content, schema_overrides=types).drop("unit")
@@ -315,7 +315,7 @@ async def test_the_latest_values(toy: Person, add_site: AddSite, know: AddBelief
 
 @pytest.fixture
 async def patchy(toy: Person, add_site: AddSite, house: House) -> list[int]:
-    """Sensors of quarters, hours and moments, in which by far not everything is known, and some things twice."""
+    """Sensors of quarters, hours and moments with many gaps, and with some values stored twice."""
     building, *_ = await add_site()
     random = np.random.default_rng(7)
     made = []
@@ -431,5 +431,5 @@ async def test_a_million_values_take_no_more_memory(house: House, toy: Person, a
         return (most - before) / 1e6
 
     for format in (responses.FORMATS[responses.JSON], responses.FORMATS[PARQUET]):
-        await memory_for(count // 50, format)  # what is loaded and kept at the first use
+        await memory_for(count // 50, format)  # warm-up: modules and caches loaded at the first use
         assert await memory_for(count, format) < 50, format.media_type

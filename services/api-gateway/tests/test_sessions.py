@@ -1,4 +1,4 @@
-"""Sessions: the cookie of a browser, when it ends, and that no other site can make use of it."""
+"""Sessions: the cookie of a browser, its end, and protection against other sites."""
 
 from datetime import timedelta
 from http.cookies import SimpleCookie
@@ -12,12 +12,12 @@ SESSION = "/api/v1/session"
 
 
 def browser(house: House, address: str = "http://gateway") -> httpx.AsyncClient:
-    """It keeps cookies, as browsers do."""
+    """Return a client that keeps cookies, as browsers do."""
     return httpx.AsyncClient(transport=httpx.ASGITransport(house.app), base_url=address)
 
 
 async def logged_in(house: House, address: str = "http://gateway") -> tuple[httpx.AsyncClient, dict[str, str]]:
-    """A browser that is logged in, and the header for what changes something."""
+    """Return a browser that is logged in, and the CSRF header for changes."""
     client = browser(house, address)
     answer = await client.post(SESSION, json=CREDENTIALS)
     assert answer.status_code == 200, answer.text
@@ -160,7 +160,7 @@ async def test_a_header_goes_before_a_cookie(house: House, toy: Person) -> None:
     who = await client.get(SESSION, headers={"Authorization": token})
     assert (who.json()["user"]["username"], who.json()["kind"]) == ("other", "login")
     assert "csrf_token" not in who.json()
-    # And needs no other proof: no page of another site can send it.
+    # A token needs no CSRF header: no page of another site can send it.
     view = {"default_asset_view": "Graphs", "use_as_default": True}
     answer = await client.post("/api/v3_0/assets/default_asset_view", json=view, headers={"Authorization": token})
     assert answer.status_code == 200

@@ -1,4 +1,4 @@
-"""Every route, every kind of person, of owner and of credential: what is answered is asserted from tenancy.txt."""
+"""Permissions by route, person, owner and credential: the responses match tenancy.txt."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ def requirements(dependant: Dependant) -> list[Requirement]:
 
 
 def api_routes(app: FastAPI) -> Iterator[tuple[str, str, Any]]:
-    """Method and path of the routes as the application really has them, those of included routers too."""
+    """Yield method, path and route of all routes of the application, those of included routers too."""
     for route in app.routes:
         contexts = getattr(route, "effective_route_contexts", None)
         found: list[Any] = contexts() if contexts is not None else [route] * isinstance(route, APIRoute)
@@ -78,7 +78,7 @@ async def test_keys_are_good_for_their_scope_only(world: World, table: list[Tena
 
 
 async def test_keys_are_good_for_their_account_only(world: World, table: list[TenancyRule]) -> None:
-    """The administrator's key for one account is worth nothing with other accounts, and reads what is public."""
+    """An administrator's key for one account has no rights on other accounts, and reads public things."""
     wrong = []
     for row in (row for row in table if row.about != "-"):
         for place in row.may:
@@ -91,7 +91,7 @@ async def test_keys_are_good_for_their_account_only(world: World, table: list[Te
 
 
 async def test_cookies_open_what_tokens_open(world: World, table: list[TenancyRule]) -> None:
-    """And without the CSRF token they change nothing."""
+    """Without the CSRF token they change nothing."""
     wrong = []
     for row in (row for row in table if row.scope != "open"):
         for place, allowed in row.may.items():

@@ -1,4 +1,4 @@
-"""Seeing with what one is logged in, and revoking it."""
+"""Logins, sessions and API keys of a user: listing and revoking them."""
 
 import httpx
 import pytest
@@ -75,7 +75,7 @@ async def test_who_administers_a_user_logs_them_out(house: House, toy: Person) -
 
 
 async def test_administrators_of_accounts_keep_off_those_of_the_platform(house: House, toy: Person) -> None:
-    """Else they could set the address of one to their own, have a link mailed to it, and rule the platform."""
+    """Otherwise they could set an administrator's address to their own, and take over by a mailed link."""
     admin = await house.person("boss", toy.account_id, "admin")
     token = (await admin.client.get(TOKENS)).json()["tokens"][0]["id"]
     user = f"/api/v3_0/users/{admin.user_id}"
@@ -89,7 +89,7 @@ async def test_administrators_of_accounts_keep_off_those_of_the_platform(house: 
     for method, path, body in forbidden:
         assert (await toy.client.request(method, path, json=body)).status_code == 403, path
     await admin.patch(f"/users/{admin.user_id}", {"timezone": "Europe/Amsterdam"})
-    # It is the role that protects.
+    # The role is the protection.
     await house.fetch("delete from user_role where user_id = $1", admin.user_id)
     for method, path, body in forbidden:
         assert (await toy.client.request(method, path, json=body)).status_code in (200, 204, 404), path

@@ -1,4 +1,4 @@
-"""Webhooks are managed by who administers the account; secrets are shown once and stand in no log."""
+"""Webhooks: managed by administrators of the account; secrets are shown once and never logged."""
 
 from datetime import datetime
 from typing import Any, Protocol
@@ -41,7 +41,7 @@ async def load_webhook(con: Connection, webhook_id: int) -> subscriptions.Webhoo
 
 async def payloads(house: House) -> list[JsonObject]:
     rows = await house.fetch("select payload from outbox where topic = 'webhook' order by id")
-    # The database and Python write one moment in two ways, if its microseconds end in a zero.
+    # The database and Python format microseconds that end in zeros differently.
     return [row["payload"] | {"timestamp": datetime.fromisoformat(row["payload"]["timestamp"])} for row in rows]
 
 
