@@ -21,10 +21,10 @@ from gateway_house import AddSite, House, OpenHouse, Person, World, claim_job
 from starlette.types import Message
 from waiting import until
 
-PATH = "/api/v1/events"
 type Listen = Callable[..., AbstractAsyncContextManager[Listener]]
 type Tell = Callable[..., Awaitable[None]]
 
+PATH = "/api/v1/events"
 NO_DATA = {"type": ["job.queued", "job.failed", "schedule.finished", "asset.updated"]}
 """Filter without stored data. Its streams start at once: they need not wait until the writers know of them."""
 
