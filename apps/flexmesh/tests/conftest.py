@@ -1,75 +1,16 @@
 """Platforms of their own for tests: a data directory for commands, and `flexmesh up` in a home of its own."""
 
 import logging
-import os
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
-import psutil
 import pytest
+from commands import SECONDS, Command, Up, clean_environment
 from flexmesh.cli import app
-from flexmesh.datadir import DataDirectory
 from typer.testing import CliRunner, Result
-
-Command = Callable[..., Result]
-
-
-SECONDS = 90
-
-
-def clean_environment(home: Path) -> dict[str, str]:
-    """Ours without any setting, in a home of its own."""
-    foreign = ("FLEXMESH_", "XDG_", "OTEL_")
-    return {**{name: value for name, value in os.environ.items() if not name.startswith(foreign)}, "HOME": str(home)}
-
-
-class Up:
-    """A running `flexmesh up` in a home of its own."""
-
-    def __init__(self, home: Path, port: int, *options: str, **settings: str) -> None:
-        self.home, self.port = home, port
-        self.log = home / f"up-{time.monotonic_ns()}.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "flexmesh", "up", "--port", str(port), *options],
-                env={**clean_environment(home), **settings},
-                stdout=log,
-                stderr=log,
-                cwd=home,
-            )
-
-    @property
-    def output(self) -> str:
-        return self.log.read_text()
-
-    @property
-    def data(self) -> DataDirectory:
-        return DataDirectory(self.home / ".local" / "share" / "flexmesh")
-
-    def until(self, text: str) -> "Up":
-        deadline = time.monotonic() + SECONDS
-        while text not in self.output:
-            assert self.process.poll() is None, f"It ended with {self.process.returncode}:\n{self.output}"
-            assert time.monotonic() < deadline, f"'{text}' did not appear:\n{self.output}"
-            time.sleep(0.05)
-        return self
-
-    def until_ended(self) -> int:
-        return self.process.wait(SECONDS)
-
-    def children(self) -> list[psutil.Process]:
-        children: list[psutil.Process] = psutil.Process(self.process.pid).children(recursive=True)
-        return children
-
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=10)
 
 
 def free_port() -> int:

@@ -5,16 +5,16 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import numpy as np
 import pytest
+from commands import Command
 from database import scratch_database
 from flexmesh import backup, clients
 from flexmodel.errors import Conflict, FlexmeshError, Unavailable
 from flexstore import daily_rollups, migrate, sources, timescale
-from flexstore.checksums import load_checksums, load_table_names
+from flexstore.checksums import TableChecksum, load_checksums, load_table_names
 from flexstore.series import BeliefBatch, load_source_statistics, to_datetime64, write_beliefs
 from flexstore.store import Store
 
@@ -57,7 +57,7 @@ async def fill(url: str) -> None:
     await store.close()
 
 
-async def content_of(url: str) -> Any:
+async def content_of(url: str) -> dict[str, TableChecksum]:
     con = await asyncpg.connect(url)
     found = await load_checksums(con)
     await con.close()
@@ -131,10 +131,10 @@ async def test_nobody_rebuilds_values_while_they_are_saved(
     find = clients.find
     con = await asyncpg.connect(database_url, server_settings={"lock_timeout": "50"})
 
-    async def find_while_somebody_rebuilds(*arguments: Any, **named: Any) -> Path:
+    async def find_while_somebody_rebuilds(program: str, server: int, *, newer: bool) -> Path:
         with pytest.raises(asyncpg.LockNotAvailableError):
             await con.execute("truncate belief")
-        return await find(*arguments, **named)
+        return await find(program, server, newer=newer)
 
     monkeypatch.setattr(clients, "find", find_while_somebody_rebuilds)
     described = await backup.dump(database_url, tmp_path / "it.dump", silent)
@@ -217,12 +217,12 @@ async def test_a_backup_of_a_newer_version_is_refused(empty: str, saved: Path) -
 
 
 async def test_commands_save_compare_and_restore(
-    database_url: str, empty: str, tmp_path: Path, flexmesh: Any, monkeypatch: pytest.MonkeyPatch
+    database_url: str, empty: str, tmp_path: Path, flexmesh: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(database_url)
     file = tmp_path / "it.dump"
 
-    async def run(url: str, *arguments: Any, code: int = 0) -> str:
+    async def run(url: str, *arguments: object, code: int = 0) -> str:
         monkeypatch.setenv("FLEXMESH_DATABASE_URL", url)
         output: str = (await asyncio.to_thread(flexmesh, *arguments, code=code)).output
         return output

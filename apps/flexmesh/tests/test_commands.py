@@ -6,44 +6,45 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
+from commands import Command
+from typer.testing import Result
 
 PASSWORD = ("--password", "a long enough one")
 
 
 @pytest.fixture(scope="module")
-def account(flexmesh: Any) -> int:
+def account(flexmesh: Command) -> int:
     return added(flexmesh("add", "account", "--name", "Smart Energy"))
 
 
 @pytest.fixture(scope="module")
-def site(flexmesh: Any, account: int) -> int:
+def site(flexmesh: Command, account: int) -> int:
     return added(flexmesh("add", "asset", "--name", "site", "--account", account, "--asset-type", 6))
 
 
 @pytest.fixture
-def meter(flexmesh: Any, site: int, request: pytest.FixtureRequest) -> int:
+def meter(flexmesh: Command, site: int, request: pytest.FixtureRequest) -> int:
     name = request.node.name[:100]
     options = ("--unit", "kW", "--event-resolution", "PT15M", "--timezone", "Europe/Amsterdam", "--asset", site)
     return added(flexmesh("add", "sensor", "--name", name, *options))
 
 
-def added(result: Any) -> int:
+def added(result: Result) -> int:
     """The id that a command tells."""
     found = re.search(r"\(?ID (\d+)", result.output)
     assert found, result.output
     return int(found[1])
 
 
-def rows(result: Any) -> list[list[str]]:
+def rows(result: Result) -> list[list[str]]:
     """A table as its cells, without the header."""
     return [line.split("\t") for line in result.output.splitlines()[1:] if "\t" in line]
 
 
-def test_help_names_every_group(flexmesh: Any) -> None:
+def test_help_names_every_group(flexmesh: Command) -> None:
     output = flexmesh("--help").output
     assert all(name in output for name in ("up", "serve", "worker", "doctor", "add", "show", "edit", "delete", "db"))
 
@@ -57,13 +58,13 @@ def test_help_does_not_wait_for_the_platform() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_database_is_made_on_first_use_and_may_be_upgraded_twice(flexmesh: Any) -> None:
+def test_the_database_is_made_on_first_use_and_may_be_upgraded_twice(flexmesh: Command) -> None:
     assert "at revision" in flexmesh("db", "upgrade").output
     assert "(the newest)" in flexmesh("db", "current").output
     flexmesh("add", "initial-structure")
 
 
-def test_an_account_with_a_role_and_a_user(flexmesh: Any) -> None:
+def test_an_account_with_a_role_and_a_user(flexmesh: Command) -> None:
     flexmesh("add", "account-role", "--name", "Prosumer", "--description", "Makes power and uses it.")
     account = added(flexmesh("add", "account", "--name", "Sunny", "--roles", "Prosumer", "--primary-color", "#1a3443"))
     listed = {row[1]: row for row in rows(flexmesh("show", "accounts"))}
@@ -76,7 +77,7 @@ def test_an_account_with_a_role_and_a_user(flexmesh: Any) -> None:
     assert "sun@example.org" in flexmesh("show", "account", "--id", account).output
 
 
-def test_a_webhook_of_an_account(flexmesh: Any, account: int) -> None:
+def test_a_webhook_of_an_account(flexmesh: Command, account: int) -> None:
     asset = added(flexmesh("add", "asset", "--name", "site of the webhook", "--asset-type", 6, "--account", account))
     told = ("--url", "https://example.com/secret-path", "--events", "schedule.finished,schedule.failed")
     made = flexmesh("add", "webhook", "--account", account, *told, "--asset", asset, "--description", "BMS")
@@ -92,7 +93,7 @@ def test_a_webhook_of_an_account(flexmesh: Any, account: int) -> None:
     assert "no account with id 4711" in flexmesh("add", "webhook", "--account", 4711, *told, code=1).output
 
 
-def test_an_api_key_of_a_user(flexmesh: Any, account: int) -> None:
+def test_an_api_key_of_a_user(flexmesh: Command, account: int) -> None:
     login = ("--username", "machine", "--email", "machine@example.org", "--account", account)
     flexmesh("add", "user", *login, *PASSWORD)
     key = ("--user", "machine@example.org", "--name", "Grafana", "--scopes", "read, write")
@@ -109,13 +110,13 @@ def test_an_api_key_of_a_user(flexmesh: Any, account: int) -> None:
     assert "no active user 'nobody'" in flexmesh("add", "api-key", "--user", "nobody", *key[2:], code=1).output
 
 
-def test_a_new_password_is_not_the_first_that_anybody_tries(flexmesh: Any, account: int) -> None:
+def test_a_new_password_is_not_the_first_that_anybody_tries(flexmesh: Command, account: int) -> None:
     login = ("--username", "lazy", "--email", "lazy@example.org", "--account", account)
     assert "at least 10 characters" in flexmesh("add", "user", *login, "--password", "short", code=1).output
     assert "too easy to guess" in flexmesh("add", "user", *login, "--password", "Password2026!", code=1).output
 
 
-def test_a_password_is_asked_for_when_none_is_given(flexmesh: Any, account: int) -> None:
+def test_a_password_is_asked_for_when_none_is_given(flexmesh: Command, account: int) -> None:
     login = ("--username", "asked", "--email", "asked@example.org", "--account", account)
     output = flexmesh("add", "user", *login, answers="very secret\nvery secret\n").output
     assert "very secret" not in output
@@ -160,7 +161,7 @@ def test_a_password_is_asked_for_when_none_is_given(flexmesh: Any, account: int)
     ],
 )
 def test_a_mistake_gets_one_sentence_and_exit_code_one(
-    flexmesh: Any, account: int, site: int, arguments: tuple[str, ...], sentence: str
+    flexmesh: Command, account: int, site: int, arguments: tuple[str, ...], sentence: str
 ) -> None:
     result = flexmesh(*arguments, code=1)
     assert sentence in result.stderr
@@ -183,11 +184,13 @@ def test_a_mistake_gets_one_sentence_and_exit_code_one(
         (("edit", "attribute", "--attribute", "x", "--asset", "1"), "Give exactly one of --float"),
     ],
 )
-def test_a_wrong_option_is_named_with_exit_code_two(flexmesh: Any, arguments: tuple[str, ...], sentence: str) -> None:
+def test_a_wrong_option_is_named_with_exit_code_two(
+    flexmesh: Command, arguments: tuple[str, ...], sentence: str
+) -> None:
     assert sentence in flexmesh(*arguments, code=2).stderr.replace("\n", " ")
 
 
-def test_an_asset_with_its_configuration(flexmesh: Any, account: int, site: int, tmp_path: Path) -> None:
+def test_an_asset_with_its_configuration(flexmesh: Command, account: int, site: int, tmp_path: Path) -> None:
     model = tmp_path / "model.json"
     model.write_text(json.dumps({"soc-max": "10 kWh", "power-capacity": "5 kW"}))
     place = (
@@ -219,7 +222,7 @@ def csv_file(tmp_path: Path, text: str) -> Path:
     return file
 
 
-def values_of(flexmesh: Any, sensor: int, tmp_path: Path, *options: object) -> list[tuple[str, float]]:
+def values_of(flexmesh: Command, sensor: int, tmp_path: Path, *options: object) -> list[tuple[str, float]]:
     file = tmp_path / "read.csv"
     window = ("--start", "2026-03-01T00:00+01:00", "--duration", "P1D", "--to-file", file)
     flexmesh("show", "beliefs", "--sensor", sensor, *window, *options)
@@ -227,7 +230,7 @@ def values_of(flexmesh: Any, sensor: int, tmp_path: Path, *options: object) -> l
     return [(start, float(value)) for start, _, value, _ in lines]
 
 
-def test_values_in_local_time_are_stored_in_the_sensors_unit(flexmesh: Any, meter: int, tmp_path: Path) -> None:
+def test_values_in_local_time_are_stored_in_the_sensors_unit(flexmesh: Command, meter: int, tmp_path: Path) -> None:
     file = csv_file(tmp_path, "Time,Power\n2026-03-01T00:00:00,0.1\n2026-03-01T00:15:00,0.2\n")
     options = ("--source", "me", "--timezone", "Europe/Amsterdam", "--unit", "MW")
     assert "Stored 2 new" in flexmesh("add", "beliefs", "--sensor", meter, file, *options).output
@@ -237,7 +240,7 @@ def test_values_in_local_time_are_stored_in_the_sensors_unit(flexmesh: Any, mete
     assert ["me", "CLI script"] in [row[1:3] for row in rows(flexmesh("show", "data-sources"))]
 
 
-def test_a_file_of_another_layout(flexmesh: Any, meter: int, tmp_path: Path) -> None:
+def test_a_file_of_another_layout(flexmesh: Command, meter: int, tmp_path: Path) -> None:
     text = "made by hand\nkind;when;power\na;01.03.2026 00:00;1.000,5\nb;01.03.2026 00:00;7\na;01.03.2026 00:15;-\n"
     file = csv_file(tmp_path, text)
     layout = (
@@ -259,7 +262,7 @@ def test_a_file_of_another_layout(flexmesh: Any, meter: int, tmp_path: Path) -> 
     assert values_of(flexmesh, meter, tmp_path) == [("2026-03-01T00:00:00+01:00", 1000.5)]
 
 
-def test_a_parquet_file(flexmesh: Any, meter: int, tmp_path: Path) -> None:
+def test_a_parquet_file(flexmesh: Command, meter: int, tmp_path: Path) -> None:
     file = tmp_path / "values.parquet"
     start = datetime(2026, 3, 1, tzinfo=UTC)
     pl.DataFrame({"start": [start, start + timedelta(minutes=15)], "power": [1.5, 2.5]}).write_parquet(file)
@@ -267,13 +270,13 @@ def test_a_parquet_file(flexmesh: Any, meter: int, tmp_path: Path) -> None:
     assert [value for _, value in values_of(flexmesh, meter, tmp_path)] == [1.5, 2.5]
 
 
-def test_hourly_values_fill_the_quarters(flexmesh: Any, meter: int, tmp_path: Path) -> None:
+def test_hourly_values_fill_the_quarters(flexmesh: Command, meter: int, tmp_path: Path) -> None:
     file = csv_file(tmp_path, "Time,Power\n2026-03-01T00:00:00+01:00,4\n2026-03-01T01:00:00+01:00,8\n")
     flexmesh("add", "beliefs", "--sensor", meter, "--source", "me", file)
     assert [value for _, value in values_of(flexmesh, meter, tmp_path)] == [4.0] * 4 + [8.0] * 4
 
 
-def test_values_known_ahead_are_not_known_before_that(flexmesh: Any, meter: int, tmp_path: Path) -> None:
+def test_values_known_ahead_are_not_known_before_that(flexmesh: Command, meter: int, tmp_path: Path) -> None:
     file = csv_file(tmp_path, "Time,Power\n2026-03-01T10:00:00+01:00,4\n")
     flexmesh("add", "beliefs", "--sensor", meter, "--source", "me", "--horizon", 60, file)
     # The event ends at 10:15, so it was known from 09:15 on.
@@ -281,7 +284,9 @@ def test_values_known_ahead_are_not_known_before_that(flexmesh: Any, meter: int,
     assert len(values_of(flexmesh, meter, tmp_path, "--belief-time-before", "2026-03-01T09:15+01:00")) == 1
 
 
-def test_other_values_of_the_same_belief_replace_only_when_told_to(flexmesh: Any, meter: int, tmp_path: Path) -> None:
+def test_other_values_of_the_same_belief_replace_only_when_told_to(
+    flexmesh: Command, meter: int, tmp_path: Path
+) -> None:
     options = ("--sensor", meter, "--source", "me", "--horizon", 60)
     flexmesh("add", "beliefs", *options, csv_file(tmp_path, "t,v\n2026-03-01T10:00:00+01:00,4\n"))
     other = csv_file(tmp_path, "t,v\n2026-03-01T10:00:00+01:00,5\n2026-03-01T10:15:00+01:00,6\n")
@@ -304,7 +309,7 @@ def test_other_values_of_the_same_belief_replace_only_when_told_to(flexmesh: Any
     ],
 )
 def test_a_file_that_cannot_be_read_stores_nothing(
-    flexmesh: Any, meter: int, tmp_path: Path, text: str, options: tuple[object, ...], sentence: str
+    flexmesh: Command, meter: int, tmp_path: Path, text: str, options: tuple[object, ...], sentence: str
 ) -> None:
     source = () if "--source" in options else ("--source", "me")
     arguments = ("add", "beliefs", "--sensor", meter, csv_file(tmp_path, text), *source, *options)
@@ -312,7 +317,7 @@ def test_a_file_that_cannot_be_read_stores_nothing(
     assert values_of(flexmesh, meter, tmp_path) == []
 
 
-def test_values_are_plotted(flexmesh: Any, meter: int, tmp_path: Path) -> None:
+def test_values_are_plotted(flexmesh: Command, meter: int, tmp_path: Path) -> None:
     file = csv_file(tmp_path, "Time,Power\n2026-03-01T00:00:00+01:00,40\n2026-03-01T01:00:00+01:00,-20\n")
     flexmesh("add", "beliefs", "--sensor", meter, "--source", "me", file)
     output = flexmesh(
@@ -325,7 +330,7 @@ def test_values_are_plotted(flexmesh: Any, meter: int, tmp_path: Path) -> None:
     assert "no values" in nothing.output
 
 
-def test_values_are_deleted_by_time_and_source(flexmesh: Any, meter: int, site: int, tmp_path: Path) -> None:
+def test_values_are_deleted_by_time_and_source(flexmesh: Command, meter: int, site: int, tmp_path: Path) -> None:
     file = csv_file(tmp_path, "Time,Power\n2026-03-01T00:00:00+01:00,40\n2026-03-01T01:00:00+01:00,-20\n")
     flexmesh("add", "beliefs", "--sensor", meter, "--source", "me", file)
     window = ("--start", "2026-03-01T01:00+01:00", "--end", "2026-03-02T00:00+01:00")
@@ -337,7 +342,7 @@ def test_values_are_deleted_by_time_and_source(flexmesh: Any, meter: int, site: 
     assert values_of(flexmesh, meter, tmp_path) == []
 
 
-def test_attributes_are_set_by_type(flexmesh: Any, account: int, site: int, meter: int) -> None:
+def test_attributes_are_set_by_type(flexmesh: Command, account: int, site: int, meter: int) -> None:
     flexmesh("edit", "attribute", "--attribute", "volume", "--float", 1.5, "--asset", site, "--sensor", meter)
     flexmesh("edit", "attribute", "--attribute", "tags", "--list", '["a"]', "--asset", site)
     flexmesh("edit", "attribute", "--attribute", "vip", "--bool", True, "--account", account)
@@ -346,7 +351,7 @@ def test_attributes_are_set_by_type(flexmesh: Any, account: int, site: int, mete
     assert json.loads(output.split("attributes\t")[1].splitlines()[0]) == {"volume": 1.5, "tags": ["a"], "gone": None}
 
 
-def test_assets_move_to_another_account_and_parent(flexmesh: Any, account: int) -> None:
+def test_assets_move_to_another_account_and_parent(flexmesh: Command, account: int) -> None:
     other = added(flexmesh("add", "account", "--name", "Other"))
     top = added(flexmesh("add", "asset", "--name", "top", "--account", account, "--asset-type", 6))
     child = added(
@@ -367,7 +372,7 @@ def test_assets_move_to_another_account_and_parent(flexmesh: Any, account: int) 
     assert f"parent_asset_id\t{top}" not in flexmesh("show", "asset", "--id", child).output
 
 
-def test_deleting_an_account_takes_everything_along(flexmesh: Any, tmp_path: Path) -> None:
+def test_deleting_an_account_takes_everything_along(flexmesh: Command, tmp_path: Path) -> None:
     account = added(flexmesh("add", "account", "--name", "Short lived"))
     login = ("--username", "brief", "--email", "brief@example.org", "--account", account, *PASSWORD)
     flexmesh("add", "user", *login)
@@ -384,7 +389,7 @@ def test_deleting_an_account_takes_everything_along(flexmesh: Any, tmp_path: Pat
     assert str(sensor) not in [row[0] for row in rows(flexmesh("show", "sensors"))]
 
 
-def test_users_roles_and_sensors_are_deleted(flexmesh: Any, account: int, meter: int) -> None:
+def test_users_roles_and_sensors_are_deleted(flexmesh: Command, account: int, meter: int) -> None:
     login = ("--username", "leaver", "--email", "Leaver@example.org", "--account", account, *PASSWORD)
     flexmesh("add", "user", *login)
     flexmesh("delete", "user", "--email", "leaver@example.org", "--force")
@@ -395,7 +400,7 @@ def test_users_roles_and_sensors_are_deleted(flexmesh: Any, account: int, meter:
     flexmesh("show", "beliefs", "--sensor", meter, "--start", "2026-03-01T00:00Z", "--duration", "PT1H", code=1)
 
 
-def test_roles_and_types_are_listed(flexmesh: Any) -> None:
+def test_roles_and_types_are_listed(flexmesh: Command) -> None:
     assert {"admin", "account-admin", "consultant"} <= {row[2] for row in rows(flexmesh("show", "roles"))}
     added(flexmesh("add", "asset-type", "--name", "electrolyser"))
     assert {"battery", "electrolyser"} <= {row[1] for row in rows(flexmesh("show", "asset-types"))}
@@ -403,29 +408,29 @@ def test_roles_and_types_are_listed(flexmesh: Any) -> None:
     assert rows(flexmesh("show", "data-sources", "--id", source))[0][1:5] == ["oracle", "forecaster", "", "2"]
 
 
-def added_source(result: Any) -> int:
+def added_source(result: Result) -> int:
     return int(result.output.split("ID ")[1].rstrip(".\n"))
 
 
-def test_the_doctor_finds_nothing_wrong(flexmesh: Any) -> None:
+def test_the_doctor_finds_nothing_wrong(flexmesh: Command) -> None:
     output = flexmesh("doctor").output
     assert "PostgreSQL" in output
     assert "--" not in output
 
 
-def test_the_doctor_names_a_wrong_setting(flexmesh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_names_a_wrong_setting(flexmesh: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEXMESH_BROKER_URL", "redis://nowhere")
     assert "FLEXMESH_BROKER_URL" in flexmesh("doctor", code=1).output
 
 
-def test_the_doctor_names_a_database_that_is_away(flexmesh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_names_a_database_that_is_away(flexmesh: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEXMESH_DATABASE_URL", "postgresql://me@127.0.0.1:9/nothing")
     output = flexmesh("doctor", code=1).output
     assert "--  database: " in output
     assert "Is FLEXMESH_DATABASE_URL right, and the database running?" in output
 
 
-def test_a_database_that_is_away_is_one_sentence(flexmesh: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_away_is_one_sentence(flexmesh: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEXMESH_DATABASE_URL", "postgresql://me@127.0.0.1:9/nothing")
     result = flexmesh("show", "accounts", code=1)
     assert "database" in result.stderr

@@ -3,12 +3,13 @@
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
+from commands import Command
+from typer.testing import Result
 
 TOKEN = "hush-hush-hush"
 
@@ -49,7 +50,7 @@ def may_ask_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def sensor(flexmesh: Any) -> int:
+def sensor(flexmesh: Command) -> int:
     flexmesh("add", "account", "--name", "Smart Energy")
     asset = added(flexmesh("add", "asset", "--name", "site", "--account", 1, "--asset-type", 6))
     options = ("--unit", "EUR/MWh", "--event-resolution", "PT1H", "--timezone", "Europe/Amsterdam", "--asset", asset)
@@ -57,10 +58,10 @@ def sensor(flexmesh: Any) -> int:
 
 
 @pytest.fixture
-def add(flexmesh: Any, config: Path, sensor: int) -> Callable[..., Any]:
+def add(flexmesh: Command, config: Path, sensor: int) -> Command:
     """Adds a connector, whose token is asked for."""
 
-    def add(name: str, *options: object, **how: Any) -> Any:
+    def add(name: str, *options: object, code: int = 0, answers: str = f"{TOKEN}\n") -> Result:
         arguments = (
             "http-json",
             "--name",
@@ -72,18 +73,18 @@ def add(flexmesh: Any, config: Path, sensor: int) -> Callable[..., Any]:
             "--secret",
             "token",
         )
-        return flexmesh("connectors", "add", *arguments, *options, **{"answers": f"{TOKEN}\n", **how})
+        return flexmesh("connectors", "add", *arguments, *options, code=code, answers=answers)
 
     return add
 
 
-def added(result: Any) -> int:
+def added(result: Result) -> int:
     found = re.search(r"\(?ID (\d+)", result.output)
     assert found, result.output
     return int(found[1])
 
 
-def test_the_kinds_and_what_they_are_told(flexmesh: Any) -> None:
+def test_the_kinds_and_what_they_are_told(flexmesh: Command) -> None:
     assert {"entsoe", "http-json"} <= {
         line.split("\t")[0] for line in flexmesh("connectors", "kinds").output.splitlines()
     }
@@ -92,7 +93,7 @@ def test_the_kinds_and_what_they_are_told(flexmesh: Any) -> None:
     assert "There are: " in flexmesh("connectors", "kinds", "telex", code=1).output
 
 
-def test_the_life_of_a_connector(flexmesh: Any, add: Any, sensor: int) -> None:
+def test_the_life_of_a_connector(flexmesh: Command, add: Command, sensor: int) -> None:
     number = added(add("first", "--every", "PT30M"))
     assert f"first\thttp-json\t1\tprice={sensor}\twaiting for its first run" in flexmesh("connectors", "list").output
     assert "Stored 1 new values" in flexmesh("connectors", "run", "--id", number).output
@@ -113,7 +114,7 @@ def test_the_life_of_a_connector(flexmesh: Any, add: Any, sensor: int) -> None:
     assert "no connector with id" in flexmesh("connectors", "show", "--id", number, code=1).output
 
 
-def test_a_run_over_days_long_past(flexmesh: Any, add: Any, sensor: int) -> None:
+def test_a_run_over_days_long_past(flexmesh: Command, add: Command, sensor: int) -> None:
     number = added(add("history"))
     told = flexmesh("connectors", "run", "--id", number, "--from", "2025-01-02", "--to", "2025-03-01").output
     assert "Stored 2 new values" in told  # asked for in two parts, an hour each
@@ -127,7 +128,7 @@ def test_a_run_over_days_long_past(flexmesh: Any, add: Any, sensor: int) -> None
     flexmesh("connectors", "delete", "--id", number, "--force")
 
 
-def test_what_fails_says_why(flexmesh: Any, add: Any) -> None:
+def test_what_fails_says_why(flexmesh: Command, add: Command) -> None:
     number = added(add("locked out", answers="wrong\n"))
     assert "check the token" in flexmesh("connectors", "run", "--id", number, code=1).output
     assert "failing (1)" in flexmesh("connectors", "list").output
@@ -137,7 +138,7 @@ def test_what_fails_says_why(flexmesh: Any, add: Any) -> None:
     flexmesh("connectors", "delete", "--id", number, "--force")
 
 
-def test_tokens_come_from_the_environment_too(flexmesh: Any, sensor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tokens_come_from_the_environment_too(flexmesh: Command, sensor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEXMESH_CONNECTOR_TOKEN", TOKEN)
     arguments = ("entsoe", "--name", "prices", "--set", "zone=NL", "--sensor", f"day-ahead-price={sensor}")
     number = added(flexmesh("connectors", "add", *arguments))
@@ -160,12 +161,12 @@ def test_tokens_come_from_the_environment_too(flexmesh: Any, sensor: int, monkey
         (("--every", "PT1S"), "every: PT1S is not between", 1),
     ],
 )
-def test_mistakes_are_told_in_a_sentence(add: Any, options: tuple[str, ...], sentence: str, code: int) -> None:
+def test_mistakes_are_told_in_a_sentence(add: Command, options: tuple[str, ...], sentence: str, code: int) -> None:
     result = add("wrong", *options, code=code)
     assert sentence in " ".join(result.output.replace("│", " ").split())
 
 
-def test_a_run_needs_a_beginning(flexmesh: Any) -> None:
+def test_a_run_needs_a_beginning(flexmesh: Command) -> None:
     assert "give --from" in " ".join(
         flexmesh("connectors", "run", "--id", 1, "--to", "2025-01-01", code=2).output.split()
     )

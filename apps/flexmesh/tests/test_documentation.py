@@ -7,10 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from commands import Up
 
 ROOT = Path(__file__).parents[3]
 TUTORIAL = ROOT / "docs" / "tutorials" / "first-schedule.md"
@@ -28,14 +28,14 @@ def blocks(language: str, page: Path = TUTORIAL) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
-def test_the_python_of_the_tutorial(toy_platform: Any, tmp_path: Path) -> None:
+def test_the_python_of_the_tutorial(toy_platform: Up, tmp_path: Path) -> None:
     (script,) = blocks("python")
     here = script.replace("localhost:5000", f"localhost:{toy_platform.port}")
     done = subprocess.run([sys.executable, "-c", here], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "-4.655136" in done.stdout, done.stderr
 
 
-def test_the_commands_of_the_tutorial(toy_platform: Any, environment: Any) -> None:
+def test_the_commands_of_the_tutorial(toy_platform: Up, environment: Callable[[Path], dict[str, str]]) -> None:
     (commands,) = (block for block in blocks("sh") if "flexmesh add schedule" in block)
     (tomorrow,) = (line for block in blocks("sh") for line in block.splitlines() if line.startswith("TOMORROW="))
     script = f"{tomorrow}\n{commands}".replace(".venv/bin/flexmesh", f"{sys.executable} -m flexmesh")
@@ -46,13 +46,13 @@ def test_the_commands_of_the_tutorial(toy_platform: Any, environment: Any) -> No
     assert "500 kW" in done.stdout
 
 
-def token_for(platform: Any, login: str) -> str:
+def token_for(platform: Up, login: str) -> str:
     url = f"http://127.0.0.1:{platform.port}/api/requestAuthToken"
     answer = httpx.post(url, content=login, headers={"Content-Type": "application/json"})
     return str(answer.json()["auth_token"])
 
 
-def test_the_requests_of_the_tutorial(toy_platform: Any) -> None:
+def test_the_requests_of_the_tutorial(toy_platform: Up) -> None:
     """The bodies that the tutorial sends with curl, sent without it."""
     sent = re.findall(r"-d '(\{.*?\})'(?:\s|$)", "\n".join(blocks("sh")), flags=re.DOTALL)
     login, trigger = sent
@@ -68,7 +68,7 @@ def test_the_requests_of_the_tutorial(toy_platform: Any) -> None:
 
 
 @pytest.fixture
-def typed(toy_platform: Any, tmp_path: Path) -> Callable[[str], str]:
+def typed(toy_platform: Up, tmp_path: Path) -> Callable[[str], str]:
     """What commands print that are typed into a shell which knows $TOKEN."""
     if shutil.which("curl") is None:
         pytest.skip("needs curl, as who follows these pages does")

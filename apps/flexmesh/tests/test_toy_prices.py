@@ -1,18 +1,19 @@
 """The toy prices on ordinary days and on those when the clock changes."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
 import pytest
 from flexmesh import database, schema, toy
 from flexstore import series
+from flexstore.store import Connection
 
 
 @pytest.mark.parametrize(
     ("day", "count"), [(date(2026, 11, 22), 24), (date(2026, 3, 29), 23), (date(2026, 10, 25), 25)]
 )
-def test_every_hour_has_the_price_of_its_place_on_the_clock(data_directory: Any, day: date, count: int) -> None:
-    async def load(con: Any) -> Any:
+def test_every_hour_has_the_price_of_its_place_on_the_clock(data_directory: Path, day: date, count: int) -> None:
+    async def load(con: Connection) -> tuple[list[bool], series.Series]:
         made = await toy.ensure(con)
         loaded = [await toy.ensure_prices(con, made.price_sensor_id, day) for _ in range(2)]
         start = toy.midnight(day)

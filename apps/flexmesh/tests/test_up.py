@@ -7,16 +7,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 import pytest
+from commands import Up
 from flexmesh.datadir import Lock
 
 COST = "-4.655136 EUR"
 READY = "Ctrl-C stops it"
-Start = Callable[..., Any]
+Start = Callable[..., Up]
 
 
 def test_the_toy_schedule_comes_up_and_a_second_run_keeps_the_data(start: Start) -> None:
@@ -104,7 +104,7 @@ def test_a_data_directory_of_another_postgresql_is_told(start: Start) -> None:
     assert "Traceback" not in second.output
 
 
-def test_a_wrong_setting_is_told(home: Path, environment: Any) -> None:
+def test_a_wrong_setting_is_told(home: Path, environment: Callable[[Path], dict[str, str]]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "flexmesh", "up"],
         env={**environment(home), "FLEXMESH_LOG_LEVEL": "loud"},
@@ -116,7 +116,9 @@ def test_a_wrong_setting_is_told(home: Path, environment: Any) -> None:
     assert "FLEXMESH_LOG_LEVEL is 'loud'" in done.stderr
 
 
-def test_other_commands_use_the_database_of_the_running_platform(start: Start, environment: Any) -> None:
+def test_other_commands_use_the_database_of_the_running_platform(
+    start: Start, environment: Callable[[Path], dict[str, str]]
+) -> None:
     up = start("--toy").until(READY)
     command = [sys.executable, "-m", "flexmesh", "show", "accounts"]
     done = subprocess.run(command, env=environment(up.home), capture_output=True, text=True, check=True)

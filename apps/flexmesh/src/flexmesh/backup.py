@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import asyncpg
 from flexmodel.errors import Conflict, FlexmeshError, Forbidden, Unavailable
@@ -244,7 +244,7 @@ async def load(program: Path, url: str, file: Path, tell: Tell) -> None:
 
 async def compare(url: str, file: Path | None) -> tuple[Description, list[str]]:
     """What the database holds now, and how that differs from a backup."""
-    saved: Any = None
+    saved: Description | None = None
     if file is not None:
         saved = Description.read(file)
         if saved is None:

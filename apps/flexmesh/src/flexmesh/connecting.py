@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from flexmodel.errors import Invalid, NotFound
@@ -17,6 +17,7 @@ from ingest.connectors.registry import KINDS, get_kind
 from ingest.connectors.repository import Connector
 from ingest.connectors.worker import open_http_client
 from ingest.settings import IngestSettings
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from flexmesh.listing import Table, facts, listed, written
@@ -37,7 +38,7 @@ def settings_of(name: str) -> Table:
     ]
 
 
-def default_of(field: Any) -> str:
+def default_of(field: FieldInfo) -> str:
     if field.is_required():
         return "must be set"
     return "" if field.default in (None, PydanticUndefined) else str(to_jsonable_python(field.default))
@@ -133,7 +134,7 @@ async def run(store: Store, number: int, start: Day | None, end: Day | None, tel
         return await ConnectorRunner(store, BeliefWriter(), http).run_now(number, window, tell)
 
 
-def midnight(day: Day, zone: Any, later: int = 0) -> datetime:
+def midnight(day: Day, zone: tzinfo | None, later: int = 0) -> datetime:
     """The moment itself; of a day its beginning, or that of one some days later."""
     if isinstance(day, datetime):
         return day

@@ -15,6 +15,8 @@ from flexmesh import schema
 from flexmesh.datadir import DataDirectory, Lock, default_directory
 from flexmesh.postgres import Postgres
 
+type Query[T] = Callable[[Connection], Awaitable[T]]
+
 LOCK_SECONDS = 10
 
 
@@ -86,7 +88,7 @@ def with_store[T](task: Callable[[Store], Awaitable[T]]) -> T:
         return asyncio.run(run(url))
 
 
-def in_transaction[T](task: Callable[[Connection], Awaitable[T]]) -> T:
+def in_transaction[T](task: Query[T]) -> T:
     """Run a task in one transaction: all of what it changes, or nothing."""
 
     async def run(store: Store) -> T:

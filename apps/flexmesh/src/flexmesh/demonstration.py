@@ -53,8 +53,14 @@ async def ask(client: httpx.AsyncClient, made: toy.Toy, start: datetime) -> Mapp
     return await send(client, "GET", path, params={"duration": "PT12H"})
 
 
-async def send(client: httpx.AsyncClient, method: str, path: str, **options: Any) -> dict[str, Any]:
-    answer = await client.request(method, path, **options)
+async def send(
+    client: httpx.AsyncClient,
+    method: str,
+    path: str,
+    json: Mapping[str, Any] | None = None,
+    params: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    answer = await client.request(method, path, json=json, params=params)
     if answer.is_error:
         raise FlexmeshError(f"{method} {path} was answered with {answer.status_code}: {answer.text[:300]}")
     content: dict[str, Any] = answer.json()

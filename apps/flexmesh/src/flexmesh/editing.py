@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from flexcore.assets import repository as assets
 from flexcore.assets import service as asset_service
@@ -21,7 +20,7 @@ from flexmesh.inventory import row
 UPDATED = {"asset": ActivityType.ASSET_UPDATED, "sensor": ActivityType.SENSOR_UPDATED}
 
 
-async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], name: str, value: Any) -> None:
+async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], name: str, value: object) -> None:
     if name == retention.ATTRIBUTE and value is not None:
         retention.parse_retention(value)
     for table, ids in subjects.items():
@@ -32,7 +31,10 @@ async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], 
             event = f"Set attribute '{name}' of {table} '{found['name']}': {id}"
             details = changes_between({name: found["attributes"].get(name)}, {name: value})
             account = (await resources.get(con, ResourceType(table), id)).account_id
-            about = {"asset": {"asset_id": id}, "sensor": {"asset_id": found.get("asset_id"), "sensor_id": id}}
+            about: dict[str, dict[str, int | None]] = {
+                "asset": {"asset_id": id},
+                "sensor": {"asset_id": found.get("asset_id"), "sensor_id": id},
+            }
             await record_change(con, None, event, account_id=account, details=details, **about.get(table, {}))
             if table in UPDATED:
                 await activities.record(con, account, UPDATED[table], {table: id, "fields": ["attributes"]})

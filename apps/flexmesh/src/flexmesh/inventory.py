@@ -17,18 +17,19 @@ from flexcore.users import service as user_service
 from flexmodel.errors import Conflict, Invalid, NotFound
 from flexserve.settings import load
 from flexstore import sources
+from flexstore.rows import Row
 from flexstore.store import Connection
 from pydantic import ValidationError
 
 NAMED = ("account_role", "asset_type")
 
 
-def checked(model: type[Input], **values: Any) -> dict[str, Any]:
+def checked(model: type[Input], **values: object) -> dict[str, Any]:
     """The values that were given, as the API would have accepted them."""
     return read(model, **values).sent()
 
 
-def read[Given: Input](model: type[Given], **values: Any) -> Given:
+def read[Given: Input](model: type[Given], **values: object) -> Given:
     try:
         return model.model_validate({name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
@@ -36,8 +37,8 @@ def read[Given: Input](model: type[Given], **values: Any) -> Given:
         raise Invalid({".".join(map(str, problem["loc"])): [problem["msg"]]}) from None
 
 
-async def row(con: Connection, table: str, id: int, called: str) -> Any:
-    found = await con.fetchrow(f'select * from "{table}" where id = $1', id)  # noqa: S608 (names of ours)
+async def row(con: Connection, table: str, id: int, called: str) -> Row:
+    found = await con.fetchrow(f'select * from "{table}" where id = $1', id, record_class=Row)  # noqa: S608 (names of ours)
     if found is None:
         raise NotFound(f"There is no {called} with id {id}.")
     return found
@@ -81,12 +82,12 @@ async def add_user(
     return user
 
 
-async def add_asset(con: Connection, *, account: int | None, **values: Any) -> int:
+async def add_asset(con: Connection, *, account: int | None, **values: object) -> int:
     """An asset; without an account a public one."""
     return await asset_service.create(con, None, {**checked(AssetPost, **values), "account_id": account})
 
 
-async def add_sensor(con: Connection, **values: Any) -> int:
+async def add_sensor(con: Connection, **values: object) -> int:
     return await sensor_service.create(con, None, checked(SensorPost, **values))
 
 

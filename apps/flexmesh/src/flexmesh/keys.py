@@ -9,6 +9,7 @@ from flexcore.keys.repository import load_of_account
 from flexcore.permissions import resources
 from flexcore.permissions.policy import ResourceType
 from flexcore.tokens import service as tokens
+from flexcore.tokens.repository import TokenRow
 from flexmodel.errors import NotFound
 from flexserve.settings import load
 from flexstore.store import Connection
@@ -21,7 +22,7 @@ HEADER = (
 )  # fmt: skip
 
 
-async def add(con: Connection, *, user: str, only_account: int | None, **values: Any) -> tuple[str, Any]:
+async def add(con: Connection, *, user: str, only_account: int | None, **values: object) -> tuple[str, TokenRow]:
     """An API key of the user with this address or name, and how it is listed."""
     found = await con.fetchrow(
         "select id, account_id, username from users where active and (lower(email) = lower($1) or username = $1)", user

@@ -1,7 +1,6 @@
 """What is in the database, as tables to show in the terminal."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 from uuid import UUID
 
 import orjson
@@ -12,7 +11,7 @@ from flexwork import jobs
 
 from flexmesh.inventory import row
 
-Table = tuple[Sequence[str], list[Sequence[Any]]]
+Table = tuple[Sequence[str], list[Sequence[object]]]
 
 ACCOUNTS = """
 select a.id, a.name, (select count(*) from asset s where s.account_id = a.id),
@@ -57,16 +56,16 @@ USER_HEADER = ("ID", "Name", "Email", "Account", "Last login", "Last seen", "Rol
 ASSET_HEADER = ("ID", "Name", "Type", "Parent", "Account", "Latitude", "Longitude")
 
 
-def facts(pairs: Iterable[tuple[str, Any]]) -> Table:
+def facts(pairs: Iterable[tuple[str, object]]) -> Table:
     """A table of names and values, without those that say nothing."""
     return ("", ""), [pair for pair in pairs if pair[1] is not None]
 
 
-def written(document: Any) -> str | None:
+def written(document: object) -> str | None:
     return None if document is None else orjson.dumps(document, default=str).decode()
 
 
-def listed(rows: Iterable[Any]) -> list[Sequence[Any]]:
+def listed(rows: Iterable[Iterable[object]]) -> list[Sequence[object]]:
     return [tuple(found) for found in rows]
 
 
@@ -99,7 +98,7 @@ async def assets(con: Connection, account: int | None, *, everything: bool = Fal
 
 
 async def sensors(con: Connection, asset: int | None) -> Table:
-    found: list[Sequence[Any]] = [
+    found: list[Sequence[object]] = [
         (id, name, unit, format_duration(resolution), timezone, f"{asset_name} ({asset_id})")
         for id, name, unit, resolution, timezone, asset_id, asset_name in await con.fetch(SENSORS, asset)
     ]

@@ -60,7 +60,7 @@ async def stored_model(con: Connection, asset: int | None, sensor: int | None) -
     return {} if asset is None else dict((await row(con, "asset", asset, "asset"))["flex_model"])
 
 
-def share_of(most: Any, state: str) -> str:
+def share_of(most: object, state: str) -> str:
     try:
         share, energy = quantities.parse(state, "dimensionless"), quantities.parse(str(most), "kWh")
     except quantities.QuantityError as error:

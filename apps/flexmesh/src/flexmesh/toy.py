@@ -121,7 +121,7 @@ async def ensure_account(con: Connection, name: str) -> int:
     return account
 
 
-async def ensure_asset(con: Connection, account: int | None, name: str, type_name: str, **values: Any) -> int:
+async def ensure_asset(con: Connection, account: int | None, name: str, type_name: str, **values: object) -> int:
     found: int | None = await con.fetchval(
         "select id from asset where name = $1 and account_id is not distinct from $2 order by id", name, account
     )

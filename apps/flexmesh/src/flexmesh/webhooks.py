@@ -1,12 +1,13 @@
 """Webhooks, from the command line."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from api_gateway.settings import GatewaySettings
 from flexcore.permissions import resources
 from flexcore.permissions.policy import ResourceType
 from flexcore.webhooks import repository, service, subscriptions
 from flexcore.webhooks.inputs import WebhookPost
+from flexcore.webhooks.repository import WebhookRow
 from flexmodel.errors import NotFound
 from flexserve.settings import load
 from flexstore.store import Connection
@@ -17,7 +18,7 @@ from flexmesh.listing import Table
 HEADER = ("ID", "Account", "Where", "Events", "Assets", "Sensors", "State", "Description")
 
 
-async def add(con: Connection, account: int, **values: Any) -> tuple[int, str]:
+async def add(con: Connection, account: int, **values: object) -> tuple[int, str]:
     """A webhook of the account, and its secret."""
     await row(con, "account", account, "account")
     most = load(GatewaySettings).webhooks_per_account
@@ -36,11 +37,11 @@ async def listed(con: Connection, account: int | None) -> Table:
     ]  # fmt: skip
 
 
-def any_or(values: list[Any]) -> str:
+def any_or(values: Sequence[object]) -> str:
     return ", ".join(map(str, values)) or "all"
 
 
-def state(hook: Any) -> str:
+def state(hook: WebhookRow) -> str:
     if not hook["active"]:
         return f"off: {hook['disabled_reason']}" if hook["disabled_reason"] else "off"
     return "on" if hook["failing_since"] is None else f"fails since {hook['failing_since']:%Y-%m-%d %H:%M} UTC"

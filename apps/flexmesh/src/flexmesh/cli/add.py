@@ -1,5 +1,6 @@
 """`flexmesh add …`: accounts, users, assets, sensors, sources and the toy account. Data and schedules: see `data`."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -100,7 +101,7 @@ def api_key(
     scopes: Annotated[str, typer.Option(help="read, write, schedule and admin, with commas between them.")],
     only_account: Annotated[int | None, typer.Option(help="ID of the one account whose things it is good for.")] = None,
     requests_per_minute: Annotated[int | None, typer.Option(help="The most it is good for. Left out: any.")] = None,
-    expires: Annotated[Any, arguments.time_option(help="Left out: when it is deleted.")] = None,
+    expires: Annotated[datetime | None, arguments.time_option(help="Left out: when it is deleted.")] = None,
 ) -> None:
     """Add an API key, for a gateway or a dashboard. It is printed this once."""
     from flexmesh import database, keys
@@ -149,9 +150,9 @@ def asset(
     latitude: Annotated[float | None, typer.Option(min=-90, max=90)] = None,
     longitude: Annotated[float | None, typer.Option(min=-180, max=180)] = None,
     description: Description = None,
-    attributes: Annotated[Any, arguments.object_option(help="JSON, or a file of it.")] = None,
-    flex_model: Annotated[Any, arguments.object_option(help="JSON, or a file of it.")] = None,
-    flex_context: Annotated[Any, arguments.object_option(help="JSON, or a file of it.")] = None,
+    attributes: Annotated[dict[str, Any] | None, arguments.object_option(help="JSON, or a file of it.")] = None,
+    flex_model: Annotated[dict[str, Any] | None, arguments.object_option(help="JSON, or a file of it.")] = None,
+    flex_context: Annotated[dict[str, Any] | None, arguments.object_option(help="JSON, or a file of it.")] = None,
 ) -> None:
     """Add an asset: a site, a battery, a charge point, a market zone."""
     from flexmesh import database, inventory
@@ -178,7 +179,7 @@ def sensor(
     event_resolution: Annotated[str, typer.Option(help="How long a value lasts, for example PT15M (or minutes).")],
     asset: Annotated[int, typer.Option(help="ID of the asset.")],
     timezone: Annotated[str, arguments.zone_option(help="For example Europe/Amsterdam.")] = "UTC",
-    attributes: Annotated[Any, arguments.object_option(help="JSON, or a file of it.")] = None,
+    attributes: Annotated[dict[str, Any] | None, arguments.object_option(help="JSON, or a file of it.")] = None,
 ) -> None:
     """Add a sensor: one series of values of an asset."""
     from flexmesh import database, inventory

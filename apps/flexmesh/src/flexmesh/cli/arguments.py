@@ -48,7 +48,7 @@ def boolean(text: str) -> bool:
     return text.lower() == "true"
 
 
-def json_or_file(text: str) -> Any:
+def json_or_file(text: str) -> object:
     """JSON as typed, or the content of the file of that name."""
     try:
         content = text if text.lstrip()[:1] in ("{", "[") else Path(text).read_text()

@@ -1,7 +1,7 @@
 """`flexmesh connectors …`: what fetches prices, weather and measurements from elsewhere."""
 
 import json
-from datetime import date, datetime
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +16,8 @@ app = typer.Typer(name="connectors")
 Id = Annotated[int, typer.Option("--id", help="ID of the connector.")]
 
 
-def day(text: str) -> date | datetime:
+def day(text: str) -> date:
+    """Return the day, or the moment."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -30,8 +31,10 @@ Sensors = Annotated[
     typer.Option("--sensor", help="Which sensor it fills with which series, as series=ID; may be repeated."),
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", help="A setting of its kind, as name=value; may be repeated.")]
-Config = Annotated[Any, arguments.object_option("--config", help="Its settings, as JSON or a file of it.")]
-Every = Annotated[Any, arguments.duration_option("--every", help="Time between two runs, such as PT30M.")]
+Config = Annotated[
+    dict[str, Any] | None, arguments.object_option("--config", help="Its settings, as JSON or a file of it.")
+]
+Every = Annotated[timedelta | None, arguments.duration_option("--every", help="Time between two runs, such as PT30M.")]
 Secret = Annotated[
     list[str] | None,
     typer.Option("--secret", help="Ask for this secret, such as token; may be repeated. Needed ones are asked for."),
@@ -125,8 +128,12 @@ def edit(
 @app.command()
 def run(
     id: Id,
-    start: Annotated[Any, day_option("--from", "--from-date", help="Fetch from this day or moment on …")] = None,
-    end: Annotated[Any, day_option("--to", "--to-date", help="… to the end of this day, or to this moment.")] = None,
+    start: Annotated[
+        date | None, day_option("--from", "--from-date", help="Fetch from this day or moment on …")
+    ] = None,
+    end: Annotated[
+        date | None, day_option("--to", "--to-date", help="… to the end of this day, or to this moment.")
+    ] = None,
 ) -> None:
     """Run a connector here and now; with --from also over a time long past."""
     from flexmesh import connecting, database
@@ -191,7 +198,7 @@ def told(kind: str, config: dict[str, Any] | None, settings: list[str] | None) -
 
 
 def changed(
-    given: dict[str, Any], sensors: list[str] | None, every: Any, name: str | None = None
+    given: dict[str, Any], sensors: list[str] | None, every: timedelta | None, name: str | None = None
 ) -> "ConnectorChanges":
     from ingest.connectors.service import ConnectorChanges
 
@@ -210,7 +217,7 @@ def pair(option: str, text: str) -> tuple[str, str]:
     return name, value
 
 
-def json_or_text(text: str) -> Any:
+def json_or_text(text: str) -> object:
     if text[:1] not in "{[":
         return text
     try:

@@ -1,8 +1,8 @@
 """`flexmesh add beliefs` and `flexmesh add schedule`."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 from uuid import UUID
 
 import typer
@@ -84,16 +84,16 @@ def beliefs(
 
 
 def schedule(
-    start: Annotated[Any, arguments.time_option(help="Like 2026-01-31T07:00+01:00.")],
+    start: Annotated[datetime, arguments.time_option(help="Like 2026-01-31T07:00+01:00.")],
     duration: Annotated[str, typer.Option(help="Like PT12H.")],
     kind: Annotated[str, typer.Argument(hidden=True, help="for-storage, as older tutorials write.")] = "",
     sensor: Annotated[int | None, typer.Option(help="ID of the power sensor to schedule.")] = None,
     asset: Annotated[int | None, typer.Option(help="ID of the asset whose devices to schedule together.")] = None,
     resolution: Annotated[str | None, typer.Option(help="Steps of the schedule, like PT15M.")] = None,
-    prior: Annotated[Any, arguments.time_option(help="Use only what was known then.")] = None,
+    prior: Annotated[datetime | None, arguments.time_option(help="Use only what was known then.")] = None,
     soc_at_start: Annotated[str | None, typer.Option(help="State of charge at the start, like 50% or 20 kWh.")] = None,
-    flex_model: Annotated[Any, arguments.json_option(help="JSON, or a file of it.")] = None,
-    flex_context: Annotated[Any, arguments.object_option(help="JSON, or a file of it.")] = None,
+    flex_model: Annotated[object, arguments.json_option(help="JSON, or a file of it.")] = None,
+    flex_context: Annotated[dict[str, Any] | None, arguments.object_option(help="JSON, or a file of it.")] = None,
     scheduler: Annotated[str, typer.Option(help="Found by itself from the flex-model.", hidden=True)] = "",
     as_job: Annotated[bool, typer.Option("--as-job", help="Leave the work to a worker.")] = False,
     consumption_price_sensor: Annotated[int | None, typer.Option(hidden=True)] = None,
@@ -108,7 +108,7 @@ def schedule(
     prices = {"consumption-price": consumption_price_sensor, "production-price": production_price_sensor}
     given = {name: {"sensor": price} for name, price in prices.items() if price is not None}
     if roundtrip_efficiency is not None:
-        flex_model = {**(flex_model or {}), "roundtrip-efficiency": roundtrip_efficiency}
+        flex_model = {**cast("dict[str, Any]", flex_model or {}), "roundtrip-efficiency": roundtrip_efficiency}
     message = {
         "start": start.isoformat(),
         "duration": duration,

@@ -1,11 +1,14 @@
 """`flexmesh db …`, and `flexmesh db-ops …` for those who know dump and restore by that name."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from flexmesh.backup import Description
 
 app = typer.Typer(name="db")
 ops = typer.Typer(name="db-ops")
@@ -104,12 +107,12 @@ def check(
         raise typer.Exit(1)
 
 
-def total(described: Any) -> int:
+def total(described: "Description") -> int:
     return sum(content.rows for content in described.tables.values())
 
 
 @contextmanager
-def telling(what: str) -> Iterator[Any]:
+def telling(what: str) -> Iterator[Callable[[str], None]]:
     """Tells in a terminal, in one line, what is being done."""
     from rich.console import Console
 

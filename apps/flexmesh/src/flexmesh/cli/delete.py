@@ -1,6 +1,7 @@
 """`flexmesh delete …`"""
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 
 import typer
 
@@ -94,8 +95,8 @@ def beliefs(
     asset: Annotated[list[int] | None, typer.Option(help="ID of an asset: all its sensors.")] = None,
     offspring: Annotated[bool, typer.Option("--offspring", help="With --asset: also of assets below it.")] = False,
     source: Annotated[int | None, typer.Option(help="Only of this source.")] = None,
-    start: Annotated[Any, arguments.time_option(help="Only events from here on …")] = None,
-    end: Annotated[Any, arguments.time_option(help="… and before here.")] = None,
+    start: Annotated[datetime | None, arguments.time_option(help="Only events from here on …")] = None,
+    end: Annotated[datetime | None, arguments.time_option(help="… and before here.")] = None,
     force: Force = False,
 ) -> None:
     """Delete values of sensors."""

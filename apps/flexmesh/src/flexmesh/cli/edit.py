@@ -18,10 +18,10 @@ def attribute(
     account: Annotated[list[int] | None, typer.Option("--account", help="ID of an account.")] = None,
     float_value: Annotated[float | None, typer.Option("--float", help="A number.")] = None,
     int_value: Annotated[int | None, typer.Option("--int", help="A whole number.")] = None,
-    bool_value: Annotated[Any, arguments.bool_option("--bool", help="True or False.")] = None,
+    bool_value: Annotated[object, arguments.bool_option("--bool", help="True or False.")] = None,
     str_value: Annotated[str | None, typer.Option("--str", help="Text.")] = None,
-    list_value: Annotated[Any, arguments.json_option("--list", help="A JSON list.")] = None,
-    dict_value: Annotated[Any, arguments.object_option("--dict", help="A JSON object.")] = None,
+    list_value: Annotated[object, arguments.json_option("--list", help="A JSON list.")] = None,
+    dict_value: Annotated[dict[str, Any] | None, arguments.object_option("--dict", help="A JSON object.")] = None,
     null: Annotated[bool, typer.Option("--null", help="Nothing.")] = False,
 ) -> None:
     """Set an attribute of assets, sensors or accounts."""

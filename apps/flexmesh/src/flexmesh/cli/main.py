@@ -1,6 +1,6 @@
 """All commands together, and how their errors look: one sentence, and an exit code that is not zero."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from flexmodel.errors import FlexmeshError
@@ -8,9 +8,12 @@ from typer.core import TyperGroup
 
 from flexmesh.cli import add, connectors, db, delete, doctor, edit, jobs, run, show
 
+if TYPE_CHECKING:
+    from typer._click import Context
+
 
 class Commands(TyperGroup):
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: "Context") -> object:
         try:
             return super().invoke(ctx)
         except FlexmeshError as error:

@@ -3,18 +3,22 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flexmesh.cli import arguments
+
+if TYPE_CHECKING:
+    from flexmesh.database import Query
+    from flexmesh.listing import Table
 
 app = typer.Typer(name="show")
 
 Id = Annotated[int, typer.Option("--id", help="Its ID.")]
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
     """Aligned columns in a terminal; with a tab between columns when the output goes elsewhere."""
     from rich.console import Console
     from rich.table import Table
@@ -32,13 +36,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]], title: str | Non
     console.print(shown)
 
 
-def cell(value: Any) -> str:
+def cell(value: object) -> str:
     if value is None:
         return ""
     return value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
 
 
-def show(query: Any, nothing: str) -> None:
+def show(query: "Query[Table]", nothing: str) -> None:
     """Runs the query and shows its table, or says that there is nothing."""
     from flexmesh import database
 
@@ -49,7 +53,7 @@ def show(query: Any, nothing: str) -> None:
         typer.echo(nothing)
 
 
-def show_all(query: Any) -> None:
+def show_all(query: "Query[list[tuple[str, Table]]]") -> None:
     from flexmesh import database
 
     for title, (header, rows) in database.in_transaction(query):
@@ -169,9 +173,9 @@ def jobs(
 @app.command()
 def beliefs(
     sensor: Annotated[list[int], typer.Option("--sensor", "--sensor-id", help="ID of a sensor; may be repeated.")],
-    start: Annotated[Any, arguments.time_option(help="Like 2026-01-31T07:00+01:00.")],
-    duration: Annotated[Any, arguments.duration_option(help="Like PT12H.")],
-    belief_time_before: Annotated[Any, arguments.time_option(help="As known at this time.")] = None,
+    start: Annotated[datetime, arguments.time_option(help="Like 2026-01-31T07:00+01:00.")],
+    duration: Annotated[timedelta, arguments.duration_option(help="Like PT12H.")],
+    belief_time_before: Annotated[datetime | None, arguments.time_option(help="As known at this time.")] = None,
     source: Annotated[list[int] | None, typer.Option("--source", "--source-id", help="Only of this source.")] = None,
     source_type: Annotated[list[str] | None, typer.Option(help="Only of sources of this type.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Left out: that of the sensor.")] = None,
