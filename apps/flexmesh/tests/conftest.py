@@ -1,4 +1,4 @@
-"""Platforms of their own for tests: a data directory for commands, and `flexmesh up` in a home of its own."""
+"""Fixtures of the tests of the command: an own data directory, and `flexmesh up` in an own home."""
 
 import logging
 import socket
@@ -21,7 +21,7 @@ def free_port() -> int:
 
 @contextmanager
 def own_directory() -> Iterator[Path]:
-    """Not below pytest's directory: every run as root closes that to others, and PostgreSQL runs as another user."""
+    """Yield a temporary directory outside pytest's, which root closes to others: PostgreSQL runs as another user."""
     with TemporaryDirectory(prefix="flexmesh-") as name:
         yield Path(name)
 
@@ -44,7 +44,7 @@ def data_directory() -> Iterator[Path]:
 
 @contextmanager
 def own_logs() -> Iterator[None]:
-    """As in a process of its own: without the logs that other tests have turned on in this one."""
+    """Remove the log handlers of other tests for the duration of the block."""
     root = logging.getLogger()
     before = root.handlers, root.level
     root.handlers, root.level = [], logging.WARNING
@@ -56,7 +56,7 @@ def own_logs() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def flexmesh(data_directory: Path) -> Command:
-    """Runs a command; fails unless it ends with the exit code that is expected."""
+    """Runner of commands. It fails unless a command ends with the expected exit code."""
     runner = CliRunner()
 
     def run(*arguments: object, code: int = 0, answers: str | None = None) -> Result:
@@ -75,7 +75,7 @@ def environment() -> Callable[[Path], dict[str, str]]:
 
 @pytest.fixture
 def start(home: Path) -> Iterator[Callable[..., Up]]:
-    """Starts a platform, and ends what still runs after the test."""
+    """Starter of platforms. Those that still run are ended after the test."""
     running: list[Up] = []
 
     def begin(*options: str, port: int | None = None, **settings: str) -> Up:

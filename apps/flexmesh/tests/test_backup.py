@@ -1,4 +1,4 @@
-"""A restored database is the one that was saved, or nothing is restored and the reason is told."""
+"""Backups: a restored database equals the saved one, or nothing is restored and the error says why."""
 
 import asyncio
 import json
@@ -26,11 +26,11 @@ COMPRESS = "select compress_chunk(chunk) from show_chunks('belief', older_than =
 
 
 def silent(_: str) -> None:
-    """Whoever restores in a test watches no progress."""
+    """Ignore progress."""
 
 
 async def fill(url: str) -> None:
-    """Something of everything that is hard to carry: documents, arrays, durations, hashes, special numbers."""
+    """Insert a row of everything that is hard to restore: documents, arrays, durations, hashes, special numbers."""
     store = await Store.connect(url)
     async with store.connection() as con:
         account = await con.fetchval(

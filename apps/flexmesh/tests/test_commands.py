@@ -33,14 +33,14 @@ def meter(flexmesh: Command, site: int, request: pytest.FixtureRequest) -> int:
 
 
 def added(result: Result) -> int:
-    """The id that a command tells."""
+    """Return the id that a command printed."""
     found = re.search(r"\(?ID (\d+)", result.output)
     assert found, result.output
     return int(found[1])
 
 
 def rows(result: Result) -> list[list[str]]:
-    """A table as its cells, without the header."""
+    """Return the cells of a printed table, without the header."""
     return [line.split("\t") for line in result.output.splitlines()[1:] if "\t" in line]
 
 

@@ -15,7 +15,7 @@ TOKEN = "hush-hush-hush"
 
 
 class Prices(BaseHTTPRequestHandler):
-    """Wants a token; has an hour of prices for any day that is asked for."""
+    """A provider that requires a token, with one hour of prices for any day."""
 
     def do_GET(self) -> None:
         day = self.path.strip("/")
@@ -59,7 +59,7 @@ def sensor(flexmesh: Command) -> int:
 
 @pytest.fixture
 def add(flexmesh: Command, config: Path, sensor: int) -> Command:
-    """Adds a connector, whose token is asked for."""
+    """Command that adds a connector and answers the prompt for its token."""
 
     def add(name: str, *options: object, code: int = 0, answers: str = f"{TOKEN}\n") -> Result:
         arguments = (

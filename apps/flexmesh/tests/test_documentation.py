@@ -1,4 +1,4 @@
-"""The documentation says what is so: the reference of the commands, and the tutorial, run word for word."""
+"""Documentation: the reference equals the commands, and the code of the pages runs as written."""
 
 import json
 import re
@@ -69,7 +69,7 @@ def test_the_requests_of_the_tutorial(toy_platform: Up) -> None:
 
 @pytest.fixture
 def typed(toy_platform: Up, tmp_path: Path) -> Callable[[str], str]:
-    """What commands print that are typed into a shell which knows $TOKEN."""
+    """Runner of shell commands that returns their output. The shell knows $TOKEN."""
     if shutil.which("curl") is None:
         pytest.skip("needs curl, as who follows these pages does")
     login = re.findall(r"-d '(\{.*?\})'", blocks("sh", HOW_TO / "log-in-and-keys.md")[0])[0]

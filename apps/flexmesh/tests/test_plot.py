@@ -1,4 +1,4 @@
-"""What the small plots show."""
+"""Plots for the terminal."""
 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""The scripts that get uv and Python: with uv at hand, and what they say when nothing can be had."""
+"""The scripts that install uv and Python: with uv present, and their errors when nothing can be installed."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A place with nothing but the scripts."""
+    """A directory with only the scripts."""
     shutil.copytree(SCRIPTS, tmp_path / "repository" / "scripts")
     return tmp_path / "repository"
 
@@ -57,7 +57,7 @@ def test_a_uv_fetched_before_is_used_again(repository: Path) -> None:
 
 
 def only(directory: Path, **programs: str | None) -> str:
-    """A path on which nothing is found but these programs and what every system has."""
+    """Return a PATH with only these programs and those of every system."""
     directory.mkdir()
     basics = {name: shutil.which(name) for name in ("sh", "dirname", "mkdir", "mv", "rm", "tail")}
     for name, target in {**basics, **programs}.items():

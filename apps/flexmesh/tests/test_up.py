@@ -1,4 +1,4 @@
-"""`flexmesh up` as people run it: started, stopped, killed, started again, in the way of another."""
+"""`flexmesh up` in processes: start, stop, kill, restart, and conflicts with other platforms."""
 
 import signal
 import socket

@@ -1,1 +1,1 @@
-"""Flexmesh: when should each flexible asset run? The command, and the platform in one process."""
+"""Flexmesh: the `flexmesh` command, and the platform in one process."""

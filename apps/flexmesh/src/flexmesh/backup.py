@@ -1,7 +1,7 @@
-"""Backups: all of a database in a file of PostgreSQL's own format, and beside it what the file must contain.
+"""Backups: a whole database in a file of PostgreSQL's own format, and a description of its content beside it.
 
-The description beside it (rows and a checksum per table, versions) is of the same moment as the file, also while others
-write. It lets a restored database be compared with the one that was saved.
+The description (rows and a checksum per table, versions) is of the same moment as the file, also while others write. It
+allows comparing a restored database with the saved one.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ from flexmesh import clients, schema
 
 type Tell = Callable[[str], None]
 OLDEST_TO_RESTORE_WITH_NEWER = 17
-"""From here on, servers understand what the `pg_restore` of newer versions says to them."""
+"""The first version whose servers accept the commands of newer versions of `pg_restore`."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a backup contains."""
+    """Content of a backup: versions, and rows and a checksum per table."""
 
     taken_at: str
     flexmesh: str
@@ -46,11 +46,12 @@ class Description:
 
     @staticmethod
     def beside(file: Path) -> Path:
+        """Return the path of the description of a backup."""
         return file.with_name(file.name + ".json")
 
     @classmethod
     def read(cls, file: Path) -> Self | None:
-        """The description of a backup; None when it has none."""
+        """Return the description of a backup, or None if it has none."""
         if not file.is_file():
             raise FlexmeshError(f"There is no file {file}.")
         path = cls.beside(file)
@@ -65,7 +66,7 @@ class Description:
             raise FlexmeshError(f"{path} does not describe a backup: {error}") from error
 
     def differences(self, found: Mapping[str, TableChecksum]) -> list[str]:
-        """The tables whose rows are others than those described, in a sentence each."""
+        """Return a sentence for each table whose rows differ from those described."""
         nothing = TableChecksum(0, "0")
         return [
             f"{name}: {self.tables.get(name, nothing).rows} rows were saved, {found.get(name, nothing).rows} are there"
@@ -77,6 +78,7 @@ class Description:
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Connect to the database without timeouts. Raises `Unavailable`."""
     try:
         con = await asyncpg.connect(url, server_settings=NO_TIMEOUTS | {"timezone": "UTC"})
     except (asyncpg.PostgresError, OSError) as error:
@@ -88,6 +90,7 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Recor
 
 
 async def describe(con: "asyncpg.Connection[asyncpg.Record]") -> Description:
+    """Return the description of the database as it is now."""
     return Description(
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
         flexmesh=version("flexmesh"),
@@ -98,7 +101,7 @@ async def describe(con: "asyncpg.Connection[asyncpg.Record]") -> Description:
 
 
 async def dump(url: str, file: Path, tell: Tell) -> Description:
-    """Save all of the database in the file, as of one moment; others may go on writing."""
+    """Save the whole database in the file, as of one moment. Others may go on writing."""
     part = begin(file)
     try:
         async with connected(url) as con, con.transaction(isolation="repeatable_read", readonly=True):
@@ -119,9 +122,9 @@ async def dump(url: str, file: Path, tell: Tell) -> Description:
 
 
 async def hold_still(con: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Let nobody rebuild or drop the table of values, or chunks of it: the moment that is saved would not show them.
+    """Keep others from rebuilding or dropping the table of values or its chunks, which the snapshot would then miss.
 
-    A lock is no look, so the moment is not chosen before nothing moves any more. Others go on reading and writing.
+    A lock reads nothing, so the snapshot is taken only after it is held. Others go on reading and writing.
     """
     try:
         await con.execute("lock table belief in access share mode")
@@ -130,7 +133,7 @@ async def hold_still(con: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 def begin(file: Path) -> Path:
-    """The file to write to until the backup is complete."""
+    """Create and return the file to write to until the backup is complete."""
     if file.exists():
         raise Conflict(f"{file} exists already. Give the backup another name.")
     part = file.with_name(file.name + ".part")
@@ -142,6 +145,7 @@ def begin(file: Path) -> Path:
 
 
 async def save(program: Path, url: str, part: Path, moment: str, tell: Tell) -> None:
+    """Run `pg_dump` on the snapshot."""
     arguments = ["--format=custom", "--no-owner", "--no-privileges", "--verbose"]
     async for said in clients.run(program, url, [*arguments, f"--snapshot={moment}", f"--file={part}"]):
         if said.startswith("dumping contents"):
@@ -149,7 +153,7 @@ async def save(program: Path, url: str, part: Path, moment: str, tell: Tell) -> 
 
 
 async def restore(url: str, file: Path, tell: Tell) -> Description:
-    """Fill an empty database from a backup: all of it or nothing. Compares afterwards, if the description is there."""
+    """Fill an empty database from a backup: all of it or nothing. Compare afterwards if there is a description."""
     described = Description.read(file)
     async with connected(url) as con:
         server = await load_versions(con)
@@ -170,7 +174,7 @@ async def restore(url: str, file: Path, tell: Tell) -> Description:
 async def check(
     con: "asyncpg.Connection[asyncpg.Record]", program: Path, file: Path, described: Description | None
 ) -> str | None:
-    """Refuse what cannot go well. Returns the version of TimescaleDB that the backup needs."""
+    """Refuse a restore that would fail. Return the version of TimescaleDB that the backup needs, or None."""
     listing = await list_archive(program, file)
     there = await load_table_names(con)
     if there:
@@ -189,7 +193,7 @@ async def check(
 
 
 async def list_archive(program: Path, file: Path) -> str:
-    """What pg_restore finds in the file."""
+    """Return the table of contents that `pg_restore` finds in the file."""
     process = await asyncio.create_subprocess_exec(
         program, "--list", file, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -203,7 +207,7 @@ INSTALLABLE = "select version from pg_available_extension_versions where name = 
 
 
 async def check_timescale(con: "asyncpg.Connection[asyncpg.Record]", described: Description | None) -> str:
-    """A backup of TimescaleDB's chunks can only be read by the very same version of it."""
+    """Return the version of TimescaleDB to restore with: chunks are readable only by the version that wrote them."""
     available = {row["version"] for row in await con.fetch(INSTALLABLE)}
     if not available:
         raise Conflict("The backup is of a database with TimescaleDB, and this server does not have it.")
@@ -219,7 +223,7 @@ async def check_timescale(con: "asyncpg.Connection[asyncpg.Record]", described: 
 
 @asynccontextmanager
 async def timescale_aside(con: "asyncpg.Connection[asyncpg.Record]", wanted: str) -> AsyncIterator[None]:
-    """TimescaleDB stands aside while its tables are filled."""
+    """Put TimescaleDB into its restoring mode while its tables are filled."""
     await con.execute(f"create extension if not exists timescaledb version '{wanted}'")
     try:
         await con.execute("select timescaledb_pre_restore()")
@@ -232,10 +236,11 @@ async def timescale_aside(con: "asyncpg.Connection[asyncpg.Record]", wanted: str
         yield
     finally:
         await con.execute("select timescaledb_post_restore()")
-    await timescale.enable(con)  # what is set for a database is not in its backup
+    await timescale.enable(con)  # a backup does not contain the settings of its database
 
 
 async def load(program: Path, url: str, file: Path, tell: Tell) -> None:
+    """Run `pg_restore` in a single transaction."""
     arguments = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", "--verbose", str(file)]
     async for said in clients.run(program, url, arguments):
         if said.startswith(("processing data", "creating INDEX", "creating CONSTRAINT")):
@@ -243,7 +248,7 @@ async def load(program: Path, url: str, file: Path, tell: Tell) -> None:
 
 
 async def compare(url: str, file: Path | None) -> tuple[Description, list[str]]:
-    """What the database holds now, and how that differs from a backup."""
+    """Return the content of the database, and its differences from a backup."""
     saved: Description | None = None
     if file is not None:
         saved = Description.read(file)

@@ -1,4 +1,4 @@
-"""What `flexmesh doctor` looks at. Every check tells what it found, and if something is wrong, the mend."""
+"""Checks of `flexmesh doctor`. Each returns a finding and, if something is wrong, its remedy."""
 
 import asyncio
 import io
@@ -28,11 +28,14 @@ ENOUGH_DISK = 1_000_000_000
 
 @dataclass(frozen=True)
 class Finding:
+    """Result of a check, with the remedy if something is wrong."""
+
     found: str
     mend: str | None = None
 
 
 def run() -> Iterator[tuple[str, Finding]]:
+    """Run the checks one after another, and yield the name and finding of each."""
     yield "python", Finding(f"{sys.version.split()[0]}, Flexmesh {version('flexmesh')}")
     settings, finding = read_settings()
     yield "settings", finding
@@ -52,6 +55,7 @@ def run() -> Iterator[tuple[str, Finding]]:
 
 
 def checked(check: Callable[[], Finding], mend: str) -> Finding:
+    """Return the finding of the check. An error of the check becomes a finding with the remedy."""
     try:
         return check()
     except FlexmeshError as error:
@@ -59,6 +63,7 @@ def checked(check: Callable[[], Finding], mend: str) -> Finding:
 
 
 def read_settings() -> tuple[GatewaySettings | None, Finding]:
+    """Load the settings. They are None if they are invalid."""
     said = io.StringIO()
     try:
         with redirect_stderr(said):
@@ -70,6 +75,7 @@ def read_settings() -> tuple[GatewaySettings | None, Finding]:
 
 
 async def check_database(url: str) -> Finding:
+    """Check the version of the server and the revision of the tables."""
     store = await Store.connect(url, max_size=1)
     try:
         async with store.connection() as con:
@@ -87,6 +93,7 @@ async def check_database(url: str) -> Finding:
 
 
 def check_broker(settings: GatewaySettings) -> Finding:
+    """Check that the message broker answers."""
     publisher = Publisher(celery_app(settings, "doctor"))
     try:
         asyncio.run(publisher.ping())
@@ -97,6 +104,7 @@ def check_broker(settings: GatewaySettings) -> Finding:
 
 
 def check_directory(directory: DataDirectory, running: bool) -> Finding:
+    """Check that the data directory is writable and has free space."""
     existing = next(path for path in (directory.path, *directory.path.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     found = f"{directory.path}, {free / 1e9:.0f} GB free{', in use by a running platform' if running else ''}"
@@ -108,6 +116,7 @@ def check_directory(directory: DataDirectory, running: bool) -> Finding:
 
 
 def check_port(settings: GatewaySettings, running: bool) -> Finding:
+    """Check that the port is free, or in use by the running platform."""
     with socket.socket() as probe:
         taken = probe.connect_ex((settings.host, settings.port)) == 0
     if taken and not running:

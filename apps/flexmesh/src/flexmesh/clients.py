@@ -1,4 +1,4 @@
-"""PostgreSQL's own client programs: which of those on this machine suits a server."""
+"""Client programs of PostgreSQL (`pg_dump`, `pg_restore`): choice of the version for a server, and running them."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ DEBIAN = Path("/usr/lib/postgresql")
 
 
 def places() -> Iterator[Path]:
-    """Where client programs may lie: on the path, in Debian's directories, and where ours come from."""
+    """Yield directories that may have client programs: the path, Debian's directories, the embedded PostgreSQL."""
     for directory in os.get_exec_path():
         yield Path(directory)
     if DEBIAN.is_dir():
@@ -27,7 +27,7 @@ def places() -> Iterator[Path]:
 
 
 async def find(program: str, server: int, *, newer: bool) -> Path:
-    """The program of the server's version, or, if that will do, the oldest newer one."""
+    """Return the program of the server's version, or else, if `newer`, the oldest newer one. Raises `Unavailable`."""
     found: dict[int, Path] = {}
     for place in places():
         path = shutil.which(program, path=str(place))
@@ -46,7 +46,7 @@ async def find(program: str, server: int, *, newer: bool) -> Path:
 
 
 async def version(program: Path) -> int:
-    """The major version of a program; 0 if it does not say."""
+    """Return the major version of a program, or 0 if it is unknown."""
     process = await asyncio.create_subprocess_exec(
         program, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
@@ -56,7 +56,7 @@ async def version(program: Path) -> int:
 
 
 async def run(program: Path, url: str, arguments: Sequence[str]) -> AsyncIterator[str]:
-    """Run a program on a database. Yields what it says while it works; raises with its complaint if it fails."""
+    """Run a program on a database and yield its lines of progress. Raises `Unavailable` with its errors if it fails."""
     parts = urlsplit(url)
     user = f"{parts.username}@" if parts.username else ""
     plain = urlunsplit(parts._replace(netloc=user + parts.netloc.rpartition("@")[2]))

@@ -1,4 +1,4 @@
-"""Connectors from the command line: what there is of them, how they do, and a run here and now."""
+"""Connectors on the command line: tables of their kinds and state, their secrets, and a run in this process."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,15 +23,16 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 from flexmesh.listing import Table, facts, listed, written
 
 type Day = date | datetime
-"""A moment, or a day where the sensor is."""
+"""A moment, or a day in the time zone of the sensor."""
 
 
 def kinds() -> Table:
+    """Return the kinds of connectors."""
     return ("Kind", "What it fills"), [(kind.name, kind.about) for kind in KINDS.values()]
 
 
 def settings_of(name: str) -> Table:
-    """What a connector of the kind is told."""
+    """Return the settings of the kind of connector."""
     fields = get_kind(name).settings.model_fields
     return ("Setting", "Default", ""), [
         (field_name, default_of(field), field.description or "") for field_name, field in fields.items()
@@ -39,22 +40,24 @@ def settings_of(name: str) -> Table:
 
 
 def default_of(field: FieldInfo) -> str:
+    """Return the default of a setting as text."""
     if field.is_required():
         return "must be set"
     return "" if field.default in (None, PydanticUndefined) else str(to_jsonable_python(field.default))
 
 
 def series_of(name: str) -> Table | None:
-    """The series that connectors of the kind can fill, if that does not depend on what they are told."""
+    """Return the series that connectors of the kind can fill, or None if they depend on the settings."""
     kind = get_kind(name)
     try:
         offers = kind.series(kind.settings.model_construct())
-    except AttributeError:  # it asks for a setting that has no default
+    except AttributeError:  # it needs a setting that has no default
         return None
     return ("Series", "Unit", ""), [(offer.name, offer.unit or "", offer.about) for offer in offers]
 
 
 async def connectors(con: Connection, account: int | None) -> Table:
+    """Return the connectors of an account, or of all, with their state."""
     rows: list[Sequence[Any]] = []
     for one in await repository.load_all(con, account):
         sensors = await repository.load_sensors(con, one.id)
@@ -66,6 +69,7 @@ async def connectors(con: Connection, account: int | None) -> Table:
 
 
 def state(connector: Connector) -> str:
+    """Return the state of a connector in a few words."""
     if not connector.enabled:
         return "paused"
     if connector.last_error is not None:
@@ -74,6 +78,7 @@ def state(connector: Connector) -> str:
 
 
 async def connector(con: Connection, number: int) -> list[tuple[str, Table]]:
+    """Return the details of a connector, and the sensors that it fills."""
     found = await service.load_existing(con, number)
     shown = ("name", "kind", "account_id", "enabled", "last_run_at", "last_success_at", "last_error", "failures")
     pairs = [
@@ -92,7 +97,7 @@ async def connector(con: Connection, number: int) -> list[tuple[str, Table]]:
 def with_secrets(
     kind: str, given: Mapping[str, Any], named: Sequence[str], ask: Callable[[str], str]
 ) -> dict[str, Any]:
-    """The settings of a new connector with its secrets, of which needed ones are asked for if they are nowhere else."""
+    """Return the settings of a new connector with its secrets. Prompt for required secrets that are missing."""
     known, fields = secret_fields(get_kind(kind)), get_kind(kind).settings.model_fields
     in_environment = {name: value for name in known if (value := from_environment(name))}
     all_given = {**in_environment, **given, **asked_secrets(kind, named, ask)}
@@ -101,18 +106,19 @@ def with_secrets(
 
 
 def check_typed(kind: str, names: Iterable[str]) -> None:
-    """Refuse secrets among the names: what is typed into a command stays in the history of the shell."""
+    """Refuse secrets among the names: options stay in the history of the shell."""
     for name in secret_fields(get_kind(kind)):
         if name in names:
             raise Invalid({"set": [f"{name} is a secret: give it with --secret {name}, which asks for it."]})
 
 
 def from_environment(secret: str) -> str | None:
+    """Return the value of a secret from its environment variable."""
     return os.environ.get(variable(f"connector_{secret}"))
 
 
 def asked_secrets(kind: str, named: Sequence[str], ask: Callable[[str], str]) -> dict[str, str]:
-    """These secrets: from the environment, else what is answered when asked for them."""
+    """Return the named secrets, from the environment or else from a prompt."""
     known = secret_fields(get_kind(kind))
     for name in named:
         if name not in known:
@@ -121,7 +127,7 @@ def asked_secrets(kind: str, named: Sequence[str], ask: Callable[[str], str]) ->
 
 
 async def run(store: Store, number: int, start: Day | None, end: Day | None, tell: ReportProgress) -> RunResult:
-    """A run in this process; over a window of its own if `start` says so."""
+    """Run the connector in this process, over the window from `start` if it is given."""
     settings = load(IngestSettings)
     window = None
     if start is not None:
@@ -135,7 +141,7 @@ async def run(store: Store, number: int, start: Day | None, end: Day | None, tel
 
 
 def midnight(day: Day, zone: tzinfo | None, later: int = 0) -> datetime:
-    """The moment itself; of a day its beginning, or that of one some days later."""
+    """Return a moment as it is, and for a day its beginning, or that of a later day."""
     if isinstance(day, datetime):
         return day
     return datetime.combine(day + timedelta(days=later), time(), zone).astimezone(zone)

@@ -1,4 +1,4 @@
-"""The database that a command works on: the one in FLEXMESH_DATABASE_URL, else that of the one-process platform."""
+"""The database of a command: the one in FLEXMESH_DATABASE_URL, else that of the one-process platform."""
 
 import asyncio
 import os
@@ -22,9 +22,9 @@ LOCK_SECONDS = 10
 
 @contextmanager
 def database_url(*, ready: bool = True) -> Iterator[str]:
-    """The URL to connect to. The embedded database is started for the time of the command, unless it runs already.
+    """Yield the URL to connect to. Start the embedded database for the time of the command, unless it runs already.
 
-    It has our tables then, unless it need not be ready.
+    If `ready`, the embedded database has the tables of this version.
     """
     if os.environ.get("FLEXMESH_DATABASE_URL"):
         yield load(ServiceSettings).database_url
@@ -43,6 +43,7 @@ def database_url(*, ready: bool = True) -> Iterator[str]:
 
 @contextmanager
 def embedded(directory: DataDirectory) -> Iterator[str]:
+    """Start the embedded database, yield its URL, and stop it."""
     lock = Lock(directory)
     acquire_patiently(lock)
     server = Postgres(directory)
@@ -54,7 +55,7 @@ def embedded(directory: DataDirectory) -> Iterator[str]:
 
 
 def acquire_patiently(lock: Lock) -> None:
-    """Another command may be using the database for a moment."""
+    """Acquire the lock, and wait if another command uses the database for a moment."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -67,6 +68,7 @@ def acquire_patiently(lock: Lock) -> None:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Store]:
+    """Connect a store. Raises `Unavailable` if its tables are those of another version."""
     store = await Store.connect(url, max_size=4, application="flexmesh command")
     try:
         yield store
@@ -89,7 +91,7 @@ def with_store[T](task: Callable[[Store], Awaitable[T]]) -> T:
 
 
 def in_transaction[T](task: Query[T]) -> T:
-    """Run a task in one transaction: all of what it changes, or nothing."""
+    """Run a task in one transaction."""
 
     async def run(store: Store) -> T:
         async with store.transaction() as connection:

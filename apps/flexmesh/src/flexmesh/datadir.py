@@ -1,4 +1,4 @@
-"""The data directory of the one-process platform: where it is, what lies in it, and that only one platform uses it."""
+"""The data directory of the one-process platform: its location and files, and the lock of the platform that uses it."""
 
 import fcntl
 import json
@@ -12,7 +12,7 @@ from flexmodel.errors import Conflict, Unavailable
 
 
 def default_directory() -> Path:
-    """FLEXMESH_DATA_DIR, else the place where the XDG rules put a user's data."""
+    """Return FLEXMESH_DATA_DIR, or else the directory in the XDG data home of the user."""
     if chosen := os.environ.get("FLEXMESH_DATA_DIR"):
         return Path(chosen).expanduser().absolute()
     share = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
@@ -48,7 +48,7 @@ class DataDirectory:
             ) from None
 
     def secret(self, name: str) -> str:
-        """A random secret that is made once and then stays, readable by its owner only."""
+        """Return a random secret, created on first use, in a file readable by its owner only."""
         file = self.path / name
         if not file.exists():
             descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -57,14 +57,14 @@ class DataDirectory:
         return file.read_text()
 
     def write_running(self, facts: dict[str, Any]) -> None:
-        """Says where the running platform and its database are, for the other commands."""
+        """Write the address of the running database for other commands."""
         new = self.running_file.with_suffix(".new")
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
             json.dump(facts, stream)
         new.replace(self.running_file)
 
     def read_running(self) -> dict[str, Any] | None:
-        """The facts of the platform that uses this directory now; None when none does."""
+        """Return the facts of the platform that uses this directory, or None if none does."""
         if not Lock.is_held(self):
             return None
         try:
@@ -75,7 +75,7 @@ class DataDirectory:
 
 
 class Lock:
-    """Held while a process uses the data directory. The system lets go of it even when the process is killed."""
+    """Lock of the process that uses the data directory. The system releases it even when the process is killed."""
 
     def __init__(self, directory: DataDirectory) -> None:
         self.directory = directory

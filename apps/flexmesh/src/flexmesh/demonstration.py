@@ -1,4 +1,4 @@
-"""The first schedule that a newcomer sees: the toy battery, scheduled through the public API like any other."""
+"""The schedule of the toy battery that `flexmesh up --toy` shows, requested through the public API."""
 
 import asyncio
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ SETTLED = (200, 400, 409, 422)
 
 
 async def show(store: Store, url: str, steps: Steps) -> None:
-    """Makes the toy account with tomorrow's prices, asks for its schedule, and plots it."""
+    """Create the toy account with tomorrow's prices, request a schedule for its battery, and plot it."""
     day = toy.tomorrow(datetime.now(UTC))
     with steps.step("Toy account", f"{toy.EMAIL}, prices for {day:%a %d %b %Y}"):
         async with store.transaction() as con:
@@ -35,7 +35,7 @@ async def show(store: Store, url: str, steps: Steps) -> None:
 
 
 async def ask(client: httpx.AsyncClient, made: toy.Toy, start: datetime) -> Mapping[str, Any]:
-    """Logs in, triggers, waits for the job, and reads the schedule."""
+    """Log in, trigger a schedule, wait for its job, and return the schedule."""
     login = await send(client, "POST", "/api/requestAuthToken", json={"email": toy.EMAIL, "password": toy.PASSWORD})
     client.headers["Authorization"] = login["auth_token"]
     trigger = {
@@ -68,7 +68,7 @@ async def send(
 
 
 def drawn(schedule: Mapping[str, Any], start: datetime) -> list[str]:
-    """The schedule as bars, with the prices above and the costs below."""
+    """Return the lines of a plot: the costs, the prices, and the schedule as bars."""
     values = schedule["values"]
     width = len(plot.columns_for(values))
     quarters = [start + n * timedelta(minutes=15) for n in range(len(values))]

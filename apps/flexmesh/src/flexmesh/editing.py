@@ -1,4 +1,4 @@
-"""Changes and deletions from the command line."""
+"""Changes and deletions of records on the command line, with entries in the audit log and activities."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -41,9 +41,9 @@ async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], 
 
 
 async def transfer_ownership(con: Connection, asset: int, account: int) -> int:
-    """Moves the asset with everything below it, and returns how many assets that were.
+    """Move the asset with all its descendants to another account, and return the number of moved assets.
 
-    A parent that stays in another account is its parent no longer: nobody shall read, or delete, across accounts.
+    The asset loses a parent that stays in another account: nobody may read or delete across accounts.
     """
     before = await row(con, "asset", asset, "asset")
     owner = await row(con, "account", account, "account")
@@ -117,7 +117,7 @@ async def delete_sensors(con: Connection, ids: Sequence[int]) -> None:
 
 
 async def sensors_of(con: Connection, chosen: Sequence[int], owners: Sequence[int], *, offspring: bool) -> list[int]:
-    """The sensors that were named, and those of the assets that were named."""
+    """Return the ids of the chosen sensors and of the sensors of the chosen assets."""
     found = {(await row(con, "sensor", id, "sensor"))["id"] for id in chosen}
     for asset in owners:
         await row(con, "asset", asset, "asset")

@@ -1,4 +1,4 @@
-"""Accounts, users, assets, sensors and sources, added from the command line by the rules of the API."""
+"""Creation of accounts, users, assets, sensors and sources on the command line, by the rules of the API."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,11 +25,12 @@ NAMED = ("account_role", "asset_type")
 
 
 def checked(model: type[Input], **values: object) -> dict[str, Any]:
-    """The values that were given, as the API would have accepted them."""
+    """Return the given values as the API accepts them. Raises `Invalid`."""
     return read(model, **values).sent()
 
 
 def read[Given: Input](model: type[Given], **values: object) -> Given:
+    """Validate the given values. Raises `Invalid` with the first error."""
     try:
         return model.model_validate({name: value for name, value in values.items() if value is not None})
     except ValidationError as error:
@@ -45,7 +46,7 @@ async def row(con: Connection, table: str, id: int, called: str) -> Row:
 
 
 async def add_named(con: Connection, table: str, name: str, description: str | None) -> int:
-    """Adds an account role or an asset type."""
+    """Add an account role or an asset type, and return its id."""
     assert table in NAMED
     statement = f"insert into {table} (name, description) values ($1, $2) on conflict do nothing returning id"  # noqa: S608 - put together from constants
     added: int | None = await con.fetchval(statement, name, description)
@@ -83,7 +84,7 @@ async def add_user(
 
 
 async def add_asset(con: Connection, *, account: int | None, **values: object) -> int:
-    """An asset; without an account a public one."""
+    """Add an asset, public if it has no account, and return its id."""
     return await asset_service.create(con, None, {**checked(AssetPost, **values), "account_id": account})
 
 
@@ -92,7 +93,7 @@ async def add_sensor(con: Connection, **values: object) -> int:
 
 
 async def find_source(con: Connection, text: str) -> int:
-    """The source with this id, or of the user of this name, or one of this name that is made for the command line."""
+    """Return the id of the source with this id, of the user of this name, or else of a CLI script of this name."""
     if text.isdigit():
         return int((await row(con, "source", int(text), "source"))["id"])
     user = await con.fetchrow("select id, account_id from users where username = $1", text)

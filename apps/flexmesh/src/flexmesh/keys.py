@@ -1,4 +1,4 @@
-"""API keys, from the command line."""
+"""API keys on the command line."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ HEADER = (
 
 
 async def add(con: Connection, *, user: str, only_account: int | None, **values: object) -> tuple[str, TokenRow]:
-    """An API key of the user with this address or name, and how it is listed."""
+    """Create an API key for the user with this address or name. Return it with its row."""
     found = await con.fetchrow(
         "select id, account_id, username from users where active and (lower(email) = lower($1) or username = $1)", user
     )
@@ -37,7 +37,7 @@ async def add(con: Connection, *, user: str, only_account: int | None, **values:
 
 
 async def listed(con: Connection, account: int | None) -> Table:
-    """The keys of the users of an account, or of all."""
+    """Return the keys of the users of an account, or of all."""
     if account is not None:
         await row(con, "account", account, "account")
     rows: list[Any] = [
@@ -49,7 +49,7 @@ async def listed(con: Connection, account: int | None) -> Table:
 
 
 async def delete(con: Connection, key: int) -> str:
-    """Revoke the key; its name."""
+    """Revoke the key, and return its name."""
     found = await resources.find(con, ResourceType.KEY, key)
     if found is None:
         raise NotFound(f"There is no API key with id {key}.")

@@ -1,4 +1,4 @@
-"""What is in the database, as tables to show in the terminal."""
+"""Tables of the records in the database, for the terminal."""
 
 from collections.abc import Iterable, Sequence
 from uuid import UUID
@@ -57,7 +57,7 @@ ASSET_HEADER = ("ID", "Name", "Type", "Parent", "Account", "Latitude", "Longitud
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Table:
-    """A table of names and values, without those that say nothing."""
+    """Return a table of names and values, without those that are None."""
     return ("", ""), [pair for pair in pairs if pair[1] is not None]
 
 
@@ -91,7 +91,7 @@ async def asset_types(con: Connection) -> Table:
 
 
 async def assets(con: Connection, account: int | None, *, everything: bool = False) -> Table:
-    """The assets of an account; of none: the public ones."""
+    """Return the assets of an account, or the public ones if it is None."""
     if account is not None:
         await row(con, "account", account, "account")
     return ASSET_HEADER, listed(await con.fetch(ASSETS, account, everything))

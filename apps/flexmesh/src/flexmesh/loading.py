@@ -1,4 +1,4 @@
-"""Values of a sensor from a file, read as the layout says, by the same rules as uploads."""
+"""Import of a file with values of a sensor, by the same rules as uploads."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,12 +25,12 @@ from flexmesh.inventory import find_source
 
 NOTHING = "There are no rows with a value in it."
 LIMITS = FileLimits(rows=1_000_000_000, text_bytes=10_000_000_000, workbook_bytes=200_000_000)
-"""Of files that whoever runs the command chose."""
+"""Limits of files on the command line. They are wide, because the operator chooses the file."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where in the file things are, and how they are written."""
+    """Columns and notation of a file."""
 
     skiprows: int = 1
     nrows: int | None = None
@@ -57,7 +57,12 @@ async def load(
     probability: float = 0.5,
     overwrite: bool = False,
 ) -> WriteCounts:
-    """Stores what is in the file. Without horizon and column of belief times, all of it was believed now."""
+    """Store the values of the file. Without a horizon and a column of belief times, the belief time is now.
+
+    Raises:
+        FlexmeshError: If a row is invalid. Nothing is stored then.
+        Conflict: If values differ from stored ones and may not overwrite them.
+    """
     sensor = await load_sensor(con, sensor_id)
     source_id = await find_source(con, source)
     now, written, writer = datetime.now(UTC), WriteCounts(), BeliefWriter()
@@ -85,7 +90,7 @@ async def load(
 async def events_in(
     con: Connection, file: Path, layout: Layout, sensor: Sensor, unit: str | None
 ) -> AsyncIterator[pl.DataFrame]:
-    """The events of the sensor that the rows make. Raises `FileError` if there is any row that cannot be read."""
+    """Yield the events of the sensor from the rows. Raises `FileError` if any row is invalid."""
     errors = RowErrors()
     async with Staging.open(con) as staging:
         async for rows in iterate_in_thread(rows_in(file, layout, errors)):
@@ -101,7 +106,7 @@ async def events_in(
 
 
 def rows_in(file: Path, layout: Layout, errors: RowErrors) -> Iterator[pl.DataFrame]:
-    """The rows that hold a value, with times and numbers read."""
+    """Yield the rows that have a value, with times and numbers parsed."""
     parser: RowParser | None = None
     dialect: CsvDialect | None = None
     left = layout.nrows
@@ -141,7 +146,7 @@ def parser_of(layout: Layout, dialect: CsvDialect) -> RowParser:
 
 
 def wanted(table: pl.DataFrame, layout: Layout) -> pl.DataFrame:
-    """The rows that were asked for, with what stands for a missing value away."""
+    """Return the rows that match the filters, with null for missing values."""
     for number, value in layout.filters.items():
         table = table.filter(pl.col(str(number)) == value)
     return table.with_columns(value_text(str(layout.valuecol), layout))

@@ -23,9 +23,9 @@ SERVICE = "platform"
 
 
 def up(steps: Steps, *, with_toy: bool) -> int:
-    """Runs until SIGTERM or Ctrl-C; returns the exit code."""
+    """Run until SIGTERM or Ctrl-C, and return the exit code."""
     allocating.give_back()
-    os.environ.setdefault("FLEXMESH_LOG_LEVEL", "warning")  # what happens is told in steps
+    os.environ.setdefault("FLEXMESH_LOG_LEVEL", "warning")  # the steps report progress
     settings = load(ServiceSettings)
     start_logs(settings, SERVICE)
     listening = server.listen(settings)
@@ -43,7 +43,7 @@ def up(steps: Steps, *, with_toy: bool) -> int:
 
 
 def local_address(settings: ServiceSettings, listening: socket.socket) -> str:
-    """Where people on this machine find the platform."""
+    """Return the URL of the platform on this machine."""
     ip, port = listening.getsockname()[:2]
     here = ip_address(ip).is_loopback or ip_address(ip).is_unspecified
     return f"http://{'localhost' if here else settings.host}:{port}"
@@ -51,16 +51,16 @@ def local_address(settings: ServiceSettings, listening: socket.socket) -> str:
 
 @contextmanager
 def database(steps: Steps, settings: ServiceSettings) -> Iterator[Future[str]]:
-    """The database with our tables, made ready in the background; its URL comes with the future."""
+    """Prepare the database with its tables in the background, and yield a future of its URL."""
     given = settings.database_url if os.environ.get("FLEXMESH_DATABASE_URL") else None
     with nullcontext() if given else embedded_server() as server, ThreadPoolExecutor(1) as background:
-        # The pool waits at its end, so that there is something whole to stop.
+        # The pool waits at its end, so that the server is never stopped half started.
         yield background.submit(make_ready, steps, server, given)
 
 
 @contextmanager
 def embedded_server() -> Iterator[Postgres]:
-    """A PostgreSQL of our own, to be started, for as long as the platform runs."""
+    """Yield the embedded PostgreSQL, not yet started, and stop it at the end."""
     directory = DataDirectory(default_directory())
     directory.create()
     lock = Lock(directory)
@@ -74,6 +74,7 @@ def embedded_server() -> Iterator[Postgres]:
 
 
 def make_ready(steps: Steps, postgres: Postgres | None, given: str | None) -> str:
+    """Start the embedded server, if there is one, migrate the database, and return its URL."""
     if postgres is not None:
         with steps.step("PostgreSQL", str(postgres.directory.path)):
             given = postgres.start()

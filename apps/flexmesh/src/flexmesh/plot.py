@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 HEIGHT = 10  # rows of text; each shows two steps, with half blocks
 WIDTH = 72
-TINY = 1e-290  # what is smaller cannot be divided into steps
+TINY = 1e-290  # smaller ranges cannot be divided into steps
 STRIP = "▁▂▃▄▅▆▇█"
 
 
@@ -17,7 +17,7 @@ def number(value: float) -> str:
 
 
 def columns_for(values: NDArray[np.float64], width: int = WIDTH) -> NDArray[np.float64]:
-    """One value per column: repeated when there are few, averaged (gaps left out) when there are many."""
+    """Return one value per column: repeated when there are few, averaged without the gaps when there are many."""
     if len(values) <= width:
         repeated: NDArray[np.float64] = np.repeat(values, max(1, width // len(values)))
         return repeated
@@ -29,7 +29,7 @@ def columns_for(values: NDArray[np.float64], width: int = WIDTH) -> NDArray[np.f
 
 
 def bars(values: Sequence[float] | NDArray[np.float64], unit: str, height: int = HEIGHT) -> list[str]:
-    """Rows of half blocks, filled between zero and the value, with a scale at the right."""
+    """Return rows of half blocks, filled between zero and the value, with a scale at the right."""
     columns = columns_for(np.asarray(values, dtype=float))
     top, bottom = max(0.0, np.nanmax(columns)), min(0.0, np.nanmin(columns))
     if top - bottom < TINY:
@@ -52,7 +52,7 @@ def bars(values: Sequence[float] | NDArray[np.float64], unit: str, height: int =
 
 
 def strip(values: Sequence[float] | NDArray[np.float64], width: int = WIDTH) -> str:
-    """One row that shows only high and low."""
+    """Return the values as one row of blocks, from the lowest to the highest."""
     columns = columns_for(np.asarray(values, dtype=float), width)
     low, high = np.nanmin(columns), np.nanmax(columns)
     level = np.zeros(len(columns)) if high == low else (columns - low) / (high - low)
@@ -61,7 +61,7 @@ def strip(values: Sequence[float] | NDArray[np.float64], width: int = WIDTH) -> 
 
 
 def time_axis(start: datetime, duration: timedelta, columns: int) -> str:
-    """The clock under a plot, at most one mark for every 8 columns, in the time zone of start."""
+    """Return the time axis of a plot, with at most one mark per 8 columns, in the time zone of `start`."""
     hours = duration / timedelta(hours=1)
     step = next((s for s in (1, 2, 3, 6, 12, 24) if columns / max(hours / s, 1) >= 8), hours / (columns / 8))
     line = [" "] * (columns + 6)

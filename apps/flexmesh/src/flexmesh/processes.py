@@ -1,6 +1,6 @@
-"""Each service as a process of its own, as set in the environment."""
+"""Entry points that run one service or worker in this process, with settings from the environment."""
 
-# ruff: noqa: PLC0415  a process loads its own service only
+# ruff: noqa: PLC0415  a process imports its own service only
 
 from collections.abc import Callable
 

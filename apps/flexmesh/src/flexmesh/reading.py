@@ -1,4 +1,4 @@
-"""Values of sensors as the terminal shows them."""
+"""Values of sensors for the terminal and CSV files."""
 
 import csv
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from flexmesh.inventory import row
 
 @dataclass(frozen=True)
 class Window:
-    """Which values: when, as known when, and by whom."""
+    """Selection of values by time, belief time and source."""
 
     start: datetime
     end: datetime
@@ -42,7 +42,7 @@ class SensorValues:
         return replace(self, timezone=timezone)
 
     def grid(self, start: datetime, duration: timedelta) -> NDArray[np.float64]:
-        """The values on every step of the window, with gaps where nothing is known."""
+        """Return the values on every step of the window, with NaN for gaps."""
         step = self.resolution or timedelta(minutes=1)
         steps = np.full(max(1, -(-duration // step)), np.nan)
         offsets = (self.starts - series.to_datetime64(start)) // np.timedelta64(step // timedelta(microseconds=1), "us")

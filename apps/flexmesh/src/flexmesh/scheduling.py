@@ -1,4 +1,4 @@
-"""Making a schedule from the command line: the same job as a trigger of the API, done here or left to a worker."""
+"""Schedules on the command line: the same job as a trigger of the API, run here or by a worker."""
 
 import asyncio
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ ENDED = ("FINISHED", "FAILED", "STOPPED", "CANCELED")
 
 @dataclass(frozen=True)
 class Made:
-    """A schedule that is stored."""
+    """Result of a finished schedule job."""
 
     job: UUID
     costs: Mapping[str, float]
@@ -34,9 +34,9 @@ class Made:
 async def with_state_of_charge(
     con: Connection, message: Mapping[str, Any], state: str, *, asset: int | None, sensor: int | None
 ) -> dict[str, Any]:
-    """Puts the state of charge at the start into the flex-model of every device that stores energy.
+    """Return the message with the state of charge at the start in the flex-model of every storage device.
 
-    A share (50%) is one of the most that the device can hold, its soc-max.
+    A share (50%) is relative to soc-max.
     """
     models = message.get("flex-model") or {}
     entries = [dict(model) for model in (models if isinstance(models, list) else [models])]
@@ -54,7 +54,7 @@ async def with_state_of_charge(
 
 
 async def stored_model(con: Connection, asset: int | None, sensor: int | None) -> dict[str, Any]:
-    """The flex-model that is stored on the asset, or on that of the sensor."""
+    """Return the flex-model stored on the asset, or on the asset of the sensor."""
     if sensor is not None:
         asset = (await row(con, "sensor", sensor, "sensor"))["asset_id"]
     return {} if asset is None else dict((await row(con, "asset", asset, "asset"))["flex_model"])
@@ -69,7 +69,7 @@ def share_of(most: object, state: str) -> str:
 
 
 async def enqueue(con: Connection, message: Mapping[str, Any], *, asset: int | None, sensor: int | None) -> UUID:
-    """Return the job for the message, which is checked as by the API. On the command line nobody's rights are asked."""
+    """Enqueue a job for the message, validated as by the API, and return its id. No permission is checked."""
     if sensor is not None:
         asset = (await row(con, "sensor", sensor, "sensor"))["asset_id"]
     assert asset is not None
@@ -79,7 +79,7 @@ async def enqueue(con: Connection, message: Mapping[str, Any], *, asset: int | N
 
 
 async def work_off(store: Store, job_id: UUID) -> Made:
-    """Does the job here, unless a worker of a running platform is quicker, and tells what came of it."""
+    """Run the job here, unless a worker of a running platform takes it first, and return its result."""
     async with store.connection() as con:
         job = await jobs.get(con, job_id)
     if job is not None and job.queue != QUEUE:

@@ -1,4 +1,4 @@
-"""Whether a database has the tables of this version, asked without loading the migration tools; and its upgrade."""
+"""Revision of a database's tables, checked without importing the migration tools, and its upgrade."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from flexmodel.errors import Unavailable
 
 
 def newest_revision() -> str:
-    """The names of the migrations begin with their revision."""
+    """Return the newest revision. The file names of migrations begin with their revision."""
     names = (entry.name for entry in files("flexstore.migrations").joinpath("versions").iterdir())
     return max(name.split("_")[0] for name in names if name[0].isdigit())
 
@@ -29,9 +29,9 @@ async def is_current(url: str) -> bool:
 
 
 async def ensure(url: str) -> bool:
-    """Migrates when needed, and says whether it was.
+    """Migrate the database if needed, and return True if it was.
 
-    In a process of its own: the migration tools take 50 MB, which a platform would keep for as long as it runs.
+    The migration runs in a process of its own: its tools take 50 MB, which a platform would keep as long as it runs.
     """
     if await is_current(url):
         return False

@@ -1,4 +1,4 @@
-"""The services of a platform in one process: the same applications as elsewhere, with only their settings changed."""
+"""All services of a platform in one process: the same applications as elsewhere, with other settings."""
 
 import asyncio
 import socket
@@ -30,7 +30,7 @@ from flexmesh.stopping import Stop
 
 
 async def run(url: str, address: str, listening: socket.socket, steps: Steps, stop: Stop, *, with_toy: bool) -> None:
-    """Serves at the address until SIGTERM or Ctrl-C, with the database at the URL."""
+    """Serve at the address until SIGTERM or Ctrl-C, with the database at the URL."""
     own = {"public_url": address, "service_token": service_token.generate_token()}
     settings = load(GatewaySettings, database_url=url, **own)
     if stop.asked:
@@ -54,7 +54,7 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, st
             gateway = create_gateway(settings, ingest=ingest, scheduler=scheduler, store=store)
             web = server.http_server(gateway, settings)
             serving = await start(web, listening)
-        web.should_exit = web.should_exit or stop.asked  # from here on it hears of it by itself
+        web.should_exit = web.should_exit or stop.asked  # from here on the web server handles the signals
         tell = asyncio.create_task(introduce(store, settings.public_url, steps, with_toy=with_toy))
         await serving
         tell.cancel()
@@ -62,12 +62,12 @@ async def run(url: str, address: str, listening: socket.socket, steps: Steps, st
 
 
 def shared(settings: ServiceSettings) -> dict[str, object]:
-    """What all services of the process must agree on; the rest they read from the environment, each for itself."""
+    """Return the settings that all services of the process share. Each loads the others from the environment."""
     return {name: getattr(settings, name) for name in ("database_url", "broker_url", "service_token")}
 
 
 async def start(web: uvicorn.Server, listening: socket.socket) -> "asyncio.Task[None]":
-    """Serves in the background; from now on SIGTERM and Ctrl-C end the serving."""
+    """Serve in the background. From now on SIGTERM and Ctrl-C end the serving."""
     serving = asyncio.create_task(web.serve(sockets=[listening]))
     while not web.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
         await asyncio.sleep(0.002)
@@ -75,7 +75,7 @@ async def start(web: uvicorn.Server, listening: socket.socket) -> "asyncio.Task[
 
 
 async def introduce(store: Store, url: str, steps: Steps, *, with_toy: bool) -> None:
-    """Tells what is where, after the toy schedule if it is asked for."""
+    """Print the toy schedule if requested, and then the address of the platform."""
     try:
         if with_toy:
             await demonstration.show(store, url, steps)

@@ -1,4 +1,4 @@
-"""What a command is doing, as short lines with the time each step took."""
+"""Progress of a command, as short lines with the duration of each step."""
 
 import sys
 import time
@@ -25,7 +25,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str, detail: str = "") -> Iterator[Step]:
-        """Tells the step when it is done, with how long it took. `detail` may still be changed within."""
+        """Print the step with its duration when it is done. The block may change `detail`."""
         step = Step(name, detail)
         began = time.monotonic()
         yield step

@@ -1,4 +1,4 @@
-"""Being asked to stop, by SIGTERM or Ctrl-C, at any moment from the start on."""
+"""Requests to stop, by SIGTERM or Ctrl-C, at any moment from the start on."""
 
 import signal
 from time import monotonic
@@ -6,11 +6,11 @@ from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 ONE_WISH_SECONDS = 1.0
-"""What asks again within this time is the same wish, passed on twice: by make and by the process group, say."""
+"""A second signal within this time is the same request, delivered twice: by make and by the process group, say."""
 
 
 class Stop:
-    """Remembers that somebody asked. While the web server runs it listens to the signals itself."""
+    """Remembers a request to stop. While the web server runs, it handles the signals itself."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -18,7 +18,7 @@ class Stop:
             signal.signal(number, lambda *_: self.ask())
 
     def ask(self) -> None:
-        """The first time we end in good order; who asks again later wants it at once."""
+        """Request an orderly stop. A later second request stops at once."""
         self.asked = True
         asked_at = monotonic()
 

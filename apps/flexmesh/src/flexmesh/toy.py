@@ -1,4 +1,4 @@
-"""The toy account: what the tutorials talk about, with prices and solar production for any day."""
+"""The toy account of the tutorials, with prices for any day."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -41,12 +41,12 @@ class Toy:
     process_shiftable_sensor_id: int | None = None
 
     def shell_variables(self) -> list[str]:
-        """As the scripts of the tutorials name them."""
+        """Return the ids as shell variables, with the names in the scripts of the tutorials."""
         return [f"FM_TOY_{name.upper()}={value}" for name, value in asdict(self).items() if value is not None]
 
 
 async def ensure(con: Connection, kind: str = "battery", name: str = ACCOUNT) -> Toy:
-    """Adds what is missing of the toy account; what is there stays as it is."""
+    """Create the missing records of the toy account. Existing ones stay unchanged."""
     account = await ensure_account(con, name)
     zone = await ensure_asset(con, None, "NL transmission zone", "transmission zone")
     prices = await ensure_sensor(con, zone, "day-ahead prices", "EUR/MWh", "PT1H")
@@ -141,7 +141,7 @@ async def ensure_sensor(con: Connection, asset: int, name: str, unit: str, resol
 
 
 async def show(con: Connection, asset: int, graphs: list[dict[str, Any]]) -> None:
-    """Chooses the graphs of an asset that has none yet."""
+    """Set the graphs of an asset that has none yet."""
     await con.execute("update asset set sensors_to_show = $2 where id = $1 and sensors_to_show = '[]'", asset, graphs)
 
 
@@ -154,9 +154,9 @@ def tomorrow(now: datetime) -> date:
 
 
 async def ensure_prices(con: Connection, sensor: int, day: date) -> bool:
-    """Loads the prices of a day that has none yet, and says whether it did.
+    """Store the prices of a day that has none yet, and return True if it had none.
 
-    Hours that the clock skips or shows twice do as well: every hour has the price of its place on the clock.
+    Every hour has the price of its local clock time, also on days with a clock change.
     """
     start, end = midnight(day).astimezone(UTC), midnight(day + timedelta(days=1)).astimezone(UTC)
     (known,) = await series.load_series(con, [series.SeriesQuery(sensor, start, end, timedelta(hours=1))])

@@ -1,4 +1,4 @@
-"""Webhooks, from the command line."""
+"""Webhooks on the command line."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ HEADER = ("ID", "Account", "Where", "Events", "Assets", "Sensors", "State", "Des
 
 
 async def add(con: Connection, account: int, **values: object) -> tuple[int, str]:
-    """A webhook of the account, and its secret."""
+    """Create a webhook of the account. Return its id and secret."""
     await row(con, "account", account, "account")
     most = load(GatewaySettings).webhooks_per_account
     made, secret = await service.create(con, None, account, read(WebhookPost, **values), most)
@@ -27,7 +27,7 @@ async def add(con: Connection, account: int, **values: object) -> tuple[int, str
 
 
 async def listed(con: Connection, account: int | None) -> Table:
-    """The webhooks of an account, or of all."""
+    """Return the webhooks of an account, or of all."""
     if account is not None:
         await row(con, "account", account, "account")
     return HEADER, [
@@ -48,7 +48,7 @@ def state(hook: WebhookRow) -> str:
 
 
 async def delete(con: Connection, webhook: int) -> str:
-    """Delete the webhook; where it is."""
+    """Delete the webhook, and return the origin of its address."""
     found = await resources.find(con, ResourceType.WEBHOOK, webhook)
     if found is None:
         raise NotFound(f"There is no webhook with id {webhook}.")

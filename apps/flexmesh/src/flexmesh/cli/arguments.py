@@ -1,4 +1,4 @@
-"""What people type, as values: moments, durations, JSON in place or in a file, and lists with commas."""
+"""Parsers of command-line arguments: moments, durations, JSON or a file of it, and lists with commas."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import typer
 
 
 def moment(text: str) -> datetime:
-    """An aware moment, such as 2026-01-31T07:00+01:00."""
+    """Parse an aware moment, such as 2026-01-31T07:00+01:00."""
     from flexmodel.time import TimeError, parse_moment
 
     try:
@@ -21,7 +21,7 @@ def moment(text: str) -> datetime:
 
 
 def duration(text: str) -> timedelta:
-    """A duration such as PT12H or P1D; a plain number counts minutes."""
+    """Parse a duration such as PT12H or P1D. A plain number counts minutes."""
     from flexmodel.time import TimeError, parse_fixed_duration
 
     if text.isdigit():
@@ -49,7 +49,7 @@ def boolean(text: str) -> bool:
 
 
 def json_or_file(text: str) -> object:
-    """JSON as typed, or the content of the file of that name."""
+    """Parse the text as JSON, or the content of the file of that name."""
     try:
         content = text if text.lstrip()[:1] in ("{", "[") else Path(text).read_text()
     except OSError as error:
@@ -68,7 +68,7 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def option(parser: Callable[[str], Any], metavar: str) -> Callable[..., Any]:
-    """Options whose text is read by the parser."""
+    """Return a factory of options whose text the parser converts."""
     return partial(typer.Option, parser=parser, metavar=metavar)
 
 

@@ -1,4 +1,4 @@
-"""`flexmesh connectors …`: what fetches prices, weather and measurements from elsewhere."""
+"""`flexmesh connectors …`: connectors that fetch prices, weather and measurements."""
 
 import json
 from datetime import date, timedelta
@@ -189,7 +189,7 @@ def ask(name: str) -> str:
 
 
 def told(kind: str, config: dict[str, Any] | None, settings: list[str] | None) -> dict[str, Any]:
-    """The settings that were typed."""
+    """Return the settings from the options --config and --set."""
     from flexmesh import connecting
 
     typed = {name: json_or_text(value) for name, value in (pair("--set", text) for text in settings or [])}

@@ -113,7 +113,7 @@ def total(described: "Description") -> int:
 
 @contextmanager
 def telling(what: str) -> Iterator[Callable[[str], None]]:
-    """Tells in a terminal, in one line, what is being done."""
+    """Show the progress in one line of the terminal."""
     from rich.console import Console
 
     with Console(stderr=True).status(what) as status:

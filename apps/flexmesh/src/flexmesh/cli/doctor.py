@@ -1,4 +1,4 @@
-"""`flexmesh doctor`: is everything there that the platform needs?"""
+"""`flexmesh doctor`: checks of the requirements of the platform."""
 
 import typer
 

@@ -7,7 +7,7 @@ import typer
 app = typer.Typer(name="jobs")
 
 QUEUES = {"scheduling": "schedule", "ingestion": "ingest"}
-"""By the names that existing commands use."""
+"""Names of queues that existing commands use, and ours."""
 
 JobId = Annotated[str, typer.Option("--job", help="ID of the job.")]
 

@@ -1,4 +1,4 @@
-"""All commands together, and how their errors look: one sentence, and an exit code that is not zero."""
+"""The root command with all groups. Errors are printed as one sentence, with a nonzero exit code."""
 
 from typing import TYPE_CHECKING, Annotated
 

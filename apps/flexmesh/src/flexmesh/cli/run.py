@@ -1,4 +1,4 @@
-"""`flexmesh up`, `serve` and `worker`: what runs until it is stopped."""
+"""`flexmesh up`, `serve` and `worker`: commands that run until they are stopped."""
 
 import os
 from typing import Annotated
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def override(**values: object) -> None:
-    """Options count more than the environment, which is where services read their settings."""
+    """Set the given options in the environment, from which services load their settings."""
     for name, value in values.items():
         if value is not None:
             os.environ[f"FLEXMESH_{name.upper()}"] = str(value)

@@ -19,7 +19,7 @@ Id = Annotated[int, typer.Option("--id", help="Its ID.")]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
-    """Aligned columns in a terminal; with a tab between columns when the output goes elsewhere."""
+    """Print aligned columns in a terminal, and tab-separated ones elsewhere."""
     from rich.console import Console
     from rich.table import Table
 
@@ -43,7 +43,7 @@ def cell(value: object) -> str:
 
 
 def show(query: "Query[Table]", nothing: str) -> None:
-    """Runs the query and shows its table, or says that there is nothing."""
+    """Run the query and print its table, or the sentence if it is empty."""
     from flexmesh import database
 
     header, rows = database.in_transaction(query)

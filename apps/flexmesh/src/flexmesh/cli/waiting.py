@@ -1,4 +1,4 @@
-"""What is shown while people wait for something that comes in parts."""
+"""Progress of commands whose result arrives in parts."""
 
 from typing import TYPE_CHECKING, Self
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Counting:
-    """How far it has come, in a line that changes; nothing where nobody looks."""
+    """Progress in one changing line of the terminal; nothing is shown elsewhere."""
 
     def __init__(self, name: str) -> None:
         from rich.console import Console
