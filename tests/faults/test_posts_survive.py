@@ -16,7 +16,7 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
-from flexmesh.datadir import DataDirectory
+from flexmesh.data_directory import DataDirectory
 from flexmesh.postgres import Postgres
 from platforms import Platform, separate_processes
 from waiting import eventually

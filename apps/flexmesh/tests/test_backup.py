@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from commands import Command
 from database import scratch_database
-from flexmesh import backup, clients
+from flexmesh import backup, postgres_clients
 from flexmodel.errors import Conflict, FlexmeshError, Unavailable
 from flexstore import daily_rollups, migrate, sources, timescale
 from flexstore.checksums import TableChecksum, load_checksums, load_table_names
@@ -128,7 +128,7 @@ async def test_nobody_rebuilds_values_while_they_are_saved(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(database_url)
-    find = clients.find
+    find = postgres_clients.find
     con = await asyncpg.connect(database_url, server_settings={"lock_timeout": "50"})
 
     async def find_while_somebody_rebuilds(program: str, server: int, *, newer: bool) -> Path:
@@ -136,7 +136,7 @@ async def test_nobody_rebuilds_values_while_they_are_saved(
             await con.execute("truncate belief")
         return await find(program, server, newer=newer)
 
-    monkeypatch.setattr(clients, "find", find_while_somebody_rebuilds)
+    monkeypatch.setattr(postgres_clients, "find", find_while_somebody_rebuilds)
     described = await backup.dump(database_url, tmp_path / "it.dump", silent)
     await con.close()
     assert described.tables["belief"].rows == 1400
@@ -250,7 +250,7 @@ async def test_the_program_that_suits_the_server_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[int], server: int, newer: bool, found: int
 ) -> None:
     use_programs(tmp_path, monkeypatch, there)
-    assert await clients.find("pg_dump", server, newer=newer) == tmp_path / str(found) / "pg_dump"
+    assert await postgres_clients.find("pg_dump", server, newer=newer) == tmp_path / str(found) / "pg_dump"
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ async def test_without_a_suitable_program_it_is_said_which(
 ) -> None:
     use_programs(tmp_path, monkeypatch, there)
     with pytest.raises(Unavailable) as refused:
-        await clients.find("pg_dump", 17, newer=newer)
+        await postgres_clients.find("pg_dump", 17, newer=newer)
     assert told in refused.value.message
 
 
@@ -276,14 +276,17 @@ def use_programs(directory: Path, monkeypatch: pytest.MonkeyPatch, versions: lis
         program.parent.mkdir()
         program.write_text(f"#!/bin/sh\necho 'pg_dump (PostgreSQL) {version}.3 (Debian {version}.3-1)'\n")
         program.chmod(0o755)
-    monkeypatch.setattr(clients, "places", lambda: [directory / str(version) for version in versions])
+    monkeypatch.setattr(postgres_clients, "places", lambda: [directory / str(version) for version in versions])
 
 
 async def test_a_password_is_not_where_others_see_it(tmp_path: Path) -> None:
     program = tmp_path / "pg_dump"
     program.write_text('#!/bin/sh\necho "pg_dump: $* and $PGPASSWORD" >&2\n')
     program.chmod(0o755)
-    said = [line async for line in clients.run(program, "postgresql://me:s%40cret@host:5/db?sslmode=require", ["-v"])]
+    said = [
+        line
+        async for line in postgres_clients.run(program, "postgresql://me:s%40cret@host:5/db?sslmode=require", ["-v"])
+    ]
     assert said == ["--dbname=postgresql://me@host:5/db?sslmode=require -v and s@cret"]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 import pytest
-from flexmesh.datadir import DataDirectory, Lock
+from flexmesh.data_directory import DataDirectory, Lock
 from flexmesh.postgres import Postgres
 from flexmodel.errors import Conflict
 from waiting import until
@@ -77,7 +77,7 @@ def test_secrets_are_for_the_owner_only(directory: DataDirectory) -> None:
 CRASH = """
 import os, sys, signal
 from pathlib import Path
-from flexmesh.datadir import DataDirectory, Lock
+from flexmesh.data_directory import DataDirectory, Lock
 from flexmesh.postgres import Postgres
 
 directory = DataDirectory(Path(sys.argv[1]))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from commands import Command
-from flexmesh import toy
+from flexmesh import toy_account
 
 DAY = "2026-11-22"
 COST = "-4.655136"
@@ -20,7 +20,7 @@ def ids(flexmesh: Command) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def prices(flexmesh: Command, ids: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("prices") / "prices-tomorrow.csv"
-    lines = [f"{DAY}T{hour:02}:00:00,{price}" for hour, price in enumerate(toy.PRICES)]
+    lines = [f"{DAY}T{hour:02}:00:00,{price}" for hour, price in enumerate(toy_account.PRICES)]
     file.write_text("\n".join(["Hour,Price", *lines]))
     flexmesh("add", "beliefs", "--sensor", 1, "--source", "toy-user", file, "--timezone", "Europe/Amsterdam")
     return file

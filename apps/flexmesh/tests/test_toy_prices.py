@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from flexmesh import database, schema, toy
+from flexmesh import database, schema, toy_account
 from flexstore import series
 from flexstore.store import Connection
 
@@ -14,23 +14,23 @@ from flexstore.store import Connection
 )
 def test_every_hour_has_the_price_of_its_place_on_the_clock(data_directory: Path, day: date, count: int) -> None:
     async def load(con: Connection) -> tuple[list[bool], series.Series]:
-        made = await toy.ensure(con)
-        loaded = [await toy.ensure_prices(con, made.price_sensor_id, day) for _ in range(2)]
-        start = toy.midnight(day)
-        end = toy.midnight(day + timedelta(days=1))
+        made = await toy_account.ensure(con)
+        loaded = [await toy_account.ensure_prices(con, made.price_sensor_id, day) for _ in range(2)]
+        start = toy_account.midnight(day)
+        end = toy_account.midnight(day + timedelta(days=1))
         query = series.SeriesQuery(made.price_sensor_id, start.astimezone(UTC), end.astimezone(UTC), timedelta(hours=1))
         return loaded, (await series.load_series(con, [query]))[0]
 
     loaded, found = database.in_transaction(load)
     assert loaded == [True, False]
     assert len(found) == count
-    hours = [datetime.fromisoformat(f"{start}+00:00").astimezone(toy.ZONE).hour for start in found.event_start]
-    assert found.values.tolist() == [toy.PRICES[hour] for hour in hours]
+    hours = [datetime.fromisoformat(f"{start}+00:00").astimezone(toy_account.ZONE).hour for start in found.event_start]
+    assert found.values.tolist() == [toy_account.PRICES[hour] for hour in hours]
 
 
 def test_tomorrow_is_that_of_the_toy_battery() -> None:
     late_in_amsterdam = datetime(2026, 6, 1, 22, 30, tzinfo=UTC)
-    assert toy.tomorrow(late_in_amsterdam) == date(2026, 6, 3)
+    assert toy_account.tomorrow(late_in_amsterdam) == date(2026, 6, 3)
 
 
 def test_the_newest_revision_is_that_of_the_migrations() -> None:

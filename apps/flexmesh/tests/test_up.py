@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 from commands import Up
-from flexmesh.datadir import Lock
+from flexmesh.data_directory import Lock
 
 COST = "-4.655136 EUR"
 READY = "Ctrl-C stops it"

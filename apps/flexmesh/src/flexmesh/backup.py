@@ -27,7 +27,7 @@ from flexstore.checksums import (
 )
 from flexstore.store import NO_TIMEOUTS
 
-from flexmesh import clients, schema
+from flexmesh import postgres_clients, schema
 
 type Tell = Callable[[str], None]
 OLDEST_TO_RESTORE_WITH_NEWER = 17
@@ -106,7 +106,7 @@ async def dump(url: str, file: Path, tell: Tell) -> Description:
     try:
         async with connected(url) as con, con.transaction(isolation="repeatable_read", readonly=True):
             await hold_still(con)
-            program = await clients.find("pg_dump", (await load_versions(con)).postgresql, newer=True)
+            program = await postgres_clients.find("pg_dump", (await load_versions(con)).postgresql, newer=True)
             moment = await con.fetchval("select pg_export_snapshot()")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(save(program, url, part, moment, tell))
@@ -147,7 +147,7 @@ def begin(file: Path) -> Path:
 async def save(program: Path, url: str, part: Path, moment: str, tell: Tell) -> None:
     """Run `pg_dump` on the snapshot."""
     arguments = ["--format=custom", "--no-owner", "--no-privileges", "--verbose"]
-    async for said in clients.run(program, url, [*arguments, f"--snapshot={moment}", f"--file={part}"]):
+    async for said in postgres_clients.run(program, url, [*arguments, f"--snapshot={moment}", f"--file={part}"]):
         if said.startswith("dumping contents"):
             tell(f"saving {said.removeprefix('dumping contents of ')}")
 
@@ -158,7 +158,7 @@ async def restore(url: str, file: Path, tell: Tell) -> Description:
     async with connected(url) as con:
         server = await load_versions(con)
         newer = server.postgresql >= OLDEST_TO_RESTORE_WITH_NEWER
-        program = await clients.find("pg_restore", server.postgresql, newer=newer)
+        program = await postgres_clients.find("pg_restore", server.postgresql, newer=newer)
         wanted = await check(con, program, file, described)
         async with timescale_aside(con, wanted) if wanted else nullcontext():
             await load(program, url, file, tell)
@@ -242,7 +242,7 @@ async def timescale_aside(con: "asyncpg.Connection[asyncpg.Record]", wanted: str
 async def load(program: Path, url: str, file: Path, tell: Tell) -> None:
     """Run `pg_restore` in a single transaction."""
     arguments = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", "--verbose", str(file)]
-    async for said in clients.run(program, url, arguments):
+    async for said in postgres_clients.run(program, url, arguments):
         if said.startswith(("processing data", "creating INDEX", "creating CONSTRAINT")):
             tell(said)
 

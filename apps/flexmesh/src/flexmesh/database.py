@@ -12,7 +12,7 @@ from flexserve.settings import ServiceSettings, load
 from flexstore.store import Connection, Store
 
 from flexmesh import schema
-from flexmesh.datadir import DataDirectory, Lock, default_directory
+from flexmesh.data_directory import DataDirectory, Lock, default_directory
 from flexmesh.postgres import Postgres
 
 type Query[T] = Callable[[Connection], Awaitable[T]]

@@ -14,10 +14,10 @@ from flexserve.settings import ServiceSettings, load
 from flexwork.event_loop import loop_factory
 
 from flexmesh import schema
-from flexmesh.datadir import DataDirectory, Lock, default_directory
+from flexmesh.data_directory import DataDirectory, Lock, default_directory
 from flexmesh.postgres import Postgres
-from flexmesh.steps import Steps
-from flexmesh.stopping import Stop
+from flexmesh.progress import Steps
+from flexmesh.stop_signals import Stop
 
 SERVICE = "platform"
 

@@ -18,7 +18,7 @@ from typing import Any
 from flexmodel.errors import Conflict, Unavailable
 from flexserve import logs
 
-from flexmesh.datadir import DataDirectory
+from flexmesh.data_directory import DataDirectory
 
 log = logs.get(__name__)
 

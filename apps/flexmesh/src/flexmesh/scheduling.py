@@ -16,7 +16,7 @@ from flexwork import job_runner, jobs
 from scheduler.settings import SchedulerSettings
 from scheduler.tasks import make_handler
 
-from flexmesh.inventory import row
+from flexmesh.record_creation import load_row
 
 ENDED = ("FINISHED", "FAILED", "STOPPED", "CANCELED")
 
@@ -56,8 +56,8 @@ async def with_state_of_charge(
 async def stored_model(con: Connection, asset: int | None, sensor: int | None) -> dict[str, Any]:
     """Return the flex-model stored on the asset, or on the asset of the sensor."""
     if sensor is not None:
-        asset = (await row(con, "sensor", sensor, "sensor"))["asset_id"]
-    return {} if asset is None else dict((await row(con, "asset", asset, "asset"))["flex_model"])
+        asset = (await load_row(con, "sensor", sensor, "sensor"))["asset_id"]
+    return {} if asset is None else dict((await load_row(con, "asset", asset, "asset"))["flex_model"])
 
 
 def share_of(most: object, state: str) -> str:
@@ -71,9 +71,9 @@ def share_of(most: object, state: str) -> str:
 async def enqueue(con: Connection, message: Mapping[str, Any], *, asset: int | None, sensor: int | None) -> UUID:
     """Enqueue a job for the message, validated as by the API, and return its id. No permission is checked."""
     if sensor is not None:
-        asset = (await row(con, "sensor", sensor, "sensor"))["asset_id"]
+        asset = (await load_row(con, "sensor", sensor, "sensor"))["asset_id"]
     assert asset is not None
-    account: int | None = (await row(con, "asset", asset, "asset"))["account_id"]
+    account: int | None = (await load_row(con, "asset", asset, "asset"))["account_id"]
     request = ScheduleRequest(asset, account, message, sensor)
     return await triggers.submit(con, request, await triggers.validate(con, request, None), None)
 

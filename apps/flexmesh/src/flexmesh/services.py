@@ -24,9 +24,9 @@ from scheduler import worker as schedules
 from scheduler.app import create_app as create_scheduler
 from scheduler.settings import SchedulerSettings
 
-from flexmesh import demonstration, toy
-from flexmesh.steps import Steps
-from flexmesh.stopping import Stop
+from flexmesh import toy_account, toy_schedule
+from flexmesh.progress import Steps
+from flexmesh.stop_signals import Stop
 
 
 async def run(url: str, address: str, listening: socket.socket, steps: Steps, stop: Stop, *, with_toy: bool) -> None:
@@ -78,11 +78,11 @@ async def introduce(store: Store, url: str, steps: Steps, *, with_toy: bool) -> 
     """Print the toy schedule if requested, and then the address of the platform."""
     try:
         if with_toy:
-            await demonstration.show(store, url, steps)
+            await toy_schedule.show(store, url, steps)
     except FlexmeshError as error:
         print(error.message, file=sys.stderr)
     steps.say()
     steps.say(f"  Flexmesh runs at [bold]{url}[/bold] (started in {steps.seconds:.1f} s)")
     if with_toy:
-        steps.say(f"  Log in as {toy.EMAIL} with password {toy.PASSWORD}")
+        steps.say(f"  Log in as {toy_account.EMAIL} with password {toy_account.PASSWORD}")
     steps.say("  Ctrl-C stops it; the data stays.")

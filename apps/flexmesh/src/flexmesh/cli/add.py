@@ -30,18 +30,18 @@ def initial_structure() -> None:
 @app.command("account-role")
 def account_role(name: Name, description: Description = None) -> None:
     """Add a role that accounts may have, for example Prosumer."""
-    from flexmesh import database, inventory
+    from flexmesh import database, record_creation
 
-    role = database.in_transaction(lambda con: inventory.add_named(con, "account_role", name, description))
+    role = database.in_transaction(lambda con: record_creation.add_role_or_type(con, "account_role", name, description))
     done(f"Account role '{name}' (ID {role}) was added.")
 
 
 @app.command("asset-type")
 def asset_type(name: Name, description: Description = None) -> None:
     """Add a type that assets may have."""
-    from flexmesh import database, inventory
+    from flexmesh import database, record_creation
 
-    added = database.in_transaction(lambda con: inventory.add_named(con, "asset_type", name, description))
+    added = database.in_transaction(lambda con: record_creation.add_role_or_type(con, "asset_type", name, description))
     done(f"Asset type '{name}' (ID {added}) was added.")
 
 
@@ -55,11 +55,13 @@ def account(
     logo_url: Annotated[str | None, typer.Option(help="Address of a picture.")] = None,
 ) -> None:
     """Add an account: a tenant with users and assets of its own."""
-    from flexmesh import database, inventory
+    from flexmesh import database, record_creation
 
     look = {"primary_color": primary_color, "secondary_color": secondary_color, "logo_url": logo_url}
     added = database.in_transaction(
-        lambda con: inventory.add_account(con, name, roles=arguments.words(roles), consultancy=consultancy, look=look)
+        lambda con: record_creation.add_account(
+            con, name, roles=arguments.words(roles), consultancy=consultancy, look=look
+        )
     )
     done(f"Account '{name}' (ID {added}) was added. Add its first user with `flexmesh add user --account {added} …`.")
 
@@ -77,11 +79,11 @@ def user(
     ] = None,
 ) -> None:
     """Add a user to an account."""
-    from flexmesh import database, inventory
+    from flexmesh import database, record_creation
 
     chosen = password or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     added = database.in_transaction(
-        lambda con: inventory.add_user(
+        lambda con: record_creation.add_user(
             con,
             account=account,
             username=username,
@@ -112,7 +114,7 @@ def api_key(
         "requests_per_minute": requests_per_minute,
         "expires_at": expires and expires.isoformat(),
     }
-    key, listed = database.in_transaction(lambda con: keys.add(con, user=user, only_account=only_account, **wanted))
+    key, listed = database.in_transaction(lambda con: keys.add_key(con, user=user, only_account=only_account, **wanted))
     done(f"API key '{name}' (ID {listed['id']}) was added. Keep it: it is not shown again.")
     typer.echo(key)
 
@@ -133,7 +135,7 @@ def webhook(
 
     filters = {"events": arguments.words(events), "assets": asset or [], "sensors": sensor or []}
     added, secret = database.in_transaction(
-        lambda con: webhooks.add(con, account, url=url, description=description, **filters)
+        lambda con: webhooks.add_webhook(con, account, url=url, description=description, **filters)
     )
     done(f"Webhook {added} was added. Keep the secret that signs its messages: it is not shown again.")
     typer.echo(secret)
@@ -155,7 +157,7 @@ def asset(
     flex_context: Annotated[dict[str, Any] | None, arguments.object_option(help="JSON, or a file of it.")] = None,
 ) -> None:
     """Add an asset: a site, a battery, a charge point, a market zone."""
-    from flexmesh import database, inventory
+    from flexmesh import database, record_creation
 
     values = {
         "name": name,
@@ -168,7 +170,7 @@ def asset(
         "flex_model": flex_model,
         "flex_context": flex_context,
     }
-    added = database.in_transaction(lambda con: inventory.add_asset(con, account=account, **values))
+    added = database.in_transaction(lambda con: record_creation.add_asset(con, account=account, **values))
     done(f"Asset '{name}' (ID {added}) was added. Add a sensor with `flexmesh add sensor --asset {added} …`.")
 
 
@@ -182,7 +184,7 @@ def sensor(
     attributes: Annotated[dict[str, Any] | None, arguments.object_option(help="JSON, or a file of it.")] = None,
 ) -> None:
     """Add a sensor: one series of values of an asset."""
-    from flexmesh import database, inventory
+    from flexmesh import database, record_creation
 
     resolution = f"PT{event_resolution}M" if event_resolution.isdigit() else event_resolution
     values = {
@@ -193,7 +195,7 @@ def sensor(
         "timezone": timezone,
         "attributes": attributes,
     }
-    added = database.in_transaction(lambda con: inventory.add_sensor(con, **values))
+    added = database.in_transaction(lambda con: record_creation.add_sensor(con, **values))
     done(f"Sensor '{name}' (ID {added}) was added. Add data with `flexmesh add beliefs --sensor {added} FILE`.")
 
 
@@ -223,11 +225,12 @@ def toy_account(
     shell_vars: Annotated[bool, typer.Option("--shell-vars", help="Print the IDs as shell variables only.")] = False,
 ) -> None:
     """Add the account, user, assets and sensors of the tutorials."""
-    from flexmesh import database, toy
+    from flexmesh import database, toy_account
 
-    if kind not in toy.KINDS:
-        raise typer.BadParameter(f"'{kind}' is not one of: {', '.join(toy.KINDS)}.")
-    made = database.in_transaction(lambda con: toy.ensure(con, kind, name))
+    if kind not in toy_account.KINDS:
+        raise typer.BadParameter(f"'{kind}' is not one of: {', '.join(toy_account.KINDS)}.")
+    made = database.in_transaction(lambda con: toy_account.ensure(con, kind, name))
     if not shell_vars:
-        done(f"Toy account '{name}' (ID {made.account_id}): log in as {toy.EMAIL} with password {toy.PASSWORD}.")
+        login = f"log in as {toy_account.EMAIL} with password {toy_account.PASSWORD}"
+        done(f"Toy account '{name}' (ID {made.account_id}): {login}.")
     typer.echo("\n".join(made.shell_variables()))

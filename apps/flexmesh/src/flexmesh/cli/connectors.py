@@ -44,17 +44,17 @@ Secret = Annotated[
 @app.command()
 def kinds(kind: Annotated[str | None, typer.Argument(help="Show the settings of this one.")] = None) -> None:
     """List the kinds of connectors there are, or what one of them can do and be told."""
-    from flexmesh import connecting
+    from flexmesh import connectors
     from flexmesh.cli.show import table
 
     if kind is None:
-        table(*connecting.kinds())
+        table(*connectors.kinds())
         return
-    series = connecting.series_of(kind)
+    series = connectors.series_of(kind)
     if series is not None:
         table(*series)
         typer.echo()
-    table(*connecting.settings_of(kind))
+    table(*connectors.settings_of(kind))
 
 
 @app.command("list")
@@ -62,19 +62,19 @@ def list_connectors(
     account: Annotated[int | None, typer.Option("--account", "--account-id", help="Only those of an account.")] = None,
 ) -> None:
     """List connectors and how they do."""
-    from flexmesh import connecting
+    from flexmesh import connectors
     from flexmesh.cli.show import show as show_table
 
-    show_table(lambda con: connecting.connectors(con, account), "There are no connectors yet.")
+    show_table(lambda con: connectors.connectors(con, account), "There are no connectors yet.")
 
 
 @app.command()
 def show(id: Id) -> None:
     """Show a connector: what it is told, and how its last run went."""
-    from flexmesh import connecting
+    from flexmesh import connectors
     from flexmesh.cli.show import show_all
 
-    show_all(lambda con: connecting.connector(con, id))
+    show_all(lambda con: connectors.connector(con, id))
 
 
 @app.command()
@@ -93,9 +93,9 @@ def add(
     """
     from ingest.connectors import registry, service
 
-    from flexmesh import connecting, database
+    from flexmesh import connectors, database
 
-    given = connecting.with_secrets(kind, told(kind, config, settings), secret or [], ask)
+    given = connectors.with_secrets(kind, told(kind, config, settings), secret or [], ask)
     changes = changed(given, sensor, every)
     added = database.in_transaction(lambda con: service.add(con, kind, name, changes))
     typer.secho(f"Connector '{name}' (ID {added}) was added.", fg="green")
@@ -116,10 +116,10 @@ def edit(
     """Change a connector. What is not named stays; --sensor names all its sensors anew."""
     from ingest.connectors import service
 
-    from flexmesh import connecting, database
+    from flexmesh import connectors, database
 
     kind = database.in_transaction(lambda con: service.load_existing(con, id)).kind
-    given = told(kind, config, settings) | connecting.asked_secrets(kind, secret or [], ask)
+    given = told(kind, config, settings) | connectors.asked_secrets(kind, secret or [], ask)
     changes = changed(given, sensor, every, name)
     database.in_transaction(lambda con: service.edit(con, id, changes))
     typer.secho(f"Connector {id} was changed.", fg="green")
@@ -136,13 +136,13 @@ def run(
     ] = None,
 ) -> None:
     """Run a connector here and now; with --from also over a time long past."""
-    from flexmesh import connecting, database
-    from flexmesh.cli.waiting import Counting
+    from flexmesh import connectors, database
+    from flexmesh.cli.status_line import Counting
 
     if end is not None and start is None:
         raise typer.BadParameter("With --to, give --from as well.")
     with Counting(f"Connector {id}") as counting:
-        ran = database.with_store(lambda store: connecting.run(store, id, start, end, counting.tell))
+        ran = database.with_store(lambda store: connectors.run(store, id, start, end, counting.tell))
     written = ran.written
     typer.secho(
         f"Stored {written.new} new values and changed {written.changed}; {written.unchanged} were known already.",
@@ -190,10 +190,10 @@ def ask(name: str) -> str:
 
 def told(kind: str, config: dict[str, Any] | None, settings: list[str] | None) -> dict[str, Any]:
     """Return the settings from the options --config and --set."""
-    from flexmesh import connecting
+    from flexmesh import connectors
 
     typed = {name: json_or_text(value) for name, value in (pair("--set", text) for text in settings or [])}
-    connecting.check_typed(kind, typed)
+    connectors.check_typed(kind, typed)
     return {**(config or {}), **typed}
 
 

@@ -48,9 +48,9 @@ def beliefs(
     ] = False,
 ) -> None:
     """Load values of a sensor from a file, with times in the first column and values in the second."""
-    from flexmesh import database, loading
+    from flexmesh import database, file_import
 
-    layout = loading.Layout(
+    layout = file_import.Layout(
         skiprows=skiprows,
         nrows=nrows,
         datecol=datecol,
@@ -66,7 +66,7 @@ def beliefs(
     if len(filter_column or []) != len(filter_value or []):
         raise typer.BadParameter("Give as many --filter-value as --filter-column.")
     written = database.in_transaction(
-        lambda con: loading.load(
+        lambda con: file_import.load(
             con,
             file,
             layout,

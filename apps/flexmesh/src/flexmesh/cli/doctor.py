@@ -5,10 +5,10 @@ import typer
 
 def doctor() -> None:
     """Check settings, database, broker, port and versions: one line each, with what would mend it."""
-    from flexmesh import checkup
+    from flexmesh import diagnostics
 
     worst = 0
-    for name, problem in checkup.run():
+    for name, problem in diagnostics.run():
         mark, color = ("ok", "green") if problem.mend is None else ("--", "red")
         typer.secho(f"{mark}  {name}: {problem.found}", fg=color)
         if problem.mend:

@@ -25,7 +25,7 @@ def attribute(
     null: Annotated[bool, typer.Option("--null", help="Nothing.")] = False,
 ) -> None:
     """Set an attribute of assets, sensors or accounts."""
-    from flexmesh import database, editing
+    from flexmesh import database, record_changes
 
     values = [float_value, int_value, bool_value, str_value, list_value, dict_value]
     given = [value for value in values if value is not None] + ([None] if null else [])
@@ -34,7 +34,7 @@ def attribute(
     subjects = {"asset": asset or [], "sensor": sensor or [], "account": account or []}
     if not any(subjects.values()):
         raise typer.BadParameter("Give --asset, --sensor or --account.")
-    database.in_transaction(lambda con: editing.set_attribute(con, subjects, attribute, given[0]))
+    database.in_transaction(lambda con: record_changes.set_attribute(con, subjects, attribute, given[0]))
     typer.secho(f"Attribute '{attribute}' was set.", fg="green")
 
 
@@ -44,9 +44,9 @@ def transfer_ownership(
     new_owner: Annotated[int, typer.Option(help="ID of the account that gets it.")],
 ) -> None:
     """Give an asset, and everything below it, to another account."""
-    from flexmesh import database, editing
+    from flexmesh import database, record_changes
 
-    moved = database.in_transaction(lambda con: editing.transfer_ownership(con, asset, new_owner))
+    moved = database.in_transaction(lambda con: record_changes.transfer_ownership(con, asset, new_owner))
     typer.secho(f"{moved} assets now belong to account {new_owner}.", fg="green")
 
 
@@ -56,7 +56,7 @@ def transfer_parenthood(
     new_parent: Annotated[int | None, typer.Option(help="ID of the new parent. Left out: none.")] = None,
 ) -> None:
     """Put assets below another asset, or at the top."""
-    from flexmesh import database, editing
+    from flexmesh import database, record_changes
 
-    database.in_transaction(lambda con: editing.transfer_parenthood(con, asset, new_parent))
+    database.in_transaction(lambda con: record_changes.transfer_parenthood(con, asset, new_parent))
     typer.secho(f"Moved {len(asset)} assets.", fg="green")

@@ -15,10 +15,10 @@ JobId = Annotated[str, typer.Option("--job", help="ID of the job.")]
 @app.command("show-queues")
 def show_queues() -> None:
     """List the queues and how many jobs of each are in which state."""
-    from flexmesh import listing
+    from flexmesh import tables
     from flexmesh.cli.show import show
 
-    show(listing.queues, "There have been no jobs yet.")
+    show(tables.list_queues, "There have been no jobs yet.")
 
 
 @app.command("run-job")
@@ -53,7 +53,7 @@ def run_worker(
 @app.command("inspect-job")
 def inspect_job(job: JobId) -> None:
     """Show a job: its state, what was asked and what came of it."""
-    from flexmesh import listing
+    from flexmesh import tables
     from flexmesh.cli.show import show_all
 
-    show_all(lambda con: listing.job(con, job))
+    show_all(lambda con: tables.describe_job(con, job))

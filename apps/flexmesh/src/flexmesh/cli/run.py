@@ -33,7 +33,7 @@ def up(
 ) -> None:
     """Run the whole platform in one process, with its own database. Ctrl-C stops it; the data stays."""
     override(port=port, host=host)
-    from flexmesh.steps import Steps
+    from flexmesh.progress import Steps
 
     steps = Steps()
     from flexmesh import platform
@@ -50,9 +50,9 @@ def serve(
     if service not in SERVICES:
         raise typer.BadParameter(f"'{service}' is not one of: {', '.join(SERVICES)}.")
     override(port=port, host=host)
-    from flexmesh import processes
+    from flexmesh import entry_points
 
-    raise typer.Exit(processes.SERVICES[service]())
+    raise typer.Exit(entry_points.SERVICES[service]())
 
 
 def worker(
@@ -70,6 +70,6 @@ def worker(
         raise typer.BadParameter(f"'{queue}' is not one of: {', '.join(QUEUES)}.")
     override(port=port if port is not None else os.environ.get("FLEXMESH_PORT", 0), host=host)
     override(worker_concurrency=concurrency)
-    from flexmesh import processes
+    from flexmesh import entry_points
 
-    raise typer.Exit(processes.WORKERS[queue]())
+    raise typer.Exit(entry_points.WORKERS[queue]())

@@ -11,7 +11,7 @@ from flexmesh.cli import arguments
 
 if TYPE_CHECKING:
     from flexmesh.database import Query
-    from flexmesh.listing import Table
+    from flexmesh.tables import Table
 
 app = typer.Typer(name="show")
 
@@ -65,25 +65,25 @@ def show_all(query: "Query[list[tuple[str, Table]]]") -> None:
 @app.command()
 def accounts() -> None:
     """List the accounts."""
-    from flexmesh import listing
+    from flexmesh import tables
 
-    show(listing.accounts, "There are no accounts yet: `flexmesh add account`.")
+    show(tables.list_accounts, "There are no accounts yet: `flexmesh add account`.")
 
 
 @app.command()
 def account(id: Id) -> None:
     """Show an account with its users and assets."""
-    from flexmesh import listing
+    from flexmesh import tables
 
-    show_all(lambda con: listing.account(con, id))
+    show_all(lambda con: tables.describe_account(con, id))
 
 
 @app.command()
 def users(account: Annotated[int | None, typer.Option(help="Only of this account.")] = None) -> None:
     """List the users."""
-    from flexmesh import listing
+    from flexmesh import tables
 
-    show(lambda con: listing.users(con, account), "There are no users yet: `flexmesh add user`.")
+    show(lambda con: tables.list_users(con, account), "There are no users yet: `flexmesh add user`.")
 
 
 @app.command("api-keys")
@@ -91,7 +91,7 @@ def api_keys(account: Annotated[int | None, typer.Option(help="Only of the users
     """List the API keys, without their secrets."""
     from flexmesh import keys
 
-    show(lambda con: keys.listed(con, account), "There are no API keys: `flexmesh add api-key`.")
+    show(lambda con: keys.list_keys(con, account), "There are no API keys: `flexmesh add api-key`.")
 
 
 @app.command()
@@ -99,23 +99,23 @@ def webhooks(account: Annotated[int | None, typer.Option(help="Only of this acco
     """List the webhooks, without their secrets."""
     from flexmesh import webhooks
 
-    show(lambda con: webhooks.listed(con, account), "There are no webhooks: `flexmesh add webhook`.")
+    show(lambda con: webhooks.list_webhooks(con, account), "There are no webhooks: `flexmesh add webhook`.")
 
 
 @app.command()
 def roles() -> None:
     """List the roles of users and accounts."""
-    from flexmesh import listing
+    from flexmesh import tables
 
-    show(listing.roles, "There are no roles.")
+    show(tables.list_roles, "There are no roles.")
 
 
 @app.command("asset-types")
 def asset_types() -> None:
     """List the types that assets may have."""
-    from flexmesh import listing
+    from flexmesh import tables
 
-    show(listing.asset_types, "There are no asset types.")
+    show(tables.list_asset_types, "There are no asset types.")
 
 
 @app.command()
@@ -124,25 +124,25 @@ def assets(
     everything: Annotated[bool, typer.Option("--all", help="The assets of all accounts.")] = False,
 ) -> None:
     """List the assets of an account, or the public ones."""
-    from flexmesh import listing
+    from flexmesh import tables
 
-    show(lambda con: listing.assets(con, account, everything=everything), "There are none: `flexmesh add asset`.")
+    show(lambda con: tables.list_assets(con, account, everything=everything), "There are none: `flexmesh add asset`.")
 
 
 @app.command()
 def asset(id: Id) -> None:
     """Show an asset with its sensors and child assets."""
-    from flexmesh import listing
+    from flexmesh import tables
 
-    show_all(lambda con: listing.asset(con, id))
+    show_all(lambda con: tables.describe_asset(con, id))
 
 
 @app.command()
 def sensors(asset: Annotated[int | None, typer.Option(help="Only of this asset.")] = None) -> None:
     """List the sensors."""
-    from flexmesh import listing
+    from flexmesh import tables
 
-    show(lambda con: listing.sensors(con, asset), "There are none: `flexmesh add sensor`.")
+    show(lambda con: tables.list_sensors(con, asset), "There are none: `flexmesh add sensor`.")
 
 
 @app.command("data-sources")
@@ -151,11 +151,11 @@ def data_sources(
     show_sensors: Annotated[bool, typer.Option("--show-sensors", help="With the sensors it has data on.")] = False,
 ) -> None:
     """List the data sources."""
-    from flexmesh import listing
+    from flexmesh import tables
 
-    show(lambda con: listing.data_sources(con, id), "There are no data sources yet.")
+    show(lambda con: tables.list_data_sources(con, id), "There are no data sources yet.")
     if show_sensors and id is not None:
-        show(lambda con: listing.sensors_of_source(con, id), "It has no data.")
+        show(lambda con: tables.list_sensors_of_source(con, id), "It has no data.")
 
 
 @app.command()
@@ -165,9 +165,9 @@ def jobs(
     count: Annotated[int, typer.Option("--n", min=1, help="How many.")] = 20,
 ) -> None:
     """List the newest jobs."""
-    from flexmesh import listing
+    from flexmesh import tables
 
-    show(lambda con: listing.recent_jobs(con, queue, status, count), "There are no such jobs.")
+    show(lambda con: tables.list_jobs(con, queue, status, count), "There are no such jobs.")
 
 
 @app.command()
@@ -182,15 +182,15 @@ def beliefs(
     to_file: Annotated[Path | None, typer.Option(help="Write the values to this CSV file instead.")] = None,
 ) -> None:
     """Plot the values of sensors in the terminal."""
-    from flexmesh import database, reading
+    from flexmesh import database, sensor_values
 
-    window = reading.Window(start, start + duration, belief_time_before, source, source_type)
-    found = database.in_transaction(lambda con: reading.read(con, sensor, window))
+    window = sensor_values.Window(start, start + duration, belief_time_before, source, source_type)
+    found = database.in_transaction(lambda con: sensor_values.read(con, sensor, window))
     if timezone is not None:
         found = [series.in_zone(arguments.timezone(timezone)) for series in found]
     if to_file is not None:
-        reading.write_csv(to_file, found)
+        sensor_values.write_csv(to_file, found)
         typer.echo(f"Wrote {sum(len(series.starts) for series in found)} values to {to_file}.")
         return
     for series in found:
-        typer.echo(reading.plotted(series, start, timedelta(seconds=duration.total_seconds())))
+        typer.echo(sensor_values.plotted(series, start, timedelta(seconds=duration.total_seconds())))

@@ -9,7 +9,7 @@ import numpy as np
 from flexstore import series, sources
 from flexstore.store import Connection
 
-from flexmesh import inventory
+from flexmesh import record_creation
 
 EMAIL, PASSWORD, USERNAME = "toy-user@flexmeasures.io", "toy-password", "toy-user"
 ACCOUNT = "Toy Account"
@@ -107,9 +107,9 @@ async def add_process(con: Connection, account: int, building: int, prices: int)
 async def ensure_account(con: Connection, name: str) -> int:
     account: int | None = await con.fetchval("select id from account where name = $1", name)
     if account is None:
-        account = await inventory.add_account(con, name, roles=(), consultancy=None, look={})
+        account = await record_creation.add_account(con, name, roles=(), consultancy=None, look={})
     if await con.fetchval("select id from users where lower(email) = $1", EMAIL) is None:
-        await inventory.add_user(
+        await record_creation.add_user(
             con,
             account=account,
             username=USERNAME,
@@ -128,14 +128,14 @@ async def ensure_asset(con: Connection, account: int | None, name: str, type_nam
     if found is not None:
         return found
     asset_type = await con.fetchval("select id from asset_type where name = $1", type_name)
-    return await inventory.add_asset(con, account=account, name=name, generic_asset_type_id=asset_type, **values)
+    return await record_creation.add_asset(con, account=account, name=name, generic_asset_type_id=asset_type, **values)
 
 
 async def ensure_sensor(con: Connection, asset: int, name: str, unit: str, resolution: str) -> int:
     found: int | None = await con.fetchval("select id from sensor where name = $1 and asset_id = $2", name, asset)
     if found is not None:
         return found
-    return await inventory.add_sensor(
+    return await record_creation.add_sensor(
         con, name=name, generic_asset_id=asset, unit=unit, event_resolution=resolution, timezone=ZONE.key
     )
 

@@ -20,7 +20,7 @@ from ingest.settings import IngestSettings
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from flexmesh.listing import Table, facts, listed, written
+from flexmesh.tables import Table, facts_table, to_json, to_rows
 
 type Day = date | datetime
 """A moment, or a day in the time zone of the sensor."""
@@ -86,12 +86,12 @@ async def connector(con: Connection, number: int) -> list[tuple[str, Table]]:
         ("data_until", found.data_until),
         ("next_run_at", found.next_run_at if found.enabled else None),
         ("every", format_duration(found.every)),
-        ("config", written(dict(found.config))),
+        ("config", to_json(dict(found.config))),
         ("secrets", ", ".join(f"{name}: set" for name in found.secrets) or None),
     ]
     sensors = await repository.load_sensors(con, number)
-    rows = listed((series, sensor.id, sensor.name, sensor.unit) for series, sensor in sensors.items())
-    return [(f"Connector {number}", facts(pairs)), ("Fills", (("Series", "ID", "Sensor", "Unit"), rows))]
+    rows = to_rows((series, sensor.id, sensor.name, sensor.unit) for series, sensor in sensors.items())
+    return [(f"Connector {number}", facts_table(pairs)), ("Fills", (("Series", "ID", "Sensor", "Unit"), rows))]
 
 
 def with_secrets(

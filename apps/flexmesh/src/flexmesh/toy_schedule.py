@@ -9,8 +9,8 @@ import httpx
 from flexmodel.errors import FlexmeshError
 from flexstore.store import Store
 
-from flexmesh import plot, toy
-from flexmesh.steps import Steps
+from flexmesh import plot, toy_account
+from flexmesh.progress import Steps
 
 STATE_OF_CHARGE = "225 kWh"
 POLL_SECONDS = 0.02
@@ -20,12 +20,12 @@ SETTLED = (200, 400, 409, 422)
 
 async def show(store: Store, url: str, steps: Steps) -> None:
     """Create the toy account with tomorrow's prices, request a schedule for its battery, and plot it."""
-    day = toy.tomorrow(datetime.now(UTC))
-    with steps.step("Toy account", f"{toy.EMAIL}, prices for {day:%a %d %b %Y}"):
+    day = toy_account.tomorrow(datetime.now(UTC))
+    with steps.step("Toy account", f"{toy_account.EMAIL}, prices for {day:%a %d %b %Y}"):
         async with store.transaction() as con:
-            made = await toy.ensure(con)
-            await toy.ensure_prices(con, made.price_sensor_id, day)
-    start = toy.midnight(day) + toy.START
+            made = await toy_account.ensure(con)
+            await toy_account.ensure_prices(con, made.price_sensor_id, day)
+    start = toy_account.midnight(day) + toy_account.START
     with steps.step("Schedule", "toy-battery, 12 hours in steps of 15 minutes"):
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS) as client:
             schedule = await ask(client, made, start)
@@ -34,9 +34,11 @@ async def show(store: Store, url: str, steps: Steps) -> None:
         steps.say(line)
 
 
-async def ask(client: httpx.AsyncClient, made: toy.Toy, start: datetime) -> Mapping[str, Any]:
+async def ask(client: httpx.AsyncClient, made: toy_account.Toy, start: datetime) -> Mapping[str, Any]:
     """Log in, trigger a schedule, wait for its job, and return the schedule."""
-    login = await send(client, "POST", "/api/requestAuthToken", json={"email": toy.EMAIL, "password": toy.PASSWORD})
+    login = await send(
+        client, "POST", "/api/requestAuthToken", json={"email": toy_account.EMAIL, "password": toy_account.PASSWORD}
+    )
     client.headers["Authorization"] = login["auth_token"]
     trigger = {
         "start": start.isoformat(),
@@ -72,7 +74,7 @@ def drawn(schedule: Mapping[str, Any], start: datetime) -> list[str]:
     values = schedule["values"]
     width = len(plot.columns_for(values))
     quarters = [start + n * timedelta(minutes=15) for n in range(len(values))]
-    prices = [toy.PRICES[quarter.hour] for quarter in quarters]
+    prices = [toy_account.PRICES[quarter.hour] for quarter in quarters]
     cost = schedule["scheduler_info"]["commitment_costs"]["electricity net energy"]
     earned = f"{'earns' if cost < 0 else 'costs'} {abs(cost):.2f} EUR"
     return [
@@ -80,5 +82,5 @@ def drawn(schedule: Mapping[str, Any], start: datetime) -> list[str]:
         "",
         f"  [yellow]{plot.strip(prices, width)}[/yellow] {min(prices):g} to {max(prices):g} EUR/MWh",
         *(f"  [cyan]{row[:width]}[/cyan]{row[width:]}" for row in plot.bars(values, schedule["unit"])),
-        f"  {plot.time_axis(start, toy.DURATION, width)}",
+        f"  {plot.time_axis(start, toy_account.DURATION, width)}",
     ]

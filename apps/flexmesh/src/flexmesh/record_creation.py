@@ -24,12 +24,12 @@ from pydantic import ValidationError
 NAMED = ("account_role", "asset_type")
 
 
-def checked(model: type[Input], **values: object) -> dict[str, Any]:
+def validate_fields(model: type[Input], **values: object) -> dict[str, Any]:
     """Return the given values as the API accepts them. Raises `Invalid`."""
-    return read(model, **values).sent()
+    return validate_input(model, **values).sent()
 
 
-def read[Given: Input](model: type[Given], **values: object) -> Given:
+def validate_input[Given: Input](model: type[Given], **values: object) -> Given:
     """Validate the given values. Raises `Invalid` with the first error."""
     try:
         return model.model_validate({name: value for name, value in values.items() if value is not None})
@@ -38,14 +38,14 @@ def read[Given: Input](model: type[Given], **values: object) -> Given:
         raise Invalid({".".join(map(str, problem["loc"])): [problem["msg"]]}) from None
 
 
-async def row(con: Connection, table: str, id: int, called: str) -> Row:
+async def load_row(con: Connection, table: str, id: int, called: str) -> Row:
     found = await con.fetchrow(f'select * from "{table}" where id = $1', id, record_class=Row)  # noqa: S608 (names of ours)
     if found is None:
         raise NotFound(f"There is no {called} with id {id}.")
     return found
 
 
-async def add_named(con: Connection, table: str, name: str, description: str | None) -> int:
+async def add_role_or_type(con: Connection, table: str, name: str, description: str | None) -> int:
     """Add an account role or an asset type, and return its id."""
     assert table in NAMED
     statement = f"insert into {table} (name, description) values ($1, $2) on conflict do nothing returning id"  # noqa: S608 - put together from constants
@@ -71,7 +71,7 @@ async def add_account(
 async def add_user(
     con: Connection, *, account: int, username: str, email: str, password: str, roles: Sequence[str], timezone: str
 ) -> int:
-    await row(con, "account", account, "account")
+    await load_row(con, "account", account, "account")
     known = [found["name"] for found in await con.fetch("select name from role order by id")]
     for role in roles:
         if role not in known:
@@ -85,17 +85,17 @@ async def add_user(
 
 async def add_asset(con: Connection, *, account: int | None, **values: object) -> int:
     """Add an asset, public if it has no account, and return its id."""
-    return await asset_service.create(con, None, {**checked(AssetPost, **values), "account_id": account})
+    return await asset_service.create(con, None, {**validate_fields(AssetPost, **values), "account_id": account})
 
 
 async def add_sensor(con: Connection, **values: object) -> int:
-    return await sensor_service.create(con, None, checked(SensorPost, **values))
+    return await sensor_service.create(con, None, validate_fields(SensorPost, **values))
 
 
 async def find_source(con: Connection, text: str) -> int:
     """Return the id of the source with this id, of the user of this name, or else of a CLI script of this name."""
     if text.isdigit():
-        return int((await row(con, "source", int(text), "source"))["id"])
+        return int((await load_row(con, "source", int(text), "source"))["id"])
     user = await con.fetchrow("select id, account_id from users where username = $1", text)
     if user is not None:
         return await sources.ensure(con, text, "user", user_id=user["id"], account_id=user["account_id"])

@@ -19,7 +19,7 @@ from flexstore.store import Store
 from flexwork.broker import Publisher, celery_app
 
 from flexmesh import schema
-from flexmesh.datadir import DataDirectory, default_directory
+from flexmesh.data_directory import DataDirectory, default_directory
 from flexmesh.postgres import run as run_program
 
 OLDEST_DATABASE = 15

@@ -13,7 +13,7 @@ from flexstore.store import Connection
 from numpy.typing import NDArray
 
 from flexmesh import plot
-from flexmesh.inventory import row
+from flexmesh.record_creation import load_row
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class SensorValues:
 
 
 async def read(con: Connection, sensors: Sequence[int], window: Window) -> list[SensorValues]:
-    rows = [await row(con, "sensor", sensor, "sensor") for sensor in sensors]
+    rows = [await load_row(con, "sensor", sensor, "sensor") for sensor in sensors]
     queries = [
         series.SeriesQuery(
             found["id"],

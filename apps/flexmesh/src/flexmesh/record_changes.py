@@ -15,7 +15,7 @@ from flexstore.store import Connection
 from flexwork import activities
 from flexwork.activities import ActivityType
 
-from flexmesh.inventory import row
+from flexmesh.record_creation import load_row
 
 UPDATED = {"asset": ActivityType.ASSET_UPDATED, "sensor": ActivityType.SENSOR_UPDATED}
 
@@ -25,7 +25,7 @@ async def set_attribute(con: Connection, subjects: Mapping[str, Sequence[int]], 
         retention.parse_retention(value)
     for table, ids in subjects.items():
         for id in ids:
-            found = await row(con, table, id, table)
+            found = await load_row(con, table, id, table)
             attributes = {**found["attributes"], name: value}
             await con.execute(f"update {table} set attributes = $2 where id = $1", id, attributes)  # noqa: S608 - put together from constants
             event = f"Set attribute '{name}' of {table} '{found['name']}': {id}"
@@ -45,8 +45,8 @@ async def transfer_ownership(con: Connection, asset: int, account: int) -> int:
 
     The asset loses a parent that stays in another account: nobody may read or delete across accounts.
     """
-    before = await row(con, "asset", asset, "asset")
-    owner = await row(con, "account", account, "account")
+    before = await load_row(con, "asset", asset, "asset")
+    owner = await load_row(con, "account", account, "account")
     moved = await assets.load_assets_below(con, asset)
     await con.execute("update asset set account_id = $2 where id = any($1::int[])", moved, account)
     if before["account_id"] != account:
@@ -62,9 +62,9 @@ async def transfer_ownership(con: Connection, asset: int, account: int) -> int:
 
 
 async def transfer_parenthood(con: Connection, children: Sequence[int], parent: int | None) -> None:
-    above = None if parent is None else await row(con, "asset", parent, "asset")
+    above = None if parent is None else await load_row(con, "asset", parent, "asset")
     for child in children:
-        found = await row(con, "asset", child, "asset")
+        found = await load_row(con, "asset", child, "asset")
         if above is not None and above["account_id"] != found["account_id"]:
             raise Conflict(f"Asset {parent} belongs to another account than asset {child}.")
         if parent is not None and await assets.is_below(con, parent, child):
@@ -83,7 +83,7 @@ async def delete_account_role(con: Connection, name: str) -> None:
 
 
 async def delete_account(con: Connection, account: int) -> str:
-    found = await row(con, "account", account, "account")
+    found = await load_row(con, "account", account, "account")
     owned = await con.fetch("select id from asset where account_id = $1 order by id desc", account)
     for asset in owned:
         if await con.fetchval("select true from asset where id = $1", asset["id"]):
@@ -106,21 +106,21 @@ async def delete_user(con: Connection, email: str) -> None:
 
 
 async def delete_asset(con: Connection, asset: int) -> None:
-    await row(con, "asset", asset, "asset")
+    await load_row(con, "asset", asset, "asset")
     await asset_service.delete(con, None, asset)
 
 
 async def delete_sensors(con: Connection, ids: Sequence[int]) -> None:
     for id in ids:
-        await row(con, "sensor", id, "sensor")
+        await load_row(con, "sensor", id, "sensor")
         await sensor_service.delete(con, None, await resources.get(con, ResourceType.SENSOR, id))
 
 
 async def sensors_of(con: Connection, chosen: Sequence[int], owners: Sequence[int], *, offspring: bool) -> list[int]:
     """Return the ids of the chosen sensors and of the sensors of the chosen assets."""
-    found = {(await row(con, "sensor", id, "sensor"))["id"] for id in chosen}
+    found = {(await load_row(con, "sensor", id, "sensor"))["id"] for id in chosen}
     for asset in owners:
-        await row(con, "asset", asset, "asset")
+        await load_row(con, "asset", asset, "asset")
         if offspring:
             found |= set(await assets.load_sensors_below(con, asset))
         else:

@@ -9,7 +9,7 @@ from flexmodel.time import format_duration
 from flexstore.store import Connection
 from flexwork import jobs
 
-from flexmesh.inventory import row
+from flexmesh.record_creation import load_row
 
 Table = tuple[Sequence[str], list[Sequence[object]]]
 
@@ -56,48 +56,48 @@ USER_HEADER = ("ID", "Name", "Email", "Account", "Last login", "Last seen", "Rol
 ASSET_HEADER = ("ID", "Name", "Type", "Parent", "Account", "Latitude", "Longitude")
 
 
-def facts(pairs: Iterable[tuple[str, object]]) -> Table:
+def facts_table(pairs: Iterable[tuple[str, object]]) -> Table:
     """Return a table of names and values, without those that are None."""
     return ("", ""), [pair for pair in pairs if pair[1] is not None]
 
 
-def written(document: object) -> str | None:
+def to_json(document: object) -> str | None:
     return None if document is None else orjson.dumps(document, default=str).decode()
 
 
-def listed(rows: Iterable[Iterable[object]]) -> list[Sequence[object]]:
+def to_rows(rows: Iterable[Iterable[object]]) -> list[Sequence[object]]:
     return [tuple(found) for found in rows]
 
 
-async def accounts(con: Connection) -> Table:
-    return ("ID", "Name", "Assets", "Users", "Roles"), listed(await con.fetch(ACCOUNTS))
+async def list_accounts(con: Connection) -> Table:
+    return ("ID", "Name", "Assets", "Users", "Roles"), to_rows(await con.fetch(ACCOUNTS))
 
 
-async def users(con: Connection, account: int | None = None) -> Table:
-    return USER_HEADER, listed(await con.fetch(USERS, account))
+async def list_users(con: Connection, account: int | None = None) -> Table:
+    return USER_HEADER, to_rows(await con.fetch(USERS, account))
 
 
-async def roles(con: Connection) -> Table:
+async def list_roles(con: Connection) -> Table:
     found = await con.fetch(
         "select 'user', id, name, description from role "
         "union all select 'account', id, name, description from account_role order by 1 desc, 2"
     )
-    return ("Of", "ID", "Name", "Description"), listed(found)
+    return ("Of", "ID", "Name", "Description"), to_rows(found)
 
 
-async def asset_types(con: Connection) -> Table:
+async def list_asset_types(con: Connection) -> Table:
     found = await con.fetch("select id, name, description from asset_type order by id")
-    return ("ID", "Name", "Description"), listed(found)
+    return ("ID", "Name", "Description"), to_rows(found)
 
 
-async def assets(con: Connection, account: int | None, *, everything: bool = False) -> Table:
+async def list_assets(con: Connection, account: int | None, *, everything: bool = False) -> Table:
     """Return the assets of an account, or the public ones if it is None."""
     if account is not None:
-        await row(con, "account", account, "account")
-    return ASSET_HEADER, listed(await con.fetch(ASSETS, account, everything))
+        await load_row(con, "account", account, "account")
+    return ASSET_HEADER, to_rows(await con.fetch(ASSETS, account, everything))
 
 
-async def sensors(con: Connection, asset: int | None) -> Table:
+async def list_sensors(con: Connection, asset: int | None) -> Table:
     found: list[Sequence[object]] = [
         (id, name, unit, format_duration(resolution), timezone, f"{asset_name} ({asset_id})")
         for id, name, unit, resolution, timezone, asset_id, asset_name in await con.fetch(SENSORS, asset)
@@ -105,44 +105,44 @@ async def sensors(con: Connection, asset: int | None) -> Table:
     return ("ID", "Name", "Unit", "Resolution", "Timezone", "Asset"), found
 
 
-async def data_sources(con: Connection, source: int | None) -> Table:
+async def list_data_sources(con: Connection, source: int | None) -> Table:
     if source is not None:
-        await row(con, "source", source, "source")
-    return ("ID", "Name", "Type", "Model", "Version", "User", "Account"), listed(await con.fetch(SOURCES, source))
+        await load_row(con, "source", source, "source")
+    return ("ID", "Name", "Type", "Model", "Version", "User", "Account"), to_rows(await con.fetch(SOURCES, source))
 
 
-async def sensors_of_source(con: Connection, source: int) -> Table:
-    return ("ID", "Name", "Unit", "Asset", "Asset name"), listed(await con.fetch(SENSORS_OF_SOURCE, source))
+async def list_sensors_of_source(con: Connection, source: int) -> Table:
+    return ("ID", "Name", "Unit", "Asset", "Asset name"), to_rows(await con.fetch(SENSORS_OF_SOURCE, source))
 
 
-async def recent_jobs(con: Connection, queue: str | None, status: str | None, count: int) -> Table:
+async def list_jobs(con: Connection, queue: str | None, status: str | None, count: int) -> Table:
     header = ("ID", "Queue", "Status", "Created", "Started", "Ended", "Error")
-    return header, listed(await con.fetch(JOBS, queue, status, count))
+    return header, to_rows(await con.fetch(JOBS, queue, status, count))
 
 
-async def queues(con: Connection) -> Table:
-    return ("Queue", "Waiting", "Started", "Finished", "Failed"), listed(await con.fetch(QUEUES))
+async def list_queues(con: Connection) -> Table:
+    return ("Queue", "Waiting", "Started", "Finished", "Failed"), to_rows(await con.fetch(QUEUES))
 
 
-async def account(con: Connection, id: int) -> list[tuple[str, Table]]:
-    found = await row(con, "account", id, "account")
+async def describe_account(con: Connection, id: int) -> list[tuple[str, Table]]:
+    found = await load_row(con, "account", id, "account")
     shown = ("name", "consultancy_account_id", "created_at")
     return [
-        (f"Account {id}", facts((name, found[name]) for name in shown)),
-        ("Users", await users(con, id)),
-        ("Assets", await assets(con, id)),
+        (f"Account {id}", facts_table((name, found[name]) for name in shown)),
+        ("Users", await list_users(con, id)),
+        ("Assets", await list_assets(con, id)),
     ]
 
 
-async def asset(con: Connection, id: int) -> list[tuple[str, Table]]:
-    found = await row(con, "asset", id, "asset")
+async def describe_asset(con: Connection, id: int) -> list[tuple[str, Table]]:
+    found = await load_row(con, "asset", id, "asset")
     type_name = await con.fetchval("select name from asset_type where id = $1", found["asset_type_id"])
     shown = ("name", "account_id", "parent_asset_id", "latitude", "longitude", "description")
     documents = ("attributes", "flex_model", "flex_context")
     pairs = [
         ("type", type_name),
         *((name, found[name]) for name in shown),
-        *((name, written(found[name])) for name in documents),
+        *((name, to_json(found[name])) for name in documents),
     ]
     children = await con.fetch(
         "select a.id, a.name, t.name from asset a join asset_type t on t.id = a.asset_type_id "
@@ -150,13 +150,13 @@ async def asset(con: Connection, id: int) -> list[tuple[str, Table]]:
         id,
     )
     return [
-        (f"Asset {id}", facts(pairs)),
-        ("Child assets", (("ID", "Name", "Type"), listed(children))),
-        ("Sensors", await sensors(con, id)),
+        (f"Asset {id}", facts_table(pairs)),
+        ("Child assets", (("ID", "Name", "Type"), to_rows(children))),
+        ("Sensors", await list_sensors(con, id)),
     ]
 
 
-async def job(con: Connection, id: str) -> list[tuple[str, Table]]:
+async def describe_job(con: Connection, id: str) -> list[tuple[str, Table]]:
     try:
         found = await jobs.get(con, UUID(id))
     except ValueError:
@@ -167,6 +167,6 @@ async def job(con: Connection, id: str) -> list[tuple[str, Table]]:
     documents = ("request", "result", "info")
     pairs = [
         *((name, getattr(found, name)) for name in plain),
-        *((name, written(getattr(found, name))) for name in documents),
+        *((name, to_json(getattr(found, name))) for name in documents),
     ]
-    return [(f"Job {id}", facts(pairs))]
+    return [(f"Job {id}", facts_table(pairs))]

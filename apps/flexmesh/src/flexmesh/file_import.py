@@ -21,7 +21,7 @@ from ingest.files.file_formats import FileLimits, open_as_csv
 from ingest.files.row_parser import RowParser
 from ingest.files.staging import Staging, iterate_in_thread
 
-from flexmesh.inventory import find_source
+from flexmesh.record_creation import find_source
 
 NOTHING = "There are no rows with a value in it."
 LIMITS = FileLimits(rows=1_000_000_000, text_bytes=10_000_000_000, workbook_bytes=200_000_000)
