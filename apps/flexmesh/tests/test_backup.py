@@ -128,7 +128,7 @@ async def test_nobody_rebuilds_values_while_they_are_saved(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(database_url)
-    find = postgres_clients.find
+    find = postgres_clients.find_program
     con = await asyncpg.connect(database_url, server_settings={"lock_timeout": "50"})
 
     async def find_while_somebody_rebuilds(program: str, server: int, *, newer: bool) -> Path:
@@ -136,7 +136,7 @@ async def test_nobody_rebuilds_values_while_they_are_saved(
             await con.execute("truncate belief")
         return await find(program, server, newer=newer)
 
-    monkeypatch.setattr(postgres_clients, "find", find_while_somebody_rebuilds)
+    monkeypatch.setattr(postgres_clients, "find_program", find_while_somebody_rebuilds)
     described = await backup.dump(database_url, tmp_path / "it.dump", silent)
     await con.close()
     assert described.tables["belief"].rows == 1400
@@ -250,7 +250,7 @@ async def test_the_program_that_suits_the_server_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: list[int], server: int, newer: bool, found: int
 ) -> None:
     use_programs(tmp_path, monkeypatch, there)
-    assert await postgres_clients.find("pg_dump", server, newer=newer) == tmp_path / str(found) / "pg_dump"
+    assert await postgres_clients.find_program("pg_dump", server, newer=newer) == tmp_path / str(found) / "pg_dump"
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ async def test_without_a_suitable_program_it_is_said_which(
 ) -> None:
     use_programs(tmp_path, monkeypatch, there)
     with pytest.raises(Unavailable) as refused:
-        await postgres_clients.find("pg_dump", 17, newer=newer)
+        await postgres_clients.find_program("pg_dump", 17, newer=newer)
     assert told in refused.value.message
 
 
@@ -276,7 +276,9 @@ def use_programs(directory: Path, monkeypatch: pytest.MonkeyPatch, versions: lis
         program.parent.mkdir()
         program.write_text(f"#!/bin/sh\necho 'pg_dump (PostgreSQL) {version}.3 (Debian {version}.3-1)'\n")
         program.chmod(0o755)
-    monkeypatch.setattr(postgres_clients, "places", lambda: [directory / str(version) for version in versions])
+    monkeypatch.setattr(
+        postgres_clients, "program_directories", lambda: [directory / str(version) for version in versions]
+    )
 
 
 async def test_a_password_is_not_where_others_see_it(tmp_path: Path) -> None:
@@ -319,7 +321,7 @@ async def test_timescale_is_saved_and_restored_with_all_it_made(
             await daily_rollups.refresh(restored)
             assert (await load_source_statistics(con, 1))[0].count == 1600
         await restored.close()
-    async with backup.connected(empty) as con:
+    async with backup.connect(empty) as con:
         plain = not await con.fetchval("select exists (select from pg_available_extensions where name = 'timescaledb')")
     if plain:
         with pytest.raises(Conflict, match="with TimescaleDB, and this server does not have it"):

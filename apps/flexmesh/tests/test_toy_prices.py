@@ -14,14 +14,14 @@ from flexstore.store import Connection
 )
 def test_every_hour_has_the_price_of_its_place_on_the_clock(data_directory: Path, day: date, count: int) -> None:
     async def load(con: Connection) -> tuple[list[bool], series.Series]:
-        made = await toy_account.ensure(con)
+        made = await toy_account.ensure_toy_account(con)
         loaded = [await toy_account.ensure_prices(con, made.price_sensor_id, day) for _ in range(2)]
         start = toy_account.midnight(day)
         end = toy_account.midnight(day + timedelta(days=1))
         query = series.SeriesQuery(made.price_sensor_id, start.astimezone(UTC), end.astimezone(UTC), timedelta(hours=1))
         return loaded, (await series.load_series(con, [query]))[0]
 
-    loaded, found = database.in_transaction(load)
+    loaded, found = database.run_in_transaction(load)
     assert loaded == [True, False]
     assert len(found) == count
     hours = [datetime.fromisoformat(f"{start}+00:00").astimezone(toy_account.ZONE).hour for start in found.event_start]

@@ -45,7 +45,7 @@ class Description:
     tables: Mapping[str, TableChecksum]
 
     @staticmethod
-    def beside(file: Path) -> Path:
+    def description_path(file: Path) -> Path:
         """Return the path of the description of a backup."""
         return file.with_name(file.name + ".json")
 
@@ -54,7 +54,7 @@ class Description:
         """Return the description of a backup, or None if it has none."""
         if not file.is_file():
             raise FlexmeshError(f"There is no file {file}.")
-        path = cls.beside(file)
+        path = cls.description_path(file)
         if not path.exists():
             return None
         try:
@@ -77,7 +77,7 @@ class Description:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def connect(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """Connect to the database without timeouts. Raises `Unavailable`."""
     try:
         con = await asyncpg.connect(url, server_settings=NO_TIMEOUTS | {"timezone": "UTC"})
@@ -102,17 +102,17 @@ async def describe(con: "asyncpg.Connection[asyncpg.Record]") -> Description:
 
 async def dump(url: str, file: Path, tell: Tell) -> Description:
     """Save the whole database in the file, as of one moment. Others may go on writing."""
-    part = begin(file)
+    part = create_part_file(file)
     try:
-        async with connected(url) as con, con.transaction(isolation="repeatable_read", readonly=True):
-            await hold_still(con)
-            program = await postgres_clients.find("pg_dump", (await load_versions(con)).postgresql, newer=True)
+        async with connect(url) as con, con.transaction(isolation="repeatable_read", readonly=True):
+            await lock_values(con)
+            program = await postgres_clients.find_program("pg_dump", (await load_versions(con)).postgresql, newer=True)
             moment = await con.fetchval("select pg_export_snapshot()")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(save(program, url, part, moment, tell))
                 describing = tasks.create_task(describe(con))
             described = describing.result()
-        Description.beside(file).write_text(json.dumps(asdict(described), indent=1))
+        Description.description_path(file).write_text(json.dumps(asdict(described), indent=1))
         part.rename(file)
     except* FlexmeshError as errors:
         raise errors.exceptions[0] from None
@@ -121,7 +121,7 @@ async def dump(url: str, file: Path, tell: Tell) -> Description:
     return described
 
 
-async def hold_still(con: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def lock_values(con: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Keep others from rebuilding or dropping the table of values or its chunks, which the snapshot would then miss.
 
     A lock reads nothing, so the snapshot is taken only after it is held. Others go on reading and writing.
@@ -132,7 +132,7 @@ async def hold_still(con: "asyncpg.Connection[asyncpg.Record]") -> None:
         raise Conflict("There is nothing to save: the database has none of our tables.") from None
 
 
-def begin(file: Path) -> Path:
+def create_part_file(file: Path) -> Path:
     """Create and return the file to write to until the backup is complete."""
     if file.exists():
         raise Conflict(f"{file} exists already. Give the backup another name.")
@@ -155,12 +155,12 @@ async def save(program: Path, url: str, part: Path, moment: str, tell: Tell) -> 
 async def restore(url: str, file: Path, tell: Tell) -> Description:
     """Fill an empty database from a backup: all of it or nothing. Compare afterwards if there is a description."""
     described = Description.read(file)
-    async with connected(url) as con:
+    async with connect(url) as con:
         server = await load_versions(con)
         newer = server.postgresql >= OLDEST_TO_RESTORE_WITH_NEWER
-        program = await postgres_clients.find("pg_restore", server.postgresql, newer=newer)
+        program = await postgres_clients.find_program("pg_restore", server.postgresql, newer=newer)
         wanted = await check(con, program, file, described)
-        async with timescale_aside(con, wanted) if wanted else nullcontext():
+        async with timescale_restore_mode(con, wanted) if wanted else nullcontext():
             await load(program, url, file, tell)
         tell("comparing")
         await con.execute("analyze", timeout=None)
@@ -222,7 +222,7 @@ async def check_timescale(con: "asyncpg.Connection[asyncpg.Record]", described: 
 
 
 @asynccontextmanager
-async def timescale_aside(con: "asyncpg.Connection[asyncpg.Record]", wanted: str) -> AsyncIterator[None]:
+async def timescale_restore_mode(con: "asyncpg.Connection[asyncpg.Record]", wanted: str) -> AsyncIterator[None]:
     """Put TimescaleDB into its restoring mode while its tables are filled."""
     await con.execute(f"create extension if not exists timescaledb version '{wanted}'")
     try:
@@ -253,7 +253,9 @@ async def compare(url: str, file: Path | None) -> tuple[Description, list[str]]:
     if file is not None:
         saved = Description.read(file)
         if saved is None:
-            raise FlexmeshError(f"There is no {Description.beside(file)}, which would say what the backup contains.")
-    async with connected(url) as con, con.transaction(isolation="repeatable_read", readonly=True):
+            raise FlexmeshError(
+                f"There is no {Description.description_path(file)}, which would say what the backup contains."
+            )
+    async with connect(url) as con, con.transaction(isolation="repeatable_read", readonly=True):
         found = await describe(con)
     return found, saved.differences(found.tables) if saved else []

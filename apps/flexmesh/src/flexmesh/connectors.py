@@ -26,27 +26,27 @@ type Day = date | datetime
 """A moment, or a day in the time zone of the sensor."""
 
 
-def kinds() -> Table:
+def list_kinds() -> Table:
     """Return the kinds of connectors."""
     return ("Kind", "What it fills"), [(kind.name, kind.about) for kind in KINDS.values()]
 
 
-def settings_of(name: str) -> Table:
+def list_settings(name: str) -> Table:
     """Return the settings of the kind of connector."""
     fields = get_kind(name).settings.model_fields
     return ("Setting", "Default", ""), [
-        (field_name, default_of(field), field.description or "") for field_name, field in fields.items()
+        (field_name, format_default(field), field.description or "") for field_name, field in fields.items()
     ]
 
 
-def default_of(field: FieldInfo) -> str:
+def format_default(field: FieldInfo) -> str:
     """Return the default of a setting as text."""
     if field.is_required():
         return "must be set"
     return "" if field.default in (None, PydanticUndefined) else str(to_jsonable_python(field.default))
 
 
-def series_of(name: str) -> Table | None:
+def list_series(name: str) -> Table | None:
     """Return the series that connectors of the kind can fill, or None if they depend on the settings."""
     kind = get_kind(name)
     try:
@@ -56,19 +56,19 @@ def series_of(name: str) -> Table | None:
     return ("Series", "Unit", ""), [(offer.name, offer.unit or "", offer.about) for offer in offers]
 
 
-async def connectors(con: Connection, account: int | None) -> Table:
+async def list_connectors(con: Connection, account: int | None) -> Table:
     """Return the connectors of an account, or of all, with their state."""
     rows: list[Sequence[Any]] = []
     for one in await repository.load_all(con, account):
         sensors = await repository.load_sensors(con, one.id)
         fills = ", ".join(f"{series}={sensor.id}" for series, sensor in sensors.items())
         rows.append(
-            (one.id, one.name, one.kind, one.account_id, fills, state(one), one.last_success_at, one.data_until)
+            (one.id, one.name, one.kind, one.account_id, fills, format_state(one), one.last_success_at, one.data_until)
         )
     return ("ID", "Name", "Kind", "Account", "Sensors", "State", "Last success", "Data until"), rows
 
 
-def state(connector: Connector) -> str:
+def format_state(connector: Connector) -> str:
     """Return the state of a connector in a few words."""
     if not connector.enabled:
         return "paused"
@@ -77,7 +77,7 @@ def state(connector: Connector) -> str:
     return "waiting for its first run" if connector.last_run_at is None else "fine"
 
 
-async def connector(con: Connection, number: int) -> list[tuple[str, Table]]:
+async def describe_connector(con: Connection, number: int) -> list[tuple[str, Table]]:
     """Return the details of a connector, and the sensors that it fills."""
     found = await service.load_existing(con, number)
     shown = ("name", "kind", "account_id", "enabled", "last_run_at", "last_success_at", "last_error", "failures")
@@ -94,39 +94,41 @@ async def connector(con: Connection, number: int) -> list[tuple[str, Table]]:
     return [(f"Connector {number}", facts_table(pairs)), ("Fills", (("Series", "ID", "Sensor", "Unit"), rows))]
 
 
-def with_secrets(
+def complete_settings(
     kind: str, given: Mapping[str, Any], named: Sequence[str], ask: Callable[[str], str]
 ) -> dict[str, Any]:
     """Return the settings of a new connector with its secrets. Prompt for required secrets that are missing."""
     known, fields = secret_fields(get_kind(kind)), get_kind(kind).settings.model_fields
-    in_environment = {name: value for name in known if (value := from_environment(name))}
-    all_given = {**in_environment, **given, **asked_secrets(kind, named, ask)}
+    in_environment = {name: value for name in known if (value := get_secret_from_environment(name))}
+    all_given = {**in_environment, **given, **collect_secrets(kind, named, ask)}
     needed = [name for name in known if fields[name].is_required() and name not in all_given]
     return {**all_given, **{name: ask(name) for name in needed}}
 
 
-def check_typed(kind: str, names: Iterable[str]) -> None:
+def refuse_secrets(kind: str, names: Iterable[str]) -> None:
     """Refuse secrets among the names: options stay in the history of the shell."""
     for name in secret_fields(get_kind(kind)):
         if name in names:
             raise Invalid({"set": [f"{name} is a secret: give it with --secret {name}, which asks for it."]})
 
 
-def from_environment(secret: str) -> str | None:
+def get_secret_from_environment(secret: str) -> str | None:
     """Return the value of a secret from its environment variable."""
     return os.environ.get(variable(f"connector_{secret}"))
 
 
-def asked_secrets(kind: str, named: Sequence[str], ask: Callable[[str], str]) -> dict[str, str]:
+def collect_secrets(kind: str, named: Sequence[str], ask: Callable[[str], str]) -> dict[str, str]:
     """Return the named secrets, from the environment or else from a prompt."""
     known = secret_fields(get_kind(kind))
     for name in named:
         if name not in known:
             raise NotFound(f"'{name}' is no secret of {kind}. Its secrets: {', '.join(known) or 'none'}.")
-    return {name: from_environment(name) or ask(name) for name in named}
+    return {name: get_secret_from_environment(name) or ask(name) for name in named}
 
 
-async def run(store: Store, number: int, start: Day | None, end: Day | None, tell: ReportProgress) -> RunResult:
+async def run_connector(
+    store: Store, number: int, start: Day | None, end: Day | None, tell: ReportProgress
+) -> RunResult:
     """Run the connector in this process, over the window from `start` if it is given."""
     settings = load(IngestSettings)
     window = None

@@ -45,7 +45,7 @@ def database_url(*, ready: bool = True) -> Iterator[str]:
 def embedded(directory: DataDirectory) -> Iterator[str]:
     """Start the embedded database, yield its URL, and stop it."""
     lock = Lock(directory)
-    acquire_patiently(lock)
+    acquire_with_retry(lock)
     server = Postgres(directory)
     try:
         yield server.start()
@@ -54,7 +54,7 @@ def embedded(directory: DataDirectory) -> Iterator[str]:
         lock.release()
 
 
-def acquire_patiently(lock: Lock) -> None:
+def acquire_with_retry(lock: Lock) -> None:
     """Acquire the lock, and wait if another command uses the database for a moment."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
@@ -67,7 +67,7 @@ def acquire_patiently(lock: Lock) -> None:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Store]:
+async def open_store(url: str) -> AsyncIterator[Store]:
     """Connect a store. Raises `Unavailable` if its tables are those of another version."""
     store = await Store.connect(url, max_size=4, application="flexmesh command")
     try:
@@ -79,22 +79,22 @@ async def opened(url: str) -> AsyncIterator[Store]:
         await store.close()
 
 
-def with_store[T](task: Callable[[Store], Awaitable[T]]) -> T:
+def run_with_store[T](task: Callable[[Store], Awaitable[T]]) -> T:
     """Run a task on the database."""
 
     async def run(url: str) -> T:
-        async with opened(url) as store:
+        async with open_store(url) as store:
             return await task(store)
 
     with database_url() as url:
         return asyncio.run(run(url))
 
 
-def in_transaction[T](task: Query[T]) -> T:
+def run_in_transaction[T](task: Query[T]) -> T:
     """Run a task in one transaction."""
 
     async def run(store: Store) -> T:
         async with store.transaction() as connection:
             return await task(connection)
 
-    return with_store(run)
+    return run_with_store(run)

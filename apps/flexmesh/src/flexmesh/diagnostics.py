@@ -31,7 +31,7 @@ class Finding:
     """Result of a check, with the remedy if something is wrong."""
 
     found: str
-    mend: str | None = None
+    remedy: str | None = None
 
 
 def run() -> Iterator[tuple[str, Finding]]:
@@ -44,22 +44,25 @@ def run() -> Iterator[tuple[str, Finding]]:
     directory = DataDirectory(default_directory())
     running = directory.read_running()
     if os.environ.get("FLEXMESH_DATABASE_URL"):
-        yield "database", checked(lambda: asyncio.run(check_database(settings.database_url)), "")
-        yield "broker", checked(lambda: check_broker(settings), "Is FLEXMESH_BROKER_URL right, and RabbitMQ running?")
+        yield "database", run_check(lambda: asyncio.run(check_database(settings.database_url)), "")
+        yield "broker", run_check(lambda: check_broker(settings), "Is FLEXMESH_BROKER_URL right, and RabbitMQ running?")
     else:
         yield "data directory", check_directory(directory, running is not None)
         if running is not None:
-            yield "database", checked(lambda: asyncio.run(check_database(str(running["database_url"]))), "")
-        yield "embedded PostgreSQL", checked(lambda: Finding(run_program("postgres", "--version").strip()), "`uv sync`")
+            yield "database", run_check(lambda: asyncio.run(check_database(str(running["database_url"]))), "")
+        yield (
+            "embedded PostgreSQL",
+            run_check(lambda: Finding(run_program("postgres", "--version").strip()), "`uv sync`"),
+        )
     yield "port", check_port(settings, running is not None)
 
 
-def checked(check: Callable[[], Finding], mend: str) -> Finding:
+def run_check(check: Callable[[], Finding], remedy: str) -> Finding:
     """Return the finding of the check. An error of the check becomes a finding with the remedy."""
     try:
         return check()
     except FlexmeshError as error:
-        return Finding(error.message, mend or "Is FLEXMESH_DATABASE_URL right, and the database running?")
+        return Finding(error.message, remedy or "Is FLEXMESH_DATABASE_URL right, and the database running?")
 
 
 def read_settings() -> tuple[GatewaySettings | None, Finding]:

@@ -29,7 +29,7 @@ LIMITS = FileLimits(rows=1_000_000_000, text_bytes=10_000_000_000, workbook_byte
 
 
 @dataclass(frozen=True)
-class Layout:
+class FileLayout:
     """Columns and notation of a file."""
 
     skiprows: int = 1
@@ -45,10 +45,10 @@ class Layout:
     timezone: str = "UTC"
 
 
-async def load(
+async def import_file(
     con: Connection,
     file: Path,
-    layout: Layout,
+    layout: FileLayout,
     *,
     sensor_id: int,
     source: str,
@@ -67,13 +67,13 @@ async def load(
     source_id = await find_source(con, source)
     now, written, writer = datetime.now(UTC), WriteCounts(), BeliefWriter()
     try:
-        async for events in events_in(con, file, layout, sensor, unit):
-            starts = instants(events["start"])
+        async for events in iterate_events(con, file, layout, sensor, unit):
+            starts = to_instants(events["start"])
             believed: np.datetime64 | Instants = instant(now)
             if horizon is not None:
                 believed = starts + np.timedelta64((sensor.resolution - horizon) // timedelta(microseconds=1), "us")
             elif layout.beliefcol is not None:
-                believed = instants(events["belief"])
+                believed = to_instants(events["belief"])
             values = events["value"].to_numpy()
             beliefs = BeliefBatch(sensor_id, starts, believed, values, source_id, probability)
             written += await writer.write(con, sensor, beliefs)
@@ -87,13 +87,13 @@ async def load(
     return written
 
 
-async def events_in(
-    con: Connection, file: Path, layout: Layout, sensor: Sensor, unit: str | None
+async def iterate_events(
+    con: Connection, file: Path, layout: FileLayout, sensor: Sensor, unit: str | None
 ) -> AsyncIterator[pl.DataFrame]:
     """Yield the events of the sensor from the rows. Raises `FileError` if any row is invalid."""
     errors = RowErrors()
     async with Staging.open(con) as staging:
-        async for rows in iterate_in_thread(rows_in(file, layout, errors)):
+        async for rows in iterate_in_thread(iterate_rows(file, layout, errors)):
             await staging.add(rows.with_columns(sensor=pl.lit(sensor.id, pl.Int32)))
         if not errors.count:
             if not staging.count:
@@ -105,7 +105,7 @@ async def events_in(
             raise FileError(" ".join(errors.to_sentences()))
 
 
-def rows_in(file: Path, layout: Layout, errors: RowErrors) -> Iterator[pl.DataFrame]:
+def iterate_rows(file: Path, layout: FileLayout, errors: RowErrors) -> Iterator[pl.DataFrame]:
     """Yield the rows that have a value, with times and numbers parsed."""
     parser: RowParser | None = None
     dialect: CsvDialect | None = None
@@ -115,18 +115,18 @@ def rows_in(file: Path, layout: Layout, errors: RowErrors) -> Iterator[pl.DataFr
             layout.skiprows if csv_file.first_line else 1
         )  # a format that names its columns has no other rows at the top
         for line, body in csv_reader.read_row_blocks(csv_file.file, csv_file.first_line, skip):
-            dialect = dialect or dialect_of(body, layout)
+            dialect = dialect or choose_dialect(body, layout)
             if dialect is None:
                 continue
             table = csv_reader.parse_cells(body, line, dialect, errors)
             if left is not None:
                 table = table.head(left)
                 left -= table.height
-            parser = parser or parser_of(layout, dialect)
-            yield parser.parse(wanted(table, layout), layout.timezone, errors)
+            parser = parser or build_parser(layout, dialect)
+            yield parser.parse(select_rows(table, layout), layout.timezone, errors)
 
 
-def dialect_of(body: bytes, layout: Layout) -> CsvDialect | None:
+def choose_dialect(body: bytes, layout: FileLayout) -> CsvDialect | None:
     found = csv_reader.detect_dialect(body, LIMITS.columns)
     if found is None or layout.delimiter is None:
         return found
@@ -134,7 +134,7 @@ def dialect_of(body: bytes, layout: Layout) -> CsvDialect | None:
     return CsvDialect(layout.delimiter, 1 + first.decode().count(layout.delimiter))
 
 
-def parser_of(layout: Layout, dialect: CsvDialect) -> RowParser:
+def build_parser(layout: FileLayout, dialect: CsvDialect) -> RowParser:
     numbers = {"start": layout.datecol, "value": layout.valuecol}
     if layout.beliefcol is not None:
         numbers["belief"] = layout.beliefcol
@@ -145,14 +145,14 @@ def parser_of(layout: Layout, dialect: CsvDialect) -> RowParser:
     return RowParser(ColumnLayout({role: str(number) for role, number in numbers.items()}, {}), comma)
 
 
-def wanted(table: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+def select_rows(table: pl.DataFrame, layout: FileLayout) -> pl.DataFrame:
     """Return the rows that match the filters, with null for missing values."""
     for number, value in layout.filters.items():
         table = table.filter(pl.col(str(number)) == value)
-    return table.with_columns(value_text(str(layout.valuecol), layout))
+    return table.with_columns(value_expression(str(layout.valuecol), layout))
 
 
-def value_text(column: str, layout: Layout) -> pl.Expr:
+def value_expression(column: str, layout: FileLayout) -> pl.Expr:
     text = pl.col(column)
     if layout.thousands:
         text = text.str.replace_all(layout.thousands, "", literal=True)
@@ -160,5 +160,5 @@ def value_text(column: str, layout: Layout) -> pl.Expr:
     return pl.when(~text.is_in(missing)).then(text)
 
 
-def instants(column: pl.Series) -> Instants:
+def to_instants(column: pl.Series) -> Instants:
     return column.dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")

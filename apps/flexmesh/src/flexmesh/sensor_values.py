@@ -17,7 +17,7 @@ from flexmesh.record_creation import load_row
 
 
 @dataclass(frozen=True)
-class Window:
+class ValueSelection:
     """Selection of values by time, belief time and source."""
 
     start: datetime
@@ -51,7 +51,7 @@ class SensorValues:
         return steps
 
 
-async def read(con: Connection, sensors: Sequence[int], window: Window) -> list[SensorValues]:
+async def read(con: Connection, sensors: Sequence[int], window: ValueSelection) -> list[SensorValues]:
     rows = [await load_row(con, "sensor", sensor, "sensor") for sensor in sensors]
     queries = [
         series.SeriesQuery(
@@ -81,7 +81,7 @@ async def read(con: Connection, sensors: Sequence[int], window: Window) -> list[
     ]
 
 
-def plotted(found: SensorValues, start: datetime, duration: timedelta) -> str:
+def plot_values(found: SensorValues, start: datetime, duration: timedelta) -> str:
     title = f"Sensor '{found.name}' (ID {found.sensor_id}) of {found.asset}"
     grid = found.grid(start, duration)
     if not np.isfinite(grid).any():

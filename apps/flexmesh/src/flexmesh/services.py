@@ -26,47 +26,51 @@ from scheduler.settings import SchedulerSettings
 
 from flexmesh import toy_account, toy_schedule
 from flexmesh.progress import Steps
-from flexmesh.stop_signals import Stop
+from flexmesh.stop_signals import StopRequest
 
 
-async def run(url: str, address: str, listening: socket.socket, steps: Steps, stop: Stop, *, with_toy: bool) -> None:
+async def run(
+    url: str, address: str, listening: socket.socket, steps: Steps, stop: StopRequest, *, with_toy: bool
+) -> None:
     """Serve at the address until SIGTERM or Ctrl-C, with the database at the URL."""
     own = {"public_url": address, "service_token": service_token.generate_token()}
     settings = load(GatewaySettings, database_url=url, **own)
-    if stop.asked:
+    if stop.requested:
         return
     async with AsyncExitStack() as stack:
         with steps.step("Services", "gateway, ingest, connectors, scheduler, reporting"):
             store = await Store.connect(settings.database_url, application="flexmesh")
             stack.push_async_callback(store.close)
-            stack.enter_context(schedules.running_in_threads(load(SchedulerSettings, **shared(settings))))
-            stack.enter_context(uploads.running_in_threads(load(IngestSettings, **shared(settings))))
-            stack.enter_context(connectors.running_in_threads(load(IngestSettings, **shared(settings))))
+            stack.enter_context(schedules.running_in_threads(load(SchedulerSettings, **shared_settings(settings))))
+            stack.enter_context(uploads.running_in_threads(load(IngestSettings, **shared_settings(settings))))
+            stack.enter_context(connectors.running_in_threads(load(IngestSettings, **shared_settings(settings))))
             stack.enter_context(connector_metrics.publish_connector_metrics(store))
             backs = {
-                "ingest": create_ingest(load(IngestSettings, **shared(settings)), store),
-                "scheduler": create_scheduler(load(SchedulerSettings, **shared(settings))),
+                "ingest": create_ingest(load(IngestSettings, **shared_settings(settings)), store),
+                "scheduler": create_scheduler(load(SchedulerSettings, **shared_settings(settings))),
             }
             token, timeout = service_token.required_token(settings), settings.sibling_timeout
             ingest, scheduler = (ServiceClient(name, back, token, timeout=timeout) for name, back in backs.items())
-            reporting = create_reporting(load(ReportingSettings, mail_to_stderr=True, **shared(settings)), store)
+            reporting = create_reporting(
+                load(ReportingSettings, mail_to_stderr=True, **shared_settings(settings)), store
+            )
             await stack.enter_async_context(reporting.router.lifespan_context(reporting))
             gateway = create_gateway(settings, ingest=ingest, scheduler=scheduler, store=store)
             web = server.http_server(gateway, settings)
-            serving = await start(web, listening)
-        web.should_exit = web.should_exit or stop.asked  # from here on the web server handles the signals
-        tell = asyncio.create_task(introduce(store, settings.public_url, steps, with_toy=with_toy))
+            serving = await start_serving(web, listening)
+        web.should_exit = web.should_exit or stop.requested  # from here on the web server handles the signals
+        tell = asyncio.create_task(print_introduction(store, settings.public_url, steps, with_toy=with_toy))
         await serving
         tell.cancel()
         steps.say("Stopping ...")
 
 
-def shared(settings: ServiceSettings) -> dict[str, object]:
+def shared_settings(settings: ServiceSettings) -> dict[str, object]:
     """Return the settings that all services of the process share. Each loads the others from the environment."""
     return {name: getattr(settings, name) for name in ("database_url", "broker_url", "service_token")}
 
 
-async def start(web: uvicorn.Server, listening: socket.socket) -> "asyncio.Task[None]":
+async def start_serving(web: uvicorn.Server, listening: socket.socket) -> "asyncio.Task[None]":
     """Serve in the background. From now on SIGTERM and Ctrl-C end the serving."""
     serving = asyncio.create_task(web.serve(sockets=[listening]))
     while not web.started and not serving.done():  # noqa: ASYNC110 (uvicorn has no event for it)
@@ -74,11 +78,11 @@ async def start(web: uvicorn.Server, listening: socket.socket) -> "asyncio.Task[
     return serving
 
 
-async def introduce(store: Store, url: str, steps: Steps, *, with_toy: bool) -> None:
+async def print_introduction(store: Store, url: str, steps: Steps, *, with_toy: bool) -> None:
     """Print the toy schedule if requested, and then the address of the platform."""
     try:
         if with_toy:
-            await toy_schedule.show(store, url, steps)
+            await toy_schedule.show_schedule(store, url, steps)
     except FlexmeshError as error:
         print(error.message, file=sys.stderr)
     steps.say()

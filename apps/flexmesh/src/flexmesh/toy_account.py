@@ -45,7 +45,7 @@ class Toy:
         return [f"FM_TOY_{name.upper()}={value}" for name, value in asdict(self).items() if value is not None]
 
 
-async def ensure(con: Connection, kind: str = "battery", name: str = ACCOUNT) -> Toy:
+async def ensure_toy_account(con: Connection, kind: str = "battery", name: str = ACCOUNT) -> Toy:
     """Create the missing records of the toy account. Existing ones stay unchanged."""
     account = await ensure_account(con, name)
     zone = await ensure_asset(con, None, "NL transmission zone", "transmission zone")
@@ -81,9 +81,9 @@ async def add_battery(con: Connection, account: int, building: int, prices: int)
     solar = await ensure_asset(con, account, "toy-solar", "solar", parent_asset_id=building, **AMSTERDAM)
     production = await ensure_sensor(con, solar, "production", "kW", "PT15M")
     flows = {"title": "Power flows", "plots": [{"sensors": [production, discharging]}]}
-    await show(con, battery, [{"title": "Prices", "plots": [{"sensor": prices}]}, flows])
+    await set_graphs(con, battery, [{"title": "Prices", "plots": [{"sensor": prices}]}, flows])
     site_prices = {"asset": building, "flex-context": "consumption-price"}
-    await show(con, building, [{"title": "Prices", "plots": [site_prices]}, flows])
+    await set_graphs(con, building, [{"title": "Prices", "plots": [site_prices]}, flows])
     return {
         "battery_asset_id": battery,
         "battery_sensor_id": discharging,
@@ -100,7 +100,7 @@ async def add_process(con: Connection, account: int, building: int, prices: int)
     names = ("inflexible", "breakable", "shiftable")
     sensors = {name: await ensure_sensor(con, process, f"Power ({name.title()})", "kW", "PT15M") for name in names}
     graphs = [{"title": name.title(), "plots": [{"sensor": sensor}]} for name, sensor in sensors.items()]
-    await show(con, process, [{"title": "Prices", "plots": [{"sensor": prices}]}, *graphs])
+    await set_graphs(con, process, [{"title": "Prices", "plots": [{"sensor": prices}]}, *graphs])
     return {"process_asset_id": process, **{f"process_{name}_sensor_id": sensors[name] for name in names}}
 
 
@@ -140,7 +140,7 @@ async def ensure_sensor(con: Connection, asset: int, name: str, unit: str, resol
     )
 
 
-async def show(con: Connection, asset: int, graphs: list[dict[str, Any]]) -> None:
+async def set_graphs(con: Connection, asset: int, graphs: list[dict[str, Any]]) -> None:
     """Set the graphs of an asset that has none yet."""
     await con.execute("update asset set sensors_to_show = $2 where id = $1 and sensors_to_show = '[]'", asset, graphs)
 

@@ -18,25 +18,25 @@ PATIENCE_SECONDS = 60
 SETTLED = (200, 400, 409, 422)
 
 
-async def show(store: Store, url: str, steps: Steps) -> None:
+async def show_schedule(store: Store, url: str, steps: Steps) -> None:
     """Create the toy account with tomorrow's prices, request a schedule for its battery, and plot it."""
     day = toy_account.tomorrow(datetime.now(UTC))
     with steps.step("Toy account", f"{toy_account.EMAIL}, prices for {day:%a %d %b %Y}"):
         async with store.transaction() as con:
-            made = await toy_account.ensure(con)
+            made = await toy_account.ensure_toy_account(con)
             await toy_account.ensure_prices(con, made.price_sensor_id, day)
     start = toy_account.midnight(day) + toy_account.START
     with steps.step("Schedule", "toy-battery, 12 hours in steps of 15 minutes"):
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE_SECONDS) as client:
-            schedule = await ask(client, made, start)
+            schedule = await request_schedule(client, made, start)
     steps.say()
-    for line in drawn(schedule, start):
+    for line in draw_schedule(schedule, start):
         steps.say(line)
 
 
-async def ask(client: httpx.AsyncClient, made: toy_account.Toy, start: datetime) -> Mapping[str, Any]:
+async def request_schedule(client: httpx.AsyncClient, made: toy_account.Toy, start: datetime) -> Mapping[str, Any]:
     """Log in, trigger a schedule, wait for its job, and return the schedule."""
-    login = await send(
+    login = await send_request(
         client, "POST", "/api/requestAuthToken", json={"email": toy_account.EMAIL, "password": toy_account.PASSWORD}
     )
     client.headers["Authorization"] = login["auth_token"]
@@ -45,17 +45,19 @@ async def ask(client: httpx.AsyncClient, made: toy_account.Toy, start: datetime)
         "duration": "PT12H",
         "flex-model": [{"sensor": made.battery_sensor_id, "soc-at-start": STATE_OF_CHARGE}],
     }
-    accepted = await send(client, "POST", f"/api/v3_0/assets/{made.battery_asset_id}/schedules/trigger", json=trigger)
+    accepted = await send_request(
+        client, "POST", f"/api/v3_0/assets/{made.battery_asset_id}/schedules/trigger", json=trigger
+    )
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (job := await send(client, "GET", f"/api/v3_0/jobs/{accepted['job']}"))["status"] != "FINISHED":
+        while (job := await send_request(client, "GET", f"/api/v3_0/jobs/{accepted['job']}"))["status"] != "FINISHED":
             if job["status"] in ("FAILED", "STOPPED", "CANCELED"):
                 raise FlexmeshError(f"The toy schedule failed: {job['message']}")
             await asyncio.sleep(POLL_SECONDS)
     path = f"/api/v3_0/sensors/{made.battery_sensor_id}/schedules/{accepted['schedule']}"
-    return await send(client, "GET", path, params={"duration": "PT12H"})
+    return await send_request(client, "GET", path, params={"duration": "PT12H"})
 
 
-async def send(
+async def send_request(
     client: httpx.AsyncClient,
     method: str,
     path: str,
@@ -69,7 +71,7 @@ async def send(
     return content
 
 
-def drawn(schedule: Mapping[str, Any], start: datetime) -> list[str]:
+def draw_schedule(schedule: Mapping[str, Any], start: datetime) -> list[str]:
     """Return the lines of a plot: the costs, the prices, and the schedule as bars."""
     values = schedule["values"]
     width = len(plot.columns_for(values))

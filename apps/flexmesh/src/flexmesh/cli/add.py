@@ -32,7 +32,9 @@ def account_role(name: Name, description: Description = None) -> None:
     """Add a role that accounts may have, for example Prosumer."""
     from flexmesh import database, record_creation
 
-    role = database.in_transaction(lambda con: record_creation.add_role_or_type(con, "account_role", name, description))
+    role = database.run_in_transaction(
+        lambda con: record_creation.add_role_or_type(con, "account_role", name, description)
+    )
     done(f"Account role '{name}' (ID {role}) was added.")
 
 
@@ -41,7 +43,9 @@ def asset_type(name: Name, description: Description = None) -> None:
     """Add a type that assets may have."""
     from flexmesh import database, record_creation
 
-    added = database.in_transaction(lambda con: record_creation.add_role_or_type(con, "asset_type", name, description))
+    added = database.run_in_transaction(
+        lambda con: record_creation.add_role_or_type(con, "asset_type", name, description)
+    )
     done(f"Asset type '{name}' (ID {added}) was added.")
 
 
@@ -58,9 +62,9 @@ def account(
     from flexmesh import database, record_creation
 
     look = {"primary_color": primary_color, "secondary_color": secondary_color, "logo_url": logo_url}
-    added = database.in_transaction(
+    added = database.run_in_transaction(
         lambda con: record_creation.add_account(
-            con, name, roles=arguments.words(roles), consultancy=consultancy, look=look
+            con, name, roles=arguments.split_words(roles), consultancy=consultancy, look=look
         )
     )
     done(f"Account '{name}' (ID {added}) was added. Add its first user with `flexmesh add user --account {added} …`.")
@@ -82,14 +86,14 @@ def user(
     from flexmesh import database, record_creation
 
     chosen = password or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    added = database.in_transaction(
+    added = database.run_in_transaction(
         lambda con: record_creation.add_user(
             con,
             account=account,
             username=username,
             email=email,
             password=chosen,
-            roles=arguments.words(roles),
+            roles=arguments.split_words(roles),
             timezone=timezone,
         )
     )
@@ -110,11 +114,13 @@ def api_key(
 
     wanted = {
         "name": name,
-        "scopes": arguments.words(scopes),
+        "scopes": arguments.split_words(scopes),
         "requests_per_minute": requests_per_minute,
         "expires_at": expires and expires.isoformat(),
     }
-    key, listed = database.in_transaction(lambda con: keys.add_key(con, user=user, only_account=only_account, **wanted))
+    key, listed = database.run_in_transaction(
+        lambda con: keys.add_key(con, user=user, only_account=only_account, **wanted)
+    )
     done(f"API key '{name}' (ID {listed['id']}) was added. Keep it: it is not shown again.")
     typer.echo(key)
 
@@ -133,8 +139,8 @@ def webhook(
     """Add a webhook: an address that is told what happens. Its secret is printed this once."""
     from flexmesh import database, webhooks
 
-    filters = {"events": arguments.words(events), "assets": asset or [], "sensors": sensor or []}
-    added, secret = database.in_transaction(
+    filters = {"events": arguments.split_words(events), "assets": asset or [], "sensors": sensor or []}
+    added, secret = database.run_in_transaction(
         lambda con: webhooks.add_webhook(con, account, url=url, description=description, **filters)
     )
     done(f"Webhook {added} was added. Keep the secret that signs its messages: it is not shown again.")
@@ -170,7 +176,7 @@ def asset(
         "flex_model": flex_model,
         "flex_context": flex_context,
     }
-    added = database.in_transaction(lambda con: record_creation.add_asset(con, account=account, **values))
+    added = database.run_in_transaction(lambda con: record_creation.add_asset(con, account=account, **values))
     done(f"Asset '{name}' (ID {added}) was added. Add a sensor with `flexmesh add sensor --asset {added} …`.")
 
 
@@ -195,7 +201,7 @@ def sensor(
         "timezone": timezone,
         "attributes": attributes,
     }
-    added = database.in_transaction(lambda con: record_creation.add_sensor(con, **values))
+    added = database.run_in_transaction(lambda con: record_creation.add_sensor(con, **values))
     done(f"Sensor '{name}' (ID {added}) was added. Add data with `flexmesh add beliefs --sensor {added} FILE`.")
 
 
@@ -212,7 +218,7 @@ def source(
 
     from flexmesh import database
 
-    added = database.in_transaction(
+    added = database.run_in_transaction(
         lambda con: sources.ensure(con, name, source_type, model, version, account_id=account)
     )
     done(f"Source '{name}' has ID {added}.")
@@ -229,7 +235,7 @@ def toy_account(
 
     if kind not in toy_account.KINDS:
         raise typer.BadParameter(f"'{kind}' is not one of: {', '.join(toy_account.KINDS)}.")
-    made = database.in_transaction(lambda con: toy_account.ensure(con, kind, name))
+    made = database.run_in_transaction(lambda con: toy_account.ensure_toy_account(con, kind, name))
     if not shell_vars:
         login = f"log in as {toy_account.EMAIL} with password {toy_account.PASSWORD}"
         done(f"Toy account '{name}' (ID {made.account_id}): {login}.")

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 
-def moment(text: str) -> datetime:
+def to_moment(text: str) -> datetime:
     """Parse an aware moment, such as 2026-01-31T07:00+01:00."""
     from flexmodel.time import TimeError, parse_moment
 
@@ -20,7 +20,7 @@ def moment(text: str) -> datetime:
         raise typer.BadParameter(f"'{text}' is no moment like 2026-01-31T07:00+01:00. {error}") from None
 
 
-def duration(text: str) -> timedelta:
+def to_duration(text: str) -> timedelta:
     """Parse a duration such as PT12H or P1D. A plain number counts minutes."""
     from flexmodel.time import TimeError, parse_fixed_duration
 
@@ -32,7 +32,7 @@ def duration(text: str) -> timedelta:
         raise typer.BadParameter(f"'{text}' is no duration like PT15M, PT12H or P1D. {error}") from None
 
 
-def timezone(text: str) -> str:
+def to_zone_name(text: str) -> str:
     from flexmodel.time import TimeError, zone
 
     try:
@@ -42,13 +42,13 @@ def timezone(text: str) -> str:
     return text
 
 
-def boolean(text: str) -> bool:
+def to_boolean(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise typer.BadParameter(f"'{text}' is neither True nor False.")
     return text.lower() == "true"
 
 
-def json_or_file(text: str) -> object:
+def parse_json_or_file(text: str) -> object:
     """Parse the text as JSON, or the content of the file of that name."""
     try:
         content = text if text.lstrip()[:1] in ("{", "[") else Path(text).read_text()
@@ -60,25 +60,25 @@ def json_or_file(text: str) -> object:
         raise typer.BadParameter(f"This is not JSON: {error}.") from None
 
 
-def json_object(text: str) -> dict[str, Any]:
-    value = json_or_file(text)
+def parse_json_object(text: str) -> dict[str, Any]:
+    value = parse_json_or_file(text)
     if not isinstance(value, dict):
         raise typer.BadParameter('Give a JSON object, for example {"key": "value"}.')
     return value
 
 
-def option(parser: Callable[[str], Any], metavar: str) -> Callable[..., Any]:
+def make_option(parser: Callable[[str], Any], metavar: str) -> Callable[..., Any]:
     """Return a factory of options whose text the parser converts."""
     return partial(typer.Option, parser=parser, metavar=metavar)
 
 
-time_option = option(moment, "TIME")
-duration_option = option(duration, "DURATION")
-zone_option = option(timezone, "ZONE")
-bool_option = option(boolean, "BOOL")
-json_option = option(json_or_file, "JSON")
-object_option = option(json_object, "JSON")
+time_option = make_option(to_moment, "TIME")
+duration_option = make_option(to_duration, "DURATION")
+zone_option = make_option(to_zone_name, "ZONE")
+bool_option = make_option(to_boolean, "BOOL")
+json_option = make_option(parse_json_or_file, "JSON")
+object_option = make_option(parse_json_object, "JSON")
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]

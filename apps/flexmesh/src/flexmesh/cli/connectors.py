@@ -21,10 +21,10 @@ def day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        return arguments.moment(text)
+        return arguments.to_moment(text)
 
 
-day_option = arguments.option(day, "DAY")
+day_option = arguments.make_option(day, "DAY")
 
 Sensors = Annotated[
     list[str] | None,
@@ -48,13 +48,13 @@ def kinds(kind: Annotated[str | None, typer.Argument(help="Show the settings of 
     from flexmesh.cli.show import table
 
     if kind is None:
-        table(*connectors.kinds())
+        table(*connectors.list_kinds())
         return
-    series = connectors.series_of(kind)
+    series = connectors.list_series(kind)
     if series is not None:
         table(*series)
         typer.echo()
-    table(*connectors.settings_of(kind))
+    table(*connectors.list_settings(kind))
 
 
 @app.command("list")
@@ -65,7 +65,7 @@ def list_connectors(
     from flexmesh import connectors
     from flexmesh.cli.show import show as show_table
 
-    show_table(lambda con: connectors.connectors(con, account), "There are no connectors yet.")
+    show_table(lambda con: connectors.list_connectors(con, account), "There are no connectors yet.")
 
 
 @app.command()
@@ -74,7 +74,7 @@ def show(id: Id) -> None:
     from flexmesh import connectors
     from flexmesh.cli.show import show_all
 
-    show_all(lambda con: connectors.connector(con, id))
+    show_all(lambda con: connectors.describe_connector(con, id))
 
 
 @app.command()
@@ -95,9 +95,9 @@ def add(
 
     from flexmesh import connectors, database
 
-    given = connectors.with_secrets(kind, told(kind, config, settings), secret or [], ask)
+    given = connectors.complete_settings(kind, told(kind, config, settings), secret or [], ask)
     changes = changed(given, sensor, every)
-    added = database.in_transaction(lambda con: service.add(con, kind, name, changes))
+    added = database.run_in_transaction(lambda con: service.add(con, kind, name, changes))
     typer.secho(f"Connector '{name}' (ID {added}) was added.", fg="green")
     if kind in registry.POLLING_KINDS:
         typer.echo(f"Run it here and now with `flexmesh connectors run --id {added}`.")
@@ -118,10 +118,10 @@ def edit(
 
     from flexmesh import connectors, database
 
-    kind = database.in_transaction(lambda con: service.load_existing(con, id)).kind
-    given = told(kind, config, settings) | connectors.asked_secrets(kind, secret or [], ask)
+    kind = database.run_in_transaction(lambda con: service.load_existing(con, id)).kind
+    given = told(kind, config, settings) | connectors.collect_secrets(kind, secret or [], ask)
     changes = changed(given, sensor, every, name)
-    database.in_transaction(lambda con: service.edit(con, id, changes))
+    database.run_in_transaction(lambda con: service.edit(con, id, changes))
     typer.secho(f"Connector {id} was changed.", fg="green")
 
 
@@ -137,12 +137,12 @@ def run(
 ) -> None:
     """Run a connector here and now; with --from also over a time long past."""
     from flexmesh import connectors, database
-    from flexmesh.cli.status_line import Counting
+    from flexmesh.cli.status_line import StatusLine
 
     if end is not None and start is None:
         raise typer.BadParameter("With --to, give --from as well.")
-    with Counting(f"Connector {id}") as counting:
-        ran = database.with_store(lambda store: connectors.run(store, id, start, end, counting.tell))
+    with StatusLine(f"Connector {id}") as counting:
+        ran = database.run_with_store(lambda store: connectors.run_connector(store, id, start, end, counting.tell))
     written = ran.written
     typer.secho(
         f"Stored {written.new} new values and changed {written.changed}; {written.unchanged} were known already.",
@@ -167,7 +167,7 @@ def switch(id: int, *, on: bool) -> None:
 
     from flexmesh import database
 
-    name = database.in_transaction(lambda con: service.set_enabled(con, id, on=on))
+    name = database.run_in_transaction(lambda con: service.set_enabled(con, id, on=on))
     typer.secho(f"Connector '{name}' {'runs again' if on else 'rests'}.", fg="green")
 
 
@@ -180,7 +180,7 @@ def delete(id: Id, force: Annotated[bool, typer.Option("--force/--no-force", hel
 
     if not force:
         typer.confirm(f"Delete connector {id}?", abort=True)
-    name = database.in_transaction(lambda con: service.delete(con, id))
+    name = database.run_in_transaction(lambda con: service.delete(con, id))
     typer.secho(f"Connector '{name}' was deleted.", fg="green")
 
 
@@ -192,8 +192,8 @@ def told(kind: str, config: dict[str, Any] | None, settings: list[str] | None) -
     """Return the settings from the options --config and --set."""
     from flexmesh import connectors
 
-    typed = {name: json_or_text(value) for name, value in (pair("--set", text) for text in settings or [])}
-    connectors.check_typed(kind, typed)
+    typed = {name: parse_json_or_text(value) for name, value in (pair("--set", text) for text in settings or [])}
+    connectors.refuse_secrets(kind, typed)
     return {**(config or {}), **typed}
 
 
@@ -217,7 +217,7 @@ def pair(option: str, text: str) -> tuple[str, str]:
     return name, value
 
 
-def json_or_text(text: str) -> object:
+def parse_json_or_text(text: str) -> object:
     if text[:1] not in "{[":
         return text
     try:

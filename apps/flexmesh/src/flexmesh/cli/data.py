@@ -10,7 +10,7 @@ import typer
 from flexmesh.cli import arguments
 
 if TYPE_CHECKING:
-    from flexmesh.scheduling import Made
+    from flexmesh.scheduling import ScheduleResult
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +50,7 @@ def beliefs(
     """Load values of a sensor from a file, with times in the first column and values in the second."""
     from flexmesh import database, file_import
 
-    layout = file_import.Layout(
+    layout = file_import.FileLayout(
         skiprows=skiprows,
         nrows=nrows,
         datecol=datecol,
@@ -65,8 +65,8 @@ def beliefs(
     )
     if len(filter_column or []) != len(filter_value or []):
         raise typer.BadParameter("Give as many --filter-value as --filter-column.")
-    written = database.in_transaction(
-        lambda con: file_import.load(
+    written = database.run_in_transaction(
+        lambda con: file_import.import_file(
             con,
             file,
             layout,
@@ -125,22 +125,22 @@ def make(message: dict[str, Any], asset: int | None, sensor: int | None, state: 
 
     from flexmesh import database, scheduling
 
-    async def work(store: Store) -> scheduling.Made | UUID:
+    async def work(store: Store) -> scheduling.ScheduleResult | UUID:
         async with store.transaction() as con:
             sent = message
             if state is not None:
-                sent = await scheduling.with_state_of_charge(con, message, state, asset=asset, sensor=sensor)
+                sent = await scheduling.add_state_of_charge(con, message, state, asset=asset, sensor=sensor)
             job = await scheduling.enqueue(con, sent, asset=asset, sensor=sensor)
-        return job if as_job else await scheduling.work_off(store, job)
+        return job if as_job else await scheduling.run_job_here(store, job)
 
-    made = database.with_store(work)
+    made = database.run_with_store(work)
     if isinstance(made, UUID):
         typer.echo(f"New scheduling job {made} has been added to the queue.")
     else:
         tell(made)
 
 
-def tell(made: "Made") -> None:
+def tell(made: "ScheduleResult") -> None:
     typer.secho("New schedule is stored.", fg="green")
     for name, cost in made.costs.items():
         typer.echo(f"  {name}: {cost:.6f} {made.currency}")

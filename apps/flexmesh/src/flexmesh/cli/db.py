@@ -58,12 +58,12 @@ def dump(
     from flexmesh.database import database_url
 
     into = file or Path(f"flexmesh-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.dump")
-    with database_url() as url, telling("saving") as tell:
+    with database_url() as url, show_status("saving") as tell:
         described = asyncio.run(backup.dump(url, into, tell))
     megabytes = into.stat().st_size / 1e6
     typer.secho(
         f"Saved {total(described)} rows of {len(described.tables)} tables in {into} ({megabytes:.1f} MB), "
-        f"and what it must contain in {backup.Description.beside(into)}.",
+        f"and what it must contain in {backup.Description.description_path(into)}.",
         fg="green",
     )
 
@@ -77,7 +77,7 @@ def restore(file: File) -> None:
     from flexmesh import backup, schema
     from flexmesh.database import database_url
 
-    with database_url(ready=False) as url, telling("restoring") as tell:
+    with database_url(ready=False) as url, show_status("restoring") as tell:
         found = asyncio.run(backup.restore(url, file, tell))
     compared = "They are those that were saved." if backup.Description.read(file) else "Nothing says what was saved."
     typer.secho(f"Restored {total(found)} rows of {len(found.tables)} tables. {compared}", fg="green")
@@ -96,7 +96,7 @@ def check(
     from flexmesh.cli.show import table
     from flexmesh.database import database_url
 
-    with database_url() as url, telling("counting"):
+    with database_url() as url, show_status("counting"):
         found, different = asyncio.run(backup.compare(url, file))
     table(("table", "rows", "checksum"), [(name, c.rows, c.checksum) for name, c in found.tables.items()])
     for sentence in different:
@@ -112,7 +112,7 @@ def total(described: "Description") -> int:
 
 
 @contextmanager
-def telling(what: str) -> Iterator[Callable[[str], None]]:
+def show_status(what: str) -> Iterator[Callable[[str], None]]:
     """Show the progress in one line of the terminal."""
     from rich.console import Console
 

@@ -23,7 +23,7 @@ def account_role(name: Annotated[str, typer.Option(help="Its name.")]) -> None:
     """Delete an account role."""
     from flexmesh import database, record_changes
 
-    database.in_transaction(lambda con: record_changes.delete_account_role(con, name))
+    database.run_in_transaction(lambda con: record_changes.delete_account_role(con, name))
     typer.secho(f"Account role '{name}' was deleted.", fg="green")
 
 
@@ -33,7 +33,7 @@ def account(id: Id, force: Force = False) -> None:
     from flexmesh import database, record_changes
 
     ask(force, f"Delete account {id} with all its users, assets, sensors and data?")
-    name = database.in_transaction(lambda con: record_changes.delete_account(con, id))
+    name = database.run_in_transaction(lambda con: record_changes.delete_account(con, id))
     typer.secho(f"Account '{name}' was deleted.", fg="green")
 
 
@@ -43,7 +43,7 @@ def user(email: Annotated[str, typer.Option(help="The user's address.")], force:
     from flexmesh import database, record_changes
 
     ask(force, f"Delete user {email}?")
-    database.in_transaction(lambda con: record_changes.delete_user(con, email))
+    database.run_in_transaction(lambda con: record_changes.delete_user(con, email))
     typer.secho(f"User {email} was deleted.", fg="green")
 
 
@@ -53,7 +53,7 @@ def api_key(id: Id, force: Force = False) -> None:
     from flexmesh import database, keys
 
     ask(force, f"Delete API key {id}?")
-    name = database.in_transaction(lambda con: keys.delete_key(con, id))
+    name = database.run_in_transaction(lambda con: keys.delete_key(con, id))
     typer.secho(f"API key '{name}' was deleted.", fg="green")
 
 
@@ -63,7 +63,7 @@ def webhook(id: Id, force: Force = False) -> None:
     from flexmesh import database, webhooks
 
     ask(force, f"Delete webhook {id}?")
-    where = database.in_transaction(lambda con: webhooks.delete_webhook(con, id))
+    where = database.run_in_transaction(lambda con: webhooks.delete_webhook(con, id))
     typer.secho(f"Webhook {id} to {where} was deleted.", fg="green")
 
 
@@ -73,7 +73,7 @@ def asset(id: Id, force: Force = False) -> None:
     from flexmesh import database, record_changes
 
     ask(force, f"Delete asset {id} with everything below it?")
-    database.in_transaction(lambda con: record_changes.delete_asset(con, id))
+    database.run_in_transaction(lambda con: record_changes.delete_asset(con, id))
     typer.secho(f"Asset {id} was deleted.", fg="green")
 
 
@@ -85,7 +85,7 @@ def sensor(
     from flexmesh import database, record_changes
 
     ask(force, f"Delete sensors {', '.join(map(str, id))} with their data?")
-    database.in_transaction(lambda con: record_changes.delete_sensors(con, id))
+    database.run_in_transaction(lambda con: record_changes.delete_sensors(con, id))
     typer.secho(f"Deleted {len(id)} sensors.", fg="green")
 
 
@@ -104,9 +104,9 @@ def beliefs(
 
     if not sensor and not asset:
         raise typer.BadParameter("Give --sensor or --asset.")
-    sensors = database.in_transaction(
+    sensors = database.run_in_transaction(
         lambda con: record_changes.sensors_of(con, sensor or [], asset or [], offspring=offspring)
     )
     ask(force, f"Delete values of sensors {', '.join(map(str, sensors))}?")
-    gone = database.in_transaction(lambda con: record_changes.delete_beliefs(con, sensors, source, start, end))
+    gone = database.run_in_transaction(lambda con: record_changes.delete_beliefs(con, sensors, source, start, end))
     typer.secho(f"Deleted {gone} beliefs.", fg="green")

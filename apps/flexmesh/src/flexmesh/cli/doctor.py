@@ -9,9 +9,9 @@ def doctor() -> None:
 
     worst = 0
     for name, problem in diagnostics.run():
-        mark, color = ("ok", "green") if problem.mend is None else ("--", "red")
+        mark, color = ("ok", "green") if problem.remedy is None else ("--", "red")
         typer.secho(f"{mark}  {name}: {problem.found}", fg=color)
-        if problem.mend:
-            typer.echo(f"    {problem.mend}")
+        if problem.remedy:
+            typer.echo(f"    {problem.remedy}")
             worst = 1
     raise typer.Exit(worst)

@@ -34,7 +34,7 @@ def attribute(
     subjects = {"asset": asset or [], "sensor": sensor or [], "account": account or []}
     if not any(subjects.values()):
         raise typer.BadParameter("Give --asset, --sensor or --account.")
-    database.in_transaction(lambda con: record_changes.set_attribute(con, subjects, attribute, given[0]))
+    database.run_in_transaction(lambda con: record_changes.set_attribute(con, subjects, attribute, given[0]))
     typer.secho(f"Attribute '{attribute}' was set.", fg="green")
 
 
@@ -46,7 +46,7 @@ def transfer_ownership(
     """Give an asset, and everything below it, to another account."""
     from flexmesh import database, record_changes
 
-    moved = database.in_transaction(lambda con: record_changes.transfer_ownership(con, asset, new_owner))
+    moved = database.run_in_transaction(lambda con: record_changes.transfer_ownership(con, asset, new_owner))
     typer.secho(f"{moved} assets now belong to account {new_owner}.", fg="green")
 
 
@@ -58,5 +58,5 @@ def transfer_parenthood(
     """Put assets below another asset, or at the top."""
     from flexmesh import database, record_changes
 
-    database.in_transaction(lambda con: record_changes.transfer_parenthood(con, asset, new_parent))
+    database.run_in_transaction(lambda con: record_changes.transfer_parenthood(con, asset, new_parent))
     typer.secho(f"Moved {len(asset)} assets.", fg="green")

@@ -33,7 +33,7 @@ def run_job(job: JobId) -> None:
         number = UUID(job)
     except ValueError:
         raise typer.BadParameter(f"'{job}' is no ID of a job.") from None
-    tell(database.with_store(lambda store: scheduling.work_off(store, number)))
+    tell(database.run_with_store(lambda store: scheduling.run_job_here(store, number)))
 
 
 @app.command("run-worker")

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
     app.command()(worker)
 
 
-def override(**values: object) -> None:
+def set_environment(**values: object) -> None:
     """Set the given options in the environment, from which services load their settings."""
     for name, value in values.items():
         if value is not None:
@@ -32,7 +32,7 @@ def up(
     toy: Annotated[bool, typer.Option("--toy", help="With the toy account of the tutorials and its schedule.")] = False,
 ) -> None:
     """Run the whole platform in one process, with its own database. Ctrl-C stops it; the data stays."""
-    override(port=port, host=host)
+    set_environment(port=port, host=host)
     from flexmesh.progress import Steps
 
     steps = Steps()
@@ -49,7 +49,7 @@ def serve(
     """Run one service, as set in the environment."""
     if service not in SERVICES:
         raise typer.BadParameter(f"'{service}' is not one of: {', '.join(SERVICES)}.")
-    override(port=port, host=host)
+    set_environment(port=port, host=host)
     from flexmesh import entry_points
 
     raise typer.Exit(entry_points.SERVICES[service]())
@@ -68,8 +68,8 @@ def worker(
     """Run a worker that takes jobs from a queue. Any number may run beside one another."""
     if queue not in QUEUES:
         raise typer.BadParameter(f"'{queue}' is not one of: {', '.join(QUEUES)}.")
-    override(port=port if port is not None else os.environ.get("FLEXMESH_PORT", 0), host=host)
-    override(worker_concurrency=concurrency)
+    set_environment(port=port if port is not None else os.environ.get("FLEXMESH_PORT", 0), host=host)
+    set_environment(worker_concurrency=concurrency)
     from flexmesh import entry_points
 
     raise typer.Exit(entry_points.WORKERS[queue]())

@@ -46,7 +46,7 @@ def show(query: "Query[Table]", nothing: str) -> None:
     """Run the query and print its table, or the sentence if it is empty."""
     from flexmesh import database
 
-    header, rows = database.in_transaction(query)
+    header, rows = database.run_in_transaction(query)
     if rows:
         table(header, rows)
     else:
@@ -56,7 +56,7 @@ def show(query: "Query[Table]", nothing: str) -> None:
 def show_all(query: "Query[list[tuple[str, Table]]]") -> None:
     from flexmesh import database
 
-    for title, (header, rows) in database.in_transaction(query):
+    for title, (header, rows) in database.run_in_transaction(query):
         if rows:
             typer.echo("" if title.split()[-1].isdigit() else f"\n{title}:")
             table(header, rows)
@@ -184,13 +184,13 @@ def beliefs(
     """Plot the values of sensors in the terminal."""
     from flexmesh import database, sensor_values
 
-    window = sensor_values.Window(start, start + duration, belief_time_before, source, source_type)
-    found = database.in_transaction(lambda con: sensor_values.read(con, sensor, window))
+    window = sensor_values.ValueSelection(start, start + duration, belief_time_before, source, source_type)
+    found = database.run_in_transaction(lambda con: sensor_values.read(con, sensor, window))
     if timezone is not None:
-        found = [series.in_zone(arguments.timezone(timezone)) for series in found]
+        found = [series.in_zone(arguments.to_zone_name(timezone)) for series in found]
     if to_file is not None:
         sensor_values.write_csv(to_file, found)
         typer.echo(f"Wrote {sum(len(series.starts) for series in found)} values to {to_file}.")
         return
     for series in found:
-        typer.echo(sensor_values.plotted(series, start, timedelta(seconds=duration.total_seconds())))
+        typer.echo(sensor_values.plot_values(series, start, timedelta(seconds=duration.total_seconds())))

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from flexstore.series import WriteCounts
 
 
-class Counting:
+class StatusLine:
     """Progress in one changing line of the terminal; nothing is shown elsewhere."""
 
     def __init__(self, name: str) -> None:
