@@ -6,7 +6,17 @@ from flexserve import public_addresses
 from flexserve.public_addresses import PrivateAddressError, PublicAddressTransport, is_public
 
 
-@pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::6810:84e5", "64:ff9b::5db8:d70e"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "93.184.215.14",
+        "168.63.129.17",
+        "2606:4700::6810:84e5",
+        "2a00:1450:4001::8a",
+        "64:ff9b::5db8:d70e",
+        "::ffff:93.184.215.14",
+    ],
+)
 def test_public_addresses(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 
@@ -31,6 +41,31 @@ def test_public_addresses(address: str) -> None:
         "::ffff:127.0.0.1",
         "64:ff9b::7f00:1",
         "2002:7f00:1::",
+        "2002:5db8:d70e::",
+        "168.63.129.16",
+        "::ffff:168.63.129.16",
+        "64:ff9b::a83f:8110",
+        "64:ff9b:1::1",
+        "192.0.0.9",
+        "192.0.0.192",
+        "192.0.2.1",
+        "192.88.99.1",
+        "192.175.48.1",
+        "198.18.0.1",
+        "240.0.0.1",
+        "fec0::1",
+        "fe80::1%1",
+        "2606:4700::1%1",
+        "::5db8:d70e",
+        "::ffff:0:5db8:d70e",
+        "100::1",
+        "2001::1",
+        "2001:20::1",
+        "2001:db8::1",
+        "2620:4f:8000::1",
+        "3fff::1",
+        "5f00::1",
+        "4000::1",
     ],
 )
 def test_addresses_that_are_not_public(address: str) -> None:

@@ -1,6 +1,7 @@
 """Listening to a real broker: no acknowledged message is lost when it, the database or the listener stops."""
 
 import asyncio
+import socket
 import ssl
 import subprocess
 import threading
@@ -357,6 +358,31 @@ async def test_an_encrypted_connection_to_a_broker_that_is_who_it_says(
     encrypted_broker: int, certificate: tuple[Path, Path]
 ) -> None:
     await open_session(encrypted(encrypted_broker, "localhost", certificate[0].read_text()))
+
+
+async def test_it_connects_to_the_address_it_checked_and_to_no_other(
+    encrypted_broker: int, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name is looked up once. The certificate is that of the name, not of the address."""
+    addresses = [["127.0.0.1"], ["127.0.0.2"]]
+
+    async def resolve_public(host: str, port: int) -> list[str]:
+        return addresses.pop(0)
+
+    connected: list[tuple[str, int]] = []
+    connect = socket.create_connection
+
+    def create_connection(address: tuple[str, int], **options: float) -> socket.socket:
+        connected.append(address)
+        return connect(address, **options)
+
+    monkeypatch.setattr(subscription_module, "resolve_public", resolve_public)
+    monkeypatch.setattr(subscription_module.socket, "create_connection", create_connection)
+    settings = encrypted(encrypted_broker, "localhost", certificate[0].read_text())
+    async with open_subscription(settings, private_addresses=False):
+        pass
+    assert connected == [("127.0.0.1", encrypted_broker)]
+    assert len(addresses) == 1
 
 
 @pytest.fixture

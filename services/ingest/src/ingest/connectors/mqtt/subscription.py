@@ -1,7 +1,7 @@
 """Connection to a broker that subscribes to topics and acknowledges stored messages."""
 
 import asyncio
-import ipaddress
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from tempfile import NamedTemporaryFile
 
 import httpx
-from flexserve.public_addresses import is_public, resolve
+from flexserve.public_addresses import PrivateAddressError, resolve_public
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
@@ -28,6 +28,17 @@ MAX_MESSAGE_BYTES = 1_000_000
 
 class ConnectionLostError(TemporaryFetchError):
     """The connection ended or cannot be opened. It may be back soon."""
+
+
+class _Client(Client):
+    """A client that connects to an address that was checked, and knows the broker by its name all the same."""
+
+    checked_address: str | None = None
+    """Looked up once, because a second look-up of the name could return another address (DNS rebinding)."""
+
+    def _create_socket_connection(self) -> socket.socket:
+        address = self.checked_address or self._host
+        return socket.create_connection((address, self._port), timeout=self.connect_timeout)
 
 
 class Subscription:
@@ -50,7 +61,7 @@ class Subscription:
         """
         host, port = self._settings.address
         if not self._private_addresses:
-            await check_public(host, port)
+            self._client.checked_address = await checked_address(host, port)
         try:
             await asyncio.to_thread(self._client.connect, host, port, KEEP_ALIVE_SECONDS)
         except ssl.SSLError as error:
@@ -84,9 +95,9 @@ class Subscription:
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
-    def _make_client(self) -> Client:
+    def _make_client(self) -> _Client:
         settings = self._settings
-        client = Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=settings.client_id,
             clean_session=False,
@@ -168,17 +179,17 @@ async def open_subscription(settings: MqttSettings, *, private_addresses: bool) 
         await subscription.close()
 
 
-async def check_public(host: str, port: int) -> None:
-    """Refuse brokers at private addresses."""
+async def checked_address(host: str, port: int) -> str:
+    """Return the address of a broker. Brokers at private addresses are refused."""
     try:
-        addresses = await resolve(host, port)
-    except httpx.ConnectError as error:
-        raise ConnectionLostError(str(error)) from None
-    if not addresses or not all(is_public(ipaddress.ip_address(address)) for address in addresses):
+        return (await resolve_public(host, port))[0]
+    except PrivateAddressError:
         raise FetchError(
             f"{host} is at a private address, where connectors may only listen if FLEXMESH_CONNECTOR_PRIVATE_ADDRESSES "
             "allows it."
-        )
+        ) from None
+    except httpx.ConnectError as error:
+        raise ConnectionLostError(str(error)) from None
 
 
 def build_tls_context(settings: MqttSettings) -> ssl.SSLContext:
