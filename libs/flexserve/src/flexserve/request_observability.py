@@ -4,6 +4,7 @@ import re
 from secrets import token_hex
 from time import perf_counter
 
+from flexmodel.digits import parse_digits
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -116,8 +117,8 @@ def _request_id(sent: bytes) -> str:
 
 def _limited(receive: Receive, headers: dict[bytes, bytes], limit: int) -> Receive:
     """Wrap `receive` to refuse a body over the limit: at once if its length is announced, else when it is reached."""
-    announced = headers.get(b"content-length", b"")
-    size = int(announced) if announced.isdigit() else 0
+    announced = parse_digits(headers.get(b"content-length", b"0").decode("latin-1"), limit)
+    size = limit + 1 if announced is None else announced
 
     async def receive_limited() -> Message:
         nonlocal size

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flexmodel.digits import parse_digits
 from flexmodel.errors import Forbidden, Invalid
 from flexstore.store import Connection
 from flexwork import outbox
@@ -98,7 +99,7 @@ async def resolve_roles(con: Connection, caller: Identity, user: UserRow, wanted
     by_name = {name: role for role, name in known.items()}
     chosen = []
     for role in wanted:
-        number = by_name.get(str(role)) or (int(role) if str(role).isdecimal() else 0)
+        number = by_name.get(str(role)) or parse_digits(str(role))
         if number not in known:
             raise Invalid({"flexmeasures_roles": [f"No role found with ID or name {role}."]})
         chosen.append(number)

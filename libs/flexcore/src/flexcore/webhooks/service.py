@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from flexmodel.digits import parse_digits
 from flexmodel.errors import Conflict, Invalid, NotFound
 from flexserve import tracing
 from flexstore.store import Connection
@@ -97,7 +98,8 @@ async def redeliver(con: Connection, webhook: Found, delivery_id: int) -> str:
         raise NotFound(f"Webhook {webhook.id} has no delivery with ID {delivery_id}.")
     message_id = delivery.message_id
     position = message_id.removeprefix(activity_log.MESSAGE_PREFIX)
-    event = await activity_log.get(con, int(position)) if position.isdigit() else None
+    number = parse_digits(position)
+    event = None if number is None else await activity_log.get(con, number)
     if event is None:
         raise Conflict(f"What message {message_id} said is no longer kept.")
     await send(con, webhook, message_id, event.body)

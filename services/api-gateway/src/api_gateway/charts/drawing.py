@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flexmodel.digits import parse_digits
+
 from api_gateway.charts.graphs import Graph
 from api_gateway.charts.repository import ChartSensorRow
 from api_gateway.charts.schemas import Period
 
 HEIGHT = 300
+MAX_PIXELS = 100_000
 CONFIG = {
     "autosize": {"type": "fit-x", "contains": "padding"},
     "axis": {"labelFontSize": 14, "titleFontSize": 14},
@@ -37,13 +40,13 @@ def chart(
 ) -> dict[str, Any]:
     """Return the Vega-Lite specification of a chart, which refers to its data by the name of the dataset."""
     remarks = f"{dataset}_annotations" if annotated else None
-    tall = int(height) if height and height.isdigit() else HEIGHT
+    tall = parse_digits(height or "", MAX_PIXELS) or HEIGHT
     legends: dict[str, str] = {} if combine_legend else {"color": "independent"}
     return {
         "config": CONFIG,
         "transform": TRANSFORM,
         "height": tall,
-        "width": int(width) if width and width.isdigit() else "container",
+        "width": parse_digits(width or "", MAX_PIXELS) or "container",
         "description": "A vertically concatenated chart showing sensor data.",
         "vconcat": [panel(graph, sensors, period, tall, remarks) for graph in graphs if known_sensors(graph, sensors)],
         "data": {"name": dataset},

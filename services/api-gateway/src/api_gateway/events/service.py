@@ -8,6 +8,7 @@ from flexcore.credentials.repository import IDENTIFY, CallerRow
 from flexcore.permissions.identity import Identity
 from flexcore.permissions.policy import Scope, in_scope
 from flexcore.permissions.resources import visible_accounts
+from flexmodel.digits import parse_digits
 from flexmodel.errors import Invalid
 from flexstore.store import Connection, Store
 from flexwork import activity_log
@@ -21,7 +22,6 @@ from api_gateway.gateway import Gateway
 from api_gateway.responses import ApiError
 
 IDENTIFY_ALL = IDENTIFY.replace("t.token_hash = $1", "t.id = any($1::int[])")
-LARGEST_POSITION = 2**63 - 1
 
 
 async def open_stream(gateway: Gateway, caller: Identity, query: EventQuery, last_id: str | None) -> EventStream:
@@ -46,9 +46,10 @@ async def visible_to(con: Connection, caller: Identity) -> frozenset[int] | None
 
 
 def parse_position(last_id: str) -> int:
-    if not (last_id.isascii() and last_id.isdigit() and int(last_id) <= LARGEST_POSITION):
+    position = parse_digits(last_id)
+    if position is None:
         raise Invalid({"last-event-id": [f"'{last_id}' is not the id of an event."]})
-    return int(last_id)
+    return position
 
 
 async def stream_frames(stream: EventStream, feed: ActivityFeed) -> AsyncGenerator[bytes]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from flexmodel.digits import parse_digits
 from flexmodel.errors import Forbidden, Invalid
 from flexstore.store import Connection
 
@@ -67,7 +68,7 @@ class SensorLookup:
         new = set(names) - self.known.keys()
         if len(self.known) + len(new) > MAX_SENSORS:
             raise FileError(f"More than {MAX_SENSORS} sensors. Split the file.")
-        ids = {int(name): name for name in new if name.isdecimal() and int(name) <= LARGEST_ID}
+        ids = {id: name for name in new if (id := parse_digits(name, LARGEST_ID)) is not None}
         for row in await con.fetch(BY_ID, list(ids)) if ids else ():
             sensor = Sensor(*row)
             if not self.sender.may_write_to(sensor):

@@ -10,6 +10,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
+from flexmodel.digits import parse_digits
 from flexmodel.time import Instants, TimeError, parse_fixed_duration, steps
 
 from ingest.connectors.fetched_series import FetchError
@@ -124,7 +125,7 @@ def parse_period(series: Element, period: Element, created: datetime) -> SeriesP
         resolution=resolution,
         unit=parse_unit(series),
         created=created,
-        sequence=int(sequence) if sequence and sequence.isdecimal() else None,
+        sequence=parse_digits(sequence or ""),
         agreement=find_text(series, "contract_MarketAgreement.type"),
         is_generation=series.find("{*}inBiddingZone_Domain.mRID") is not None,
     )
