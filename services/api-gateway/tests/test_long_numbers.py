@@ -14,7 +14,7 @@ async def test_in_paths_and_queries(house: House, toy: Person, number: str) -> N
         for method, operation in operations.items():
             parameters = [one for one in operation.get("parameters", []) if one["in"] in ("path", "query")]
             names = {one["name"]: number for one in parameters}
-            address = path.format_map({name: number for name in names})
+            address = path.format_map(dict.fromkeys(names, number))
             query = {one["name"]: number for one in parameters if one["in"] == "query"}
             if operation["operationId"].startswith("stream"):
                 continue

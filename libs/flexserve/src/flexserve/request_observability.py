@@ -46,7 +46,7 @@ class RequestObservabilityMiddleware:
         limit = self.max_upload_bytes if scope["path"].endswith(UPLOAD_PATH_SUFFIX) else self.max_body_bytes
         with logs.bound(request_id=observed.request_id, service=self.service), self.in_flight.track_inprogress():
             try:
-                await self._respond(scope, _limited(receive, headers, limit), observed)
+                await self._respond(scope, limit_body(receive, headers, limit), observed)
             finally:
                 self._record(scope, observed.status, perf_counter() - start)
 
@@ -115,7 +115,7 @@ def _request_id(sent: bytes) -> str:
     return text if _REQUEST_ID.fullmatch(text) else token_hex(8)
 
 
-def _limited(receive: Receive, headers: dict[bytes, bytes], limit: int) -> Receive:
+def limit_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> Receive:
     """Wrap `receive` to refuse a body over the limit: at once if its length is announced, else when it is reached."""
     announced = parse_digits(headers.get(b"content-length", b"0").decode("latin-1"), limit)
     size = limit + 1 if announced is None else announced

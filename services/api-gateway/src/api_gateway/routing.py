@@ -14,6 +14,7 @@ from flexserve.validation_messages import errors_by_field
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
+from api_gateway.body_limits import BodyLimit
 from api_gateway.idempotency.replay import handle_once
 from api_gateway.responses import ApiError, nest_under, unprocessable
 from api_gateway.strict_json import StrictJsonRequest, invalid_json, unsupported_media_type
@@ -35,9 +36,12 @@ class EnvelopeRoute(WrappingRoute, APIRoute):
         return self.wrap(super().get_route_handler())
 
     def wrap(self, handle: RequestHandler) -> RequestHandler:
+        limit = BodyLimit(self.endpoint, self.dependant)
+
         async def handle_strictly(request: Request) -> Response:
             try:
-                return await handle_once(StrictJsonRequest(request.scope, request.receive), handle)
+                limited = await limit.apply(request)
+                return await handle_once(StrictJsonRequest(limited.scope, limited.receive), handle)
             except orjson.JSONDecodeError as error:
                 return invalid_json(error.msg).response()
             except ApiError as error:
@@ -55,9 +59,12 @@ class ProblemDetailsRoute(WrappingRoute, APIRoute):
         return self.wrap(super().get_route_handler())
 
     def wrap(self, handle: RequestHandler) -> RequestHandler:
+        limit = BodyLimit(self.endpoint, self.dependant)
+
         async def handle_strictly(request: Request) -> Response:
             try:
-                return await handle_once(StrictJsonRequest(request.scope, request.receive), handle)
+                limited = await limit.apply(request)
+                return await handle_once(StrictJsonRequest(limited.scope, limited.receive), handle)
             except RequestValidationError as error:
                 if has_unsupported_media_type(error):
                     return problem_details(failure_of_error(unsupported_media_type(request)), request.scope)

@@ -1,6 +1,8 @@
 """Strict JSON in request bodies: no NaN or infinity, no duplicate fields, and limits on size and depth."""
 
 import json
+import re
+from collections import Counter
 from typing import Annotated, Any
 
 import orjson
@@ -9,8 +11,14 @@ from flexcore.fields import DEEPEST, holds_nul, is_too_deep
 
 from api_gateway.responses import ApiError, bare_error
 
+STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"[ \t\r\n]*(:?)')
+"""Every string, and the colon behind it if it is the name of a field."""
 MAX_PARTS = 200_000
 """The most objects and lists in a body: twice what a thousand devices with a day of values each need."""
+MAX_ELEMENTS = 1_000_000
+"""The most elements of all lists and fields of all objects together."""
+MAX_SEARCHED = 1_000_000
+"""The largest body in which a duplicate field is searched for its name, in bytes."""
 MAX_FIELDS = 10_000
 """The most fields of one object. If they are all wrong, the response names each."""
 
@@ -29,8 +37,10 @@ class StrictJsonRequest(Request):
             parts = body.count(b"{") + body.count(b"[")
             if parts > MAX_PARTS:
                 raise orjson.JSONDecodeError(f"it has more than {MAX_PARTS} objects and lists", "", 0)
+            if body.count(b",") > MAX_ELEMENTS:
+                raise orjson.JSONDecodeError(f"it has more than {MAX_ELEMENTS} elements", "", 0)
             self._json = orjson.loads(body)
-            check_fields(self._body)
+            check_fields(self._json, body)
             if parts > DEEPEST and is_too_deep(self._json):
                 raise nested_too_deeply()
             if b"\\u0000" in self._body and holds_nul(self._json):
@@ -38,25 +48,49 @@ class StrictJsonRequest(Request):
         return self._json
 
 
-def check_fields(body: bytes) -> None:
-    """Check that no object in valid JSON has too many fields or a duplicate one, whose value would be ambiguous.
+def check_fields(parsed: object, body: bytes) -> None:
+    """Check that no object has too many fields or a duplicate one, whose value would be ambiguous.
+
+    The parsed objects hold every name once. If the body has more names, one of them is a duplicate.
 
     Raises:
-        orjson.JSONDecodeError: An object has too many fields or a duplicate one, or the JSON is nested too deeply.
+        orjson.JSONDecodeError: An object has too many fields or a duplicate one.
     """
+    fields = 0
+    objects = body.count(b"{")  # or fewer, if there are such in texts
+    waiting = [parsed]
+    while waiting and objects:
+        value = waiting.pop()
+        if type(value) is dict:
+            objects -= 1
+            if len(value) > MAX_FIELDS:
+                raise orjson.JSONDecodeError(f"an object has more than {MAX_FIELDS} fields", "", 0)
+            fields += len(value)
+            waiting += value.values()
+        elif type(value) is list:
+            waiting += [item for item in value if type(item) is dict or type(item) is list]
+    if sum(map(bool, STRINGS.findall(body))) > fields:
+        name = f"the field '{duplicate_field(body)}'" if len(body) <= MAX_SEARCHED else "a field"
+        raise orjson.JSONDecodeError(f"{name} is there twice", "", 0)
 
-    def check(fields: list[tuple[str, Any]]) -> None:
-        if len(fields) > MAX_FIELDS:
-            raise orjson.JSONDecodeError(f"an object has more than {MAX_FIELDS} fields", "", 0)
-        names = [name for name, _ in fields]
-        if len(set(names)) < len(names):
-            duplicate = next(name for name in names if names.count(name) > 1)
-            raise orjson.JSONDecodeError(f"the field '{duplicate}' is there twice", "", 0)
+
+class _Found(Exception):  # noqa: N818 - it is no error, but ends the search
+    """The search has found something."""
+
+
+def duplicate_field(body: bytes) -> str:
+    """Return the first name that an object of the body has twice."""
+
+    def find(fields: list[tuple[str, object]]) -> None:
+        for name, count in Counter(name for name, _ in fields).items():
+            if count > 1:
+                raise _Found(name)
 
     try:
-        json.loads(body, object_pairs_hook=check)
-    except RecursionError as error:
-        raise nested_too_deeply() from error
+        json.loads(body, object_pairs_hook=find)
+    except _Found as found:
+        return str(found)
+    raise AssertionError("there is no duplicate")
 
 
 def nested_too_deeply() -> orjson.JSONDecodeError:

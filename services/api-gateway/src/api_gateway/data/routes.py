@@ -22,6 +22,7 @@ from flexwork.activities import ActivityType
 from flexwork.contracts import SENSOR_DATA_PATH, SENSOR_HEADER
 
 from api_gateway.auth.access import Access, unknown_data_sensor
+from api_gateway.body_limits import takes_large_bodies
 from api_gateway.data import repository, window
 from api_gateway.data.schemas import (
     DataDeletion,
@@ -78,6 +79,7 @@ async def get_sensor_data(
 
 @router.post("/data", response_model=Stored, summary="Post sensor data.", openapi_extra=request_body_schema(DataPost))
 @nest_errors_under(COMBINED)
+@takes_large_bodies
 @direct
 async def post_sensor_data(sensor: Feedable, gateway: Gateway, request: Request) -> Response:
     return await forward_to_ingest(sensor, gateway, request, SENSOR_DATA_PATH.format(id=sensor.id))

@@ -15,6 +15,7 @@ from flexwork.contracts import FEEDABLE_HEADER, SENSOR_UPLOAD_PATH, UPLOAD_PATH,
 from starlette.responses import Response
 
 from api_gateway.auth.access import Access, Caller, LoggedIn
+from api_gateway.body_limits import takes_large_bodies
 from api_gateway.data.upload_schemas import UPLOAD, AcceptedUpload, KeptUpload, StoredUpload, UploadReport
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
@@ -44,6 +45,7 @@ def unknown_sensor(id: int) -> ApiError:
     openapi_extra={"requestBody": UPLOAD},
 )
 @nest_errors_under(PLACES)
+@takes_large_bodies
 async def upload_sensor_data(
     sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.FEED, unknown_sensor))],
     gateway: Gateway,
@@ -70,6 +72,7 @@ async def upload_sensor_data(
     responses={202: {"model": KeptUpload, "description": "The files are large: a job stores them."}},
     openapi_extra={"requestBody": UPLOAD},
 )
+@takes_large_bodies
 async def upload_data_of_many_sensors(
     caller: Annotated[Identity, Depends(LoggedIn(Scope.WRITE))], gateway: Gateway, request: Request
 ) -> Response:

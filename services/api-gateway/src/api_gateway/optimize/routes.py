@@ -11,6 +11,7 @@ from flexserve.responses import OrjsonResponse
 from starlette.responses import Response
 
 from api_gateway.auth.access import Caller, InOwnAccount
+from api_gateway.body_limits import takes_large_bodies
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.optimize import service
@@ -32,6 +33,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     responses=RESPONSES | {429: {}},
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": problem_schema()}}}},
 )
+@takes_large_bodies
 async def optimize(
     caller: Annotated[Identity, Depends(InOwnAccount(Action.SCHEDULE))],
     request: Request,

@@ -13,6 +13,7 @@ from flexmodel.errors import Forbidden, Invalid
 from flexserve.responses import OrjsonResponse
 
 from api_gateway.auth.access import Access, unknown_asset, unknown_sensor
+from api_gateway.body_limits import takes_large_bodies
 from api_gateway.gateway import Gateway
 from api_gateway.jobs import access, wording
 from api_gateway.openapi.request_schemas import query_parameters_schema, request_body_schema
@@ -46,6 +47,7 @@ ACCEPTED = {"message": "Request has been accepted for processing.", "status": "A
     summary="Trigger a schedule for one device.",
     openapi_extra=request_body_schema(SensorTrigger),
 )
+@takes_large_bodies
 async def trigger_sensor_schedule(
     sensor: Annotated[Found, Depends(Access(ResourceType.SENSOR, Action.SCHEDULE))], gateway: Gateway, message: JsonBody
 ) -> OrjsonResponse:
@@ -66,6 +68,7 @@ async def trigger_sensor_schedule(
     openapi_extra=request_body_schema(AssetTrigger),
 )
 @nest_errors_under(FLAT)
+@takes_large_bodies
 async def trigger_asset_schedule(
     asset: Annotated[Found, Depends(Access(ResourceType.ASSET, Action.SCHEDULE, unknown_asset))],
     gateway: Gateway,

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from api_gateway.auth.access import Access, unknown_data_sensor
 from api_gateway.auth.several import OnSensors, SensorAuthorizer
+from api_gateway.body_limits import takes_large_bodies
 from api_gateway.gateway import Gateway
 from api_gateway.routing import ProblemDetailsRoute
 from api_gateway.series import batches, latest
@@ -84,6 +85,7 @@ async def get_latest_of_many_sensors(
 @router.post(
     "/data", response_model=BatchStored, summary="Post series of many sensors.", openapi_extra=batch_request_body()
 )
+@takes_large_bodies
 async def post_data_of_many_sensors(
     feeders: Feeders,
     gateway: Gateway,
