@@ -1,12 +1,13 @@
 """Fixtures of the tests of flexwork: settings, the log as data, brokers, workers, a store with something in it."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from flexserve import logs
 from flexserve.settings import ServiceSettings
 from flexstore.store import Store
@@ -20,7 +21,7 @@ LogLines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What happens to be set where the tests run does not matter to them."""
+    """Remove the settings of the environment in which the tests run."""
     import os
 
     for name in list(os.environ):
@@ -42,11 +43,11 @@ def log_lines(capsys: pytest.CaptureFixture[str]) -> LogLines:
 
 
 @pytest.fixture
-async def client_for() -> AsyncIterator[Callable[[Any], httpx.AsyncClient]]:
-    """An HTTP client for an application."""
+async def client_for() -> AsyncIterator[Callable[[FastAPI], httpx.AsyncClient]]:
+    """A function that returns an HTTP client for an application."""
     clients: list[httpx.AsyncClient] = []
 
-    def make(app: Any) -> httpx.AsyncClient:
+    def make(app: FastAPI) -> httpx.AsyncClient:
         clients.append(httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test"))
         return clients[-1]
 
@@ -76,7 +77,7 @@ def publisher_for() -> Iterator[Callable[[BrokerApp], Publisher]]:
 
 @pytest.fixture
 def worker_for(loop: BackgroundLoop) -> Iterator[Callable[..., Worker]]:
-    """Start a worker that is stopped after the test."""
+    """A function that starts a worker, which is stopped after the test."""
     workers: list[Worker] = []
 
     def start(app: BrokerApp, *queues: str, concurrency: int = 2) -> Worker:
@@ -101,11 +102,11 @@ def broker_app(request: pytest.FixtureRequest, settings: ServiceSettings) -> Bro
 
 @pytest.fixture
 def seen(broker_app: BrokerApp) -> Seen:
-    """With a task `bake` that reports its argument."""
+    """The arguments of the task `bake`, which this fixture registers."""
     seen = Seen()
 
     @broker_app.task(name="bake")
-    def bake(job: Any) -> None:
+    def bake(job: object) -> None:
         seen.add(job)
 
     return seen
@@ -122,37 +123,3 @@ async def store(url: str) -> AsyncIterator[Store]:
     store = await Store.connect(url, max_size=20)
     yield store
     await store.close()
-
-
-@pytest.fixture
-def add_site(store: Store) -> Callable[..., Awaitable[tuple[int, int]]]:
-    """Add an account with one asset; returns the ids of both."""
-
-    async def add(name: str = "site", parent: int | None = None, account: int | None = None) -> tuple[int, int]:
-        async with store.transaction() as con:
-            if account is None:
-                account = await con.fetchval("insert into account (name) values ($1) returning id", f"owner of {name}")
-            asset = await con.fetchval(
-                "insert into asset (name, account_id, parent_asset_id, asset_type_id) values ($1, $2, $3, 6)"
-                " returning id",
-                name, account, parent,
-            )  # fmt: skip
-        return account, asset
-
-    return add
-
-
-@pytest.fixture
-def add_sensor(store: Store) -> Callable[..., Awaitable[int]]:
-    """Add a sensor to an asset; returns its id."""
-
-    async def add(asset: int, name: str = "power", unit: str = "MW", resolution: str = "1 hour") -> int:
-        async with store.connection() as con:
-            sensor: int = await con.fetchval(
-                "insert into sensor (asset_id, name, unit, event_resolution) values ($1, $2, $3, $4::text::interval)"
-                " returning id",
-                asset, name, unit, resolution,
-            )  # fmt: skip
-        return sensor
-
-    return add

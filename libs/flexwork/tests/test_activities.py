@@ -1,4 +1,4 @@
-"""Events are told with what makes them true, and read by everyone once and in one order, whoever commits when."""
+"""Activities are recorded in the transaction of their change, and every reader gets each once and in one order."""
 
 import asyncio
 import itertools
@@ -12,12 +12,13 @@ from flexstore.store import Connection, Store
 from flexwork import activities, activity_log, jobs
 from flexwork.activities import EVERYONE, ActivityType
 from flexwork.activity_log import EVERYTHING, Activity, ActivityFilter
+from sites import AddSensor, AddSite
 
 OWNER, OTHER = 71, 72
 DAY = timedelta(days=1)
 
 
-async def tell(con: Connection, number: int, account: int | None = OWNER, **rest: Any) -> None:
+async def tell(con: Connection, number: int, account: int | None = OWNER, **rest: object) -> None:
     await activities.record(con, account, ActivityType.ASSET_UPDATED, {"number": number, **rest})
 
 
@@ -32,7 +33,7 @@ def numbers(found: Sequence[Activity]) -> list[int]:
 
 
 async def test_what_is_committed_late_is_read_late_but_read(store: Store) -> None:
-    """The first to write is the last to commit: who has read the other by then still gets to read it."""
+    """An activity that is written first and committed last still reaches readers that have read later ones."""
     async with store.connection() as late, store.connection() as early:
         transaction = late.transaction()
         await transaction.start()
@@ -70,7 +71,8 @@ async def test_of_many_writers_many_readers_miss_nothing_and_get_nothing_twice(s
                 await asyncio.sleep(pause)
 
     async def follow() -> list[int]:
-        at, found = 0, []
+        at = 0
+        found: list[int] = []
         async with asyncio.timeout(20):
             while len(found) < len(everything):
                 page = await read(store, at)
@@ -95,11 +97,11 @@ async def test_a_long_transaction_elsewhere_holds_nothing_up(store: Store) -> No
         assert numbers(await read(store)) == [1]
 
 
-async def test_jobs_tell_what_becomes_of_them(store: Store, add_site: Any, add_sensor: Any) -> None:
+async def test_jobs_tell_what_becomes_of_them(store: Store, add_site: AddSite, add_sensor: AddSensor) -> None:
     account, site = await add_site()
     _, battery = await add_site("battery", site, account)
     sensor = await add_sensor(battery)
-    about = {"account_id": account, "sensor_id": sensor}
+    about: dict[str, Any] = {"account_id": account, "sensor_id": sensor}
     async with store.connection() as con:
         first, second, third = [await jobs.create(con, queue="schedule", request={}, **about) for _ in range(3)]
         job = await jobs.claim(con, first)
@@ -128,8 +130,8 @@ async def test_jobs_tell_what_becomes_of_them(store: Store, add_site: Any, add_s
     assert "stopped without a word" in by_job[third][-1].data["error"]
 
 
-async def test_only_what_is_wanted_is_read(store: Store, add_site: Any, add_sensor: Any) -> None:
-    """In SQL, for who catches up, and in Python, for who is told as it happens: the same."""
+async def test_only_what_is_wanted_is_read(store: Store, add_site: AddSite, add_sensor: AddSensor) -> None:
+    """The filter selects the same in SQL and in Python."""
     account, site = await add_site()
     _, battery = await add_site("battery", site, account)
     power, meter = await add_sensor(battery), await add_sensor(site)
@@ -213,7 +215,7 @@ async def test_stored_data_are_awaited_while_somebody_follows(store: Store) -> N
         assert await awaited(OTHER)
 
 
-async def test_webhooks_get_what_they_hear_of(store: Store, add_site: Any, add_sensor: Any) -> None:
+async def test_webhooks_get_what_they_hear_of(store: Store, add_site: AddSite, add_sensor: AddSensor) -> None:
     account, site = await add_site()
     _, battery = await add_site("battery", site, account)
     stranger, _ = await add_site("elsewhere")

@@ -5,7 +5,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from flexmodel.errors import Unavailable
 from flexserve import logs, metrics
 from flexserve.app import create_app
@@ -17,6 +19,9 @@ from prometheus_client import REGISTRY
 from waiting import Seen, until
 
 PublisherFor = Callable[[BrokerApp], Publisher]
+WorkerFor = Callable[..., Worker]
+LogLines = Callable[[], list[dict[str, Any]]]
+ClientFor = Callable[[FastAPI], httpx.AsyncClient]
 
 
 async def length_becomes(publisher: Publisher, queue: str, length: int) -> None:
@@ -27,7 +32,7 @@ async def length_becomes(publisher: Publisher, queue: str, length: int) -> None:
 
 
 async def test_a_task_published_before_the_worker_exists_runs_once(
-    broker_app: BrokerApp, seen: Seen, publisher_for: PublisherFor, worker_for: Any
+    broker_app: BrokerApp, seen: Seen, publisher_for: PublisherFor, worker_for: WorkerFor
 ) -> None:
     publisher = publisher_for(broker_app)
     assert await publisher.length("bake") == 0
@@ -42,7 +47,7 @@ async def test_a_task_published_before_the_worker_exists_runs_once(
 
 
 async def test_many_messages_from_many_tasks_all_run(
-    broker_app: BrokerApp, seen: Seen, publisher_for: PublisherFor, worker_for: Any
+    broker_app: BrokerApp, seen: Seen, publisher_for: PublisherFor, worker_for: WorkerFor
 ) -> None:
     publisher = publisher_for(broker_app)
     worker_for(broker_app, "bake", concurrency=4)
@@ -51,7 +56,7 @@ async def test_many_messages_from_many_tasks_all_run(
 
 
 async def test_tasks_run_side_by_side_and_no_more_than_allowed(
-    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: WorkerFor
 ) -> None:
     started, go, hands = Seen(), threading.Event(), threading.Semaphore(2)
     idle: list[bool] = []
@@ -76,7 +81,7 @@ async def test_tasks_run_side_by_side_and_no_more_than_allowed(
 
 
 async def test_a_task_that_fails_is_logged_and_not_repeated(
-    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any, log_lines: Any
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: WorkerFor, log_lines: LogLines
 ) -> None:
     tried = Seen()
 
@@ -98,7 +103,7 @@ async def test_a_task_that_fails_is_logged_and_not_repeated(
 
 
 async def test_a_task_that_tells_of_a_failed_job_counts_as_failed(
-    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: WorkerFor
 ) -> None:
     tried = Seen()
 
@@ -122,7 +127,7 @@ async def test_a_task_that_tells_of_a_failed_job_counts_as_failed(
 
 
 async def test_a_task_whose_part_is_away_is_tried_again(
-    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: WorkerFor
 ) -> None:
     tried = Seen()
 
@@ -148,7 +153,7 @@ async def is_away(worker: Worker) -> bool:
 
 
 async def test_stopping_lets_running_tasks_finish_and_takes_no_more(
-    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: WorkerFor
 ) -> None:
     started, finished, go = Seen(), Seen(), threading.Event()
 
@@ -176,7 +181,7 @@ async def test_stopping_lets_running_tasks_finish_and_takes_no_more(
 
 
 async def test_stopping_gives_back_what_does_not_finish_in_time(
-    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any, loop: BackgroundLoop
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: WorkerFor, loop: BackgroundLoop
 ) -> None:
     started, released = Seen(), Seen()
 
@@ -207,7 +212,7 @@ async def test_stopping_gives_back_what_does_not_finish_in_time(
 
 
 async def test_the_job_is_on_every_line_a_task_logs(
-    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: Any, loop: BackgroundLoop, log_lines: Any
+    broker_app: BrokerApp, publisher_for: PublisherFor, worker_for: WorkerFor, loop: BackgroundLoop, log_lines: LogLines
 ) -> None:
     async def inside() -> None:
         logs.get("x").info("in the loop")
@@ -232,12 +237,12 @@ async def test_the_job_is_on_every_line_a_task_logs(
 
 
 async def test_workers_of_two_applications_share_a_process(
-    broker_app: BrokerApp, seen: Seen, settings: ServiceSettings, publisher_for: PublisherFor, worker_for: Any
+    broker_app: BrokerApp, seen: Seen, settings: ServiceSettings, publisher_for: PublisherFor, worker_for: WorkerFor
 ) -> None:
     other_app, other_seen = celery_app(settings, "other"), Seen()
 
     @other_app.task(name="bake")
-    def bake(job: Any) -> None:
+    def bake(job: object) -> None:
         other_seen.add(job)
 
     first = worker_for(broker_app, "bake")
@@ -270,7 +275,11 @@ def test_a_queue_without_its_task_is_refused(broker_app: BrokerApp, seen: Seen) 
 
 
 async def test_whoever_consumes_a_queue_shows_its_length(
-    broker_app: BrokerApp, settings: ServiceSettings, publisher_for: PublisherFor, worker_for: Any, client_for: Any
+    broker_app: BrokerApp,
+    settings: ServiceSettings,
+    publisher_for: PublisherFor,
+    worker_for: WorkerFor,
+    client_for: ClientFor,
 ) -> None:
     go = threading.Event()
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from flexmodel.errors import Invalid, Unavailable
-from flexstore.store import Store
+from flexstore.store import Connection, Store
 from flexwork import jobs
 from flexwork.job_runner import OutboxMessage, Outcome, run
 from flexwork.jobs import Job
@@ -30,19 +30,19 @@ async def get(store: Store, job_id: UUID) -> Job:
     return job
 
 
-async def messages(store: Store) -> list[tuple[str, Any, Any]]:
+async def load_messages(store: Store) -> list[tuple[str, Any, Any]]:
     async with store.connection() as con:
         rows = await con.fetch("select topic, payload, headers from outbox order by id")
     return [tuple(row) for row in rows]
 
 
-async def saved(store: Store) -> int:
+async def count_saved(store: Store) -> int:
     async with store.connection() as con:
         number: int = await con.fetchval("select count(*) from role where name like 'saved%'")
     return number
 
 
-async def save(con: Any) -> None:
+async def save(con: Connection) -> None:
     await con.execute("insert into role (name) values ('saved')")
 
 
@@ -54,8 +54,8 @@ async def test_everything_a_job_leaves_is_stored_with_it(store: Store, job_id: U
     assert await run(store, job_id, finishing) == "FINISHED"
     job = await get(store, job_id)
     assert (job.status, job.result, job.info, job.attempts) == ("FINISHED", {"double": 4}, {"warnings": []}, 1)
-    assert await messages(store) == [("webhook", {"a": 1}, {"traceparent": "t"})]
-    assert await saved(store) == 1
+    assert await load_messages(store) == [("webhook", {"a": 1}, {"traceparent": "t"})]
+    assert await count_saved(store) == 1
 
 
 async def test_a_task_that_is_delivered_twice_is_done_once(store: Store, job_id: UUID) -> None:
@@ -66,7 +66,7 @@ async def test_a_task_that_is_delivered_twice_is_done_once(store: Store, job_id:
     results = await asyncio.gather(*(run(store, job_id, slowly) for _ in range(4)))
     assert sorted(results, key=str) == ["FINISHED", None, None, None]
     assert await run(store, job_id, slowly) is None
-    assert await saved(store) == 1
+    assert await count_saved(store) == 1
 
 
 async def test_what_is_wrong_with_the_request_is_told_as_it_is(store: Store, job_id: UUID) -> None:
@@ -90,7 +90,7 @@ async def test_our_own_mistakes_are_told_apart(store: Store, job_id: UUID) -> No
 
 
 async def test_a_job_whose_results_cannot_be_stored_fails_and_leaves_nothing(store: Store, job_id: UUID) -> None:
-    async def twice(con: Any) -> None:
+    async def twice(con: Connection) -> None:
         await save(con)
         await save(con)
 
@@ -102,7 +102,7 @@ async def test_a_job_whose_results_cannot_be_stored_fails_and_leaves_nothing(sto
     assert (job.status, job.result) == ("FAILED", None)
     assert job.error is not None
     assert "UniqueViolationError" in job.error
-    assert (await saved(store), await messages(store)) == (0, [])
+    assert (await count_saved(store), await load_messages(store)) == (0, [])
 
 
 async def test_a_part_that_is_away_sends_the_job_back(store: Store, job_id: UUID) -> None:
@@ -112,7 +112,7 @@ async def test_a_part_that_is_away_sends_the_job_back(store: Store, job_id: UUID
     assert await run(store, job_id, waiting) == "QUEUED"
     job = await get(store, job_id)
     assert (job.status, job.claim, job.attempts) == ("QUEUED", None, 0)
-    assert await messages(store) == [("task:schedule", {"job": str(job_id)}, {"traceparent": "t"})]
+    assert await load_messages(store) == [("task:schedule", {"job": str(job_id)}, {"traceparent": "t"})]
     async with store.connection() as con:
         assert await con.fetchval("select due_at - now() > interval '50 seconds' from outbox")
     assert await run(store, job_id, finishing) == "FINISHED"
@@ -132,7 +132,7 @@ async def test_a_worker_that_is_stopped_gives_its_job_back(store: Store, job_id:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert (await get(store, job_id)).status == "QUEUED"
-    assert len(await messages(store)) == 1
+    assert len(await load_messages(store)) == 1
     assert await run(store, job_id, finishing) == "FINISHED"
 
 
@@ -179,13 +179,13 @@ async def test_a_result_that_comes_after_the_claim_was_lost_is_dropped(store: St
 
     assert await run(store, job_id, late) is None
     assert (await get(store, job_id)).status == "STARTED"
-    assert (await saved(store), await messages(store)) == (0, [])
+    assert (await count_saved(store), await load_messages(store)) == (0, [])
 
 
 async def test_a_database_that_is_away_when_work_is_done_gets_the_result_later(store: Store, job_id: UUID) -> None:
     cut: list[bool] = []
 
-    async def cut_off_once(con: Any) -> None:
+    async def cut_off_once(con: Connection) -> None:
         if not cut:
             cut.append(True)
             await con.execute("select pg_terminate_backend(pg_backend_pid())")
@@ -196,4 +196,4 @@ async def test_a_database_that_is_away_when_work_is_done_gets_the_result_later(s
 
     assert await run(store, job_id, handler) == "FINISHED"
     assert (await get(store, job_id)).result == {"kept": True}
-    assert (cut, await saved(store)) == ([True], 1)
+    assert (cut, await count_saved(store)) == ([True], 1)

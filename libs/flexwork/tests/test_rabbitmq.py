@@ -1,4 +1,4 @@
-"""What only a real broker can show: outages, killed workers, confirmed and routed messages."""
+"""Outages, killed workers, confirmed and routed messages on a real broker."""
 
 import asyncio
 import json
@@ -11,16 +11,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import amqp
+import amqp  # type: ignore[import-untyped]  # amqp has no types
 import httpx
 import pytest
 from flexmodel.errors import Unavailable
 from flexserve.settings import ServiceSettings
 from flexwork.broker import DELIVERY_LIMIT, BrokerApp, Publisher, celery_app
-from kombu import Connection
+from flexwork.worker import Worker
+from rabbitmq import RabbitBroker
 from waiting import Seen, until
 
 PublisherFor = Callable[[BrokerApp], Publisher]
+WorkerFor = Callable[..., Worker]
+LogLines = Callable[[], list[dict[str, Any]]]
 
 PROGRAM = """
 import asyncio, sys, time
@@ -69,7 +72,7 @@ sys.exit(worker.run(settings, http))
 
 
 class Process:
-    """A worker as a process of its own, that writes down what it does."""
+    """A worker process that writes a diary of its tasks."""
 
     def __init__(self, folder: Path, url: str, seconds: float, **variables: str) -> None:
         folder.mkdir(exist_ok=True)
@@ -117,8 +120,11 @@ class Process:
         return await asyncio.to_thread(self.popen.wait, seconds)
 
 
+StartProcess = Callable[..., Process]
+
+
 @pytest.fixture
-def process(tmp_path: Path, fresh_amqp_url: str) -> Iterator[Callable[..., Process]]:
+def process(tmp_path: Path, fresh_amqp_url: str) -> Iterator[StartProcess]:
     started: list[Process] = []
 
     def start(seconds: float, url: str = fresh_amqp_url, **variables: str) -> Process:
@@ -136,7 +142,9 @@ def app(fresh_amqp_url: str) -> BrokerApp:
     return celery_app(ServiceSettings(broker_url=fresh_amqp_url), "testing")
 
 
-async def test_a_killed_worker_loses_nothing(app: BrokerApp, publisher_for: PublisherFor, process: Any) -> None:
+async def test_a_killed_worker_loses_nothing(
+    app: BrokerApp, publisher_for: PublisherFor, process: StartProcess
+) -> None:
     publisher = publisher_for(app)
     await publisher.publish("bake", {"job": "j1"})
     victim = process(seconds=60)
@@ -150,7 +158,7 @@ async def test_a_killed_worker_loses_nothing(app: BrokerApp, publisher_for: Publ
     assert await publisher.length("bake") == 0
 
 
-async def test_sigterm_lets_a_task_finish(app: BrokerApp, publisher_for: PublisherFor, process: Any) -> None:
+async def test_sigterm_lets_a_task_finish(app: BrokerApp, publisher_for: PublisherFor, process: StartProcess) -> None:
     publisher = publisher_for(app)
     await publisher.publish("bake", {"job": "j1"})
     worker = process(seconds=2)
@@ -164,7 +172,7 @@ async def test_sigterm_lets_a_task_finish(app: BrokerApp, publisher_for: Publish
 
 
 async def test_sigterm_gives_back_what_takes_too_long(
-    app: BrokerApp, publisher_for: PublisherFor, process: Any
+    app: BrokerApp, publisher_for: PublisherFor, process: StartProcess
 ) -> None:
     publisher = publisher_for(app)
     await publisher.publish("bake", {"job": "j1"})
@@ -176,7 +184,9 @@ async def test_sigterm_gives_back_what_takes_too_long(
     assert await publisher.length("bake") == 1
 
 
-async def test_a_stuck_task_does_not_hold_up_the_end(app: BrokerApp, publisher_for: PublisherFor, process: Any) -> None:
+async def test_a_stuck_task_does_not_hold_up_the_end(
+    app: BrokerApp, publisher_for: PublisherFor, process: StartProcess
+) -> None:
     publisher = publisher_for(app)
     await publisher.publish("stuck", {"job": "j1"})
     worker = process(seconds=60, FLEXMESH_SHUTDOWN_GRACE="0.2")
@@ -191,7 +201,7 @@ async def test_a_stuck_task_does_not_hold_up_the_end(app: BrokerApp, publisher_f
     await until(is_back)
 
 
-async def test_a_worker_has_health_and_metrics(process: Any) -> None:
+async def test_a_worker_has_health_and_metrics(process: StartProcess) -> None:
     worker = process(seconds=0)
     await until(worker.is_ready)
     assert "flexmesh_build_info" in (await worker.get("/metrics")).text
@@ -200,14 +210,14 @@ async def test_a_worker_has_health_and_metrics(process: Any) -> None:
 
 
 async def test_celery_tools_see_a_worker(
-    app: BrokerApp, fresh_amqp_url: str, publisher_for: PublisherFor, process: Any
+    app: BrokerApp, fresh_amqp_url: str, publisher_for: PublisherFor, process: StartProcess
 ) -> None:
     one = process(seconds=60)
     await publisher_for(app).publish("bake", {"job": "j1"})
     await one.until("start j1")
 
-    async def inspect(command: str) -> Any:
-        """What the one worker that replies says."""
+    async def inspect[T](command: str, type: type[T]) -> T:
+        """Return the reply of the worker."""
         tool = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "celery", "-A", "flexwork", "inspect", command, "--json", "--timeout", "5",
             env={**os.environ, "FLEXMESH_BROKER_URL": fresh_amqp_url},
@@ -216,16 +226,20 @@ async def test_celery_tools_see_a_worker(
         output, _ = await tool.communicate()
         assert tool.returncode == 0, output
         replies = json.loads(output)
-        return next(reply for name, reply in replies.items() if f"-{one.popen.pid}-" in name)
+        reply = next(reply for name, reply in replies.items() if f"-{one.popen.pid}-" in name)
+        assert isinstance(reply, type)
+        return reply
 
-    assert await inspect("ping") == {"ok": "pong"}
-    [task] = await inspect("active")
+    assert await inspect("ping", dict) == {"ok": "pong"}
+    [task] = await inspect("active", list)
     assert (task["name"], task["kwargs"]) == ("bake", {"job": "j1"})
-    assert {"bake", "stuck"} <= set(await inspect("registered"))
-    assert (await inspect("stats"))["pool"]["max-concurrency"] == 2
+    assert {"bake", "stuck"} <= set(await inspect("registered", list))
+    assert (await inspect("stats", dict))["pool"]["max-concurrency"] == 2
 
 
-async def test_an_outage_of_the_broker(own_rabbitmq: Any, publisher_for: PublisherFor, worker_for: Any) -> None:
+async def test_an_outage_of_the_broker(
+    own_rabbitmq: RabbitBroker, publisher_for: PublisherFor, worker_for: WorkerFor
+) -> None:
     app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url), "testing")
     done = Seen()
     running, go_on = threading.Event(), threading.Event()
@@ -266,7 +280,7 @@ async def test_an_outage_of_the_broker(own_rabbitmq: Any, publisher_for: Publish
 
 
 async def test_what_is_published_survives_an_outage_before_the_worker_comes(
-    own_rabbitmq: Any, publisher_for: PublisherFor, worker_for: Any
+    own_rabbitmq: RabbitBroker, publisher_for: PublisherFor, worker_for: WorkerFor
 ) -> None:
     app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url), "testing")
     done = threading.Event()
@@ -283,7 +297,7 @@ async def test_what_is_published_survives_an_outage_before_the_worker_comes(
     assert await asyncio.to_thread(done.wait, 20)
 
 
-async def test_a_worker_that_waits_for_its_broker_can_be_stopped(worker_for: Any, log_lines: Any) -> None:
+async def test_a_worker_that_waits_for_its_broker_can_be_stopped(worker_for: WorkerFor, log_lines: LogLines) -> None:
     app = celery_app(ServiceSettings(broker_url="amqp://guest:hush@127.0.0.1:1/"), "testing")
 
     @app.task(name="bake")
@@ -294,7 +308,7 @@ async def test_a_worker_that_waits_for_its_broker_can_be_stopped(worker_for: Any
     assert await asyncio.to_thread(worker.stop, 5)
 
 
-async def test_a_broker_that_hangs_counts_as_away(own_rabbitmq: Any, publisher_for: PublisherFor) -> None:
+async def test_a_broker_that_hangs_counts_as_away(own_rabbitmq: RabbitBroker, publisher_for: PublisherFor) -> None:
     app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url, broker_timeout=1), "testing")
     publisher = publisher_for(app)
     await publisher.publish("bake", {"job": "j1"})
@@ -320,7 +334,7 @@ async def test_a_broker_that_hangs_counts_as_away(own_rabbitmq: Any, publisher_f
 async def test_a_queue_deleted_behind_our_back_is_made_again(app: BrokerApp, publisher_for: PublisherFor) -> None:
     publisher = publisher_for(app)
     await publisher.publish("bake", {"job": "j1"})
-    with Connection(app.conf.broker_url) as connection:
+    with app.connection_for_write() as connection:
         connection.default_channel.queue_delete(app.queue("bake").name)
     await publisher.publish("bake", {"job": "j2"})
     assert await publisher.length("bake") == 1
@@ -329,7 +343,7 @@ async def test_a_queue_deleted_behind_our_back_is_made_again(app: BrokerApp, pub
 async def test_queues_are_quorum_queues(app: BrokerApp, publisher_for: PublisherFor) -> None:
     await publisher_for(app).publish("bake", {"job": "j1"})
     name = app.queue("bake").name
-    with Connection(app.conf.broker_url) as connection:
+    with app.connection_for_write() as connection:
         quorum = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
         with connection.channel() as channel:
             channel.queue_declare(name, durable=True, auto_delete=False, arguments=quorum)
@@ -338,7 +352,7 @@ async def test_queues_are_quorum_queues(app: BrokerApp, publisher_for: Publisher
 
 
 async def test_a_worker_makes_no_queue_but_its_own_and_that_of_remote_control(
-    own_rabbitmq: Any, worker_for: Any
+    own_rabbitmq: RabbitBroker, worker_for: WorkerFor
 ) -> None:
     app = celery_app(ServiceSettings(broker_url=own_rabbitmq.url), "testing")
 
@@ -355,7 +369,7 @@ async def test_a_worker_makes_no_queue_but_its_own_and_that_of_remote_control(
 
 
 async def test_a_wrong_password_is_unavailable_and_stays_out_of_the_log(
-    rabbitmq_url: str, publisher_for: PublisherFor, log_lines: Any
+    rabbitmq_url: str, publisher_for: PublisherFor, log_lines: LogLines
 ) -> None:
     url = rabbitmq_url.replace("guest:guest@", "guest:hush@")
     app = celery_app(ServiceSettings(broker_url=url), "testing")

@@ -4,21 +4,27 @@ import asyncio
 import subprocess
 import sys
 import threading
-from typing import Any
+from collections.abc import Callable
 
+import httpx
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from flexserve import service_token, tracing
 from flexserve.app import create_app
 from flexserve.service_client import ServiceClient
 from flexserve.settings import ServiceSettings
 from flexwork.broker import BrokerApp, Publisher
 from flexwork.event_loop import BackgroundLoop
+from flexwork.worker import Worker
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
+
+PublisherFor = Callable[[BrokerApp], Publisher]
+WorkerFor = Callable[..., Worker]
+ClientFor = Callable[[FastAPI], httpx.AsyncClient]
 
 PROGRAM = """
 import sys
@@ -30,7 +36,7 @@ print(any(name.startswith(("opentelemetry.sdk", "opentelemetry.exporter")) for n
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
-    """Tracing is on, and this is where the spans end up."""
+    """The exporter that receives the spans, with tracing switched on."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -47,9 +53,9 @@ async def test_one_trace_from_request_to_task_to_sibling(
     spans: InMemorySpanExporter,
     broker_app: BrokerApp,
     settings: ServiceSettings,
-    worker_for: Any,
-    publisher_for: Any,
-    client_for: Any,
+    worker_for: WorkerFor,
+    publisher_for: PublisherFor,
+    client_for: ClientFor,
     loop: BackgroundLoop,
 ) -> None:
     token, done = service_token.generate_token(), threading.Event()
@@ -69,7 +75,7 @@ async def test_one_trace_from_request_to_task_to_sibling(
         loop.call(ask_for_help())
         done.set()
 
-    publisher: Publisher = publisher_for(broker_app)
+    publisher = publisher_for(broker_app)
     router = APIRouter()
 
     @router.post("/orders/{id}")
@@ -102,7 +108,9 @@ async def test_one_trace_from_request_to_task_to_sibling(
     ]
 
 
-async def test_a_job_keeps_its_trace(spans: InMemorySpanExporter, broker_app: BrokerApp, publisher_for: Any) -> None:
+async def test_a_job_keeps_its_trace(
+    spans: InMemorySpanExporter, broker_app: BrokerApp, publisher_for: PublisherFor
+) -> None:
     with tracing.span("request"):
         kept = tracing.carrier()
     with tracing.span("elsewhere"):

@@ -29,7 +29,7 @@ async def test_jobs_are_swept_although_their_table_came_later(
 
     async def is_put_back() -> bool:
         async with store.connection() as con:
-            return await con.fetchval("select status from job") == "QUEUED"
+            return bool(await con.fetchval("select status from job") == "QUEUED")
 
     await until(is_put_back)
     running.cancel()

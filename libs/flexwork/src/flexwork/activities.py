@@ -1,4 +1,4 @@
-"""Events: what happened, told in the transaction that makes it true, to event streams and to webhooks alike."""
+"""Activities: recorded in the transaction of their change, for event streams and webhooks alike."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -9,13 +9,13 @@ from flexstore.store import Connection
 
 CHANNEL = "flexmesh_event"
 EVERYONE = 0
-"""Stands for all accounts in the table `event_interest`."""
+"""The account id that stands for all accounts in the table `event_interest`."""
 AUDIENCE_CACHE_TIME = timedelta(seconds=2)
-"""How long a writer may remember whether anyone awaits what it could tell."""
+"""The time for which a writer may remember the result of `has_audience`."""
 
 
 class ActivityType(StrEnum):
-    """What events say. Each belongs to an account, or is about something public."""
+    """The types of activities. Each activity belongs to an account, or is about something public."""
 
     JOB_QUEUED = "job.queued"
     JOB_STARTED = "job.started"
@@ -36,7 +36,7 @@ class ActivityType(StrEnum):
 
 
 def ancestors_of(assets: str) -> str:
-    """SQL for assets and all above them, as an array of ids; `assets` is SQL for an array of their ids."""
+    """Return SQL for the ids of assets and all above them, as an array; `assets` is SQL for an array of ids."""
     return f"""array(
         with recursive line as (
             select id, parent_asset_id from asset where id = any({assets})
@@ -47,13 +47,16 @@ def ancestors_of(assets: str) -> str:
 
 
 def assets_of(asset: str, sensors: str) -> str:
-    """SQL for the asset, or where that is null those of the sensors, as an array of ids; `sensors` is one, too."""
+    """Return SQL for the id of the asset, or if null for those of the sensors, as an array.
+
+    `asset` is SQL for an id, `sensors` for an array of ids.
+    """
     owned = f"select distinct owned.asset_id from sensor owned where owned.id = any({sensors})"  # noqa: S608 - put together from constants
     of_sensors = f"array({owned})"
     return f"case when {asset} is null then {of_sensors} else array[{asset}] end"
 
 
-# What is said twice in a transaction is notified once, so `pg_notify` may be called for every row.
+# PostgreSQL sends equal notifications of a transaction once, so `pg_notify` may be called for every row.
 INSERT = f"""
 insert into event (account_id, type, assets, sensors, data, headers)
 values ($1, $2, {ancestors_of(assets_of("$5::int", "$6::int[]"))}, $6, $3, $4)
@@ -69,7 +72,7 @@ select account_id, 'job.' || lower(status), {ancestors_of(assets_of("asset_id", 
 from changed
 returning pg_notify('{CHANNEL}', '')
 """  # noqa: S608 - put together from constants
-"""To be used beside a `changed as (… returning …)` that yields rows of the table `job`."""
+"""Follows a `changed as (… returning …)` that yields rows of the table `job`."""
 
 HAS_AUDIENCE = f"""
 select exists (
@@ -89,24 +92,30 @@ async def record(
     *,
     at_once: bool = True,
 ) -> None:
-    """Tell of something, as part of the caller's transaction. What belongs to no account is about something public.
+    """Record an activity, as part of the caller's transaction.
 
-    Of the data, `asset`, and `sensor` or `sensors`, say what it is about. `headers` are the W3C trace headers of where
-    it happened, with which the delivery to webhooks continues the trace. Events of which there are very many need not
-    be passed on at once each, because notifying slows down commits: they are found a little later.
+    Args:
+        con: A connection in a transaction.
+        account_id: The account of the activity; None if it is about something public.
+        type: The type.
+        data: The data. The entries `asset`, and `sensor` or `sensors`, are the subject of the activity.
+        headers: W3C trace headers, with which the delivery to webhooks continues the trace.
+        at_once: True to notify readers at the commit. Very frequent activities do without, because notifying slows
+            down commits: readers find them a little later.
     """
     sensors = sensors_of(data)
     await con.execute(INSERT, account_id, type, dict(data), dict(headers or {}), data.get("asset"), sensors, at_once)
 
 
 def sensors_of(data: Mapping[str, Any]) -> Sequence[int]:
+    """Return the ids of the sensors in the data of an activity."""
     return data.get("sensors") or ([data["sensor"]] if data.get("sensor") else [])
 
 
 async def has_audience(con: Connection, account_id: int | None, type: ActivityType) -> bool:
-    """Whether anyone wants to be told of such an event of the account: for events too many to be told to nobody.
+    """Return whether anyone follows activities of this type and account.
 
-    The answer may be remembered for `NOTICED_WITHIN`.
+    Very frequent activities are recorded only for an audience. The result may be kept for `AUDIENCE_CACHE_TIME`.
     """
-    awaited: bool = await con.fetchval(HAS_AUDIENCE, account_id, type)
-    return awaited
+    found: bool = await con.fetchval(HAS_AUDIENCE, account_id, type)
+    return found

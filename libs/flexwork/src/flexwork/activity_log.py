@@ -1,4 +1,4 @@
-"""The log of events: numbered in the order in which they can be read, passed on to webhooks, read, and forgotten."""
+"""The activity log: assigns positions, leaves messages for webhooks, and loads and deletes activities."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,17 @@ from flexwork.activities import AUDIENCE_CACHE_TIME
 from flexwork.contracts import JOB_KEY, Topic
 
 LOCK = 0x666C6578_65766E74  # "flexevnt"
-"""Held while positions are given out, until they can be seen: so whoever sees one sees all before it."""
+"""The advisory lock held from assigning positions to their commit, so that a visible position has no gaps before it."""
 BATCH = 500
 PUBLIC_SUBJECTS = frozenset(("data", "asset", "sensor"))
-"""What may be public: such events of no account are for everybody, others of no account only for who reads all."""
+"""The subjects of public activities. Without an account, these are for everybody, and others for readers of all."""
 SETTLES_WITHIN = AUDIENCE_CACHE_TIME + timedelta(seconds=0.5)
+"""The time after which all writers know of a new follower."""
 INTEREST_LASTS = timedelta(minutes=10)
-"""How long stored data still make events after the last who followed them has left."""
+"""The time for which stored data are still recorded as activities after the last follower has left."""
 
 MESSAGE_PREFIX = "evt_"
-"""With the position of the event behind it: the id of a message to a webhook."""
+"""The prefix of the id of a webhook message; the position of the activity follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +39,23 @@ class Activity:
 
     @property
     def body(self) -> dict[str, Any]:
-        """What it looks like to whoever is told, by a stream or a webhook."""
+        """The body of an event in a stream."""
         return {"type": self.type, "timestamp": self.created_at, "data": self.data}
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityFilter:
-    """Which events to tell of. Of the filters, what is empty asks for nothing in particular."""
+    """A filter of activities. Empty collections admit everything."""
 
     accounts: Collection[int] | None
-    """Those whose events may be read; None: all."""
+    """The accounts whose activities may be read; None for all."""
     types: Collection[str] = ()
     assets: Collection[int] = ()
     sensors: Collection[int] = ()
     jobs: Collection[str] = ()
 
     def __contains__(self, event: Activity) -> bool:
-        """The same that `READ` says in SQL."""
+        """Apply the filter, as `LOAD` does in SQL."""
         if self.accounts is not None:
             public = event.account_id is None and event.type.partition(".")[0] in PUBLIC_SUBJECTS
             if not public and event.account_id not in self.accounts:
@@ -72,22 +73,22 @@ EVERYTHING = ActivityFilter(None)
 
 @dataclass(frozen=True, slots=True)
 class RetainedRange:
-    """What there is to read."""
+    """The range of positions in the log."""
 
     first: int | None
-    """The position of the first event that is kept; None: there is none."""
+    """The position of the first activity that is kept; None if there is none."""
     last: int
-    """The last position that was given out."""
+    """The last position that was assigned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """Since when the data of an account make events without a gap."""
+    """The start of complete activities about stored data of an account."""
 
     since: int
-    """Events after this position are complete."""
+    """The position after which activities are complete."""
     seconds: float
-    """How long it takes until every writer knows."""
+    """Seconds until every writer knows of the follower."""
 
 
 IS_WAITING = "select exists (select from event where position is null)"
@@ -98,7 +99,7 @@ with waiting as materialized (
 ), numbered as (
     update event set position = waiting.position from waiting where event.id = waiting.id
     returning event.*
-), told as (
+), put as (
     insert into outbox (topic, headers, payload)
     select '{Topic.WEBHOOK}', numbered.headers, jsonb_build_object(
         'id', '{MESSAGE_PREFIX}' || numbered.position, 'webhook', webhook.id, 'type', numbered.type,
@@ -141,7 +142,7 @@ on conflict (account_id) do update set
     until = excluded.until
 returning account_id, since, greatest(extract(epoch from told_from - clock_timestamp()), 0)::float8 as seconds
 """
-# The last of what is too old is kept, so that the first position tells from where on nothing is missing.
+# The last of the old activities is kept: nothing is missing after the first position.
 DELETE_OLD = """
 delete from event where position < greatest(
     (select max(position) from event where created_at < now() - $1::interval),
@@ -151,9 +152,9 @@ delete from event where position < greatest(
 
 
 async def assign_positions(con: Connection) -> int:
-    """Give positions to events whose transactions are committed, and leave messages for the webhooks that hear of them.
+    """Assign positions to committed activities, and leave messages for the webhooks that subscribe to them.
 
-    Returns how many there were. Everybody who reads events calls this before.
+    Return the number of activities. Every reader of activities calls this first.
     """
     numbered = 0
     while await con.fetchval(IS_WAITING):
@@ -164,39 +165,41 @@ async def assign_positions(con: Connection) -> int:
 
 
 async def load(con: Connection, after: int, wanted: ActivityFilter, limit: int = BATCH) -> list[Activity]:
-    """The first events after a position, as far as they are wanted."""
+    """Return the first activities after a position that pass the filter."""
     accounts = None if wanted.accounts is None else list(wanted.accounts)
     filters = (wanted.types, wanted.assets, wanted.sensors, wanted.jobs)
     return [Activity(*row) for row in await con.fetch(LOAD, after, limit, accounts, *map(list, filters))]
 
 
 async def get(con: Connection, position: int) -> Activity | None:
+    """Return the activity at a position; None if there is none."""
     row = await con.fetchrow(GET, position)
     return None if row is None else Activity(*row)
 
 
 async def retained_range(con: Connection) -> RetainedRange:
+    """Return the range of positions in the log."""
     row = await con.fetchrow(RETAINED_RANGE)
     assert row is not None
     return RetainedRange(*row)
 
 
 async def newest_position(con: Connection) -> int:
-    """The position of the newest event; 0 if there is none."""
+    """Return the position of the newest activity; 0 if there is none."""
     position: int = await con.fetchval(NEWEST)
     return position
 
 
 async def follow(con: Connection, accounts: Collection[int]) -> dict[int, Interest]:
-    """See to it that data of these accounts make events for a while; to be repeated for as long as anyone follows."""
+    """Have stored data of these accounts recorded as activities for a while. Followers repeat this call."""
     async with con.transaction():
-        # No position may be given out meanwhile, else an event before `since` could appear after it.
+        # The lock keeps positions from being assigned, else an activity before `since` could appear after it.
         await con.execute("select pg_advisory_xact_lock($1)", LOCK)
         rows = await con.fetch(FOLLOW, sorted(accounts), SETTLES_WITHIN, INTEREST_LASTS)
     return {row["account_id"]: Interest(row["since"], row["seconds"]) for row in rows}
 
 
 async def delete_old(con: Connection, older_than: timedelta, most: int) -> None:
-    """Drop old events, and what is more than so many."""
+    """Delete activities that are older than `older_than`, and the oldest beyond the number `most`."""
     await assign_positions(con)
     await con.execute(DELETE_OLD, older_than, most)

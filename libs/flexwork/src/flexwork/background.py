@@ -1,4 +1,4 @@
-"""Endless work beside a service: started with it, restarted when it breaks down, cancelled at its end."""
+"""Background work of a service: started with it, restarted after an error, cancelled at its end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +24,7 @@ async def running(*works: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 
 async def _run_for_ever(work: Callable[[], Awaitable[None]]) -> None:
-    """Run, and start again. Works wait by themselves for a database that is away; anything else is a bug of ours."""
+    """Run the work, and restart it after an error. The work itself waits for a database that is away."""
     while True:
         try:
             await work()

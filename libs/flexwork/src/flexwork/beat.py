@@ -1,4 +1,4 @@
-"""Celery beat in a thread of this process: what is due is looked up again and again, and put on the queues."""
+"""The beat: looks up due messages again and again, in a thread of this process, and puts them on the queues."""
 
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,15 +18,16 @@ log = logs.get(__name__)
 STOP_SECONDS = 5.0
 
 type Message = tuple[str, Mapping[str, Any]]
-"""A queue, and the payload of a message for it."""
+"""A queue and the payload of a message."""
 type FindDue = Callable[[], Awaitable[Sequence[Message]]]
+"""Returns the messages that are due."""
 
 
 class Beat:
-    """Publishes what `find_due` says is due, on the loop, until stopped or until the worker of `app` stops.
+    """Publishes the messages of `find_due`, every `every` seconds, until it or the worker of `app` stops.
 
-    Any number may run at once, in one process or in many: `find_due` tells each thing to one of them only, and again
-    later if nothing came of it.
+    `find_due` runs on the event loop. Any number of beats may run at once, in one process or in many: `find_due`
+    returns each message to one of them only, and returns it again later if its task was not done.
     """
 
     def __init__(self, app: BrokerApp, loop: BackgroundLoop, find_due: FindDue, *, every: float = 1.0) -> None:
@@ -47,14 +48,14 @@ class Beat:
         self._publisher.close()
 
     def tick(self) -> None:
-        """Publish what is due, and wait until it is time to look again."""
+        """Publish due messages, and wait until the next look."""
         try:
             self._loop.call(self._send_due())
         except CancelledError:
-            pass  # what the worker of this process was doing was interrupted, because it stops
+            pass  # the worker of this process stops, and has interrupted its work
         except Unavailable as error:
             log.warning("what is due waits", error=error.message)
-        except Exception:  # whatever it is, for example tables that are not there yet: it must not end the beat
+        except Exception:  # no error may end the beat, for example tables that are not there yet
             log.exception("what is due could not be looked up")
         if self._app.stopping.wait(self._every):
             self._service.stop()
@@ -65,15 +66,15 @@ class Beat:
 
 
 class _Scheduler(Scheduler):
-    """Celery's scheduler with our own table of what is due, in place of its file."""
+    """Celery's scheduler, which runs the `Beat` in place of a schedule file."""
 
-    def __init__(self, *args: Any, beat: Beat, **options: Any) -> None:
+    def __init__(self, *args: object, beat: Beat, **options: object) -> None:
         self._beat = beat
         super().__init__(*args, **options)
 
     def setup_schedule(self) -> None:
         self.schedule: dict[str, Any] = {}
 
-    def tick(self, *_: Any, **__: Any) -> float:
+    def tick(self, *_: object, **__: object) -> float:
         self._beat.tick()
         return 0.0

@@ -1,4 +1,4 @@
-"""The broker: the Celery application every service shares the shape of, and the publisher that loses nothing."""
+"""The broker: the Celery application of a service, and a publisher that waits for confirmations."""
 
 import asyncio
 import threading
@@ -15,6 +15,7 @@ from celery import Celery
 from flexmodel.errors import Unavailable
 from flexserve import logs, metrics, tracing
 from flexserve.settings import ServiceSettings
+from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 from kombu.messaging import Producer
 from opentelemetry.trace import SpanKind
@@ -24,13 +25,16 @@ from flexwork.message_task import SENT_AT, MessageTask
 
 log = logs.get(__name__)
 
-# After so many deliveries without an acknowledgement (its worker died each time) a message is dropped; the job table
-# still has the job, and its own count of attempts decides.
 DELIVERY_LIMIT = 20
+"""Deliveries without an acknowledgement (the worker died each time) after which the broker drops a message.
+
+The job table still has the job, and its own count of attempts decides.
+"""
 CONNECT_SECONDS = 4
-# A worker that is frozen keeps the messages it was sent until the broker notices, after two of these.
 HEARTBEAT_SECONDS = 10
+"""Seconds between heartbeats. The broker takes back the messages of a frozen worker after two missing ones."""
 DURABLE = 2
+"""The delivery mode of messages that survive a restart of the broker."""
 
 
 class BrokerApp(Celery):
@@ -39,14 +43,18 @@ class BrokerApp(Celery):
     queue_prefix: str
     timeout: float
     stopping: threading.Event
-    """Set when the worker that runs this application's tasks has to stop."""
+    """Set when the worker of this application has to stop."""
 
-    def task(self, *args: Any, **options: Any) -> Any:
-        """`@app.task(name="schedule")`: for this application only, not for all in the process as Celery has it."""
-        return super().task(*args, **{"shared": False, **options})
+    def task[F: Callable[..., object]](self, *, name: str, **options: object) -> Callable[[F], F]:
+        """Register the decorated function as the task of a queue: `@app.task(name="schedule")`.
 
-    def queue(self, name: str) -> Any:
-        """The queue of the task `name`."""
+        Unlike in Celery, the task belongs to this application only, not to all in the process.
+        """
+        decorate: Callable[[F], F] = super().task(name=name, **{"shared": False, **options})
+        return decorate
+
+    def queue(self, name: str) -> Queue:
+        """Return the queue of the task `name`."""
         name = self.queue_prefix + name
         arguments = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERY_LIMIT}
         exchange = Exchange("")
@@ -54,7 +62,7 @@ class BrokerApp(Celery):
 
 
 def celery_app(settings: ServiceSettings, name: str) -> BrokerApp:
-    """The application with which `name` publishes and runs tasks."""
+    """Return the application with which the service `name` publishes and runs tasks."""
     url, prefix = _split(settings.broker_url)
     app = BrokerApp(name, broker=url, set_as_current=False, fixups=(), task_cls=MessageTask)
     app.queue_prefix = prefix
@@ -88,11 +96,11 @@ def celery_app(settings: ServiceSettings, name: str) -> BrokerApp:
 
 
 class Publisher:
-    """Publishes from any thread or event loop, through one thread and one connection that it renews as needed."""
+    """Publishes from any thread or event loop, through one thread with one connection, renewed as needed."""
 
     def __init__(self, app: BrokerApp) -> None:
         self._app = app
-        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
+        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._link = _Link(app)
@@ -100,15 +108,22 @@ class Publisher:
     async def publish(self, queue: str, payload: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> None:
         """Put the task `queue`, with `payload` as its arguments, on its queue.
 
-        Returns when the broker has confirmed that it keeps the message; else raises Unavailable("broker"). The queue
-        need not exist. `headers` may carry the trace to continue (`tracing.carrier`), by default the current one.
+        Return when the broker has confirmed the message. The queue need not exist.
+
+        Args:
+            queue: The queue, which is also the name of the task.
+            payload: The arguments of the task, as JSON values.
+            headers: W3C trace headers of the trace to continue; by default the current one.
+
+        Raises:
+            Unavailable: The broker did not confirm the message in time.
         """
         with tracing.span(f"send {queue}", SpanKind.PRODUCER, parent=headers, messaging__destination__name=queue):
             message = self._app.amqp.as_task_v2(str(uuid4()), queue, kwargs=dict(payload))
             message.headers.update({**(headers or {}), **tracing.carrier(), SENT_AT: time.time()})
             body = orjson.dumps(message.body)
             try:
-                await self._ask(lambda link: link.publish(queue, body, message.headers, message.properties))
+                await self._request(lambda link: link.publish(queue, body, message.headers, message.properties))
             except Unavailable:
                 metrics.MESSAGES.labels(queue, "failed").inc()
                 raise
@@ -116,30 +131,30 @@ class Publisher:
 
     async def ping(self) -> None:
         """Raise Unavailable("broker") unless the broker answers in time."""
-        await self._ask(_Link.ping)
+        await self._request(_Link.ping)
 
     async def length(self, queue: str) -> int:
-        """How many messages wait in a queue; 0 when there is none."""
-        return await self._ask(lambda link: link.length(queue))
+        """Return the number of messages that wait in a queue; 0 if it does not exist."""
+        return await self._request(lambda link: link.length(queue))
 
     def close(self) -> None:
-        """End the thread and its connection after what was already asked; asking again starts them again."""
+        """End the thread and its connection after the pending requests. A later request starts them again."""
         with self._starting:
             thread, self._thread = self._thread, None
         if thread is not None:
-            self._orders.put(None)
+            self._requests.put(None)
             thread.join(self._app.timeout)
 
-    async def _ask[T](self, work: "Callable[[_Link], T]") -> T:
+    async def _request[T](self, work: "Callable[[_Link], T]") -> T:
         self._start()
-        order = _Order(work)
-        self._orders.put(order)
+        request = _Request(work)
+        self._requests.put(request)
         try:
             async with asyncio.timeout(self._app.timeout):
-                answer: T = await asyncio.wrap_future(order.future)
+                result: T = await asyncio.wrap_future(request.future)
         except TimeoutError:
             raise Unavailable("broker", "The broker did not answer in time. Please try again shortly.") from None
-        return answer
+        return result
 
     def _start(self) -> None:
         with self._starting:
@@ -148,13 +163,13 @@ class Publisher:
                 self._thread.start()
 
     def _work(self) -> None:
-        while (order := self._orders.get()) is not None:
-            order.run(self._link)
+        while (request := self._requests.get()) is not None:
+            request.run(self._link)
         self._link.drop()
 
 
-class _Order:
-    """Something to do with the connection, in the publisher's thread."""
+class _Request:
+    """A piece of work for the publisher's thread and its connection."""
 
     def __init__(self, work: "Callable[[_Link], Any]") -> None:
         self.work = work
@@ -162,18 +177,20 @@ class _Order:
 
     def run(self, link: "_Link") -> None:
         if not self.future.set_running_or_notify_cancel():
-            return  # whoever asked has given up
+            return  # the caller has given up
         try:
-            self.future.set_result(self._persistently(link))
+            self.future.set_result(self._run_with_retries(link))
         except Exception as error:
             log.warning("the broker cannot be reached", error=f"{type(error).__name__}: {error}")
             unavailable = Unavailable("broker")
             unavailable.__cause__ = error
             self.future.set_exception(unavailable)
 
-    def _persistently(self, link: "_Link") -> Any:
-        """A failure may pass on a new connection: the old one may have died unnoticed while it rested, and RabbitMQ
-        refuses messages for a moment when two declare the same new queue. A broker that cannot be connected to is away.
+    def _run_with_retries(self, link: "_Link") -> object:
+        """Do the work, and repeat it on a new connection when it fails.
+
+        An idle connection may have died unnoticed, and RabbitMQ refuses messages for a moment when two publishers
+        declare the same new queue. A failing connection attempt is not repeated: the broker is away.
         """
         for wait in (0.0, 0.1, None):
             if not link.is_open:
@@ -190,7 +207,7 @@ class _Order:
 
 
 class _Link:
-    """One connection with one confirming channel; used by one thread."""
+    """One connection with one channel that confirms messages. It belongs to one thread."""
 
     def __init__(self, app: BrokerApp) -> None:
         self._app = app
@@ -203,7 +220,7 @@ class _Link:
         return self._connection is not None
 
     def open(self) -> None:
-        # No heartbeat: nobody would send it while the thread waits for work. Timeouts find a dead connection instead.
+        # There is no heartbeat, because nothing would send it while the thread waits. Timeouts find dead connections.
         connection = self._app.connection_for_write(heartbeat=0)
         connect(connection, self._app.timeout)
         self._producer = Producer(connection.channel(), auto_declare=False)
@@ -244,12 +261,12 @@ class _Link:
                 return 0
 
 
-def connect(connection: Any, answer_seconds: float) -> None:
-    """Connect now to one of the hosts in the URL, and wait at most so long for each of its answers."""
+def connect(connection: Connection, answer_seconds: float) -> None:
+    """Connect to one of the hosts in the URL, and set the timeout of its responses."""
     connection.ensure_connection(
         max_retries=1, interval_start=0, interval_step=0, interval_max=0, reraise_as_library_errors=False
     )
-    # amqp would wait forever, for instance for a quorum queue that has no leader.
+    # By default, amqp waits forever, for instance for a quorum queue without a leader.
     if (sock := getattr(connection.connection, "sock", None)) is not None:
         sock.settimeout(answer_seconds)
 
@@ -260,7 +277,7 @@ def is_in_process(url: str) -> bool:
 
 
 def _split(url: str) -> tuple[str, str]:
-    """The URL for kombu, and the `queue_prefix` of its query."""
+    """Return the URL for kombu, and the `queue_prefix` of its query."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     prefix = query.pop("queue_prefix", "")

@@ -1,4 +1,4 @@
-"""Doing what is to be done as soon as somebody says so, and now and then in case that went unheard."""
+"""The channel watcher: does work at every notification on a channel of PostgreSQL, and at intervals."""
 
 import asyncio
 import logging
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 
 class ChannelWatcher:
-    """Does `work` at every notification on the channel, and every `poll` seconds.
+    """Does `work` at every notification on the channel, and every `poll` seconds in case one is lost.
 
-    When `work` returns True, it is done again soon, after `soon` seconds at most.
+    If `work` returns True, it is repeated after `soon` seconds at most.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class ChannelWatcher:
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Work at once. To be called on the watch's event loop."""
+        """Do the work at once. Call this on the event loop of the watcher."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -38,13 +38,13 @@ class ChannelWatcher:
             both.create_task(self._work())
 
     async def _listen(self) -> None:
-        """Be told by other processes. Without that, polling finds out a little later."""
+        """Listen to the channel. When that fails, polling finds the work a little later."""
         while True:
             try:
                 await self.store.listen(self.channel, self.wake)
             except Unavailable:
-                pass  # who works says so
-            except Exception:  # as below
+                pass  # the worker below logs it
+            except Exception:  # no error may end the watcher
                 log.exception("%s cannot be listened to", self.channel)
             await asyncio.sleep(self.poll)
 
@@ -56,7 +56,7 @@ class ChannelWatcher:
                 again = await self.work()
             except Unavailable as error:
                 log.warning("%s cannot be worked on: %s", self.channel, error)
-            except Exception:  # whatever it is, for example tables that are not there yet: it must not end the watch
+            except Exception:  # no error may end the watcher, for example tables that are not there yet
                 log.exception("%s cannot be worked on", self.channel)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self.soon if again else self.poll)

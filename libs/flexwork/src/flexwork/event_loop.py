@@ -1,4 +1,4 @@
-"""One asyncio event loop in a thread of its own, for threads that have something to await."""
+"""The background loop: an asyncio event loop in a thread of its own, for threads that await coroutines."""
 
 import asyncio
 import threading
@@ -6,12 +6,12 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
-# What is left may take this long to clean up. A thread that computes cannot be interrupted at all.
 STOP_SECONDS = 10.0
+"""Seconds for the remaining coroutines to clean up. A computing thread cannot be interrupted at all."""
 
 
 class BackgroundLoop:
-    """Shared by all task threads of a process, so that they share its database pool too. Also a context manager."""
+    """The event loop of all task threads of a process, which thus share a database pool. Also a context manager."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner(loop_factory=loop_factory())
@@ -29,7 +29,8 @@ class BackgroundLoop:
     def call[T](self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for its result, from a task's thread.
 
-        Raises concurrent.futures.CancelledError, once the coroutine has cleaned up, if `cancel` interrupted it.
+        Raises:
+            concurrent.futures.CancelledError: `cancel` has interrupted the coroutine, which has cleaned up.
         """
         if threading.current_thread() is self._thread:
             work.close()
@@ -41,7 +42,7 @@ class BackgroundLoop:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def cancel(self) -> None:
-        """Interrupt everything under way through `call`."""
+        """Cancel all coroutines that run through `call`."""
 
         def cancel_all() -> None:
             for task in self._called:
@@ -50,7 +51,7 @@ class BackgroundLoop:
         self._loop.call_soon_threadsafe(cancel_all)
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Cancel what is left and end the thread; says whether it ended in time."""
+        """Cancel the remaining coroutines and end the thread. Return whether it ended in time."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._end.set)
             self._thread.join(timeout)
@@ -83,7 +84,7 @@ class BackgroundLoop:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The quickest event loop there is here; None stands for that of Python itself."""
+    """Return the factory of the fastest event loop available; None for that of Python itself."""
     try:
         import uvloop  # noqa: PLC0415  (not on Windows)
     except ImportError:

@@ -1,19 +1,20 @@
-"""The broker of one process: kombu's memory transport, except that a message wakes its consumer instead of a poll."""
+"""The broker of one process: kombu's memory transport, with consumers woken by messages instead of polling."""
 
 import threading
 from queue import Empty
 from time import monotonic
 from typing import Any
 
+from kombu.connection import Connection
 from kombu.transport import TRANSPORT_ALIASES, memory
 
 SCHEME = "inprocess"
-# A consumer looks up this often even when nothing arrives: that is how long it may take to notice that it should stop.
-LOOK_UP_SECONDS = 0.1
+WAKE_SECONDS = 0.1
+"""Seconds after which a consumer wakes up without a message, to notice that it has to stop."""
 
 
 class _Bell:
-    """Rung when there may be something to deliver."""
+    """A bell that rings when there may be a message to deliver."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -25,7 +26,7 @@ class _Bell:
             self._condition.notify_all()
 
     def wait(self, seen: int, timeout: float) -> bool:
-        """Wait until it was rung more often than `seen`."""
+        """Wait until the number of rings differs from `seen`. Return False at the timeout."""
         with self._condition:
             return self._condition.wait_for(lambda: self.rings != seen, timeout)
 
@@ -34,11 +35,11 @@ _bell = _Bell()
 
 
 class Channel(memory.Channel):
-    """A channel that announces its messages, and puts back what is unfinished when it closes."""
+    """A channel that announces its messages, and puts back unfinished ones when it closes."""
 
     do_restore = True
 
-    def _put(self, queue: str, message: Any, **options: Any) -> None:
+    def _put(self, queue: str, message: object, **options: object) -> None:
         super()._put(queue, message, **options)
         _bell.ring()
 
@@ -48,13 +49,13 @@ class Channel(memory.Channel):
 
 
 class Transport(memory.Transport):
-    """Waits for messages without polling."""
+    """A transport that waits for messages without polling."""
 
     Channel = Channel
     cycle: Any
 
-    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
-        deadline = monotonic() + min(timeout or LOOK_UP_SECONDS, LOOK_UP_SECONDS)
+    def drain_events(self, connection: Connection, timeout: float | None = None, **_: object) -> None:
+        deadline = monotonic() + min(timeout or WAKE_SECONDS, WAKE_SECONDS)
         while True:
             seen = _bell.rings
             try:

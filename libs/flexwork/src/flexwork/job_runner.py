@@ -1,4 +1,4 @@
-"""Running a job: claim it, show signs of life while a handler works on it, and store what came of it exactly once."""
+"""The job runner: claims a job, sends heartbeats while a handler works on it, and stores the outcome exactly once."""
 
 import asyncio
 import logging
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 OUTCOME_RETRY_SECONDS = 60.0
-"""Seconds that the outcome of finished work is kept in hand while the database is away."""
+"""Seconds for which writing an outcome is retried while the database is away."""
 RELEASE_RETRY_SECONDS = 3.0
-"""The same for giving a job back: the sweeper will find it anyway."""
+"""The same for giving a job back. It is shorter, because the sweep finds the job anyway."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
-    """A message to leave in the outbox when the job is done."""
+    """A message for the outbox, stored with the outcome of a job."""
 
     topic: str
     payload: Mapping[str, Any]
@@ -35,20 +35,20 @@ class OutboxMessage:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a job. All of it is stored in one transaction, or nothing."""
+    """The outcome of a job. It is stored in one transaction, as a whole or not at all."""
 
     result: Mapping[str, Any] | None = None
-    """The job result as the API shows it."""
+    """The result of the job, as in the API."""
     info: Mapping[str, Any] = field(default_factory=dict)
-    """What else is known of the run; added to what the job had."""
+    """Further details of the run, added to the `info` of the job."""
     save: Callable[[Connection], Awaitable[Mapping[str, Any] | None]] | None = None
-    """Writes what the job produced. What it returns is added to the result."""
+    """Writes the data of the job, and may return entries to add to the result."""
     announcements: Sequence[OutboxMessage] = ()
 
 
 type Handler = Callable[[Job, Store], Awaitable[Outcome]]
 type OnFailure = Callable[[Connection, Job, str], Awaitable[None]]
-"""Told of a job that failed and why, in the transaction that says so."""
+"""Called with a failed job and its error sentence, in the transaction that marks it as failed."""
 
 
 async def run(
@@ -60,10 +60,20 @@ async def run(
     lease: float = LEASE_SECONDS,
     heartbeat: float = HEARTBEAT_SECONDS,
 ) -> str | None:
-    """Do a job if it is to be done. Returns the state it is in now; None: it is not, or no longer, ours to do.
+    """Run a job if it can be claimed. Return its new state; None if it belongs to another worker or has ended.
 
-    Cancelled, or when a part it needs is away, the job goes back to the queue. Raises `Unavailable` when the database
-    is away for so long that not even that can be written; the sweeper then puts the job back.
+    If the run is cancelled, or a part it needs is away, the job goes back to the queue.
+
+    Args:
+        store: The store with the job.
+        job_id: The id of the job.
+        handler: Does the work.
+        on_failure: Called when the job fails.
+        lease: Seconds without a heartbeat after which another worker may claim the job.
+        heartbeat: Seconds between two heartbeats.
+
+    Raises:
+        Unavailable: The database is away for too long to store anything. The sweep then puts the job back.
     """
     async with store.connection() as con:
         job = await jobs.claim(con, job_id, lease)
@@ -71,15 +81,15 @@ async def run(
         return None
     holder = ClaimHolder(store, job, on_failure)
     work = asyncio.ensure_future(handler(job, store))
-    taken_over = asyncio.create_task(holder.send_heartbeats(heartbeat))
+    heartbeats = asyncio.create_task(holder.send_heartbeats(heartbeat))
     try:
-        await asyncio.wait((work, taken_over), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((work, heartbeats), return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             log.warning("Job %s was taken over by another worker, so what is being done here is dropped", job.id)
             return None
         return await holder.finish(work.result())
     except asyncio.CancelledError:
-        await _end(work)
+        await _cancel(work)
         await holder.release(after=0.0)
         raise
     except Unavailable as error:
@@ -92,13 +102,13 @@ async def run(
         sentence = f"Internal error ({type(error).__name__}). Please report it together with the id of this job."
         return await holder.fail(sentence, "".join(format_exception(error)))
     finally:
-        await _end(work)
-        await _end(taken_over)
+        await _cancel(work)
+        await _cancel(heartbeats)
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimHolder:
-    """The one who has claimed a job. Once the claim is lost, nothing it writes has an effect."""
+    """The holder of the claim of a job. Once the claim is lost, its writes have no effect."""
 
     store: Store
     job: Job
@@ -110,7 +120,7 @@ class ClaimHolder:
         return self.job.id, self.job.claim
 
     async def send_heartbeats(self, every: float) -> None:
-        """Returns when the claim is lost."""
+        """Send heartbeats until the claim is lost."""
         while True:
             await asyncio.sleep(every)
             try:
@@ -118,11 +128,11 @@ class ClaimHolder:
                     if not await jobs.heartbeat(con, *self.key):
                         return
             except Unavailable:
-                continue  # Whether the claim survived that, the next heartbeat tells.
+                continue  # the next heartbeat finds out if the claim is lost
 
     async def finish(self, outcome: Outcome) -> str | None:
         async def write(con: Connection) -> bool:
-            # First, because it locks the job: from here on nobody else can take it over.
+            # This comes first, because it locks the job: nobody else can take it over from now on.
             if not await jobs.finish(con, *self.key, outcome.result, outcome.info):
                 return False
             if outcome.save is not None:
@@ -149,23 +159,25 @@ class ClaimHolder:
         due_at = datetime.now(UTC) + timedelta(seconds=after)
         return await self._write(lambda con: jobs.release(con, *self.key, due_at), "QUEUED", RELEASE_RETRY_SECONDS)
 
-    async def _write(self, write: Callable[[Connection], Awaitable[bool]], status: str, patience: float) -> str | None:
-        """Write in one transaction, again if the database is away for a moment. Returns the state if it was ours."""
+    async def _write(
+        self, write: Callable[[Connection], Awaitable[bool]], status: str, retry_seconds: float
+    ) -> str | None:
+        """Write in one transaction, with retries. Return the state; None if the claim is lost."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(Unavailable),
             wait=wait_random_exponential(0.1, max=2.0),
-            stop=stop_after_delay(patience),
+            stop=stop_after_delay(retry_seconds),
             reraise=True,
         ):
             with attempt:
                 async with self.store.transaction() as con:
-                    ours = await write(con)
-        return status if ours else None
+                    held = await write(con)
+        return status if held else None
 
 
-async def _end(task: "asyncio.Future[Any]") -> None:
-    """Cancel what is still being done and wait until it has ended."""
+async def _cancel(task: "asyncio.Future[Any]") -> None:
+    """Cancel a task and wait until it has ended."""
     task.cancel()
     await asyncio.wait((task,))
     if not task.cancelled():
-        task.exception()  # asyncio complains of exceptions that nobody looked at
+        task.exception()  # asyncio logs exceptions that were never retrieved

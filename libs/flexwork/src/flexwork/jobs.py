@@ -1,4 +1,4 @@
-"""Jobs: what has to be done, who is doing it, and what came of it. The table is the truth; the broker carries ids."""
+"""Jobs: units of work in the table `job`, with state and result. The table is the truth; the broker carries ids."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from flexwork import activities, outbox
 from flexwork.contracts import JOB_KEY, TASK_PREFIX, JobMessage, task_topic
 
 LEASE_SECONDS = 15.0
-"""Seconds without a heartbeat after which a worker is thought dead."""
+"""Seconds without a heartbeat after which a worker counts as dead."""
 SWEEP_LOCK = 0x666C6578_73776570  # "flexswep"
 
 
@@ -47,20 +47,20 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What a sweep did."""
+    """The numbers of jobs that a sweep has changed."""
 
     requeued: int = 0
-    """Their worker died; another may try."""
+    """Jobs whose worker died, and that another may try."""
     failed: int = 0
-    """Their worker died once too often."""
+    """Jobs whose worker died too often."""
     reannounced: int = 0
-    """They waited long, and the message that announced them may be lost."""
+    """Jobs announced again, because they waited long and their message may be lost."""
 
 
 COLUMNS = ", ".join(f"job.{name}" for name in Job.__slots__)
 
-WITH_ACTIVITY = f"told as ({activities.INSERT_FOR_CHANGED_JOBS})"
-"""Beside every change of a job's state: the event that tells of it."""
+WITH_ACTIVITY = f"recorded as ({activities.INSERT_FOR_CHANGED_JOBS})"
+"""The common table expression that records the activity of a changed state. It follows every `changed as (…)`."""
 CREATE = f"""
 with changed as (
     insert into job (
@@ -165,7 +165,7 @@ async def create(
     trace_context: Mapping[str, str] | None = None,
     due_at: datetime | None = None,
 ) -> UUID:
-    """Add a job and the message that announces it, both in the caller's transaction. Returns its id."""
+    """Add a job and the message that announces it, both in the caller's transaction. Return the id of the job."""
     job_id = uuid4()
     await con.execute(
         CREATE, job_id, queue, account_id, user_id, asset_id, sensor_id, dict(request), request_hash,
@@ -176,35 +176,37 @@ async def create(
 
 
 async def get(con: Connection, job_id: UUID) -> Job | None:
+    """Return a job; None if there is none."""
     row = await con.fetchrow(GET, job_id)
     return None if row is None else Job(*row)
 
 
 async def claim(con: Connection, job_id: UUID, lease: float = LEASE_SECONDS) -> Job | None:
-    """Take a job to work on it: `job.claim` is the token that heartbeat, finish, fail and release ask for.
+    """Claim a job. Its `claim` is the token for `heartbeat`, `finish`, `fail` and `release`.
 
-    None when there is nothing to do: it is done, or another worker has it and gave a sign of life within the lease.
+    Return None if there is nothing to do: the job has ended, or another worker holds a claim with a heartbeat within
+    the lease (in seconds).
     """
     row = await con.fetchrow(CLAIM, job_id, uuid4(), timedelta(seconds=lease))
     return None if row is None else Job(*row)
 
 
 async def heartbeat(con: Connection, job_id: UUID, claim: UUID) -> bool:
-    """Tell that the worker lives. False: the job is no longer its own."""
+    """Record a sign of life of the worker. Return False if it has lost the claim."""
     return await con.execute(HEARTBEAT, job_id, claim) == "UPDATE 1"
 
 
 async def finish(
     con: Connection, job_id: UUID, claim: UUID, result: Mapping[str, Any] | None, info: Mapping[str, Any] | None = None
 ) -> bool:
-    """Mark a job as done; `info` is added to what it had. False: it is no longer the worker's own."""
-    ours = await con.fetchval(FINISH, job_id, claim, None if result is None else dict(result), dict(info or {}))
-    return ours is not None
+    """Mark a job as finished, and add `info` to its own. Return False if the worker has lost the claim."""
+    held = await con.fetchval(FINISH, job_id, claim, None if result is None else dict(result), dict(info or {}))
+    return held is not None
 
 
 async def add_result(con: Connection, job_id: UUID, more: Mapping[str, Any]) -> None:
     """Add to the result of a job that was finished in the same transaction."""
-    # It may have taken long, and the time of its end was taken before.
+    # `ended_at` is set anew, because saving the result may have taken long.
     await con.execute(ADD_RESULT, job_id, dict(more))
 
 
@@ -216,12 +218,12 @@ async def fail(
     traceback: str | None = None,
     info: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Mark a job as failed, with a sentence for the user. False: it is no longer the worker's own."""
+    """Mark a job as failed, with a sentence for the user. Return False if the worker has lost the claim."""
     return await con.fetchval(FAIL, job_id, claim, error, traceback, dict(info or {})) is not None
 
 
 async def release(con: Connection, job_id: UUID, claim: UUID, due_at: datetime | None = None) -> bool:
-    """Give a job back undone, for another try that counts as the first. False: it is no longer the worker's own."""
+    """Give a job back to its queue. The attempt does not count. Return False if the worker has lost the claim."""
     row = await con.fetchrow(RELEASE, job_id, claim)
     if row is not None:
         await _announce(con, row, due_at)
@@ -236,9 +238,9 @@ async def find_equal(
     within: timedelta,
     statuses: Sequence[str] = ("QUEUED", "STARTED", "FINISHED"),
 ) -> Job | None:
-    """The newest job of the account with the same request, in one of these states, created within this time.
+    """Return the newest job of the account with the same request, in one of the states, created recently.
 
-    To be called in the transaction that creates the job if there is none: who asks for the same waits for its end.
+    Call it in the transaction that creates the job if there is none: equal requests then wait for its end.
     """
     await con.execute(ONE_BY_ONE, request_hash)
     row = await con.fetchrow(FIND_EQUAL, request_hash, account_id, list(statuses), within)
@@ -248,9 +250,15 @@ async def find_equal(
 async def sweep(
     con: Connection, lease: float = LEASE_SECONDS, unsent_after: float = 60.0, max_attempts: int = 3
 ) -> SweepResult:
-    """Put back what was claimed and died, and announce again what waits although its message may be lost.
+    """Put back the jobs of dead workers, and announce waiting jobs again whose message may be lost.
 
-    Every process may sweep; one at a time does. Announcing a job twice is harmless.
+    Any process may sweep; an advisory lock admits one at a time. Announcing a job twice is harmless.
+
+    Args:
+        con: A connection; the sweep has a transaction of its own.
+        lease: Seconds without a heartbeat after which a worker counts as dead.
+        unsent_after: Seconds of waiting after which a job is announced again.
+        max_attempts: The number of attempts after which a job fails.
     """
     async with con.transaction():
         if not await con.fetchval("select pg_try_advisory_xact_lock($1)", SWEEP_LOCK):

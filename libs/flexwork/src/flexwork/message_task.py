@@ -1,8 +1,7 @@
-"""What surrounds every task: the ids on its log lines, its trace, its metrics, and what happens when it fails."""
+"""The base class of tasks, with their log ids, trace, metrics and error handling."""
 
 from concurrent.futures import CancelledError
 from time import time
-from typing import Any
 
 from celery import Task
 from celery.exceptions import Reject
@@ -15,19 +14,19 @@ log = logs.get(__name__)
 SENT_AT = "flexmesh_sent_at"
 """The header with the Unix time at which a message was published."""
 FAILED = "FAILED"
-"""The state of a job that was worked on and came to nothing."""
+"""The state of a failed job."""
 
 
 class MessageTask(Task):
     """A task started by a message that carries the id of a job, as the argument `job`.
 
-    The job table is the truth, the message only a nudge: a task that ends, well or badly, acknowledges it. Only what
-    was not really tried goes back to the queue, because a part was away or because this worker has to stop.
+    The job table is the truth, and the message only a signal: a task that ends, well or badly, acknowledges it. A
+    message goes back to the queue only when a part was away or this worker has to stop.
     """
 
     abstract = True
 
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
+    def __call__(self, *args: object, **kwargs: object) -> None:
         # Celery keeps the message's headers, ours included, as attributes of the request.
         message = vars(self.request)
         headers = {key: value for key, value in message.items() if key in tracing.HEADERS}

@@ -14,7 +14,7 @@ from flexwork.outbox import CHANNEL, Message
 log = logging.getLogger(__name__)
 
 type Deliver = Callable[[Message], Awaitable[None]]
-"""Delivers a message, or raises why that failed."""
+"""Delivers a message, or raises an error."""
 
 
 CLAIM = """

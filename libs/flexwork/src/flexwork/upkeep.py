@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 JOB_SWEEP_SECONDS = 15.0
 RETRY_SECONDS = 15.0
-"""How soon a duty is tried again when the database was away."""
+"""Seconds until a duty is tried again when the database was away."""
 HOURLY = 3600.0
 
 TRY_LOCK = "select pg_try_advisory_lock(hashtextextended('flexmesh upkeep: ' || $1, 0))"
@@ -25,7 +25,7 @@ type Work = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Something to do every so many seconds."""
+    """A piece of work to repeat every `every` seconds."""
 
     name: str
     every: float
@@ -47,8 +47,8 @@ class Upkeep:
             name: The name of the duty, in logs and for its lock.
             every: Seconds between two rounds.
             work: Does the duty once.
-            locked: Whether an advisory lock keeps other processes from the duty meanwhile; unset where the work
-                has a lock of its own.
+            locked: True for an advisory lock that keeps other processes from the duty meanwhile; False where the
+                work has a lock of its own.
         """
         self._duties.append(Duty(name, every, work, locked))
 
@@ -70,7 +70,7 @@ class Upkeep:
                 await self._do(duty)
             except Unavailable:
                 wait = min(RETRY_SECONDS, duty.every)
-            except Exception:  # whatever it is, for example tables that are not there yet: it must not be the last time
+            except Exception:  # no error may end the duty, for example tables that are not there yet
                 log.exception("The upkeep duty '%s' failed, and will be tried again later", duty.name)
             await asyncio.sleep(wait)
 
@@ -80,7 +80,7 @@ class Upkeep:
             return
         async with self._store.connection() as con:
             if not await con.fetchval(TRY_LOCK, duty.name):
-                return  # another process is at it
+                return  # another process does the duty
             try:
                 await duty.work()
             finally:

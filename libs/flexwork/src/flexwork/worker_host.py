@@ -32,13 +32,13 @@ from flexwork.worker import LEAVE_SECONDS, Worker
 
 type Background = Callable[[], Coroutine[object, object, object]]
 type OnEnd = Callable[[str | None], None]
-"""Called with the state in which a job was left; None: it was not this worker's."""
+"""Called with the new state of a job; None if it belongs to another worker."""
 type MakeApp = Callable[[Sequence[Check]], ASGIApp]
 """Makes the HTTP application of a worker process, with the checks of its readiness."""
 
 
 class WorkerHost:
-    """What the tasks of a worker share: settings, event loop, store and broker application."""
+    """The host of a worker's tasks, with their settings, event loop, store and broker application."""
 
     def __init__(self, settings: WorkerSettings, name: str, loop: BackgroundLoop, *, wait_for_database: bool) -> None:
         self.settings = settings
@@ -95,7 +95,7 @@ class WorkerHost:
         self.add_task(queue, JobMessage, handle)
 
     def add_beat(self, find_due: FindDue) -> None:
-        """Publish what `find_due` says is due, again and again."""
+        """Publish the messages of `find_due`, again and again."""
         self._beats.append(Beat(self.app, self.loop, find_due))
 
     def add_background(self, work: Background) -> None:
@@ -123,7 +123,7 @@ class WorkerHost:
         return checks
 
     def start(self) -> None:
-        """Start what works beside the tasks."""
+        """Start the background work and the beats."""
         self._running = [self.loop.spawn(work()) for work in self._background]
         for beat in self._beats:
             beat.start()
@@ -134,7 +134,7 @@ class WorkerHost:
             beat.stop()
 
     def close(self) -> None:
-        """End what works beside the tasks, and close what they shared."""
+        """End the background work and the beats, and close the shared resources."""
         self.stop_beats()
         for running in self._running:
             running.cancel()
@@ -190,7 +190,7 @@ def running_in_threads(
     """Work in threads of this process, until the block ends. Somebody else in it relays the outbox and sweeps jobs."""
     with BackgroundLoop() as loop:
         host = WorkerHost(settings, name, loop, wait_for_database=True)
-        loop.call(_awaited(set_up(host)))
+        loop.call(_await(set_up(host)))
         worker = host.make_worker(concurrency or settings.worker_concurrency)
         worker.start()
         host.start()
@@ -201,7 +201,7 @@ def running_in_threads(
             host.close()
 
 
-async def _awaited(work: Awaitable[None]) -> None:
+async def _await(work: Awaitable[None]) -> None:
     await work
 
 

@@ -59,7 +59,7 @@ class ReportingSettings(ServiceSettings):
 
     @property
     def keeping_times(self) -> KeepingTimes:
-        """How long things are kept."""
+        """The times for which data are kept."""
         return KeepingTimes(
             values=self.retention,
             activities=timedelta(hours=self.event_hours),

@@ -26,9 +26,9 @@ class Mailer:
     user: str | None = None
     password: str | None = None
     encrypted: bool = True
-    """Whether to ask the server for TLS before anything else."""
+    """True to start TLS before anything else."""
     to_stderr: bool = False
-    """Whether to print mails when there is no server: not into the log, where links and other secrets are masked."""
+    """True to print mails when no server is set. The log is no place for them: it masks links and other secrets."""
 
     @classmethod
     def from_settings(cls, settings: ReportingSettings) -> Self:

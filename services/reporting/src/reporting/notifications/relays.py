@@ -19,7 +19,7 @@ from reporting.notifications.webhook_delivery import Delivery, http_client
 from reporting.settings import ReportingSettings
 
 POLL_SECONDS, SOON_SECONDS = 5.0, 0.25
-"""How often to look for activities that were not notified; and how soon again after there were some."""
+"""Seconds between two looks for activities without a notification, and the same after some were found."""
 DELIVERY_MARGIN_SECONDS = 10.0
 """Seconds that a delivery may take in addition to the webhook's own timeout."""
 MAIL_TIMEOUT_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""Delivering a message to a webhook as the Standard Webhooks specification says: signed, in bounded time, and noted."""
+"""Delivery of webhook messages by the Standard Webhooks specification: signed, in bounded time, and logged."""
 
 import asyncio
 from collections.abc import Mapping
@@ -28,24 +28,25 @@ DELIVERIES = Counter("flexmesh_webhook_deliveries", "Attempts to deliver message
 AGENT = f"Flexmesh/{version('flexmesh-reporting')}"
 CONNECT_SECONDS = 5.0
 REST_SECONDS = 20.0
+"""Seconds without attempts after a webhook that did not answer."""
 
 
 class NotDelivered(Exception):  # noqa: N818 - it says what it is
-    """The attempt failed; there will be another."""
+    """The attempt failed, and is to be repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How an attempt ended."""
+    """The result of an attempt."""
 
     status: int | None
     error: str | None
-    """Why it failed; None if it did not."""
+    """The reason of a failure; None after a success."""
     seconds: float
 
 
 def http_client(settings: ReportingSettings) -> httpx.AsyncClient:
-    """A client for webhooks. It follows no redirects: a webhook is where its owner said it is."""
+    """Return a client for webhooks. It follows no redirects: only the owner sets the address of a webhook."""
     inner = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=50, max_keepalive_connections=10))
     return httpx.AsyncClient(
         transport=inner if settings.webhook_private_addresses else PublicAddressTransport(inner),
@@ -56,16 +57,17 @@ def http_client(settings: ReportingSettings) -> httpx.AsyncClient:
 
 
 class Delivery:
-    """Delivers messages of the outbox. A message whose attempt fails stays there, until it is given up."""
+    """Delivers webhook messages of the outbox. A message stays there after a failed attempt, until it is given up."""
 
     def __init__(self, store: Store, client: httpx.AsyncClient, settings: ReportingSettings) -> None:
         self.store = store
         self.client = client
         self.settings = settings
         self._resting: dict[int, float] = {}
-        """Until when (monotonic) a webhook is left alone that did not answer: waiting for it holds up the others."""
+        """The monotonic times until which webhooks that did not answer get no attempts: waiting holds up the others."""
 
     async def deliver(self, message: Message) -> None:
+        """Deliver a message of the outbox. Raise `NotDelivered` if it is to be tried again."""
         async with self.store.connection() as con:
             webhook = await subscriptions.get(con, message.payload["webhook"])
         if webhook is None or not webhook.active:
@@ -75,7 +77,7 @@ class Delivery:
             raise NotDelivered("It gave no answer a moment ago.")
         with tracing.span("deliver webhook", SpanKind.PRODUCER, parent=message.headers):
             attempt = await self._attempt(webhook, message)
-        await self._note(webhook, message, attempt)
+        await self._log_attempt(webhook, message, attempt)
         if attempt.status is None:
             self._resting[webhook.id] = monotonic() + REST_SECONDS
         else:
@@ -90,8 +92,8 @@ class Delivery:
             log.warning("a webhook message is given up", webhook=webhook.id, message=message.payload["id"])
 
     async def _attempt(self, webhook: Webhook, message: Message) -> Attempt:
-        body = body_of(message)
-        headers = {**signatures(webhook, message.payload["id"], body), **tracing.carrier()}
+        body = serialize(message)
+        headers = {**sign(webhook, message.payload["id"], body), **tracing.carrier()}
         start = perf_counter()
         status, error = None, None
         try:
@@ -99,7 +101,7 @@ class Delivery:
                 asyncio.timeout(self.settings.webhook_timeout),
                 self.client.stream("POST", webhook.url, content=body, headers=headers) as response,
             ):
-                status = response.status_code  # what else it says does not matter, and could be endless
+                status = response.status_code  # the body does not matter, and could be endless
                 if not response.is_success:
                     error = f"It answered {status} {response.reason_phrase}".strip() + "."
         except (TimeoutError, httpx.TimeoutException):
@@ -108,7 +110,7 @@ class Delivery:
             error = str(failure) or type(failure).__name__
         return Attempt(status, error, perf_counter() - start)
 
-    async def _note(self, webhook: Webhook, message: Message, attempt: Attempt) -> None:
+    async def _log_attempt(self, webhook: Webhook, message: Message, attempt: Attempt) -> None:
         longest = timedelta(days=self.settings.webhook_disable_after_days)
         async with self.store.transaction() as con:
             await subscriptions.log(
@@ -130,19 +132,20 @@ class Delivery:
                 await subscriptions.disable(con, webhook, reason)
 
 
-def body_of(message: Message) -> bytes:
-    told = message.payload.get("timestamp")
+def serialize(message: Message) -> bytes:
+    """Return the body of the request for a message."""
+    timestamp = message.payload.get("timestamp")
     content: Mapping[str, Any] = {
         "type": message.payload["type"],
-        # Read, because the database writes moments in other words than everything else here.
-        "timestamp": datetime.fromisoformat(told) if told else message.created_at,
+        # Parsed, because the database writes timestamps in another format than the API.
+        "timestamp": datetime.fromisoformat(timestamp) if timestamp else message.created_at,
         "data": message.payload["data"],
     }
     return orjson.dumps(content)
 
 
-def signatures(webhook: Webhook, message_id: str, body: bytes) -> dict[str, str]:
-    """The headers by which the receiver knows that the message is ours, is new, and is not one it has had."""
+def sign(webhook: Webhook, message_id: str, body: bytes) -> dict[str, str]:
+    """Return the headers with which the receiver checks the origin, age and id of a message."""
     now = datetime.now(UTC)
     secrets = [webhook.secret] if webhook.old_secret is None else [webhook.secret, webhook.old_secret]
     return {
