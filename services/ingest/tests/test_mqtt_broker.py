@@ -372,12 +372,12 @@ async def test_it_connects_to_the_address_it_checked_and_to_no_other(
     connected: list[tuple[str, int]] = []
     connect = socket.create_connection
 
-    def create_connection(address: tuple[str, int], **options: float) -> socket.socket:
+    def create_connection(address: tuple[str, int], timeout: float) -> socket.socket:
         connected.append(address)
-        return connect(address, **options)
+        return connect(address, timeout)
 
     monkeypatch.setattr(subscription_module, "resolve_public", resolve_public)
-    monkeypatch.setattr(subscription_module.socket, "create_connection", create_connection)
+    monkeypatch.setattr(socket, "create_connection", create_connection)
     settings = encrypted(encrypted_broker, "localhost", certificate[0].read_text())
     async with open_subscription(settings, private_addresses=False):
         pass
